@@ -1,0 +1,227 @@
+//! Scenarios: what is asked of a module, and the golden answers beside it.
+
+use crate::workspace::{files, read, stem};
+use anyhow::{Context, Result, bail};
+use kit_contract::{Args, Player, remote};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// One scenario file.
+pub struct Scenario {
+    pub name: String,
+    pub path: PathBuf,
+    /// One sentence: what the learner reads when it fails.
+    pub why: String,
+    /// The heading of the chapter that explains it, as an anchor.
+    pub read: String,
+    /// The arguments of `new`.
+    pub new: Value,
+    pub steps: Vec<Step>,
+}
+
+/// One question.
+pub struct Step {
+    pub say: Option<String>,
+    pub call: String,
+    pub args: Value,
+}
+
+/// A question and its answer, as they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub say: Option<String>,
+    pub asked: String,
+    pub answer: Vec<String>,
+}
+
+impl Scenario {
+    /// All scenarios of a folder, by name.
+    pub fn load_all(dir: &Path) -> Result<Vec<Scenario>> {
+        let templates = match dir.join("_templates.yaml") {
+            path if path.is_file() => parse::<Map<String, Value>>(&path)?,
+            _ => Map::new(),
+        };
+        files(dir, "yaml")
+            .iter()
+            .filter(|path| !stem(path).starts_with('_'))
+            .map(|path| Scenario::load(path, &templates))
+            .collect()
+    }
+
+    fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            why: String,
+            read: String,
+            #[serde(default)]
+            templates: Map<String, Value>,
+            #[serde(default = "empty")]
+            new: Value,
+            steps: Vec<Map<String, Value>>,
+        }
+        fn empty() -> Value {
+            Value::Object(Map::new())
+        }
+        let file: File = parse(path)?;
+        let mut templates = shared.clone();
+        templates.extend(file.templates);
+        let mut steps = Vec::new();
+        for (i, mut step) in file.steps.into_iter().enumerate() {
+            let at = || format!("{}: step {}", path.display(), i + 1);
+            let say = match step.remove("say") {
+                None => None,
+                Some(Value::String(say)) => Some(say),
+                Some(_) => bail!("{}: `say` is a sentence", at()),
+            };
+            let mut calls = step.into_iter();
+            let (Some((call, mut args)), None) = (calls.next(), calls.next()) else {
+                bail!("{}: a step is one call and an optional `say`", at());
+            };
+            expand(&mut args, &templates).with_context(at)?;
+            steps.push(Step { say, call, args });
+        }
+        if steps.is_empty() {
+            bail!("{}: a scenario needs steps", path.display());
+        }
+        Ok(Scenario { name: stem(path), path: path.into(), why: file.why, read: file.read, new: file.new, steps })
+    }
+
+    pub fn golden_path(&self) -> PathBuf {
+        self.path.with_extension("golden")
+    }
+
+    /// Asks all steps of one new instance. The second value is true if the worker was lost: then the
+    /// transcript ends before the question that it was lost on.
+    pub fn play(&self, player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
+        let mut seen = Vec::new();
+        let new = self.new.to_string();
+        match remote::catch_lost(|| player.start(&arguments(&new)?)) {
+            Some(started) => started.map_err(|e| self.wrong("new", &e))?,
+            None => return Ok((seen, true)),
+        }
+        for (i, step) in self.steps.iter().enumerate() {
+            let at = format!("step {}", i + 1);
+            let json = step.args.to_string();
+            let args = arguments(&json).map_err(|e| self.wrong(&at, &e))?;
+            let shown = player.show_args(&step.call, &args).map_err(|e| self.wrong(&at, &e))?;
+            if let Some(extra) = args.keys().find(|name| !shown.iter().any(|(known, _)| known == *name)) {
+                return Err(self.wrong(&at, &format!("`{}` takes no argument `{extra}`", step.call)));
+            }
+            let Some(answer) = remote::catch_lost(|| player.ask(&step.call, &args)) else {
+                return Ok((seen, true));
+            };
+            let answer = answer.map_err(|e| self.wrong(&at, &e))?;
+            let answer = player.show_answer(&step.call, &answer).map_err(|e| self.wrong(&at, &e))?;
+            let shown: Vec<_> = shown.into_iter().map(|(name, text)| format!("{name} {text}")).collect();
+            let asked = format!("{}  {}", step.call, shown.join(" · ")).trim_end().to_string();
+            seen.push(Seen { say: step.say.clone(), asked, answer });
+        }
+        Ok((seen, false))
+    }
+
+    fn wrong(&self, at: &str, error: &str) -> anyhow::Error {
+        anyhow::anyhow!("{}: {at}: {error}", self.path.display())
+    }
+
+    /// The golden transcript; an error if there is none or if the scenario was changed after it was blessed.
+    pub fn golden(&self) -> Result<Vec<Seen>> {
+        let path = self.golden_path();
+        let text = read(&path).context("a scenario without a golden: `cargo grade bless` writes it")?;
+        let golden = parse_golden(&text).with_context(|| path.display().to_string())?;
+        let fits = golden.len() == self.steps.len()
+            && golden.iter().zip(&self.steps).all(|(g, s)| g.asked.split("  ").next() == Some(&s.call));
+        if !fits {
+            bail!("{} is older than its scenario: `cargo grade bless`, then read the difference", path.display());
+        }
+        Ok(golden)
+    }
+}
+
+fn arguments(json: &str) -> Result<Args<'_>, String> {
+    let raw: &RawValue = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    serde_json::from_str(raw.get()).map_err(|e| format!("the arguments are a map of names to values: {e}"))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let value: serde_yaml::Value = serde_yaml::from_str(&read(path)?).with_context(|| path.display().to_string())?;
+    let mut value = value;
+    value.apply_merge().with_context(|| path.display().to_string())?;
+    let json = serde_json::to_value(value).with_context(|| path.display().to_string())?;
+    serde_json::from_value(json).with_context(|| path.display().to_string())
+}
+
+/// Replaces `{like: NAME, …}` by the template NAME with the other fields merged over it.
+fn expand(value: &mut Value, templates: &Map<String, Value>) -> Result<()> {
+    fn merge(under: &mut Value, over: Value) {
+        match (under, over) {
+            (Value::Object(under), Value::Object(over)) => {
+                for (key, item) in over {
+                    match under.get_mut(&key) {
+                        Some(there) => merge(there, item),
+                        None => _ = under.insert(key, item),
+                    }
+                }
+            }
+            (under, over) => *under = over,
+        }
+    }
+    fn go(value: &mut Value, templates: &Map<String, Value>, depth: usize) -> Result<()> {
+        if depth > 32 {
+            bail!("templates refer to each other in a circle");
+        }
+        match value {
+            Value::Array(items) => items.iter_mut().try_for_each(|item| go(item, templates, depth)),
+            Value::Object(fields) => {
+                if let Some(name) = fields.remove("like") {
+                    let name = name.as_str().context("`like` takes the name of a template")?.to_string();
+                    let mut base = templates.get(&name).cloned().with_context(|| {
+                        let known: Vec<_> = templates.keys().map(String::as_str).collect();
+                        format!("there is no template `{name}`; there are: {}", known.join(", "))
+                    })?;
+                    merge(&mut base, Value::Object(std::mem::take(fields)));
+                    *value = base;
+                    return go(value, templates, depth + 1);
+                }
+                fields.values_mut().try_for_each(|item| go(item, templates, depth))
+            }
+            _ => Ok(()),
+        }
+    }
+    go(value, templates, 0)
+}
+
+/// A transcript as golden text.
+pub fn render_golden(why: &str, transcript: &[Seen]) -> String {
+    let mut out = format!("# {why}\n");
+    for seen in transcript {
+        out.push('\n');
+        if let Some(say) = &seen.say {
+            out.push_str(&format!("# {say}\n"));
+        }
+        out.push_str(&seen.asked);
+        out.push('\n');
+        for line in &seen.answer {
+            out.push_str(&format!("    {line}\n"));
+        }
+    }
+    out
+}
+
+fn parse_golden(text: &str) -> Result<Vec<Seen>> {
+    let mut seen: Vec<Seen> = Vec::new();
+    let mut say = None;
+    for (i, line) in text.lines().enumerate() {
+        if let Some(answer) = line.strip_prefix("    ") {
+            let last = seen.last_mut().with_context(|| format!("line {}: an answer before any question", i + 1))?;
+            last.answer.push(answer.to_string());
+        } else if let Some(comment) = line.strip_prefix("# ") {
+            say = Some(comment.to_string());
+        } else if !line.trim().is_empty() {
+            seen.push(Seen { say: say.take(), asked: line.to_string(), answer: Vec::new() });
+        }
+    }
+    Ok(seen)
+}

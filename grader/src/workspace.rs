@@ -1,0 +1,142 @@
+//! Where the rooms of an exercise are, and what the catalogue says of it.
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The kit's folder.
+pub struct Workspace {
+    pub root: PathBuf,
+    /// All exercises in learning order.
+    pub catalog: Vec<Entry>,
+}
+
+/// One exercise of `exercises/catalog.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `chapter/exercise`.
+    pub name: String,
+    pub title: String,
+    pub minutes: u32,
+    /// 1 to 3 stars.
+    pub difficulty: u8,
+    #[serde(default)]
+    pub builds_on: Vec<String>,
+    pub hints: Vec<String>,
+}
+
+impl Entry {
+    pub fn chapter(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
+    pub fn stars(&self) -> String {
+        "★".repeat(self.difficulty as usize)
+    }
+}
+
+/// The name of an exercise's program: Cargo allows no `/` in it.
+pub fn bin_name(exercise: &str) -> String {
+    exercise.replace('/', "-")
+}
+
+impl Workspace {
+    /// The workspace around the current folder, or else the one that this grader was built from.
+    pub fn find() -> Result<Self> {
+        let here = std::env::current_dir()?;
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here
+            .ancestors()
+            .chain(built_from.ancestors())
+            .find(|dir| dir.join("exercises/catalog.yaml").is_file())
+            .context("this is not a folder of the kit: no exercises/catalog.yaml here or above")?
+            .to_path_buf();
+        let path = root.join("exercises/catalog.yaml");
+        #[derive(Deserialize)]
+        struct Catalog {
+            exercises: Vec<Entry>,
+        }
+        let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
+        Ok(Workspace { root, catalog: catalog.exercises })
+    }
+
+    /// The catalogue's entries for `names` in learning order, or all of them. A chapter's name stands for its exercises.
+    pub fn select(&self, names: &[String]) -> Result<Vec<&Entry>> {
+        for name in names {
+            if !self.catalog.iter().any(|e| e.name == *name || e.chapter() == name) {
+                let near = self
+                    .catalog
+                    .iter()
+                    .map(|e| e.name.as_str())
+                    .find(|e| e.contains(name.as_str()) || name.contains(e.split('/').nth(1).unwrap_or(e)));
+                match near {
+                    Some(near) => bail!("there is no exercise `{name}`; did you mean `{near}`?"),
+                    None => bail!("there is no exercise `{name}`; `cargo grade list` shows them all"),
+                }
+            }
+        }
+        let chosen = |e: &&Entry| names.is_empty() || names.iter().any(|n| e.name == *n || e.chapter() == n);
+        Ok(self.catalog.iter().filter(chosen).collect())
+    }
+
+    pub fn one(&self, name: &str) -> Result<&Entry> {
+        match self.select(&[name.to_string()])?.as_slice() {
+            [entry] => Ok(entry),
+            _ => bail!("`{name}` is a chapter; name one exercise"),
+        }
+    }
+
+    pub fn exercise_file(&self, name: &str) -> PathBuf {
+        self.root.join("exercises").join(format!("{name}.rs"))
+    }
+    pub fn solution_file(&self, name: &str) -> PathBuf {
+        self.root.join("solutions").join(format!("{name}.rs"))
+    }
+    pub fn contract_file(&self, name: &str) -> PathBuf {
+        self.root.join("kit/contract/src").join(format!("{name}.rs"))
+    }
+    pub fn scenarios_dir(&self, name: &str) -> PathBuf {
+        self.root.join("tests/scenarios").join(name)
+    }
+    pub fn chapter_file(&self, name: &str) -> PathBuf {
+        self.root.join("book/src").join(format!("{name}.md"))
+    }
+    /// Wrong, alternative and hostile modules: `kind` is `wrong` or `correct`.
+    pub fn modules_dir(&self, name: &str, kind: &str) -> PathBuf {
+        self.root.join("tests/modules").join(name).join(kind)
+    }
+    pub fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+}
+
+/// Reads a text file; the error names it.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+/// Writes a file whole or not at all, and makes its folder.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    let dir = path.parent().context("a file needs a folder")?;
+    std::fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    let part = path.with_extension("part");
+    std::fs::write(&part, text)
+        .and_then(|()| std::fs::rename(&part, path))
+        .with_context(|| format!("can't write {}", path.display()))
+}
+
+/// The files in `dir` with the extension `ext`, sorted by name; none if there is no such folder.
+pub fn files(dir: &Path, ext: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+        .map(|entries| entries.flatten().map(|e| e.path()).collect())
+        .unwrap_or_default();
+    found.retain(|p| p.extension().is_some_and(|e| e == ext));
+    found.sort();
+    found
+}
+
+/// A file's name without folder and extension.
+pub fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

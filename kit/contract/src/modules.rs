@@ -1,0 +1,118 @@
+//! One slot for each contract: the place where a cluster gets its modules from.
+
+use crate::remote::Link;
+use crate::{Args, Contract, Make, worker};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+/// A factory for the modules of one contract.
+pub struct Slot<C: Contract + ?Sized>(Rc<dyn Fn(&C::Config) -> Box<C>>);
+
+impl<C: Contract + ?Sized> Clone for Slot<C> {
+    fn clone(&self) -> Self {
+        Slot(self.0.clone())
+    }
+}
+
+impl<C: Contract + ?Sized + 'static> Slot<C> {
+    /// Modules of the type `M`, in this process.
+    pub fn of<M: Make<C> + 'static>() -> Self {
+        Slot(Rc::new(M::make))
+    }
+
+    /// Modules behind `link`, in another process.
+    pub fn remote(link: Link) -> Self {
+        Slot(Rc::new(move |config| C::remote(link.clone(), config)))
+    }
+
+    /// A new module.
+    pub fn make(&self, config: &C::Config) -> Box<C> {
+        (self.0)(config)
+    }
+
+    fn player(&self) -> Box<dyn Player> {
+        Box::new(Slotted { slot: self.clone(), module: None })
+    }
+}
+
+/// A module asked by the name of a call and JSON arguments: how scenarios speak, whatever the contract.
+pub trait Player {
+    /// Makes a new instance from the arguments of `new`.
+    fn start(&mut self, args: &Args<'_>) -> Result<(), String>;
+    /// Asks one call and returns the answer's JSON; an error means that the scenario is wrong.
+    fn ask(&mut self, call: &str, args: &Args<'_>) -> Result<String, String>;
+    /// See [`Contract::show_answer`].
+    fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String>;
+    /// See [`Contract::show_args`].
+    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, String)>, String>;
+}
+
+struct Slotted<C: Contract + ?Sized> {
+    slot: Slot<C>,
+    module: Option<Box<C>>,
+}
+
+impl<C: Contract + ?Sized + 'static> Player for Slotted<C> {
+    fn start(&mut self, args: &Args<'_>) -> Result<(), String> {
+        self.module = Some(self.slot.make(&*C::config(args)?));
+        Ok(())
+    }
+    fn ask(&mut self, call: &str, args: &Args<'_>) -> Result<String, String> {
+        C::dispatch(self.module.as_mut().ok_or("the scenario was not started")?, call, args)
+    }
+    fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String> {
+        C::show_answer(call, answer)
+    }
+    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, String)>, String> {
+        C::show_args(call, args)
+    }
+}
+
+macro_rules! modules {
+    ($($(#[$meta:meta])* $name:literal $field:ident: $Trait:path;)+) => {
+        /// The names of all exercises that have a contract, in alphabetical order.
+        pub const EXERCISES: &[&str] = &[$($name),+];
+
+        /// One slot for each contract.
+        #[derive(Clone)]
+        pub struct Modules {
+            $($(#[$meta])* pub $field: Slot<dyn $Trait>,)+
+        }
+
+        impl Modules {
+            /// Puts the worker behind `link` into the slot of one exercise; `false` if there is no such exercise.
+            pub fn replace(&mut self, exercise: &str, link: Link) -> bool {
+                match exercise {
+                    $($name => self.$field = Slot::remote(link),)+
+                    _ => return false,
+                }
+                true
+            }
+
+            /// The module of one exercise, to be asked by name.
+            pub fn player(&self, exercise: &str) -> Option<Box<dyn Player>> {
+                match exercise {
+                    $($name => Some(self.$field.player()),)+
+                    _ => None,
+                }
+            }
+        }
+
+        /// Runs the worker of one exercise over modules of this process; `None` if there is no such exercise.
+        pub fn serve(exercise: &str, modules: &Modules) -> Option<ExitCode> {
+            match exercise {
+                $($name => Some(worker::serve::<dyn $Trait>(&|config| modules.$field.make(config))),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+modules! {
+    /// The revisioned key-value store.
+    "control_plane/store" store: crate::control_plane::Store;
+    /// The filter of the TaintToleration plugin.
+    "scheduler/taints" taints: crate::scheduler::Taints;
+    /// The ReplicaSet controller.
+    "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
+}

@@ -1,0 +1,5 @@
+//! Contracts of the chapter `scheduler`.
+
+pub mod taints;
+
+pub use taints::*;

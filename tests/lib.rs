@@ -1,0 +1,1 @@
+//! Workspace tests: everything that looks at more than one crate.
