@@ -1,2 +1,139 @@
-//! Placeholder.
-fn main() {}
+//! `cargo grade`: grades modules of a Kubernetes control plane, and shows where they differ from Kubernetes.
+
+mod author;
+mod build;
+mod check;
+mod conformance;
+mod grade;
+mod help;
+mod human;
+mod process;
+mod run;
+mod scenario;
+mod watch;
+mod workspace;
+
+use build::Source;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+/// Grades your modules of a Kubernetes control plane. Without a command: where you stand and what comes next.
+///
+/// Exit codes: 0 all that was asked passed · 1 something did not · 2 a usage or set-up error · 3 the grader's own fault.
+#[derive(Parser)]
+#[command(name = "cargo grade", bin_name = "cargo grade", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists all exercises in learning order
+    List {
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
+    },
+    /// Grades exercises and explains what is wrong
+    Run {
+        /// `chapter/exercise` or `chapter`; all of them if none is named
+        exercises: Vec<String>,
+        /// Whose modules: `exercises`, `solutions`, or a file or folder
+        #[arg(long, default_value = "exercises")]
+        modules: Source,
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
+        /// Explains every failing scenario, not only the first ones
+        #[arg(long)]
+        all: bool,
+    },
+    /// Grades an exercise each time you save it
+    Watch {
+        /// The exercise to begin with; without it the next one that has not passed
+        exercise: Option<String>,
+    },
+    /// Shows the next hint
+    Hint {
+        exercise: String,
+        /// Starts again with the first hint
+        #[arg(long)]
+        restart: bool,
+    },
+    /// Shows the reference solution, after yours passed
+    Solution {
+        exercise: String,
+        /// Before it passed, too
+        #[arg(long)]
+        spoil: bool,
+    },
+    /// Puts an exercise back to where it started, and keeps a copy of your file
+    Reset { exercise: String },
+    /// Plays conformance data recorded from Kubernetes through the reference
+    Conformance {
+        /// Folders or files; without one, the data that the kit holds
+        paths: Vec<PathBuf>,
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
+    },
+    /// For authors: writes the files of a new exercise and the lines that name it
+    New {
+        /// `chapter/exercise`
+        exercise: String,
+        /// The name of the contract's trait; without it, made from the exercise's name
+        #[arg(long = "trait")]
+        trait_name: Option<String>,
+    },
+    /// For authors: writes the reference's answers as goldens, and shows what changed
+    Bless { exercises: Vec<String> },
+    /// For authors: holds all rooms of all exercises against each other
+    Check {
+        exercises: Vec<String>,
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
+    },
+    /// Serves the reference module of an exercise on stdin and stdout
+    #[command(hide = true)]
+    Worker { exercise: String },
+}
+
+fn main() -> ExitCode {
+    match command(Cli::parse().command) {
+        Ok(code) => code,
+        Err(e) => {
+            anstream::eprintln!("{} {e:#}", human::paint(human::RED, "error:"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Worker { exercise }) = &command {
+        let served = kit_contract::serve(exercise, &solutions::modules());
+        return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
+    }
+    let workspace = Workspace::find()?;
+    match command {
+        None => run::progress(&workspace),
+        Some(Command::List { format }) => run::list(&workspace, format),
+        Some(Command::Run { exercises, modules, format, all }) => {
+            run::run(&workspace, &exercises, &modules, format, all)
+        }
+        Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
+        Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
+        Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
+        Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
+        Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
+        Some(Command::New { exercise, trait_name }) => author::new(&workspace, &exercise, trait_name.as_deref()),
+        Some(Command::Bless { exercises }) => author::bless(&workspace, &exercises),
+        Some(Command::Check { exercises, format }) => check::check(&workspace, &exercises, format),
+        Some(Command::Worker { .. }) => unreachable!("served above"),
+    }
+}

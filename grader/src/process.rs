@@ -25,6 +25,22 @@ pub enum Kind {
     Protocol,
 }
 
+impl std::fmt::Display for Kind {
+    /// As in the result document.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Compile => "compile",
+            Kind::Panic => "panic",
+            Kind::Crash => "crash",
+            Kind::ExitedEarly => "exited_early",
+            Kind::Timeout => "timeout",
+            Kind::OutOfMemory => "out_of_memory",
+            Kind::OutputFlood => "output_flood",
+            Kind::Protocol => "protocol",
+        })
+    }
+}
+
 /// How a worker was lost.
 #[derive(Debug, Clone)]
 pub enum Loss {
@@ -58,7 +74,7 @@ pub struct Asked {
     pub printed: String,
 }
 
-/// A worker that is started when it is asked and replaced when it was lost.
+/// The worker of one scenario at a time, started at its first question.
 pub struct Session {
     command: Vec<std::ffi::OsString>,
     limits: Limits,
@@ -74,8 +90,9 @@ impl Session {
         Session { command, limits, worker: None, loss: None, asked: Vec::new() }
     }
 
-    /// Forgets the last scenario; a lost worker is replaced at the next question.
+    /// Ends the last scenario's process, so that nothing of it can reach the next one.
     pub fn begin(&mut self) {
+        self.worker = None;
         self.asked.clear();
         self.loss = None;
     }

@@ -51,8 +51,8 @@ pub trait Contract {
     /// The lines in which people read an answer; what two modules must agree on is what these lines show.
     fn show_answer(call: &str, answer: &str) -> Result<Vec<String>, String>;
 
-    /// The arguments of a call as people read them: name and text.
-    fn show_args(call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, String)>, String>;
+    /// The arguments of a call as people read them: name and lines.
+    fn show_args(call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String>;
 }
 
 /// How a learner's type is made from the configuration.

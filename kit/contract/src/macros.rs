@@ -95,11 +95,11 @@ macro_rules! contract {
                     }
                 }
 
-                fn show_args(call: &str, args: &$crate::Args<'_>) -> Result<Vec<(&'static str, String)>, String> {
+                fn show_args(call: &str, args: &$crate::Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String> {
                     match call {
                         $(stringify!($call) => Ok(vec![$({
                             let $arg: <$ty as Argument>::Owned = argument(args, call, stringify!($arg))?;
-                            (stringify!($arg), $crate::Show::lines(&$arg).join(" "))
+                            (stringify!($arg), $crate::Show::lines(&$arg))
                         }),*]),)+
                         _ => Err(format!("there is no call `{call}`; this contract has: {}", Self::CALLS.join(", "))),
                     }

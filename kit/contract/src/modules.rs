@@ -44,7 +44,7 @@ pub trait Player {
     /// See [`Contract::show_answer`].
     fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String>;
     /// See [`Contract::show_args`].
-    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, String)>, String>;
+    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String>;
 }
 
 struct Slotted<C: Contract + ?Sized> {
@@ -63,7 +63,7 @@ impl<C: Contract + ?Sized + 'static> Player for Slotted<C> {
     fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String> {
         C::show_answer(call, answer)
     }
-    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, String)>, String> {
+    fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String> {
         C::show_args(call, args)
     }
 }

@@ -1,0 +1,271 @@
+//! From a module to a verdict.
+
+use crate::build::Program;
+use crate::process::{Kind, Limits, Loss, Session};
+use crate::scenario::{Scenario, Seen};
+use crate::workspace::{Entry, Workspace};
+use anyhow::Result;
+use kit_contract::Player;
+use kit_contract::remote::{Link, Transport};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// The version of Kubernetes that everything is held against.
+pub const KUBERNETES: &str = "1.33";
+/// The version of the result document's form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// After so many timeouts the other scenarios of the exercise are not waited for.
+const PATIENCE: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Passed,
+    Failed,
+    NotStarted,
+    Skipped,
+    Error,
+    GraderError,
+}
+
+/// The result document.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub schema_version: u32,
+    pub kubernetes: &'static str,
+    pub status: Status,
+    pub exercises: Vec<ExerciseResult>,
+}
+
+impl Report {
+    pub fn new(exercises: Vec<ExerciseResult>) -> Self {
+        let status = if exercises.iter().any(|e| e.status == Status::GraderError) {
+            Status::GraderError
+        } else if exercises.iter().all(|e| e.status == Status::Passed) {
+            Status::Passed
+        } else {
+            Status::Failed
+        };
+        Report { schema_version: SCHEMA_VERSION, kubernetes: KUBERNETES, status, exercises }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ExerciseResult {
+    pub name: String,
+    pub title: String,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Real time from the first question to the last answer, in milliseconds.
+    pub duration_ms: u64,
+    pub scenarios: Vec<ScenarioResult>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ScenarioResult {
+    pub name: String,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    pub why: String,
+    /// Where the book explains it: `book/src/….md#anchor`.
+    pub read: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+}
+
+/// The first question that was not answered as expected.
+#[derive(Debug, Clone, Serialize)]
+pub struct Difference {
+    /// Counts from 1; 0 is the making of the module.
+    pub question: usize,
+    pub of: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub say: Option<String>,
+    pub asked: Vec<String>,
+    pub expected: Vec<String>,
+    /// None if there was no answer.
+    pub yours: Option<Vec<String>>,
+    /// What the module printed during this question.
+    pub printed: String,
+}
+
+impl ExerciseResult {
+    fn of(entry: &Entry, status: Status, kind: Option<Kind>, message: Option<String>) -> Self {
+        let (name, title) = (entry.name.clone(), entry.title.clone());
+        ExerciseResult { name, title, status, kind, message, duration_ms: 0, scenarios: Vec::new() }
+    }
+
+    /// The verdict over all scenarios.
+    fn conclude(&mut self) {
+        let has = |status| self.scenarios.iter().find(|s| s.status == status);
+        let all = |status| self.scenarios.iter().all(|s| s.status == status);
+        (self.status, self.kind) = if has(Status::GraderError).is_some() {
+            (Status::GraderError, None)
+        } else if let Some(broken) = has(Status::Error) {
+            (Status::Error, broken.kind)
+        } else if all(Status::Passed) {
+            (Status::Passed, None)
+        } else if all(Status::NotStarted) {
+            (Status::NotStarted, None)
+        } else {
+            (Status::Failed, None)
+        };
+    }
+
+    pub fn passed(&self) -> usize {
+        self.scenarios.iter().filter(|s| s.status == Status::Passed).count()
+    }
+}
+
+/// Who answers.
+pub enum Module<'a> {
+    /// The reference, in this process.
+    InProcess,
+    /// A program, or what the compiler said instead.
+    Program(&'a Program),
+}
+
+/// Plays all scenarios of one exercise.
+pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> ExerciseResult {
+    let mut result = ExerciseResult::of(entry, Status::Passed, None, None);
+    let command = match module {
+        Module::InProcess => None,
+        Module::Program(Program::Ready { command, .. }) => Some(command),
+        Module::Program(Program::Broken { errors }) => {
+            let errors = anstream::adapter::strip_str(errors).to_string();
+            return ExerciseResult::of(entry, Status::Error, Some(Kind::Compile), Some(errors));
+        }
+    };
+    let scenarios = match Scenario::load_all(&workspace.scenarios_dir(&entry.name)) {
+        Ok(scenarios) if !scenarios.is_empty() => scenarios,
+        Ok(_) => return grader_error(entry, "there are no scenarios".into()),
+        Err(e) => return grader_error(entry, format!("{e:#}")),
+    };
+    let session = command.map(|command| Rc::new(RefCell::new(Session::new(command.clone(), Limits::default()))));
+    let mut modules = solutions::modules();
+    if let Some(session) = &session {
+        modules.replace(&entry.name, Link::new(session.clone()));
+    }
+    let Some(mut player) = modules.player(&entry.name) else {
+        return grader_error(entry, format!("no contract in kit/contract is named {}", entry.name));
+    };
+    let began = Instant::now();
+    let mut timeouts = 0;
+    for scenario in &scenarios {
+        let mut played = ScenarioResult {
+            name: scenario.name.clone(),
+            status: Status::Passed,
+            kind: None,
+            why: scenario.why.clone(),
+            read: format!("book/src/{}.md#{}", entry.name, scenario.read),
+            message: None,
+            difference: None,
+        };
+        if timeouts == PATIENCE {
+            played.status = Status::Skipped;
+            played.message = Some(format!("not played, since the module hung in {PATIENCE} scenarios"));
+        } else {
+            judge(scenario, player.as_mut(), session.as_deref(), &mut played);
+        }
+        timeouts += usize::from(played.kind == Some(Kind::Timeout));
+        result.scenarios.push(played);
+    }
+    result.duration_ms = began.elapsed().as_millis() as u64;
+    result.conclude();
+    result
+}
+
+fn grader_error(entry: &Entry, message: String) -> ExerciseResult {
+    ExerciseResult::of(entry, Status::GraderError, None, Some(message))
+}
+
+/// What an exercise is when the exercise that it builds on did not pass.
+pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
+    ExerciseResult::of(entry, Status::Skipped, None, Some(format!("it builds on {builds_on}, which did not pass")))
+}
+
+/// Plays one scenario and holds it against its golden.
+fn judge(
+    scenario: &Scenario,
+    player: &mut dyn Player,
+    session: Option<&RefCell<Session>>,
+    result: &mut ScenarioResult,
+) {
+    if let Some(session) = session {
+        session.borrow_mut().begin();
+    }
+    let (golden, seen) = match scenario.golden().and_then(|golden| Ok((golden, play(scenario, player)?))) {
+        Ok((golden, (seen, _))) => (golden, seen),
+        Err(e) => {
+            result.status = Status::GraderError;
+            result.message = Some(format!("{e:#}"));
+            return;
+        }
+    };
+    if golden.iter().zip(&seen).any(|(golden, seen)| golden.asked != seen.asked) {
+        result.status = Status::GraderError;
+        result.message = Some(scenario.stale());
+        return;
+    }
+    let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
+    let loss = session.and_then(|session| session.borrow().loss().cloned());
+    match (wrong, loss) {
+        (None, None) => return,
+        // A worker that is lost ends the scenario, but an answer that was wrong before is the first divergence.
+        (Some(_), _) => result.status = Status::Failed,
+        (None, Some(Loss::NotStarted(message))) => {
+            result.status = Status::NotStarted;
+            result.message = Some(message);
+        }
+        (None, Some(Loss::Error(kind, message))) => {
+            result.status = Status::Error;
+            result.kind = Some(kind);
+            result.message = Some(message);
+        }
+    }
+    let at = wrong.unwrap_or(seen.len());
+    let questions = session.map(|session| session.borrow());
+    // The first question makes the module, so that step 1 is the second one.
+    let during = questions.as_ref().map_or(at + 1, |q| (at + 1).min(q.asked.len().saturating_sub(1)));
+    let printed = questions.as_ref().and_then(|q| q.asked.get(during)).map_or("", |a| a.printed.as_str());
+    let made = during > 0;
+    result.difference = Some(Difference {
+        question: if made { at + 1 } else { 0 },
+        of: scenario.steps.len(),
+        say: golden[at].say.clone().filter(|_| made),
+        asked: if made { golden[at].asked.clone() } else { vec![kit_contract::wire::NEW.into()] },
+        expected: if made { golden[at].answer.clone() } else { vec!["a new module".into()] },
+        yours: wrong.map(|at| seen[at].answer.clone()),
+        printed: printed.into(),
+    });
+}
+
+/// Plays a scenario; a panic of code in this process is an error of the grader.
+pub fn play(scenario: &Scenario, player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
+    catch_unwind(AssertUnwindSafe(|| scenario.play(player)))
+        .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
+}
+
+/// The transcript of a program, for authors: it must not be lost on the way.
+pub fn transcript(exercise: &str, scenario: &Scenario, command: Vec<std::ffi::OsString>) -> Result<Vec<Seen>> {
+    let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(command, Limits::default())));
+    let transport: Rc<RefCell<dyn Transport>> = session.clone();
+    let mut modules = solutions::modules();
+    modules.replace(exercise, Link::new(transport));
+    let mut player = modules.player(exercise).ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"))?;
+    let (seen, lost) = play(scenario, player.as_mut())?;
+    if lost {
+        anyhow::bail!("{}: the worker was lost: {:?}", scenario.path.display(), session.borrow().loss());
+    }
+    Ok(seen)
+}
