@@ -239,7 +239,7 @@ fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> 
             modules.extend(found.into_iter().map(|file| Module { name: module_name(entry, kind, &file), file }));
         }
     }
-    build::build_files(workspace, "check", &modules)
+    build::build_files(workspace, &modules)
 }
 
 /// Each plausible mistake fails in the scenario that its first line names.

@@ -236,8 +236,8 @@ fn judge(
     let at = wrong.unwrap_or(seen.len());
     let questions = session.map(|session| session.borrow());
     // The first question makes the module, so that step 1 is the second one.
-    let during = questions.as_ref().map_or(at + 1, |q| (at + 1).min(q.asked.len().saturating_sub(1)));
-    let printed = questions.as_ref().and_then(|q| q.asked.get(during)).map_or("", |a| a.printed.as_str());
+    let during = questions.as_ref().map_or(at + 1, |q| (at + 1).min(q.printed.len().saturating_sub(1)));
+    let printed = questions.as_ref().and_then(|q| q.printed.get(during)).map_or("", String::as_str);
     let made = during > 0;
     result.difference = Some(Difference {
         question: if made { at + 1 } else { 0 },

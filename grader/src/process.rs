@@ -66,14 +66,6 @@ impl Default for Limits {
     }
 }
 
-/// The last question, for the person who has to find the mistake.
-#[derive(Debug, Clone, Default)]
-pub struct Asked {
-    pub call: String,
-    pub args: String,
-    pub printed: String,
-}
-
 /// The worker of one scenario at a time, started at its first question.
 pub struct Session {
     command: Vec<std::ffi::OsString>,
@@ -81,19 +73,19 @@ pub struct Session {
     worker: Option<Worker>,
     /// How the worker was lost, until the next scenario begins.
     loss: Option<Loss>,
-    /// All questions of this scenario.
-    pub asked: Vec<Asked>,
+    /// What the module printed, for each question of this scenario.
+    pub printed: Vec<String>,
 }
 
 impl Session {
     pub fn new(command: Vec<std::ffi::OsString>, limits: Limits) -> Self {
-        Session { command, limits, worker: None, loss: None, asked: Vec::new() }
+        Session { command, limits, worker: None, loss: None, printed: Vec::new() }
     }
 
     /// Ends the last scenario's process, so that nothing of it can reach the next one.
     pub fn begin(&mut self) {
         self.worker = None;
-        self.asked.clear();
+        self.printed.clear();
         self.loss = None;
     }
 
@@ -112,7 +104,7 @@ impl Transport for Session {
         if self.loss.is_some() {
             return None;
         }
-        self.asked.push(Asked { call: call.into(), args: args.into(), printed: String::new() });
+        self.printed.push(String::new());
         if self.worker.is_none() {
             match Worker::spawn(&self.command, self.limits) {
                 Ok(worker) => self.worker = Some(worker),
@@ -126,7 +118,7 @@ impl Transport for Session {
         let worker = self.worker.as_mut()?;
         let answer = worker.ask(call, args);
         let printed = worker.take_printed();
-        self.asked.last_mut()?.printed = printed;
+        *self.printed.last_mut()? = printed;
         match answer {
             Ok(answer) => Some(answer),
             Err(loss) => {

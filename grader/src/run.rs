@@ -83,7 +83,7 @@ pub fn grade_all(
             let files = names.iter().filter_map(|name| {
                 Some(Module { name: name.to_string(), file: find_module(path, name)? })
             });
-            build::build_files(workspace, "modules", &files.collect::<Vec<_>>())?
+            build::build_files(workspace, &files.collect::<Vec<_>>())?
         }
     };
     let mut results: Vec<ExerciseResult> = Vec::new();

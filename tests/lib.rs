@@ -1,1 +1,0 @@
-//! Workspace tests: everything that looks at more than one crate.

@@ -1,0 +1,50 @@
+//! The kit as a whole, used as its users do: by its command line.
+
+mod command_line;
+mod hostile;
+mod layout;
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the grader lies in the workspace").to_path_buf()
+}
+
+/// Runs the grader from the workspace's root, without a terminal and without colours.
+fn grade(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_grader"))
+        .args(args)
+        .current_dir(root())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the grader was built for this test")
+}
+
+fn text(out: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+}
+
+/// The document that the grader prints with `--format json`, and its exit code.
+fn document(args: &[&str]) -> (Value, Option<i32>) {
+    let out = grade(&[args, &["--format", "json"]].concat());
+    let document = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out)));
+    (document, out.status.code())
+}
+
+/// The files of a folder of modules, sorted.
+fn modules(folder: &str) -> Vec<PathBuf> {
+    let dir = root().join("tests/modules").join(folder);
+    let mut files: Vec<_> = dir.read_dir().unwrap_or_else(|e| panic!("{}: {e}", dir.display())).flatten().map(|e| e.path()).collect();
+    files.sort();
+    files
+}
+
+/// What stands after `key` on the first line of a module.
+fn first_line(file: &Path, key: &str) -> String {
+    let text = std::fs::read_to_string(file).expect("a module is a text file");
+    let line = text.lines().next().unwrap_or_default();
+    let rest = line.strip_prefix(key).unwrap_or_else(|| panic!("{}: {line:?} is no {key:?}", file.display()));
+    rest.split_whitespace().next().unwrap_or_default().to_string()
+}
