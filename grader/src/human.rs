@@ -13,6 +13,8 @@ pub const BOLD: Style = Style::new().bold();
 
 /// How many failing scenarios are explained before the rest is only named.
 const EXPLAINED: usize = 2;
+/// How many are named.
+const NAMED: usize = 8;
 /// How many lines of what a module printed are shown.
 const PRINTED: usize = 12;
 /// How many lines of a diff stand around a change.
@@ -69,10 +71,14 @@ pub fn exercise(result: &ExerciseResult, all: bool) {
     }
     if wrong.len() > explained {
         println!();
-        for scenario in &wrong[explained..] {
+        for scenario in wrong[explained..].iter().take(NAMED) {
             println!("  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
         }
-        println!("\n      explained one after the other, or all at once:  cargo grade run {name} --all");
+        match wrong.len().saturating_sub(explained + NAMED) {
+            0 => {}
+            more => println!("    … and {more} more"),
+        }
+        println!("\n      all of them explained:  cargo grade run {name} --all");
     }
     if !wrong.is_empty() {
         println!();
@@ -149,7 +155,7 @@ fn diff(expected: &[String], yours: &[String]) {
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
             let label = if first { label } else { "" };
-            println!("    {} {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label));
+            println!("    {}", format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end());
         }
     }
 }

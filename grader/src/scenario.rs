@@ -16,6 +16,8 @@ pub struct Scenario {
     pub why: String,
     /// The heading of the chapter that explains it, as an anchor.
     pub read: String,
+    /// 1 for the idea itself, 2 for what follows from it, 3 for fine points.
+    pub level: u8,
     /// The arguments of `new`.
     pub new: Value,
     pub steps: Vec<Step>,
@@ -38,17 +40,20 @@ pub struct Seen {
 }
 
 impl Scenario {
-    /// All scenarios of a folder, by name.
+    /// All scenarios of a folder, the most basic and the shortest first: who fails many should
+    /// read the simplest one first.
     pub fn load_all(dir: &Path) -> Result<Vec<Scenario>> {
         let templates = match dir.join("_templates.yaml") {
             path if path.is_file() => parse::<Map<String, Value>>(&path)?,
             _ => Map::new(),
         };
-        files(dir, "yaml")
+        let mut scenarios = files(dir, "yaml")
             .iter()
             .filter(|path| !stem(path).starts_with('_'))
             .map(|path| Scenario::load(path, &templates))
-            .collect()
+            .collect::<Result<Vec<_>>>()?;
+        scenarios.sort_by_key(|scenario| (scenario.level, scenario.steps.len()));
+        Ok(scenarios)
     }
 
     fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
@@ -57,6 +62,8 @@ impl Scenario {
         struct File {
             why: String,
             read: String,
+            #[serde(default = "usual")]
+            level: u8,
             #[serde(default)]
             templates: Map<String, Value>,
             #[serde(default = "empty")]
@@ -66,11 +73,14 @@ impl Scenario {
         fn empty() -> Value {
             Value::Object(Map::new())
         }
-        let file: File = parse(path)?;
+        fn usual() -> u8 {
+            2
+        }
+        let mut file: File = parse(path)?;
         let mut templates = shared.clone();
-        templates.extend(file.templates);
+        templates.append(&mut file.templates);
         let mut steps = Vec::new();
-        for (i, mut step) in file.steps.into_iter().enumerate() {
+        for (i, mut step) in std::mem::take(&mut file.steps).into_iter().enumerate() {
             let at = || format!("{}: step {}", path.display(), i + 1);
             let say = match step.remove("say") {
                 None => None,
@@ -87,7 +97,8 @@ impl Scenario {
         if steps.is_empty() {
             bail!("{}: a scenario needs steps", path.display());
         }
-        Ok(Scenario { name: stem(path), path: path.into(), why: file.why, read: file.read, new: file.new, steps })
+        let File { why, read, level, new, .. } = file;
+        Ok(Scenario { name: stem(path), path: path.into(), why, read, level, new, steps })
     }
 
     pub fn golden_path(&self) -> PathBuf {
@@ -247,7 +258,10 @@ fn parse_golden(text: &str) -> Result<Vec<Seen>> {
             seen.last_mut().with_context(orphan)?.asked.push(more.to_string());
         } else if let Some(comment) = line.strip_prefix("# ") {
             say = Some(comment.to_string());
-        } else if !line.trim().is_empty() {
+        } else if line.trim().is_empty() {
+            // A comment belongs to the question right below it.
+            say = None;
+        } else {
             seen.push(Seen { say: say.take(), asked: vec![line.to_string()], answer: Vec::new() });
         }
     }

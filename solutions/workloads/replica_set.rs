@@ -1,4 +1,5 @@
 //! Placeholder.
+use kit::workloads::{SyncRequest, SyncResult};
 /// P
 #[derive(Default)] pub struct Exercise;
-impl kit::workloads::ReplicaSetController for Exercise { fn sync(&self, r: u32) -> u32 { r } }
+impl kit::workloads::ReplicaSetController for Exercise { fn sync(&self, _: &SyncRequest) -> SyncResult { todo!() } }
