@@ -203,7 +203,11 @@ impl Book<'_> {
                     for mark in ["ANCHOR", "ANCHOR_END"] {
                         if !has_mark(&text, mark, anchor) {
                             let what = format!("{name} has no {mark}: {anchor}");
-                            found.at(include.line, what, format!("Add `// {mark}: {anchor}` to it, or correct the name."));
+                            found.at(
+                                include.line,
+                                what,
+                                format!("Add `// {mark}: {anchor}` to it, or correct the name."),
+                            );
                         }
                     }
                 }
@@ -218,7 +222,11 @@ impl Book<'_> {
                 && span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-#".contains(c));
             let path = span.split('#').next().unwrap_or(span);
             if is_path && !self.root.join(path).exists() {
-                found.at(*line, format!("there is no {path}"), "Correct the path; write <name> for a part that varies.");
+                found.at(
+                    *line,
+                    format!("there is no {path}"),
+                    "Correct the path; write <name> for a part that varies.",
+                );
             }
         }
     }
@@ -280,7 +288,8 @@ fn commands(source: &Source, found: &mut Found<'_>) {
         for (command, known) in COMMANDS {
             for (at, _) in text.match_indices(command) {
                 let rest = &text[at + command.len()..];
-                let word: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+                let word: String =
+                    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
                 if word.starts_with(|c: char| c.is_ascii_alphabetic()) && !known.contains(&word.as_str()) {
                     let advice = format!("There are: {}.", known.join(", "));
                     found.at(line, format!("there is no `{command}{word}`"), advice);
@@ -361,7 +370,9 @@ fn is_web_address(rest: &str) -> bool {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let labels: Vec<&str> = host.split('.').collect();
     let plain = |label: &&str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    labels.len() > 1 && labels.iter().all(|label| plain(&label)) && !rest.contains(|c: char| c.is_whitespace() || "<>\"{}|\\^`".contains(c))
+    labels.len() > 1
+        && labels.iter().all(plain)
+        && !rest.contains(|c: char| c.is_whitespace() || "<>\"{}|\\^`".contains(c))
 }
 
 /// The path without `.` and `..`; `None` if it leads out of the book.

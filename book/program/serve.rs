@@ -263,7 +263,10 @@ mod tests {
             text
         };
         let start = get("GET /");
-        assert!(start.starts_with("HTTP/1.1 200") && start.contains("text/html") && start.contains("<p>start"), "{start}");
+        assert!(
+            start.starts_with("HTTP/1.1 200") && start.contains("text/html") && start.contains("<p>start"),
+            "{start}"
+        );
         assert!(start.contains(&format!("const shown = \"{}\"", version.now())));
         assert!(get("GET /../secret.txt").starts_with("HTTP/1.1 404"));
         assert!(get("POST /").starts_with("HTTP/1.1 405"));

@@ -1,5 +1,23 @@
 //! Kubernetes objects and the arithmetic on them, as Kubernetes 1.33 defines both.
+//!
+//! Objects are those of `k8s-openapi`. What it leaves out, because the API's schema doesn't say it, is here: one
+//! file for each concept, under the name that Kubernetes has for it.
+
+pub mod daemon_set;
+pub mod deployment;
+pub mod duration;
+pub mod int_or_percent;
+pub mod name;
+pub mod node_selector;
+pub mod owner;
+pub mod pod;
+pub mod quantity;
+pub mod safe_encode;
+pub mod selector;
+pub mod toleration;
 
 pub use k8s_openapi::api::apps::v1 as apps;
 pub use k8s_openapi::api::core::v1 as core;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+pub use k8s_openapi::jiff;
+pub use quantity::Quantity;

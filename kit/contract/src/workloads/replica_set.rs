@@ -196,7 +196,7 @@ impl Show for SyncRequest {
         }
         let Expectations { creations, deletions } = self.expectations;
         if creations + deletions > 0 {
-            lines.push(format!("still expected: {creations} creations, {deletions} deletions"));
+            lines.push(format!("not seen yet: creations {creations}, deletions {deletions}"));
         }
         // Pods in a row that differ in nothing but their names share a line.
         let pods: Vec<_> =
@@ -278,7 +278,7 @@ impl SyncRequest {
         let refs = || pod.metadata.owner_references.iter().flatten();
         match refs().find(|owner| owner.controller == Some(true)) {
             Some(owner) if Some(&owner.uid) == self.replica_set.metadata.uid.as_ref() => "its own".into(),
-            Some(owner) => format!("of {} {}", flow(&owner.kind), flow(&owner.name)),
+            Some(owner) => format!("of {} {} (uid {})", flow(&owner.kind), flow(&owner.name), flow(&owner.uid)),
             None => match refs().next() {
                 Some(owner) => format!("no controller (owner {} {})", flow(&owner.kind), flow(&owner.name)),
                 None => "no controller".into(),
