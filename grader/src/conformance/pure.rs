@@ -1,15 +1,36 @@
 //! Tables of pure functions: each check reads a case, asks `kit-api` and compares.
 
 use super::Check;
+use kit_api::core::{Node, Pod, PodSpec};
+use kit_api::deployment::{RollingUpdate, Share};
+use kit_api::eviction::{self, Level, Pressure, ThresholdConfig, Usage};
 use kit_api::int_or_percent::{IntOrString, Round, scaled};
-use kit_api::{Quantity, safe_encode, toleration};
+use kit_api::meta::LabelSelector;
+use kit_api::pod_resources::{self, RequestOptions, Resources};
+use kit_api::selector::{self, FieldSelector, Labels, Selector};
+use kit_api::{Quantity, daemon_set, name, preemption, qos, safe_encode, toleration};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The check for one table by its name, if it is covered.
 pub fn check(table: &str) -> Option<Check> {
     Some(match table {
+        "daemonset_counts" => daemonset_counts,
+        "daemonset_node_should_run" => daemonset_node_should_run,
+        "daemonset_pod_tolerations" => daemonset_pod_tolerations,
+        "deployment_fenceposts" => deployment_fenceposts,
+        "deployment_new_rs_replicas" => deployment_new_rs_replicas,
+        "deployment_proportion" => deployment_proportion,
+        "eviction_ranking" => eviction_ranking,
+        "eviction_thresholds" => eviction_thresholds,
+        "field_selector_parse" => field_selector_parse,
         "intstr_scaled" => intstr_scaled,
+        "kubelet_critical_pod_preemption" => kubelet_critical_pod_preemption,
+        "label_selector_object" => label_selector_object,
+        "label_selector_parse" => label_selector_parse,
+        "name_validation" => name_validation,
+        "pod_qos_resources_oom" => pod_qos_resources_oom,
         "quantity_arithmetic" => quantity_arithmetic,
         "quantity_parse" => quantity_parse,
         "safe_encode_string" => safe_encode_string,
@@ -91,4 +112,275 @@ fn safe_encode_string(case: &Value) -> Result<(), String> {
 fn toleration_tolerates_taint(case: &Value) -> Result<(), String> {
     let tolerates = toleration::tolerates(&field(case, "toleration")?, &field(case, "taint")?);
     compare(case, json!({ "tolerates": tolerates }))
+}
+
+fn daemonset_counts(case: &Value) -> Result<(), String> {
+    let (value, nodes): (IntOrString, i32) = (field(case, "value")?, field(case, "numberToSchedule")?);
+    let answers = [daemon_set::unavailable_count(&value, nodes), daemon_set::surge_count(&value, nodes)];
+    let [unavailable, surge] = answers.each_ref().map(|answer| answer.as_ref().unwrap_or(&0));
+    let errors = answers.each_ref().map(|answer| answer.as_ref().err().map_or("<nil>", String::as_str)).join(" ");
+    compare(case, json!({ "unavailableCount": unavailable, "surgeCount": surge, "errors": errors }))
+}
+
+fn daemonset_node_should_run(case: &Value) -> Result<(), String> {
+    let (template, node): (PodSpec, Node) = (field(case, "daemonSetPodSpec")?, field(case, "node")?);
+    let answer = daemon_set::should_run(&template, &node);
+    compare(
+        case,
+        json!({ "shouldRun": answer.should_run, "shouldContinueRunning": answer.should_continue_running }),
+    )
+}
+
+fn daemonset_pod_tolerations(case: &Value) -> Result<(), String> {
+    let template = PodSpec { host_network: Some(field(case, "hostNetwork")?), ..PodSpec::default() };
+    compare(case, json!({ "tolerations": daemon_set::tolerations(&template) }))
+}
+
+fn rolling_update(case: &Value) -> Result<RollingUpdate, String> {
+    let max_unavailable = case.get("maxUnavailable").map_or(Ok(IntOrString::Int(0)), |_| field(case, "maxUnavailable"));
+    Ok(RollingUpdate { max_surge: field(case, "maxSurge")?, max_unavailable: max_unavailable? })
+}
+
+fn deployment_fenceposts(case: &Value) -> Result<(), String> {
+    let (update, replicas) = (rolling_update(case)?, field(case, "replicas")?);
+    match update.fenceposts(replicas) {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(posts) => compare(
+            case,
+            json!({
+                "surge": posts.surge,
+                "unavailable": posts.unavailable,
+                "MaxUnavailable": update.max_unavailable(replicas),
+                "MinAvailable": update.min_available(replicas),
+                "MaxSurge": update.max_surge(replicas),
+            }),
+        ),
+    }
+}
+
+fn deployment_new_rs_replicas(case: &Value) -> Result<(), String> {
+    let (new, old): (i32, i32) = (field(case, "newRS")?, field(case, "oldRS")?);
+    match rolling_update(case)?.new_replicas(field(case, "replicas")?, new, new + old) {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(replicas) => compare(case, json!({ "error": null, "newReplicas": replicas })),
+    }
+}
+
+fn deployment_proportion(case: &Value) -> Result<(), String> {
+    let replicas = field(case, "deploymentReplicas")?;
+    let share = Share {
+        replicas: field(case, "rsReplicas")?,
+        max_replicas_before: field(case, "rsMaxReplicasAnnotation")?,
+    };
+    let surge = rolling_update(case)?.max_surge(replicas);
+    let status = field::<Option<i32>>(case, "deploymentStatusReplicas")?.unwrap_or(0);
+    let share = share.of(replicas, surge, status, field(case, "toAdd")?, field(case, "added")?);
+    compare(case, json!({ "proportion": share }))
+}
+
+fn names(pods: &[&Pod]) -> Vec<String> {
+    pods.iter().map(|pod| pod.metadata.name.clone().unwrap_or_default()).collect()
+}
+
+fn eviction_ranking(case: &Value) -> Result<(), String> {
+    let pods: Vec<Pod> = field(case, "pods")?;
+    let pressure = match case["pressure"].as_str() {
+        Some("memory") => Pressure::Memory,
+        Some("pid") => Pressure::Pid,
+        _ => Pressure::Disk,
+    };
+    let usage = |pod: &Pod| {
+        let stats = case["stats"].get(pod.metadata.name.as_deref()?)?;
+        let sum = |names: &[&str]| names.iter().filter_map(|name| stats[*name].as_i64()).sum();
+        let disk = sum(&["rootfsUsedBytes", "logsUsedBytes", "localVolumesUsedBytes", "volumesUsedBytes"]);
+        Some(Usage { memory: sum(&["workingSetBytes"]), disk, processes: sum(&["processCount"]) })
+    };
+    let mut order: Vec<&Pod> = pods.iter().collect();
+    eviction::rank(&mut order, pressure, usage);
+    compare(case, json!({ "evictionOrder": names(&order) }))
+}
+
+fn eviction_thresholds(case: &Value) -> Result<(), String> {
+    let config: ThresholdConfig = serde_json::from_value(case.clone()).map_err(|e| e.to_string())?;
+    let level = |level: &Level| match level {
+        Level::Quantity(quantity) => quantity.to_string(),
+        Level::Percentage(part) => part.to_string(),
+    };
+    let thresholds = match config.parse() {
+        Err(error) => return compare(case, json!({ "error": error, "thresholds": null })),
+        Ok(thresholds) => thresholds,
+    };
+    let thresholds: Vec<Value> = thresholds
+        .iter()
+        .map(|threshold| {
+            let mut shown = json!({
+                "gracePeriod": threshold.grace_period.to_string(),
+                "operator": "LessThan",
+                "signal": threshold.signal,
+                "value": level(&threshold.value),
+            });
+            if let Some(reclaim) = &threshold.min_reclaim {
+                shown["minReclaim"] = level(reclaim).into();
+            }
+            shown
+        })
+        .collect();
+    // The recording is sorted by signal, hard thresholds and soft ones together; none is written as null.
+    let sorted = |list: &[Value]| {
+        let mut list: Vec<String> = list.iter().map(canonical).collect();
+        list.sort();
+        list
+    };
+    compare(case, json!({ "error": null }))?;
+    let expected = case["thresholds"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if sorted(expected) == sorted(&thresholds) {
+        return Ok(());
+    }
+    compare(case, json!({ "thresholds": thresholds }))
+}
+
+/// A value's text, whatever the order of its fields.
+fn canonical(value: &Value) -> String {
+    let fields: BTreeMap<&String, &Value> = value.as_object().into_iter().flatten().collect();
+    json!(fields).to_string()
+}
+
+fn kubelet_critical_pod_preemption(case: &Value) -> Result<(), String> {
+    let pods: Vec<Pod> = field(case, "pods")?;
+    let missing: BTreeMap<String, i64> = field(case, "insufficient")?;
+    let mut preemptor = Pod::default();
+    let spec = preemptor.spec.get_or_insert_default();
+    spec.priority = Some(qos::SYSTEM_CRITICAL_PRIORITY + 1000);
+    spec.priority_class_name = Some("system-node-critical".into());
+    let running: Vec<&Pod> = pods.iter().collect();
+    match preemption::victims(&preemptor, &running, &missing.into_iter().collect()) {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(victims) => {
+            compare(case, json!({ "error": null }))?;
+            let expected: Option<BTreeSet<String>> = field(case, "victims")?;
+            let got: BTreeSet<String> = names(&victims).into_iter().collect();
+            if got == expected.unwrap_or_default() { Ok(()) } else { compare(case, json!({ "victims": got })) }
+        }
+    }
+}
+
+/// The labels that each recorded selector is tried on, as the tables' `what` lists them.
+fn label_sets() -> Vec<Labels> {
+    let sets: [&[(&str, &str)]; 8] = [
+        &[],
+        &[("app", "web")],
+        &[("app", "web"), ("tier", "front")],
+        &[("app", "db"), ("env", "prod"), ("tier", "back")],
+        &[("env", "prod"), ("n", "5")],
+        &[("app.kubernetes.io/name", "x"), ("env", "dev"), ("n", "12")],
+        &[("app", "")],
+        &[("n", "abc")],
+    ];
+    sets.into_iter().map(labels).collect()
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn label_selector_parse(case: &Value) -> Result<(), String> {
+    match field::<String>(case, "in")?.parse::<Selector>() {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(selector) => {
+            let matches: Vec<bool> = label_sets().iter().map(|labels| selector.matches(labels)).collect();
+            let (string, empty) = (selector.to_string(), selector.is_empty());
+            compare(case, json!({ "error": null, "string": string, "empty": empty, "matches": matches }))
+        }
+    }
+}
+
+fn label_selector_object(case: &Value) -> Result<(), String> {
+    let object: Option<LabelSelector> = field(case, "in")?;
+    match Selector::try_from(object.as_ref()) {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(parsed) => {
+            let matches: Vec<bool> = label_sets().iter().map(|labels| parsed.matches(labels)).collect();
+            let formatted = selector::format(object.as_ref());
+            compare(
+                case,
+                json!({ "error": null, "string": parsed.to_string(), "formatted": formatted, "matches": matches }),
+            )
+        }
+    }
+}
+
+fn field_selector_parse(case: &Value) -> Result<(), String> {
+    let sets = [
+        labels(&[]),
+        labels(&[
+            ("metadata.name", "web-0"),
+            ("metadata.namespace", "shop"),
+            ("spec.nodeName", ""),
+            ("status.phase", "Running"),
+        ]),
+        labels(&[("metadata.name", "db"), ("spec.nodeName", "worker-a-1"), ("status.phase", "Pending")]),
+    ];
+    match field::<String>(case, "in")?.parse::<FieldSelector>() {
+        Err(error) => compare(case, json!({ "error": error })),
+        Ok(selector) => {
+            let terms: Vec<Value> = selector
+                .terms
+                .iter()
+                .map(|t| json!({ "field": t.field, "op": if t.negated { "!=" } else { "=" }, "value": t.value }))
+                .collect();
+            let requirements = if terms.is_empty() { Value::Null } else { json!(terms) };
+            let matches: Vec<bool> = sets.iter().map(|fields| selector.matches(fields)).collect();
+            compare(
+                case,
+                json!({
+                    "error": null, "string": selector.to_string(), "requirements": requirements, "matches": matches,
+                }),
+            )
+        }
+    }
+}
+
+fn name_validation(case: &Value) -> Result<(), String> {
+    let text: String = field(case, "in")?;
+    compare(
+        case,
+        json!({
+            "configMapKey": name::config_map_key(&text),
+            "dns1035Label": name::dns1035_label(&text),
+            "dns1123Label": name::dns1123_label(&text),
+            "dns1123Subdomain": name::dns1123_subdomain(&text),
+            "envVarName": name::env_var_name(&text),
+            "labelValue": name::label_value(&text),
+            "portName": name::port_name(&text),
+            "qualifiedName": name::qualified_name(&text),
+            "wildcardDNS1123Subdomain": name::wildcard_dns1123_subdomain(&text),
+        }),
+    )
+}
+
+fn pod_qos_resources_oom(case: &Value) -> Result<(), String> {
+    const MEMORY: i64 = 16 << 30;
+    let mut pod: Pod = field(case, "pod")?;
+    pod_resources::set_defaults(&mut pod);
+    let text = |resources: Resources| -> Map<String, Value> {
+        resources.into_iter().map(|(name, amount)| (name, amount.to_string().into())).collect()
+    };
+    let requests = |exclude_overhead, non_missing| {
+        text(pod_resources::requests(&pod, &RequestOptions { exclude_overhead, non_missing }))
+    };
+    let spec = pod.spec.as_ref().ok_or("the pod has no spec")?;
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let scores: Map<String, Value> =
+        containers.map(|c| (c.name.clone(), qos::oom_score_adj(&pod, c, MEMORY).into())).collect();
+    compare(
+        case,
+        json!({
+            "qos": qos::qos_class(&pod).to_string(),
+            "requests": requests(false, Resources::new()),
+            "requestsExcludeOverhead": requests(true, Resources::new()),
+            "requestsForScoring": requests(false, pod_resources::non_missing()),
+            "limits": text(pod_resources::limits(&pod)),
+            "oomScoreAdj16Gi": scores,
+        }),
+    )
 }

@@ -6,18 +6,24 @@
 pub mod daemon_set;
 pub mod deployment;
 pub mod duration;
+pub mod eviction;
 pub mod int_or_percent;
 pub mod name;
 pub mod node_selector;
 pub mod owner;
 pub mod pod;
+pub mod pod_resources;
+pub mod preemption;
+pub mod qos;
 pub mod quantity;
 pub mod safe_encode;
 pub mod selector;
 pub mod toleration;
+pub mod view;
 
 pub use k8s_openapi::api::apps::v1 as apps;
 pub use k8s_openapi::api::core::v1 as core;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 pub use k8s_openapi::jiff;
 pub use quantity::Quantity;
+pub use view::{NodeView, PodView};

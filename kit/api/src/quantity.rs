@@ -166,6 +166,24 @@ impl Quantity {
         }
     }
 
+    /// Rounds up to whole milli-units, as the API server does with what it stores (`SetDefaults_ResourceList`).
+    pub fn round_up_to_milli(&mut self) {
+        match &mut self.amount {
+            Amount::Int { value, exponent } if *exponent < -3 => {
+                *value = reduce(*value, -3 - *exponent).0;
+                *exponent = -3;
+                self.text = None;
+            }
+            Amount::Int { .. } => {}
+            Amount::Dec { unscaled, scale } => {
+                let magnitude = round_up(&unscaled.abs(), *scale, 3);
+                *unscaled = if unscaled.is_negative() { -magnitude } else { magnitude };
+                *scale = 3;
+                self.text = None;
+            }
+        }
+    }
+
     fn decimal(&self) -> (BigInt, i32) {
         match &self.amount {
             Amount::Int { value, exponent } => (BigInt::from(*value), -exponent),
