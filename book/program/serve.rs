@@ -3,14 +3,19 @@
 use crate::check::{check, percent_decoded};
 use crate::render::{Contents, render};
 use anyhow::{Context, Result, anyhow, bail};
+use axum::Router;
+use axum::extract::{Path as InPath, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
 use notify::{EventKind, RecursiveMode, Watcher};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tiny_http::{Header, Method, Request, Response, Server};
+use tokio::sync::watch;
 
 /// How long a page waits for news before it asks again.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -40,28 +45,16 @@ const RELOAD: &str = r#"<script>
 })();
 </script>"#;
 
-/// The number of the newest rendering.
-#[derive(Clone, Default)]
-struct Version(Arc<(Mutex<u128>, Condvar)>);
+/// What is answered from: the folder of the pages, and the number of the newest rendering.
+#[derive(Clone)]
+struct Site {
+    dest: PathBuf,
+    version: watch::Receiver<String>,
+}
 
-impl Version {
-    fn advance(&self) {
-        // The time, so that a page also notices that the program was started again.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        self.0.1.notify_all();
-    }
-
-    fn now(&self) -> String {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).to_string()
-    }
-
-    /// Waits until the version is another one than `seen`.
-    fn newer_than(&self, seen: &str) -> String {
-        let now = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.1.wait_timeout_while(now, PATIENCE, |now| now.to_string() == seen);
-        waited.unwrap_or_else(PoisonError::into_inner).0.to_string()
-    }
+/// A new number: the time, so that a page also notices that the program was started again.
+fn version() -> String {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string()
 }
 
 /// Serves the book of the workspace `root` on 127.0.0.1 until the program is ended.
@@ -70,9 +63,8 @@ pub fn serve(root: &Path, port: u16) -> Result<()> {
     let listener = listen(port)?;
     let address = listener.local_addr()?;
     let contents = render(root, &dest)?;
-    let version = Version::default();
-    version.advance();
-    answer(listener, dest.clone(), version.clone())?;
+    let (newest, seen) = watch::channel(version());
+    answer(listener, Site { dest: dest.clone(), version: seen })?;
 
     println!("  The book is at http://{address}\n");
     for chapter in &contents.0 {
@@ -104,7 +96,7 @@ pub fn serve(root: &Path, port: u16) -> Result<()> {
         }
         match render(root, &dest) {
             Ok(contents) => {
-                version.advance();
+                newest.send_replace(version());
                 println!("  rendered again");
                 complain(root, &dest, &contents);
             }
@@ -137,53 +129,54 @@ fn listen(port: u16) -> Result<TcpListener> {
     })
 }
 
-/// Answers requests, one thread each, since a request for news waits.
-fn answer(listener: TcpListener, dest: PathBuf, version: Version) -> Result<()> {
-    let server = Server::from_listener(listener, None).map_err(|e| anyhow!("can't serve: {e}"))?;
+/// Answers requests from a thread of its own.
+fn answer(listener: TcpListener, site: Site) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pages = Router::new()
+        .route("/-/newer-than/{seen}", get(newer_than))
+        .fallback_service(get(page).with_state(site.clone()));
+    let pages = pages.with_state(site);
     thread::spawn(move || {
-        for request in server.incoming_requests() {
-            let (dest, version) = (dest.clone(), version.clone());
-            thread::spawn(move || respond(request, &dest, &version));
-        }
+        runtime.block_on(async {
+            let served = match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => axum::serve(listener, pages).await,
+                Err(e) => Err(e),
+            };
+            if let Err(e) = served {
+                eprintln!("  error: no page can be shown any longer: {e}");
+            }
+        });
     });
     Ok(())
 }
 
-fn respond(request: Request, dest: &Path, version: &Version) {
-    let url = request.url().to_string();
-    let (status, mime, body) = if !matches!(request.method(), Method::Get | Method::Head) {
-        (405, "text/plain", b"only GET".to_vec())
-    } else if let Some(seen) = url.strip_prefix("/-/newer-than/") {
-        (200, "text/plain", version.newer_than(seen).into_bytes())
-    } else {
-        page(dest, &url, version)
-    };
-    let mut response = Response::from_data(body).with_status_code(status);
-    // Nothing may be kept: the next rendering has the same addresses.
-    for (name, value) in [("Content-Type", mime), ("Cache-Control", "no-store")] {
-        response.add_header(Header::from_bytes(name, value).expect("both are plain ASCII"));
-    }
-    // A reader who left is no error.
-    let _ = request.respond(response);
+/// Waits until there is another rendering than `seen`, though not for ever.
+async fn newer_than(State(mut site): State<Site>, InPath(seen): InPath<String>) -> impl IntoResponse {
+    let _ = tokio::time::timeout(PATIENCE, site.version.wait_for(|now| *now != seen)).await;
+    let now = site.version.borrow().clone();
+    ([(header::CACHE_CONTROL, "no-store")], now)
 }
 
-fn page(dest: &Path, url: &str, version: &Version) -> (u16, &'static str, Vec<u8>) {
-    let found = locate(dest, url).and_then(|file| Some((200, std::fs::read(&file).ok()?, file)));
+async fn page(State(site): State<Site>, address: Uri) -> impl IntoResponse {
+    let found =
+        locate(&site.dest, address.path()).and_then(|file| Some((StatusCode::OK, std::fs::read(&file).ok()?, file)));
     let lost = || {
-        let file = dest.join("404.html");
-        (404, std::fs::read(&file).unwrap_or_else(|_| b"no such page".to_vec()), file)
+        let file = site.dest.join("404.html");
+        (StatusCode::NOT_FOUND, std::fs::read(&file).unwrap_or_else(|_| b"no such page".to_vec()), file)
     };
     let (status, mut body, file) = found.unwrap_or_else(lost);
     let mime = mime(&file);
     if mime.starts_with("text/html") {
-        body.extend_from_slice(RELOAD.replace("VERSION", &version.now()).as_bytes());
+        body.extend_from_slice(RELOAD.replace("VERSION", &site.version.borrow()).as_bytes());
     }
-    (status, mime, body)
+    // Nothing may be kept: the next rendering has the same addresses.
+    (status, [(header::CONTENT_TYPE, mime), (header::CACHE_CONTROL, "no-store")], body)
 }
 
 /// The file behind an address; `None` if it is not below `dest`.
-fn locate(dest: &Path, url: &str) -> Option<PathBuf> {
-    let path = percent_decoded(url.split(['?', '#']).next()?.strip_prefix('/')?);
+fn locate(dest: &Path, address: &str) -> Option<PathBuf> {
+    let path = percent_decoded(address.strip_prefix('/')?);
     let inside = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
     if !inside || path.contains(['\\', '\0']) {
         return None;
@@ -229,7 +222,7 @@ mod tests {
         let (_dir, dest) = site();
         for (url, file) in [
             ("/", Some("index.html")),
-            ("/index.html?x=1#y", Some("index.html")),
+            ("/index.html", Some("index.html")),
             ("/a%20b/", Some("a b/index.html")),
             ("/nothing.html", None),
             ("/../secret.txt", None),
@@ -252,10 +245,9 @@ mod tests {
         let listener = listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.ip().is_loopback());
-        let version = Version::default();
-        version.advance();
-        answer(listener, dest, version.clone()).unwrap();
-        let get = |request: &str| {
+        let (newest, seen) = watch::channel("7".to_string());
+        answer(listener, Site { dest, version: seen }).unwrap();
+        let get = move |request: &str| {
             let mut stream = TcpStream::connect(address).unwrap();
             write!(stream, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
             let mut text = String::new();
@@ -267,10 +259,15 @@ mod tests {
             start.starts_with("HTTP/1.1 200") && start.contains("text/html") && start.contains("<p>start"),
             "{start}"
         );
-        assert!(start.contains(&format!("const shown = \"{}\"", version.now())));
+        assert!(start.contains("const shown = \"7\""));
         assert!(get("GET /../secret.txt").starts_with("HTTP/1.1 404"));
         assert!(get("POST /").starts_with("HTTP/1.1 405"));
-        assert!(get("GET /-/newer-than/0").ends_with(&version.now()), "news is answered at once");
+        assert!(get("GET /-/newer-than/6").ends_with("\r\n7"), "news is answered at once");
+        let waiting = thread::spawn(move || get("GET /-/newer-than/7"));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished(), "no news yet");
+        newest.send_replace("8".into());
+        assert!(waiting.join().unwrap().ends_with("\r\n8"));
     }
 
     #[test]
