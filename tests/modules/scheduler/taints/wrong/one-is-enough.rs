@@ -1,0 +1,35 @@
+//! Fails: each-taint-its-toleration — it lets a pod in that tolerates any one of the taints
+
+use kit::scheduler::{Taint, Taints, Toleration, Verdict};
+
+#[derive(Default)]
+struct Exercise;
+
+impl Taints for Exercise {
+    fn filter(&self, tolerations: &[Toleration], taints: &[Taint]) -> Verdict {
+        let keeps_away = |taint: &&Taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute";
+        let covered = |taint: &Taint| tolerations.iter().any(|toleration| tolerates(toleration, taint));
+        let refusing: Vec<&Taint> = taints.iter().filter(keeps_away).collect();
+        if refusing.iter().any(|taint| covered(taint)) {
+            return Verdict::Fits;
+        }
+        match refusing.first() {
+            Some(taint) => Verdict::Refused((*taint).clone()),
+            None => Verdict::Fits,
+        }
+    }
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let is = |field: &Option<String>, wanted: &str| field.as_deref().unwrap_or_default() == wanted;
+    let effect = is(&toleration.effect, "") || is(&toleration.effect, &taint.effect);
+    let key = is(&toleration.key, "") || is(&toleration.key, &taint.key);
+    let value = match toleration.operator.as_deref().unwrap_or_default() {
+        "Exists" => true,
+        "Equal" | "" => is(&toleration.value, taint.value.as_deref().unwrap_or_default()),
+        _ => false,
+    };
+    effect && key && value
+}
+
+kit::exercise!(Exercise: Taints);
