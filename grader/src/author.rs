@@ -31,7 +31,10 @@ pub fn bless(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
             }
         }
     }
-    println!("  {changed} goldens changed{}", if changed > 0 { ". Read the difference before you commit it." } else { "" });
+    println!(
+        "  {changed} goldens changed{}",
+        if changed > 0 { ". Read the difference before you commit it." } else { "" }
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,7 +53,10 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
     })?;
     let trait_name = trait_name.map_or_else(|| camel_case(exercise), str::to_string);
     let fill = |text: &str| {
-        text.replace("CHAPTER", chapter).replace("EXERCISE", exercise).replace("BIN", &bin_name(name)).replace("Trait", &trait_name)
+        text.replace("CHAPTER", chapter)
+            .replace("EXERCISE", exercise)
+            .replace("BIN", &bin_name(name))
+            .replace("Trait", &trait_name)
     };
     let mut files: Vec<(PathBuf, String)> = vec![
         (workspace.contract_file(name), fill(CONTRACT)),
@@ -70,12 +76,16 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
         let lines = text(&module)? + &fill("pub mod EXERCISE;\npub use EXERCISE::*;\n");
         files.push((at(&module), lines));
     } else {
-        files.push((at(&module), fill("//! Contracts of the chapter `CHAPTER`.\n\npub mod EXERCISE;\n\npub use EXERCISE::*;\n")));
+        files.push((
+            at(&module),
+            fill("//! Contracts of the chapter `CHAPTER`.\n\npub mod EXERCISE;\n\npub use EXERCISE::*;\n"),
+        ));
         let lib = "kit/contract/src/lib.rs";
         files.push((at(lib), before(&text(lib)?, "mod modules;", &fill("pub mod CHAPTER;\n"), lib)?));
     }
     let slots = "kit/contract/src/modules.rs";
-    let slot = fill("    /// TODO: what stands in this slot.\n    \"CHAPTER/EXERCISE\" EXERCISE: crate::CHAPTER::Trait;\n");
+    let slot =
+        fill("    /// TODO: what stands in this slot.\n    \"CHAPTER/EXERCISE\" EXERCISE: crate::CHAPTER::Trait;\n");
     files.push((at(slots), before_last(&text(slots)?, "}", &slot, slots)?));
 
     let lib = "solutions/lib.rs";
@@ -87,7 +97,8 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
             format!("{}{}{}", &solutions[..end], fill("    pub mod EXERCISE;\n"), &solutions[end..])
         }
         None => {
-            let block = fill("pub mod CHAPTER {\n    //! TODO: what this chapter is about.\n    pub mod EXERCISE;\n}\n");
+            let block =
+                fill("pub mod CHAPTER {\n    //! TODO: what this chapter is about.\n    pub mod EXERCISE;\n}\n");
             before(&solutions, "\nuse kit::", &block, lib)?
         }
     };
@@ -122,12 +133,14 @@ fn camel_case(name: &str) -> String {
 }
 
 fn before(text: &str, marker: &str, insert: &str, file: &str) -> Result<String> {
-    let at = text.find(marker).with_context(|| format!("{file} has no {marker:?}; add this there yourself:\n{insert}"))?;
+    let at =
+        text.find(marker).with_context(|| format!("{file} has no {marker:?}; add this there yourself:\n{insert}"))?;
     Ok(format!("{}{insert}{}", &text[..at], &text[at..]))
 }
 
 fn before_last(text: &str, marker: &str, insert: &str, file: &str) -> Result<String> {
-    let at = text.rfind(marker).with_context(|| format!("{file} has no {marker:?}; add this there yourself:\n{insert}"))?;
+    let at =
+        text.rfind(marker).with_context(|| format!("{file} has no {marker:?}; add this there yourself:\n{insert}"))?;
     Ok(format!("{}{insert}{}", &text[..at], &text[at..]))
 }
 

@@ -192,10 +192,12 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
 
 /// The part of Cargo's messages that matters here.
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerArtifact(Artifact),
-    CompilerMessage {
+    #[serde(rename = "compiler-artifact")]
+    Artifact(Artifact),
+    #[serde(rename = "compiler-message")]
+    Compiler {
         target: Target,
         message: Diagnostic,
     },
@@ -266,8 +268,8 @@ fn cargo_build(root: &Path, args: &[&str]) -> Result<(Vec<Artifact>, Said)> {
     for line in BufReader::new(child.stdout.take().context("a pipe is missing")?).lines() {
         // Build scripts may print lines of their own.
         match serde_json::from_str(&line?).unwrap_or(Message::Other) {
-            Message::CompilerArtifact(artifact) => artifacts.push(artifact),
-            Message::CompilerMessage { target, message } => {
+            Message::Artifact(artifact) => artifacts.push(artifact),
+            Message::Compiler { target, message } => {
                 let errors = said.errors.entry(target.name.clone()).or_default();
                 message.sort(errors, said.warnings.entry(target.name).or_default());
             }

@@ -118,7 +118,8 @@ fn rooms(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     let hint = format!("cargo grade hint {name}");
     holds(workspace.exercise_file(name), &["kit::exercise!(".into(), hint, format!("{:?}", entry.title)]);
     holds(workspace.solution_file(name), &["ANCHOR: solution".into()]);
-    let sections = ["interview question", "How it works", "What goes wrong in production", "Follow-up questions", "Sources"];
+    let sections =
+        ["interview question", "How it works", "What goes wrong in production", "Follow-up questions", "Sources"];
     holds(workspace.chapter_file(name), &sections.map(String::from));
     holds(workspace.root.join("book/src/SUMMARY.md"), &[format!("[{}]({name}.md)", entry.title)]);
     let bin = format!("name = {:?}\npath = {:?}", bin_name(name), format!("{name}.rs"));

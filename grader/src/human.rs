@@ -155,7 +155,10 @@ fn diff(expected: &[String], yours: &[String]) {
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
             let label = if first { label } else { "" };
-            println!("    {}", format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end());
+            println!(
+                "    {}",
+                format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end()
+            );
         }
     }
 }

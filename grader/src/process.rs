@@ -62,7 +62,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { question: Duration::from_secs(2), output: 1 << 20, memory: 2 << 30 }
+        Limits { question: Duration::from_secs(2), output: 1 << 20, memory: 512 << 20 }
     }
 }
 
@@ -262,7 +262,14 @@ impl Worker {
             Some(_) if said.contains("overflowed its stack") => {
                 Loss::Error(Kind::Crash, "stack overflow. A recursion without end?".into())
             }
-            Some(signal) => Loss::Error(Kind::Crash, format!("it was ended by signal {signal}")),
+            Some(signal) => {
+                let name = [Signal::ABORT, Signal::SEGV, Signal::ILL, Signal::BUS, Signal::KILL, Signal::FPE]
+                    .into_iter()
+                    .zip(["SIGABRT", "SIGSEGV", "SIGILL", "SIGBUS", "SIGKILL", "SIGFPE"])
+                    .find(|(known, _)| known.as_raw() == signal)
+                    .map_or(String::new(), |(_, name)| format!(" ({name})"));
+                Loss::Error(Kind::Crash, format!("it was ended by signal {signal}{name}"))
+            }
             None => {
                 let code = status.code().unwrap_or_default();
                 Loss::Error(Kind::ExitedEarly, format!("it ended with exit code {code} instead of an answer"))

@@ -11,13 +11,7 @@ use comfy_table::{Cell, Table, presets};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-pub fn run(
-    workspace: &Workspace,
-    names: &[String],
-    source: &Source,
-    format: Format,
-    all: bool,
-) -> Result<ExitCode> {
+pub fn run(workspace: &Workspace, names: &[String], source: &Source, format: Format, all: bool) -> Result<ExitCode> {
     let entries = workspace.select(names)?;
     let results = grade_all(workspace, &entries, names, source, |result, warnings| {
         if format == Format::Human {
@@ -80,9 +74,8 @@ pub fn grade_all(
             build::build_exercises(workspace, &names)?
         }
         Source::Path(path) => {
-            let files = names.iter().filter_map(|name| {
-                Some(Module { name: name.to_string(), file: find_module(path, name)? })
-            });
+            let files =
+                names.iter().filter_map(|name| Some(Module { name: name.to_string(), file: find_module(path, name)? }));
             build::build_files(workspace, &files.collect::<Vec<_>>())?
         }
     };
@@ -123,7 +116,13 @@ fn summary(workspace: &Workspace, report: &Report, source: &Source) {
         }
         let graded = |entry: &&Entry| report.exercises.iter().any(|r| r.name == entry.name);
         if let Some(next) = workspace.catalog.iter().skip_while(|e| !graded(e)).find(|e| !graded(e)) {
-            println!("      next      exercises/{}.rs · {} · {} min {}", next.name, next.title, next.minutes, next.stars());
+            println!(
+                "      next      exercises/{}.rs · {} · {} min {}",
+                next.name,
+                next.title,
+                next.minutes,
+                next.stars()
+            );
         }
     }
 }
@@ -161,7 +160,10 @@ pub fn progress(workspace: &Workspace) -> Result<ExitCode> {
     println!("{table}\n");
     let next = entries.iter().zip(&results).find(|(_, r)| r.status != Status::Passed);
     let Some((entry, result)) = next else {
-        println!("  {}  What is left: the follow-up questions of the book.  cargo book serve", paint(GREEN, "All done."));
+        println!(
+            "  {}  What is left: the follow-up questions of the book.  cargo book serve",
+            paint(GREEN, "All done.")
+        );
         return Ok(exit_code(report_status(&results)));
     };
     let name = &entry.name;

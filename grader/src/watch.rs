@@ -1,10 +1,10 @@
 //! `watch`: a verdict each time a file is saved.
 
 use crate::build::Source;
+use crate::grade::Status;
 use crate::human::{BOLD, DIM, exercise, paint};
 use crate::run::grade_all;
 use crate::workspace::{Entry, Workspace};
-use crate::grade::Status;
 use anstream::{print, println};
 use anyhow::{Context, Result};
 use notify::{RecursiveMode, Watcher};
@@ -30,7 +30,9 @@ pub fn watch(workspace: &Workspace, first: Option<&str>) -> Result<ExitCode> {
     })
     .context("can't watch files here; `cargo grade run` works all the same")?;
     let exercises = workspace.root.join("exercises");
-    watcher.watch(&exercises, RecursiveMode::Recursive).with_context(|| format!("can't watch {}", exercises.display()))?;
+    watcher
+        .watch(&exercises, RecursiveMode::Recursive)
+        .with_context(|| format!("can't watch {}", exercises.display()))?;
 
     let mut current = match first {
         Some(name) => workspace.one(name)?,
@@ -76,13 +78,14 @@ fn show(workspace: &Workspace, entry: &Entry) {
     }
     println!("  {}   {}\n", paint(BOLD, &entry.title), paint(DIM, format_args!("exercises/{}.rs", entry.name)));
     let mut passed = false;
-    let graded = grade_all(workspace, &[entry], std::slice::from_ref(&entry.name), &Source::Exercises, |result, warnings| {
-        if result.status != Status::NotStarted {
-            print!("{warnings}");
-        }
-        exercise(result, false);
-        passed = result.status == Status::Passed;
-    });
+    let graded =
+        grade_all(workspace, &[entry], std::slice::from_ref(&entry.name), &Source::Exercises, |result, warnings| {
+            if result.status != Status::NotStarted {
+                print!("{warnings}");
+            }
+            exercise(result, false);
+            passed = result.status == Status::Passed;
+        });
     if let Err(e) = graded {
         println!("  {e:#}");
     }

@@ -128,9 +128,8 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 
 /// The files in `dir` with the extension `ext`, sorted by name; none if there is no such folder.
 pub fn files(dir: &Path, ext: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
-        .map(|entries| entries.flatten().map(|e| e.path()).collect())
-        .unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(dir).map(|entries| entries.flatten().map(|e| e.path()).collect()).unwrap_or_default();
     found.retain(|p| p.extension().is_some_and(|e| e == ext));
     found.sort();
     found

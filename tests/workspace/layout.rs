@@ -14,9 +14,20 @@ fn lines(program: &str, args: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_top_level_is_exactly_this() {
     let files = lines("git", &["ls-files"]);
-    let seen: BTreeSet<&str> = files.iter().filter_map(|f| f.split('/').next()).filter(|n| !n.starts_with('.')).collect();
-    let expected =
-        ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "book", "exercises", "grader", "kit", "solutions", "tests"];
+    let seen: BTreeSet<&str> =
+        files.iter().filter_map(|f| f.split('/').next()).filter(|n| !n.starts_with('.')).collect();
+    let expected = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "book",
+        "exercises",
+        "grader",
+        "kit",
+        "solutions",
+        "tests",
+    ];
     assert_eq!(seen, BTreeSet::from(expected));
 }
 

@@ -36,7 +36,8 @@ fn document(args: &[&str]) -> (Value, Option<i32>) {
 /// The files of a folder of modules, sorted.
 fn modules(folder: &str) -> Vec<PathBuf> {
     let dir = root().join("tests/modules").join(folder);
-    let mut files: Vec<_> = dir.read_dir().unwrap_or_else(|e| panic!("{}: {e}", dir.display())).flatten().map(|e| e.path()).collect();
+    let mut files: Vec<_> =
+        dir.read_dir().unwrap_or_else(|e| panic!("{}: {e}", dir.display())).flatten().map(|e| e.path()).collect();
     files.sort();
     files
 }

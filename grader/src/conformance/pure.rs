@@ -125,10 +125,7 @@ fn daemonset_counts(case: &Value) -> Result<(), String> {
 fn daemonset_node_should_run(case: &Value) -> Result<(), String> {
     let (template, node): (PodSpec, Node) = (field(case, "daemonSetPodSpec")?, field(case, "node")?);
     let answer = daemon_set::should_run(&template, &node);
-    compare(
-        case,
-        json!({ "shouldRun": answer.should_run, "shouldContinueRunning": answer.should_continue_running }),
-    )
+    compare(case, json!({ "shouldRun": answer.should_run, "shouldContinueRunning": answer.should_continue_running }))
 }
 
 fn daemonset_pod_tolerations(case: &Value) -> Result<(), String> {
@@ -168,10 +165,8 @@ fn deployment_new_rs_replicas(case: &Value) -> Result<(), String> {
 
 fn deployment_proportion(case: &Value) -> Result<(), String> {
     let replicas = field(case, "deploymentReplicas")?;
-    let share = Share {
-        replicas: field(case, "rsReplicas")?,
-        max_replicas_before: field(case, "rsMaxReplicasAnnotation")?,
-    };
+    let share =
+        Share { replicas: field(case, "rsReplicas")?, max_replicas_before: field(case, "rsMaxReplicasAnnotation")? };
     let surge = rolling_update(case)?.max_surge(replicas);
     let status = field::<Option<i32>>(case, "deploymentStatusReplicas")?.unwrap_or(0);
     let share = share.of(replicas, surge, status, field(case, "toAdd")?, field(case, "added")?);

@@ -1,6 +1,6 @@
 //! The arithmetic of rolling updates.
 //!
-//! Source: `pkg/controller/deployment/util/deployment_util.go`.
+//! Source: `pkg/controller/deployment/util/deployment_util.go`. Numbers wrap around as Go's do.
 
 use crate::int_or_percent::{IntOrString, Round, scaled};
 
@@ -45,7 +45,7 @@ impl RollingUpdate {
 
     /// The pods that must stay available (`MinAvailable`).
     pub fn min_available(&self, replicas: i32) -> i32 {
-        replicas - self.max_unavailable(replicas)
+        replicas.wrapping_sub(self.max_unavailable(replicas))
     }
 
     /// The pods that may exist beyond the number of replicas (`MaxSurge`).
@@ -60,8 +60,12 @@ impl RollingUpdate {
     ///
     /// That of [`scaled`].
     pub fn new_replicas(&self, replicas: i32, new: i32, current: i32) -> Result<i32, String> {
-        let most = replicas + scaled(&self.max_surge, replicas, Round::Up)?;
-        Ok(if current >= most { new } else { new + (most - current).min(replicas - new) })
+        let most = replicas.wrapping_add(scaled(&self.max_surge, replicas, Round::Up)?);
+        Ok(if current >= most {
+            new
+        } else {
+            new.wrapping_add(most.wrapping_sub(current).min(replicas.wrapping_sub(new)))
+        })
     }
 }
 
@@ -85,21 +89,21 @@ impl Share {
             return 0;
         }
         let fraction = self.fraction(deployment, max_surge, status_replicas);
-        let allowed = to_add - added;
+        let allowed = to_add.wrapping_sub(added);
         if to_add > 0 { fraction.min(allowed) } else { fraction.max(allowed) }
     }
 
     fn fraction(self, deployment: i32, max_surge: i32, status_replicas: i32) -> i32 {
         if deployment == 0 {
-            return -self.replicas;
+            return self.replicas.wrapping_neg();
         }
-        let most = deployment + max_surge;
+        let most = deployment.wrapping_add(max_surge);
         let before = self.max_replicas_before.filter(|&n| n != 0).unwrap_or(status_replicas);
         if before == 0 {
             return 0;
         }
         let size = f64::from(self.replicas.wrapping_mul(most)) / f64::from(before);
         // Away from zero at a half, as upstream's RoundToInt32.
-        size.round() as i32 - self.replicas
+        (size.round() as i32).wrapping_sub(self.replicas)
     }
 }

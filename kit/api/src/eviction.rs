@@ -101,8 +101,7 @@ fn known(signal: &str) -> Result<(), String> {
 
 fn percentage(text: &str) -> Result<f32, String> {
     let number = text.trim_end_matches('%');
-    let parsed: f32 =
-        number.parse().map_err(|_| format!("strconv.ParseFloat: parsing {number:?}: invalid syntax"))?;
+    let parsed: f32 = number.parse().map_err(|_| format!("strconv.ParseFloat: parsing {number:?}: invalid syntax"))?;
     Ok(parsed / 100.0)
 }
 

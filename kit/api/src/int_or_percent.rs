@@ -24,17 +24,15 @@ pub fn scaled(value: &IntOrString, total: i32, round: Round) -> Result<i32, Stri
         IntOrString::String(text) => text,
     };
     let wrong = |reason: String| format!("invalid value for IntOrString: {reason}");
-    let digits = text
-        .strip_suffix('%')
-        .ok_or_else(|| wrong("invalid type: string is not a percentage".to_string()))?;
-    let percent = atoi(digits).map_err(|reason| {
-        wrong(format!("invalid value {text:?}: strconv.Atoi: parsing {digits:?}: {reason}"))
-    })?;
+    let digits = text.strip_suffix('%').ok_or_else(|| wrong("invalid type: string is not a percentage".to_string()))?;
+    let percent = atoi(digits)
+        .map_err(|reason| wrong(format!("invalid value {text:?}: strconv.Atoi: parsing {digits:?}: {reason}")))?;
     let share = percent as f64 * f64::from(total) / 100.0;
+    // Go's int has 64 bits, and its callers keep the lower 32.
     Ok(match round {
         Round::Up => share.ceil(),
         Round::Down => share.floor(),
-    } as i32)
+    } as i64 as i32)
 }
 
 /// Go's `strconv.Atoi`: 64 bits, with a sign, without anything else.

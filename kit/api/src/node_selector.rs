@@ -31,9 +31,7 @@ pub fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
     let labels = node.metadata.labels.as_ref().unwrap_or(&none);
     let label = |requirement: &NodeSelectorRequirement| {
         operator(&requirement.operator)
-            .and_then(|op| {
-                Requirement::new(&requirement.key, op, requirement.values.clone().unwrap_or_default()).ok()
-            })
+            .and_then(|op| Requirement::new(&requirement.key, op, requirement.values.clone().unwrap_or_default()).ok())
             .is_some_and(|requirement| requirement.matches(labels))
     };
     let name = node.metadata.name.as_deref().unwrap_or_default();

@@ -52,11 +52,9 @@ pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
 /// Whether it was ready for longer than `min_ready_seconds` (`IsPodAvailable`). Exactly that long is not enough,
 /// except for 0.
 pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> bool {
-    is_ready(pod) && (min_ready_seconds == 0 || ready_since(pod).is_some_and(|since| since + seconds(min_ready_seconds) < now))
-}
-
-fn seconds(n: i32) -> SignedDuration {
-    SignedDuration::from_secs(n.into())
+    let long_enough =
+        |since: Timestamp| now.duration_since(since) > SignedDuration::from_secs(min_ready_seconds.into());
+    is_ready(pod) && (min_ready_seconds == 0 || ready_since(pod).is_some_and(long_enough))
 }
 
 /// What its deletion costs, in no unit; cheaper pods are deleted first. 0 without the annotation, and 0 if it is

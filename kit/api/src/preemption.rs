@@ -56,15 +56,14 @@ fn subtract(missing: &Missing, pods: &[&Pod]) -> Missing {
 }
 
 /// Picks the pod that comes nearest to what is missing, again and again (`getPodsToPreemptByDistance`).
-fn nearest<'a>(mut pods: Vec<&'a Pod>, mut missing: Missing) -> Result<Vec<&'a Pod>, String> {
+fn nearest(mut pods: Vec<&Pod>, mut missing: Missing) -> Result<Vec<&Pod>, String> {
     let mut picked = Vec::new();
     while !missing.is_empty() {
         let mut best: Option<(usize, f64)> = None;
         for (i, pod) in pods.iter().enumerate() {
             let distance = distance(&missing, pod);
-            let better = best.is_none_or(|(at, least)| {
-                distance < least || distance == least && is_smaller(pod, pods[at])
-            });
+            let better =
+                best.is_none_or(|(at, least)| distance < least || distance == least && is_smaller(pod, pods[at]));
             if better {
                 best = Some((i, distance));
             }

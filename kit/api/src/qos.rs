@@ -99,5 +99,5 @@ pub fn oom_score_adj(pod: &Pod, container: &Container, memory_capacity: i64) -> 
         let least = spec.and_then(|s| s.containers.iter().map(memory).min()).unwrap_or(0);
         score = score.min(adjust(least));
     }
-    score.max(1000 + GUARANTEED).min(BEST_EFFORT - 1)
+    score.clamp(1000 + GUARANTEED, BEST_EFFORT - 1)
 }

@@ -18,7 +18,7 @@ const INT_DIGITS: i32 = 18;
 const NANO: i32 = 9;
 /// Upstream computes any power of ten that is asked for; this is where a text stops being an amount and becomes
 /// an attack on memory.
-const MAX_EXPONENT: i32 = 100_000;
+const MAX_EXPONENT: i32 = 10_000;
 
 /// An exact amount, with the family of suffixes in which it is written.
 #[derive(Debug, Clone)]
@@ -196,9 +196,9 @@ impl Quantity {
         if self.is_zero() {
             return "0".into();
         }
-        let small = *self > Quantity::new(-1024, Format::DecimalSI) && *self < Quantity::new(1024, Format::DecimalSI);
         if self.format == Format::BinarySI
-            && !small
+            // Small amounts keep their digits.
+            && (*self <= Quantity::new(-1024, Format::DecimalSI) || *self >= Quantity::new(1024, Format::DecimalSI))
             && let Some(mut whole) = self.whole()
         {
             let mut factors = 0;
@@ -296,6 +296,9 @@ impl FromStr for Quantity {
         let parts = Parts::of(text)?;
         let Parts { negative, number, fraction, .. } = parts;
         let (base, exponent, format) = interpret(parts.suffix).ok_or(ParseError::Suffix)?;
+        if exponent.unsigned_abs() > MAX_EXPONENT.unsigned_abs() || text.len() > MAX_EXPONENT.unsigned_abs() as usize {
+            return Err(ParseError::Numeric);
+        }
         let digits = number.len() as i32 + fraction.len() as i32;
         // (decimal exponent, factor, digits to spare) of the integer form.
         let (scale, factor, spare) = match base {
@@ -303,7 +306,7 @@ impl FromStr for Quantity {
             _ if fraction.is_empty() => (0, 1_i64 << exponent, 15 - digits - exponent * 3 / 10 - 1),
             _ => (0, 1, -1),
         };
-        let scale = scale.wrapping_sub(fraction.len() as i32);
+        let scale = scale - fraction.len() as i32;
         let shifted = format!("{number}{fraction}");
         if spare >= 0 && scale >= -NANO {
             let parsed: i64 = shifted.parse().map_err(|_| ParseError::Numeric)?;
@@ -322,12 +325,9 @@ impl FromStr for Quantity {
         let mut unscaled: BigInt = shifted.parse().map_err(|_| ParseError::Numeric)?;
         let mut scale = fraction.len() as i32;
         if base == 10 {
-            scale = scale.checked_sub(exponent).ok_or(ParseError::Numeric)?;
+            scale -= exponent;
         } else {
             unscaled <<= exponent;
-        }
-        if scale.abs() > MAX_EXPONENT {
-            return Err(ParseError::Numeric);
         }
         if !unscaled.is_zero() {
             unscaled = round_up(&unscaled, scale, NANO);

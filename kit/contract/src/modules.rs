@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 /// A factory for the modules of one contract.
-pub struct Slot<C: Contract + ?Sized>(Rc<dyn Fn(&C::Config) -> Box<C>>);
+pub struct Slot<C: Contract + ?Sized>(Rc<Factory<C>>);
+
+type Factory<C> = dyn Fn(&<C as Contract>::Config) -> Box<C>;
 
 impl<C: Contract + ?Sized> Clone for Slot<C> {
     fn clone(&self) -> Self {

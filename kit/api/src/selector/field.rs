@@ -40,9 +40,13 @@ impl FromStr for FieldSelector {
         parts.sort_unstable();
         let mut terms = Vec::new();
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            let (field, operator, value) = split_term(part)
-                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
-            terms.push(Term { field: field.into(), negated: operator == "!=", value: unescape(value)? });
+            let (field, operator, value) =
+                split_term(part).ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
+            let value = unescape(value)?;
+            // `Transform`: nothing compared with nothing is no condition.
+            if !field.is_empty() || !value.is_empty() {
+                terms.push(Term { field: field.into(), negated: operator == "!=", value });
+            }
         }
         Ok(FieldSelector { terms })
     }

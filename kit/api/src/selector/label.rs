@@ -127,8 +127,12 @@ impl Requirement {
             Equals | DoubleEquals | NotEquals if values.len() != 1 => {
                 Some("exact-match compatibility requires one single value")
             }
-            Exists | DoesNotExist if !values.is_empty() => Some("values set must be empty for exists and does not exist"),
-            GreaterThan | LessThan if values.len() != 1 => Some("for 'Gt', 'Lt' operators, exactly one value is required"),
+            Exists | DoesNotExist if !values.is_empty() => {
+                Some("values set must be empty for exists and does not exist")
+            }
+            GreaterThan | LessThan if values.len() != 1 => {
+                Some("for 'Gt', 'Lt' operators, exactly one value is required")
+            }
             _ => None,
         };
         wrong.extend(count.map(|error| format!("values: Invalid value: {}: {error}", go_list(&values))));

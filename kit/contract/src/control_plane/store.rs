@@ -314,7 +314,9 @@ impl Show for OpResponse {
     fn lines(&self) -> Vec<String> {
         match self {
             OpResponse::Put { prev_kv: None } => vec!["put a new key".into()],
-            OpResponse::Put { prev_kv: Some(kv) } => kv.lines().into_iter().map(|kv| format!("replaced {kv}")).collect(),
+            OpResponse::Put { prev_kv: Some(kv) } => {
+                kv.lines().into_iter().map(|kv| format!("replaced {kv}")).collect()
+            }
             OpResponse::Delete { prev_kvs } if prev_kvs.is_empty() => vec!["deleted nothing".into()],
             OpResponse::Delete { prev_kvs } => {
                 prev_kvs.iter().flat_map(Show::lines).map(|kv| format!("deleted {kv}")).collect()

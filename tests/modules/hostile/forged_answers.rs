@@ -1,0 +1,22 @@
+//! Kind: protocol — it writes answers of its own to every pipe that it can find
+
+use kit::scheduler::{Taint, Taints, Toleration, Verdict};
+use std::io::Write;
+
+#[derive(Default)]
+struct Exercise;
+
+impl Taints for Exercise {
+    fn filter(&self, _: &[Toleration], _: &[Taint]) -> Verdict {
+        for fd in 0..16 {
+            if let Ok(mut pipe) = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")) {
+                for id in 0..64 {
+                    let _ = writeln!(pipe, "{{\"id\":{id},\"answer\":\"Fits\"}}");
+                }
+            }
+        }
+        Verdict::Fits
+    }
+}
+
+kit::exercise!(Exercise: Taints);
