@@ -6,6 +6,7 @@ use crate::{Show, flow};
 pub use kit_api::core::{Taint, Toleration};
 use serde::{Deserialize, Serialize};
 
+// ANCHOR: contract
 contract! {
     /// Decides whether taints keep a pod away from a node.
     pub trait Taints {
@@ -24,6 +25,7 @@ pub enum Verdict {
     /// This taint does.
     Refused(Taint),
 }
+// ANCHOR_END: contract
 
 impl Show for Verdict {
     fn lines(&self) -> Vec<String> {
