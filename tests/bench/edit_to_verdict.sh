@@ -9,16 +9,18 @@ exercise=scheduler/taints
 mkdir -p "$bench"
 
 [ -x "$bench/bin/rustlings" ] || cargo install --quiet --root "$bench" --version 6.5.0 rustlings
-[ -d "$bench/rustlings" ] || (cd "$bench" && printf '\n' | "$bench/bin/rustlings" init >/dev/null)
-theirs=$bench/rustlings/exercises/01_variables/variables1.rs
+# Inside of a workspace rustlings would add itself to it.
+room=$(mktemp -d)
+(cd "$room" && printf '\n' | "$bench/bin/rustlings" init >/dev/null)
+theirs=$room/rustlings/exercises/01_variables/variables1.rs
 # A solved exercise on both sides: the verdict is a pass.
-cp "$bench/rustlings/solutions/01_variables/variables1.rs" "$theirs"
+cp "$room/rustlings/solutions/01_variables/variables1.rs" "$theirs"
 ours=$bench/taints.rs
 cp "tests/modules/$exercise/correct/$(ls tests/modules/$exercise/correct | head -1)" "$ours"
 mine=exercises/$exercise.rs
 kept=$bench/kept.rs
 cp "$mine" "$kept"
-trap 'cp "$kept" "$mine"' EXIT
+trap 'cp "$kept" "$mine"; rm -rf "$room"' EXIT
 trap 'exit 1' INT TERM
 
 # The command that runs, then its real time appended to a file. Each edit changes code, not only a comment.
@@ -35,7 +37,7 @@ median() { sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"; }
 cargo build --quiet --package grader
 cp "$ours" "$mine"
 target/debug/grader run "$exercise" >/dev/null
-(cd "$bench/rustlings" && "$bench/bin/rustlings" run variables1 >/dev/null 2>&1)
+(cd "$room/rustlings" && "$bench/bin/rustlings" run variables1 >/dev/null 2>&1)
 rm -f "$bench/ours.txt" "$bench/alias.txt" "$bench/theirs.txt"
 for round in $(seq "$rounds"); do
     edit="#[allow(dead_code)] fn edited() -> u64 { $round }"
@@ -43,8 +45,8 @@ for round in $(seq "$rounds"); do
     timed "$bench/ours.txt" target/debug/grader run "$exercise"
     { cat "$ours"; echo "$edit + 1"; } | sed 's/} + 1$/+ 1 }/' >"$mine"
     timed "$bench/alias.txt" cargo grade run "$exercise"
-    { cat "$bench/rustlings/solutions/01_variables/variables1.rs"; echo "$edit"; } >"$theirs"
-    (cd "$bench/rustlings" && timed "$bench/theirs.txt" "$bench/bin/rustlings" run variables1)
+    { cat "$room/rustlings/solutions/01_variables/variables1.rs"; echo "$edit"; } >"$theirs"
+    (cd "$room/rustlings" && timed "$bench/theirs.txt" "$bench/bin/rustlings" run variables1)
 done
 awk -v a="$(median "$bench/ours.txt")" -v b="$(median "$bench/alias.txt")" -v c="$(median "$bench/theirs.txt")" 'BEGIN {
     printf "grader, as in watch    %.3f s   ratio %.2f\n", a / 1e6, a / c
