@@ -5,10 +5,10 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 /// Whose modules are graded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,34 +72,11 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// Builds the learner's own files: by exercise, in one run of Cargo.
-pub fn build_exercises(workspace: &Workspace, names: &[&str]) -> Result<BTreeMap<String, Program>> {
-    let bins: Vec<String> = names.iter().map(|name| bin_name(name)).collect();
-    let mut args = vec!["--package", "exercises"];
-    args.extend(bins.iter().flat_map(|bin| ["--bin", bin]));
-    let (artifacts, mut said) = cargo_build(&workspace.root, &args)?;
-    let mut executables: BTreeMap<String, PathBuf> =
-        artifacts.into_iter().filter_map(|a| Some((a.target.name, a.executable?))).collect();
-    let mut programs = BTreeMap::new();
-    for (name, bin) in names.iter().zip(&bins) {
-        let program = match (executables.remove(bin), said.errors.remove(bin)) {
-            (_, Some(errors)) => Program::Broken { errors },
-            (Some(path), None) => {
-                let warnings = said.warnings.remove(bin).unwrap_or_default();
-                Program::Ready { command: vec![path.into_os_string()], warnings }
-            }
-            // No word about this program: something before it is broken, and that isn't the learner's fault.
-            (None, None) => bail!("Cargo did not build exercises/{name}.rs:\n{}", said.text()),
-        };
-        programs.insert(name.to_string(), program);
-    }
-    Ok(programs)
-}
-
-/// Builds files from anywhere. A Rust file is compiled alone against the kit, so that nothing around it (a
-/// manifest, a build script) takes part; any other executable file is a worker as it is.
-pub fn build_files(workspace: &Workspace, modules: &[Module]) -> Result<BTreeMap<String, Program>> {
-    let kit = if modules.iter().any(Module::is_rust) { Some(Kit::build(workspace)?) } else { None };
+/// Builds modules. A Rust file is compiled alone against the kit, so that nothing around it (a manifest, a build
+/// script, a neighbour that does not compile) takes part, and so that an edit costs one run of rustc and none of
+/// Cargo. Any other executable file is a worker as it is.
+pub fn build(workspace: &Workspace, modules: &[Module]) -> Result<BTreeMap<String, Program>> {
+    let kit = if modules.iter().any(Module::is_rust) { Some(Kit::find(workspace)?) } else { None };
     let mut jobs: Vec<(&Module, Result<Program>)> = Vec::new();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -124,14 +101,72 @@ struct Kit {
 }
 
 impl Kit {
-    fn build(workspace: &Workspace) -> Result<Kit> {
-        let (artifacts, said) = cargo_build(&workspace.root, &["--package", "kit-contract", "--lib"])?;
-        let files = artifacts.into_iter().filter(|a| a.target.name == "kit_contract").flat_map(|a| a.filenames);
-        let library = files.into_iter().find(|file| file.extension().is_some_and(|e| e == "rlib"));
-        let library = library.with_context(|| format!("the kit itself does not build:\n{}", said.text()))?;
-        let dependencies = library.parent().map(|dir| dir.join("deps")).unwrap_or_default();
-        Ok(Kit { library, dependencies })
+    /// The library as Cargo left it, if nothing of the kit was changed since it was last asked; else as it makes it now.
+    fn find(workspace: &Workspace) -> Result<Kit> {
+        let stamp = workspace.target().join("grade/kit");
+        let sources = ["kit/api", "kit/contract", "Cargo.toml", "Cargo.lock"].map(|path| workspace.root.join(path));
+        let library = std::fs::read_to_string(&stamp).map(PathBuf::from).unwrap_or_default();
+        let asked = stamp.metadata().and_then(|data| data.modified());
+        let changed = sources.iter().chain([&library]).filter_map(|path| newest(path)).max();
+        if library.is_file() && asked.is_ok_and(|asked| changed.is_some_and(|changed| asked > changed)) {
+            return Ok(Kit::of(library));
+        }
+        let library = Kit::build(workspace)?;
+        write(&stamp, &library.to_string_lossy())?;
+        Ok(Kit::of(library))
     }
+
+    fn of(library: PathBuf) -> Kit {
+        let dependencies = library.parent().map(|dir| dir.join("deps")).unwrap_or_default();
+        Kit { library, dependencies }
+    }
+
+    /// Cargo unites the features of all packages that are named; with the grader beside it, the kit is built once
+    /// and not for each of the two again.
+    fn build(workspace: &Workspace) -> Result<PathBuf> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let out = Command::new(&cargo)
+            .args(["build", "--quiet", "--package", "grader", "--package", "kit-contract", "--lib"])
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(&workspace.root)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", cargo.display()))?;
+        let messages = String::from_utf8_lossy(&out.stdout);
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+            .filter(|artifact| artifact.target.name == "kit_contract")
+            .flat_map(|artifact| artifact.filenames)
+            .find(|file| file.extension().is_some_and(|e| e == "rlib"))
+            .with_context(|| format!("the kit itself does not build:\n{}", String::from_utf8_lossy(&out.stderr)))
+    }
+}
+
+/// The compiler beside the Cargo that runs us, which spares the detour through rustup.
+fn rustc() -> OsString {
+    let beside = std::env::var_os("CARGO").map(|cargo| Path::new(&cargo).with_file_name("rustc"));
+    let beside = beside.filter(|rustc| rustc.is_file()).map(PathBuf::into_os_string);
+    std::env::var_os("RUSTC").or(beside).unwrap_or_else(|| "rustc".into())
+}
+
+/// When anything at or below `path` was changed last.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let own = path.metadata().and_then(|data| data.modified()).ok();
+    entries.filter_map(|entry| newest(&entry.path())).chain(own).max()
+}
+
+/// The message of Cargo that matters here.
+#[derive(Deserialize)]
+struct Artifact {
+    target: Target,
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Result<Program> {
@@ -152,7 +187,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     if newer(&kit.library) == Some(true) && std::fs::read_to_string(&source).is_ok_and(|built| built == text) {
         return Ok(ready(String::new()));
     }
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = rustc();
     let mut library: OsString = "kit=".into();
     library.push(&kit.library);
     let mut dependencies: OsString = "dependency=".into();
@@ -173,11 +208,16 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", rustc.display()))?;
     let (mut errors, mut warnings) = (String::new(), String::new());
     for line in String::from_utf8_lossy(&out.stderr).lines() {
-        if let Ok(diagnostic) = serde_json::from_str::<Diagnostic>(line) {
-            diagnostic.sort(&mut errors, &mut warnings);
+        if let Ok(Diagnostic { level, rendered }) = serde_json::from_str(line) {
+            let into = if level.starts_with("error") { &mut errors } else { &mut warnings };
+            into.push_str(&rendered.unwrap_or_default());
         }
     }
     if !out.status.success() {
+        // The kit was built by another compiler than the one that is there now.
+        if errors.contains("E0514") {
+            bail!("the kit was built by another version of Rust; `cargo clean` and try again:\n{errors}");
+        }
         if errors.is_empty() {
             bail!("{} ended with {}: {}", rustc.display(), out.status, String::from_utf8_lossy(&out.stderr));
         }
@@ -190,94 +230,9 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     Ok(ready(warnings))
 }
 
-/// The part of Cargo's messages that matters here.
-#[derive(Deserialize)]
-#[serde(tag = "reason")]
-enum Message {
-    #[serde(rename = "compiler-artifact")]
-    Artifact(Artifact),
-    #[serde(rename = "compiler-message")]
-    Compiler {
-        target: Target,
-        message: Diagnostic,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Artifact {
-    target: Target,
-    executable: Option<PathBuf>,
-    filenames: Vec<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-}
-
+/// The part of rustc's messages that matters here.
 #[derive(Deserialize)]
 struct Diagnostic {
     level: String,
     rendered: Option<String>,
-}
-
-impl Diagnostic {
-    fn sort(self, errors: &mut String, warnings: &mut String) {
-        let into = if self.level.starts_with("error") { errors } else { warnings };
-        into.push_str(&self.rendered.unwrap_or_default());
-    }
-}
-
-/// What the compiler said, by target, and Cargo itself.
-#[derive(Default)]
-struct Said {
-    errors: BTreeMap<String, String>,
-    warnings: BTreeMap<String, String>,
-    cargo: String,
-}
-
-impl Said {
-    fn text(&self) -> String {
-        self.errors.values().cloned().chain([self.cargo.clone()]).collect()
-    }
-}
-
-/// Builds something of the workspace. The grader is always named beside it, because Cargo unites the features
-/// of all packages that are named: so the kit is built once, and not for each of the two again.
-fn cargo_build(root: &Path, args: &[&str]) -> Result<(Vec<Artifact>, Said)> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(&cargo)
-        .args(["build", "--keep-going", "--quiet", "--message-format=json-diagnostic-rendered-ansi"])
-        .args(["--package", "grader"])
-        .args(args)
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", cargo.display()))?;
-    let mut stderr = child.stderr.take().context("a pipe is missing")?;
-    let cargo_said = std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stderr.read_to_string(&mut text);
-        text
-    });
-    let (mut artifacts, mut said) = (Vec::new(), Said::default());
-    for line in BufReader::new(child.stdout.take().context("a pipe is missing")?).lines() {
-        // Build scripts may print lines of their own.
-        match serde_json::from_str(&line?).unwrap_or(Message::Other) {
-            Message::Artifact(artifact) => artifacts.push(artifact),
-            Message::Compiler { target, message } => {
-                let errors = said.errors.entry(target.name.clone()).or_default();
-                message.sort(errors, said.warnings.entry(target.name).or_default());
-            }
-            Message::Other => {}
-        }
-    }
-    said.errors.retain(|_, text| !text.is_empty());
-    said.cargo = cargo_said.join().unwrap_or_default();
-    child.wait()?;
-    Ok((artifacts, said))
 }

@@ -46,17 +46,16 @@ struct Check {
 
 pub fn check(workspace: &Workspace, names: &[String], format: Format) -> Result<ExitCode> {
     let entries = workspace.select(names)?;
-    let stubs = build::build_exercises(workspace, &entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>())?;
-    let modules = build_modules(workspace, &entries)?;
+    let programs = build_modules(workspace, &entries)?;
     let mut exercises = Vec::new();
     for entry in entries {
         let checks = [
             ("rooms", rooms(workspace, entry)),
             ("scenarios", scenarios(workspace, entry)),
             ("solution", solution(workspace, entry)),
-            ("stub", stub(workspace, entry, stubs.get(&entry.name))),
-            ("wrong modules", wrong_modules(workspace, entry, &modules)),
-            ("alternatives", alternatives(workspace, entry, &modules)),
+            ("stub", stub(workspace, entry, programs.get(&entry.name))),
+            ("wrong modules", wrong_modules(workspace, entry, &programs)),
+            ("alternatives", alternatives(workspace, entry, &programs)),
         ];
         let checks: Vec<Check> = checks
             .into_iter()
@@ -210,7 +209,7 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
 /// The learner's file compiles without a warning and has nothing done.
 fn stub(workspace: &Workspace, entry: &Entry, program: Option<&Program>) -> Vec<String> {
     match program {
-        None => vec!["Cargo built nothing".into()],
+        None => vec!["nothing was built".into()],
         Some(Program::Broken { errors }) => vec![errors.clone()],
         Some(Program::Ready { warnings, .. }) if !warnings.is_empty() => vec![warnings.clone()],
         Some(program) => {
@@ -231,16 +230,17 @@ fn module_name(entry: &Entry, kind: &str, file: &std::path::Path) -> String {
     format!("{}/{kind}/{}", entry.name, stem(file))
 }
 
-/// All wrong and alternative modules, built in one run of Cargo.
+/// The stubs, and all wrong and alternative modules.
 fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> {
     let mut modules = Vec::new();
     for entry in entries {
+        modules.push(Module { name: entry.name.clone(), file: workspace.exercise_file(&entry.name) });
         for kind in ["wrong", "correct"] {
             let found = files(&workspace.modules_dir(&entry.name, kind), "rs");
             modules.extend(found.into_iter().map(|file| Module { name: module_name(entry, kind, &file), file }));
         }
     }
-    build::build_files(workspace, &modules)
+    build::build(workspace, &modules)
 }
 
 /// Each plausible mistake fails in the scenario that its first line names.
@@ -259,7 +259,7 @@ fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> V
             continue;
         };
         let Some(program) = programs.get(&module_name(entry, "wrong", &file)) else {
-            problems.push(format!("{name}: Cargo built nothing"));
+            problems.push(format!("{name}: nothing was built"));
             continue;
         };
         let result = grade(workspace, entry, grade::Module::Program(program));
@@ -284,7 +284,7 @@ fn alternatives(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Ve
     for file in found {
         let name = stem(&file);
         let Some(program) = programs.get(&module_name(entry, "correct", &file)) else {
-            problems.push(format!("{name}: Cargo built nothing"));
+            problems.push(format!("{name}: nothing was built"));
             continue;
         };
         let result = grade(workspace, entry, grade::Module::Program(program));

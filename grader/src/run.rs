@@ -8,7 +8,6 @@ use crate::workspace::{Entry, Workspace, read};
 use anstream::{eprint, print, println};
 use anyhow::{Context, Result, bail};
 use comfy_table::{Cell, Table, presets};
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 pub fn run(workspace: &Workspace, names: &[String], source: &Source, format: Format, all: bool) -> Result<ExitCode> {
@@ -64,21 +63,17 @@ pub fn grade_all(
     if entries.is_empty() {
         bail!("no module of any exercise is there; files are named as in `exercises`: scheduler/taints.rs");
     }
-    let names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
-    let mut programs: BTreeMap<String, Program> = match source {
-        Source::Solutions => BTreeMap::new(),
-        Source::Exercises => {
-            if let Some(gone) = names.iter().find(|name| !workspace.exercise_file(name).is_file()) {
-                bail!("exercises/{gone}.rs is gone; `cargo grade reset {gone}` brings it back");
-            }
-            build::build_exercises(workspace, &names)?
-        }
-        Source::Path(path) => {
-            let files =
-                names.iter().filter_map(|name| Some(Module { name: name.to_string(), file: find_module(path, name)? }));
-            build::build_files(workspace, &files.collect::<Vec<_>>())?
-        }
+    let file = |entry: &&Entry| match source {
+        Source::Solutions => None,
+        Source::Exercises => Some(workspace.exercise_file(&entry.name)),
+        Source::Path(path) => find_module(path, &entry.name),
     };
+    let modules: Vec<Module> =
+        entries.iter().filter_map(|entry| Some(Module { name: entry.name.clone(), file: file(entry)? })).collect();
+    if let (Source::Exercises, Some(gone)) = (source, modules.iter().find(|module| !module.file.is_file())) {
+        bail!("exercises/{0}.rs is gone; `cargo grade reset {0}` brings it back", gone.name);
+    }
+    let mut programs = build::build(workspace, &modules)?;
     let mut results: Vec<ExerciseResult> = Vec::new();
     for entry in entries {
         let broken = results.iter().find(|r| {

@@ -42,6 +42,7 @@ fn exercises_never_rebuild_the_kit() {
     };
     let both = tree(&["grader", "exercises"]);
     let grader = tree(&["grader"]);
-    let more: Vec<_> = both.difference(&grader).filter(|line| !line.is_empty() && !line.starts_with("exercises ")).collect();
+    let more: Vec<_> =
+        both.difference(&grader).filter(|line| !line.is_empty() && !line.starts_with("exercises ")).collect();
     assert!(more.is_empty(), "the exercises add features: {more:#?}");
 }
