@@ -12,7 +12,7 @@ pub const DIM: Style = Style::new().dimmed();
 pub const BOLD: Style = Style::new().bold();
 
 /// How many failing scenarios are explained before the rest is only named.
-const EXPLAINED: usize = 2;
+pub const EXPLAINED: usize = 2;
 /// How many are named.
 const NAMED: usize = 8;
 /// How many lines of what a module printed are shown.
@@ -33,8 +33,8 @@ pub fn mark(status: Status) -> String {
     }
 }
 
-/// One exercise: a line for it, and what stands between it and a pass.
-pub fn exercise(result: &ExerciseResult, all: bool) {
+/// One exercise: a line for it, and what stands between it and a pass, so many scenarios of it.
+pub fn exercise(result: &ExerciseResult, explained: usize) {
     let ExerciseResult { name, status, message, scenarios, .. } = result;
     let kind = result.kind.map_or(String::new(), |kind| format!("error: {kind} · "));
     let count = match scenarios.len() {
@@ -65,7 +65,7 @@ pub fn exercise(result: &ExerciseResult, all: bool) {
         println!();
     }
     let wrong: Vec<_> = scenarios.iter().filter(|s| s.status != Status::Passed).collect();
-    let explained = if all { wrong.len() } else { EXPLAINED };
+    let explained = explained.min(wrong.len());
     for scenario in wrong.iter().take(explained) {
         explain(name, scenario);
     }

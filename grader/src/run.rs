@@ -3,7 +3,7 @@
 use crate::Format;
 use crate::build::{self, Module, Program, Source, find_module};
 use crate::grade::{self, ExerciseResult, KUBERNETES, Report, SCHEMA_VERSION, Status, grade};
-use crate::human::{BOLD, DIM, GREEN, YELLOW, exercise, mark, paint};
+use crate::human::{BOLD, DIM, EXPLAINED, GREEN, YELLOW, exercise, mark, paint};
 use crate::workspace::{Entry, Workspace, read};
 use anstream::{eprint, print, println};
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ pub fn run(workspace: &Workspace, names: &[String], source: &Source, format: For
             if result.status == Status::Failed || result.status == Status::Passed {
                 print!("{warnings}");
             }
-            exercise(result, all);
+            exercise(result, if all { usize::MAX } else { EXPLAINED });
         }
     })?;
     let report = Report::new(results);

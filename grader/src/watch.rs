@@ -83,7 +83,8 @@ fn show(workspace: &Workspace, entry: &Entry) {
             if result.status != Status::NotStarted {
                 print!("{warnings}");
             }
-            exercise(result, false);
+            // One at a time fits on a screen.
+            exercise(result, 1);
             passed = result.status == Status::Passed;
         });
     if let Err(e) = graded {
