@@ -116,6 +116,8 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
         write(path, text)?;
         println!("  wrote {}", path.strip_prefix(&workspace.root).unwrap_or(path).display());
     }
+    // The lines were added where they are easy to find; where they belong is rustfmt's business.
+    let _ = std::process::Command::new("cargo").args(["fmt", "--all"]).current_dir(&workspace.root).status();
     println!("\n  Now: the contract first, then the solution and the scenarios.");
     println!("       cargo grade bless {name}    writes the goldens");
     println!("       cargo grade check {name}    says what is missing");
@@ -220,13 +222,13 @@ TODO: why it matters, in one paragraph.
 "#;
 
 const ENTRY: &str = r#"
-- name: CHAPTER/EXERCISE
-  title: Trait
-  minutes: 30
-  difficulty: 2
-  builds_on: []
-  hints:
-    - TODO a nudge
-    - TODO the idea
-    - TODO nearly the answer
+  - name: CHAPTER/EXERCISE
+    title: Trait
+    minutes: 30
+    difficulty: 2
+    builds_on: []
+    hints:
+      - TODO a nudge
+      - TODO the idea
+      - TODO nearly the answer
 "#;

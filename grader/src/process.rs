@@ -62,7 +62,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { question: Duration::from_secs(2), output: 1 << 20, memory: 512 << 20 }
+        Limits { question: Duration::from_secs(2), output: 1 << 20, memory: 1 << 30 }
     }
 }
 
