@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -177,8 +178,11 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         }
         return Ok(Program::Ready { command: vec![file.into_os_string()], warnings: String::new() });
     };
-    let name = bin_name(&module.name);
-    let dir = workspace.target().join("grade/modules").join(&name);
+    // Modules of one exercise from several places, built at the same time perhaps, must not meet.
+    let mut place = DefaultHasher::new();
+    file.hash(&mut place);
+    let name = format!("{}-{:016x}", bin_name(&module.name), place.finish());
+    let dir = workspace.target().join("grade/modules").join(name);
     std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
     let (program, source) = (dir.join("module"), dir.join("source.rs"));
     let text = read(&file)?;
@@ -188,6 +192,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         return Ok(ready(String::new()));
     }
     let rustc = rustc();
+    let fresh = dir.join(format!("module-{}", std::process::id()));
     let mut library: OsString = "kit=".into();
     library.push(&kit.library);
     let mut dependencies: OsString = "dependency=".into();
@@ -201,7 +206,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         .arg("-L")
         .arg(&dependencies)
         .arg("-o")
-        .arg(&program)
+        .arg(&fresh)
         .current_dir(&workspace.root)
         .stdin(Stdio::null())
         .output()
@@ -223,6 +228,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         }
         return Ok(Program::Broken { errors });
     }
+    std::fs::rename(&fresh, &program).with_context(|| format!("can't write {}", program.display()))?;
     // A module with warnings is built again, so that they are seen again.
     if warnings.is_empty() {
         write(&source, &text)?;
