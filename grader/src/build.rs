@@ -42,15 +42,39 @@ pub enum Program {
     Broken { errors: String },
 }
 
-/// One file to build: the name that its program gets, and where it lies.
+/// One file to build: the name that its program gets, the exercise that it solves, and where it lies.
 pub struct Module {
     pub name: String,
+    pub exercise: String,
     pub file: PathBuf,
 }
 
 impl Module {
     fn is_rust(&self) -> bool {
-        self.file.extension().is_some_and(|e| e == "rs")
+        self.file.extension().is_some_and(|e| e == "rs" || e == "patch")
+    }
+
+    /// Its source: what the file holds, or for a patch what it makes of the file that it names.
+    fn text(&self, workspace: &Workspace) -> Result<String> {
+        let text = read(&self.file)?;
+        if self.file.extension().is_some_and(|e| e == "rs") {
+            return Ok(text);
+        }
+        let name = self.file.display();
+        let start = text.find("--- ").with_context(|| format!("{name}: a patch has a line `--- FILE`"))?;
+        let patch = diffy::Patch::from_str(&text[start..]).with_context(|| name.to_string())?;
+        let base = patch.original().with_context(|| format!("{name}: `---` names the file that it changes"))?;
+        let patched = diffy::apply(&read(&workspace.root.join(base))?, &patch)
+            .with_context(|| format!("{name} does not fit {base} any more: write it anew"))?;
+        if patched.contains("kit::exercise!(") {
+            return Ok(patched);
+        }
+        // A solution is a part of a library; the learner's last line makes it a program.
+        let exercise = self.exercise.as_str();
+        let stub = read(&workspace.exercise_file(exercise))?;
+        let last = stub.lines().find(|line| line.starts_with("kit::exercise!("));
+        let last = last.with_context(|| format!("exercises/{exercise}.rs has no line `kit::exercise!(…);`"))?;
+        Ok(format!("{patched}\n{last}\n"))
     }
 }
 
@@ -185,7 +209,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     let dir = workspace.target().join("grade/modules").join(name);
     std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
     let (program, source) = (dir.join("module"), dir.join("source.rs"));
-    let text = read(&file)?;
+    let text = module.text(workspace)?;
     let newer = |than: &Path| Some(program.metadata().ok()?.modified().ok()? > than.metadata().ok()?.modified().ok()?);
     let ready = |warnings| Program::Ready { command: vec![program.clone().into_os_string()], warnings };
     if newer(&kit.library) == Some(true) && std::fs::read_to_string(&source).is_ok_and(|built| built == text) {
@@ -193,12 +217,16 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     }
     let rustc = rustc();
     let fresh = dir.join(format!("module-{}", std::process::id()));
+    let input = if file.extension().is_some_and(|e| e == "patch") { dir.join("patched.rs") } else { file };
+    if input.starts_with(&dir) {
+        write(&input, &text)?;
+    }
     let mut library: OsString = "kit=".into();
     library.push(&kit.library);
     let mut dependencies: OsString = "dependency=".into();
     dependencies.push(&kit.dependencies);
     let out = Command::new(&rustc)
-        .arg(&file)
+        .arg(&input)
         .args(["--edition", "2024", "--crate-type", "bin", "--crate-name", "module"])
         .args(["--error-format", "json", "--json", "diagnostic-rendered-ansi"])
         .arg("--extern")

@@ -234,10 +234,18 @@ fn module_name(entry: &Entry, kind: &str, file: &std::path::Path) -> String {
 fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> {
     let mut modules = Vec::new();
     for entry in entries {
-        modules.push(Module { name: entry.name.clone(), file: workspace.exercise_file(&entry.name) });
-        for kind in ["wrong", "correct"] {
-            let found = files(&workspace.modules_dir(&entry.name, kind), "rs");
-            modules.extend(found.into_iter().map(|file| Module { name: module_name(entry, kind, &file), file }));
+        modules.push(Module {
+            name: entry.name.clone(),
+            exercise: entry.name.clone(),
+            file: workspace.exercise_file(&entry.name),
+        });
+        for (kind, extension) in [("wrong", "patch"), ("correct", "rs")] {
+            let found = files(&workspace.modules_dir(&entry.name, kind), extension);
+            modules.extend(found.into_iter().map(|file| Module {
+                name: module_name(entry, kind, &file),
+                exercise: entry.name.clone(),
+                file,
+            }));
         }
     }
     build::build(workspace, &modules)
@@ -245,7 +253,7 @@ fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> 
 
 /// Each plausible mistake fails in the scenario that its first line names.
 fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Vec<String> {
-    let found = files(&workspace.modules_dir(&entry.name, "wrong"), "rs");
+    let found = files(&workspace.modules_dir(&entry.name, "wrong"), "patch");
     let mut problems = Vec::new();
     if found.len() < WRONG {
         problems.push(format!("{} wrong modules; there should be {WRONG}", found.len()));
@@ -253,9 +261,9 @@ fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> V
     for file in found {
         let text = read(&file).unwrap_or_default();
         let name = stem(&file);
-        let named = text.strip_prefix("//! Fails: ").and_then(|rest| rest.split_whitespace().next());
+        let named = text.strip_prefix("Fails: ").and_then(|rest| rest.split_whitespace().next());
         let Some(named) = named else {
-            problems.push(format!("{name}: its first line must be `//! Fails: <scenario> — <why>`"));
+            problems.push(format!("{name}: its first line must be `Fails: <scenario> — <why>`"));
             continue;
         };
         let Some(program) = programs.get(&module_name(entry, "wrong", &file)) else {

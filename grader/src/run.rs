@@ -68,8 +68,10 @@ pub fn grade_all(
         Source::Exercises => Some(workspace.exercise_file(&entry.name)),
         Source::Path(path) => find_module(path, &entry.name),
     };
-    let modules: Vec<Module> =
-        entries.iter().filter_map(|entry| Some(Module { name: entry.name.clone(), file: file(entry)? })).collect();
+    let modules: Vec<Module> = entries
+        .iter()
+        .filter_map(|entry| Some(Module { name: entry.name.clone(), exercise: entry.name.clone(), file: file(entry)? }))
+        .collect();
     if let (Source::Exercises, Some(gone)) = (source, modules.iter().find(|module| !module.file.is_file())) {
         bail!("exercises/{0}.rs is gone; `cargo grade reset {0}` brings it back", gone.name);
     }

@@ -267,3 +267,57 @@ fn parse_golden(text: &str) -> Result<Vec<Seen>> {
     }
     Ok(seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Scenario> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("one.yaml");
+        std::fs::write(&path, text)?;
+        std::fs::write(dir.path().join("_templates.yaml"), "pod: {name: web, labels: {app: web, tier: front}}\n")?;
+        Scenario::load_all(dir.path())?.pop().context("one scenario")
+    }
+
+    #[test]
+    fn mistakes_in_scenarios_are_explained() {
+        let head = "why: Because.\nread: how-it-works\n";
+        let cases = [
+            ("steps: []", "missing field `why`"),
+            (&format!("{head}steps: []"), "a scenario needs steps"),
+            (&format!("{head}stepz: []"), "unknown field `stepz`"),
+            (&format!("{head}steps: [{{say: hm}}]"), "a step is one call and an optional `say`"),
+            (&format!("{head}steps: [{{filter: {{}}, score: {{}}}}]"), "a step is one call and an optional `say`"),
+            (&format!("{head}steps: [{{say: 3, filter: {{}}}}]"), "`say` is a sentence"),
+            (
+                &format!("{head}steps: [{{filter: {{pod: {{like: job}}}}}}]"),
+                "there is no template `job`; there are: pod",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = load(text).err().map(|e| format!("{e:#}")).unwrap_or_default();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn templates_are_merged_in_depth() {
+        let text = "why: Because.\nread: x\nsteps: [{filter: {pods: [{like: pod, name: api, labels: {tier: back}}]}}]";
+        let scenario = load(text).expect("a good scenario");
+        let expected = serde_json::json!({"pods": [{"name": "api", "labels": {"app": "web", "tier": "back"}}]});
+        assert_eq!(scenario.steps[0].args, expected);
+    }
+
+    #[test]
+    fn goldens_are_read_as_they_were_written() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| line.to_string()).collect::<Vec<_>>();
+        let transcript = [
+            Seen { say: None, asked: lines(&["filter  taints none"]), answer: lines(&["fits"]) },
+            Seen { say: Some("again".into()), asked: lines(&["sync", "web", "  pod"]), answer: lines(&["a", "  b"]) },
+            Seen { say: None, asked: lines(&["events"]), answer: Vec::new() },
+        ];
+        let golden = render_golden("Because.", &transcript);
+        assert_eq!(parse_golden(&golden).expect("a golden"), transcript);
+    }
+}

@@ -171,7 +171,7 @@ fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
 }
 
 fn replicas(replica_set: &ReplicaSet) -> i32 {
-    replica_set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default()
+    replica_set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
 fn min_ready_seconds(replica_set: &ReplicaSet) -> i32 {
