@@ -44,7 +44,7 @@ enum Command {
     },
     /// Grades exercises and explains what is wrong
     Run {
-        /// `chapter/exercise` or `chapter`; all of them if none is named
+        /// `chapter/exercise`, `exercise` or `chapter`; all of them if none is named
         exercises: Vec<String>,
         /// Whose modules: `exercises`, `solutions`, or a file or folder
         #[arg(long, default_value = "exercises")]

@@ -44,12 +44,13 @@ pub fn grade_all(
     source: &Source,
     mut each: impl FnMut(&ExerciseResult, &str),
 ) -> Result<Vec<ExerciseResult>> {
+    let is_named = |entry: &Entry| named.iter().any(|name| entry.is(name));
     let entries: Vec<&Entry> = match source {
         Source::Path(path) => {
             if !path.exists() {
                 bail!("there is no {}; `--modules` takes `exercises`, `solutions`, a file or a folder", path.display());
             }
-            let missing = entries.iter().find(|e| named.contains(&e.name) && find_module(path, &e.name).is_none());
+            let missing = entries.iter().find(|e| is_named(e) && find_module(path, &e.name).is_none());
             if let Some(entry) = missing {
                 bail!("{} holds no file {}.rs", path.display(), entry.name);
             }
@@ -83,7 +84,7 @@ pub fn grade_all(
         });
         let result = match (broken, source) {
             // Whoever names an exercise wants to see it.
-            (Some(broken), _) if !named.contains(&entry.name) => grade::skipped(entry, &broken.name),
+            (Some(broken), _) if !is_named(entry) => grade::skipped(entry, &broken.name),
             (_, Source::Solutions) => grade(workspace, entry, grade::Module::InProcess),
             _ => {
                 let program = programs.get(&entry.name).context("Cargo said nothing of this exercise")?;

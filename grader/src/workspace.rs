@@ -31,6 +31,11 @@ impl Entry {
         self.name.split('/').next().unwrap_or_default()
     }
 
+    /// Whether `name` is this exercise's, with or without the chapter.
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name || self.name.split_once('/').is_some_and(|(_, own)| own == name)
+    }
+
     pub fn stars(&self) -> String {
         "★".repeat(self.difficulty as usize)
     }
@@ -61,10 +66,10 @@ impl Workspace {
         Ok(Workspace { root, catalog: catalog.exercises })
     }
 
-    /// The catalogue's entries for `names` in learning order, or all of them. A chapter's name stands for its exercises.
+    /// The catalogue's entries for `names` in learning order, or all of them.
     pub fn select(&self, names: &[String]) -> Result<Vec<&Entry>> {
         for name in names {
-            if !self.catalog.iter().any(|e| e.name == *name || e.chapter() == name) {
+            if !self.catalog.iter().any(|e| e.is(name) || e.chapter() == name) {
                 let near = self
                     .catalog
                     .iter()
@@ -76,7 +81,7 @@ impl Workspace {
                 }
             }
         }
-        let chosen = |e: &&Entry| names.is_empty() || names.iter().any(|n| e.name == *n || e.chapter() == n);
+        let chosen = |e: &&Entry| names.is_empty() || names.iter().any(|n| e.is(n) || e.chapter() == n);
         Ok(self.catalog.iter().filter(chosen).collect())
     }
 
