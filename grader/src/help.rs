@@ -21,7 +21,9 @@ pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode
     let now = (before + 1).min(entry.hints.len());
     println!("  {}\n", paint(BOLD, format_args!("{} · hints", entry.name)));
     for (i, hint) in entry.hints.iter().take(now).enumerate() {
-        let line = format!("  {}. {}", i + 1, hint.trim());
+        let first = format!("  {}. ", i + 1);
+        let line =
+            textwrap::fill(hint.trim(), textwrap::Options::new(100).initial_indent(&first).subsequent_indent("     "));
         // Hints that were seen before step back behind the new one.
         println!("{}\n", if i + 1 < now { paint(DIM, line) } else { line });
     }
