@@ -3,7 +3,8 @@
 use kit::api::core::Pod;
 use kit::api::jiff::Timestamp;
 use kit::api::meta::LabelSelector;
-use kit::api::{owner, pod, selector};
+use kit::api::selector::{Labels, Selector};
+use kit::api::{owner, pod};
 use kit::workloads::ReplicaSetController;
 use kit::workloads::replica_set::{Action, ReplicaSet, Status, SyncRequest, SyncResult};
 use std::cmp::{Ordering, Reverse};
@@ -40,11 +41,12 @@ impl ReplicaSetController for Exercise {
 fn claim<'a>(replica_set: &ReplicaSet, pods: &'a [Pod]) -> (Vec<&'a Pod>, Vec<Action>) {
     let meta = &replica_set.metadata;
     let may_change_owners = meta.deletion_timestamp.is_none();
+    let selector = replica_set.spec.as_ref().map_or(Selector::Nothing, |spec| parse(&spec.selector));
     let mut claimed = Vec::new();
     let mut actions = Vec::new();
     for pod in pods.iter().filter(|pod| pod::is_active(pod)) {
         let name = || pod.metadata.name.clone().unwrap_or_default();
-        let matches = replica_set.spec.as_ref().is_some_and(|spec| matches(&spec.selector, pod));
+        let matches = matches(&selector, pod);
         match owner::controller_of(&pod.metadata) {
             Some(controller) if Some(&controller.uid) != meta.uid.as_ref() => {}
             Some(_) if matches => claimed.push(pod),
@@ -69,7 +71,8 @@ fn manage(request: &SyncRequest, pods: &[&Pod]) -> Vec<Action> {
     if surplus == 0 {
         return vec![Action::CreatePod; missing];
     }
-    let related = |pod: &&Pod| request.related.iter().any(|selector| matches(selector, pod));
+    let selectors: Vec<_> = request.related.iter().map(parse).collect();
+    let related = |pod: &&Pod| selectors.iter().any(|selector| matches(selector, pod));
     let related: Vec<_> = request.pods.iter().filter(related).collect();
     let victims = deletion_order(pods, &related, request.now.0).into_iter().take(surplus);
     victims.map(|pod| Action::DeletePod { name: pod.metadata.name.clone().unwrap_or_default() }).collect()
@@ -166,8 +169,13 @@ impl<'a> Candidate<'a> {
 }
 // ANCHOR_END: order
 
-fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
-    selector::matches(selector, pod.metadata.labels.as_ref())
+/// Once for all pods. The API server lets no invalid selector in; if there were one, it would mean no pod.
+fn parse(selector: &LabelSelector) -> Selector {
+    Selector::try_from(Some(selector)).unwrap_or(Selector::Nothing)
+}
+
+fn matches(selector: &Selector, pod: &Pod) -> bool {
+    pod.metadata.labels.as_ref().map_or_else(|| selector.matches(&Labels::new()), |labels| selector.matches(labels))
 }
 
 fn replicas(replica_set: &ReplicaSet) -> i32 {

@@ -10,10 +10,10 @@
 //! lives before it lets it adopt, and writes the status. It drops expectations that are older than five minutes.
 
 use crate::{Show, flow};
-use k8s::{LabelSelector, MicroTime, Time};
 pub use kit_api::apps::ReplicaSet;
 pub use kit_api::core::Pod;
-use kit_api::meta as k8s;
+use kit_api::meta::{LabelSelector, MicroTime, OwnerReference, Time};
+use kit_api::{owner, pod, selector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -191,7 +191,7 @@ impl Show for SyncRequest {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.show_replica_set()];
         if !self.related.is_empty() {
-            let related: Vec<_> = self.related.iter().map(selector).collect();
+            let related: Vec<_> = self.related.iter().map(|related| selector::format(Some(related))).collect();
             lines.push(format!("related selectors {}", related.join(" and ")));
         }
         let Expectations { creations, deletions } = self.expectations;
@@ -224,7 +224,7 @@ impl SyncRequest {
             "{}: {} replicas, selector {}, generation {}",
             name(meta.name.as_deref()),
             spec.replicas.unwrap_or_default(),
-            selector(&spec.selector),
+            selector::format(Some(&spec.selector)),
             meta.generation.unwrap_or_default(),
         );
         let template = spec.template.and_then(|template| template.metadata).and_then(|meta| meta.labels);
@@ -247,16 +247,16 @@ impl SyncRequest {
         let mut parts = vec![
             labels(meta.labels.as_ref()),
             self.owner(pod),
-            spec.node_name.map_or("no node".into(), |node| flow(&node)),
-            flow(&status.phase.unwrap_or_default()),
+            pod::node_name(pod).map_or("no node".into(), |node| flow(&node)),
+            flow(&pod::phase(pod)),
         ];
-        if let Some(ready) = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready") {
+        if let Some(ready) = pod::condition(pod, "Ready") {
             let word = if ready.status == "True" { "ready" } else { "not ready" };
             parts.push(format!("{word} {}", self.age(ready.last_transition_time.as_ref())));
         }
         parts.push(format!("created {} ago", self.age(meta.creation_timestamp.as_ref())));
-        if let Some(cost) = meta.annotations.iter().flatten().find(|(key, _)| key.ends_with("/pod-deletion-cost")) {
-            parts.push(format!("deletion cost {}", flow(cost.1)));
+        if let Some(cost) = meta.annotations.as_ref().and_then(|annotations| annotations.get(pod::DELETION_COST)) {
+            parts.push(format!("deletion cost {}", flow(cost)));
         }
         let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
         let sidecars: Vec<_> = sidecars.map(|container| container.name.as_str()).collect();
@@ -275,12 +275,12 @@ impl SyncRequest {
     }
 
     fn owner(&self, pod: &Pod) -> String {
-        let refs = || pod.metadata.owner_references.iter().flatten();
-        match refs().find(|owner| owner.controller == Some(true)) {
+        let named = |owner: &OwnerReference| format!("{} {}", flow(&owner.kind), flow(&owner.name));
+        match owner::controller_of(&pod.metadata) {
             Some(owner) if Some(&owner.uid) == self.replica_set.metadata.uid.as_ref() => "its own".into(),
-            Some(owner) => format!("of {} {} (uid {})", flow(&owner.kind), flow(&owner.name), flow(&owner.uid)),
-            None => match refs().next() {
-                Some(owner) => format!("no controller (owner {} {})", flow(&owner.kind), flow(&owner.name)),
+            Some(owner) => format!("of {} (uid {})", named(owner), flow(&owner.uid)),
+            None => match pod.metadata.owner_references.iter().flatten().next() {
+                Some(owner) => format!("no controller (owner {})", named(owner)),
                 None => "no controller".into(),
             },
         }
@@ -302,22 +302,4 @@ fn labels(labels: Option<&BTreeMap<String, String>>) -> String {
 
 fn label(key: &str, value: &str) -> String {
     if value.is_empty() { format!("{key}=\"\"") } else { format!("{key}={value}") }
-}
-
-/// As `kubectl` writes selectors: `app=web,tier in (a,b),!legacy`.
-fn selector(selector: &LabelSelector) -> String {
-    let equal = selector.match_labels.iter().flatten().map(|(key, value)| label(key, value));
-    let sets = selector.match_expressions.iter().flatten().map(|requirement| {
-        let key = &requirement.key;
-        let values = requirement.values.as_deref().unwrap_or_default().join(",");
-        match requirement.operator.as_str() {
-            "Exists" => key.clone(),
-            "DoesNotExist" => format!("!{key}"),
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            other => format!("{key} {other} ({values})"),
-        }
-    });
-    let all: Vec<_> = equal.chain(sets).collect();
-    if all.is_empty() { "everything".into() } else { all.join(",") }
 }
