@@ -223,7 +223,7 @@ impl SyncRequest {
         let mut text = format!(
             "{}: {} replicas, selector {}, generation {}",
             name(meta.name.as_deref()),
-            spec.replicas.unwrap_or_default(),
+            spec.replicas.unwrap_or(1),
             selector::format(Some(&spec.selector)),
             meta.generation.unwrap_or_default(),
         );
