@@ -1,6 +1,6 @@
 //! The reference for `control_plane/store`.
 //!
-//! The names follow etcd 3.5: `server/storage/mvcc/kvstore_txn.go` for reads and writes, `kvstore.go` for
+//! The names follow etcd 3.5: `server/mvcc/kvstore_txn.go` for reads and writes, `kvstore.go` for
 //! compaction, `key_index.go` for what a compaction keeps, `watchable_store.go` for watches.
 
 // ANCHOR: solution

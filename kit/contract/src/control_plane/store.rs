@@ -2,7 +2,7 @@
 //!
 //! It is the part of etcd v3 on which Kubernetes stands: one counter for the whole store, every version of
 //! every key readable until it is compacted, and watches that miss nothing. Sources:
-//! `server/storage/mvcc/{kvstore,kvstore_txn,watchable_store}.go` and `api/etcdserverpb/rpc.proto` in etcd 3.5.
+//! `server/mvcc/{kvstore,kvstore_txn,watchable_store}.go` and `api/etcdserverpb/rpc.proto` in etcd 3.5.
 //!
 //! Five rules hold for all calls:
 //!
