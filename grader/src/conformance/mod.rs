@@ -3,7 +3,11 @@
 //! A file is `{"table" or "group", "kubernetes", "what", "cases": […]}`. Each table that the reference covers
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
+mod deployment;
+mod hpa;
+mod node;
 mod pure;
+mod scheduler;
 mod workloads;
 
 use crate::Format;
@@ -106,7 +110,8 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    pure::check(table).or_else(|| workloads::check(table))
+    let chapters = [pure::check, deployment::check, hpa::check, node::check, scheduler::check, workloads::check];
+    chapters.iter().find_map(|check| check(table))
 }
 
 fn group(file: &Path) -> Result<Option<Group>> {

@@ -1,5 +1,9 @@
 //! Contracts of the chapter `workloads`.
 
+pub mod hpa;
 pub mod replica_set;
+pub mod rolling_update;
 
-pub use replica_set::*;
+pub use hpa::HorizontalPodAutoscaler;
+pub use replica_set::ReplicaSetController;
+pub use rolling_update::RollingUpdate;

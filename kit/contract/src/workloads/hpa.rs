@@ -1,0 +1,11 @@
+//! TODO: what this module is in Kubernetes.
+//!
+//! Source: `pkg/…`.
+
+contract! {
+    /// TODO: what it decides.
+    pub trait HorizontalPodAutoscaler {
+        /// TODO: what is asked, in which units, and what Kubernetes leaves open.
+        fn decide(&self, question: &str) -> String;
+    }
+}
