@@ -3,6 +3,7 @@
 //! Source: Go's `time.ParseDuration` and `Duration.String`, which `metav1.Duration` uses.
 
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 /// A span of time in nanoseconds; it can be negative.
@@ -10,6 +11,32 @@ use std::str::FromStr;
 pub struct Duration {
     /// Nanoseconds.
     pub nanos: i64,
+}
+
+impl Duration {
+    /// So many seconds.
+    pub const fn seconds(seconds: i64) -> Self {
+        Duration { nanos: seconds * 1_000_000_000 }
+    }
+
+    /// So many thousandths of a second.
+    pub const fn millis(millis: i64) -> Self {
+        Duration { nanos: millis * 1_000_000 }
+    }
+}
+
+impl Add for Duration {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Duration { nanos: self.nanos + other.nanos }
+    }
+}
+
+impl Sub for Duration {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Duration { nanos: self.nanos - other.nanos }
+    }
 }
 
 const UNITS: [(&str, i64); 8] = [

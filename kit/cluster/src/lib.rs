@@ -4,5 +4,11 @@
 //! [`random`] numbers that don't depend on what else happened. The components themselves are still to come.
 
 pub mod agenda;
+pub mod cache;
+pub mod engine;
+pub mod explain;
+pub mod object;
 pub mod random;
 pub mod scheduler;
+pub mod server;
+pub mod work_queue;

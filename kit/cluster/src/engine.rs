@@ -1,0 +1,351 @@
+//! The engine: wakes components one at a time, in one order, on the virtual clock.
+//!
+//! A component is woken when its watch shows a change, or when it asked to be. It looks at its [`Cache`], sends
+//! requests to the API server, and says when it wants to be woken again. Nothing else moves the cluster.
+
+use crate::agenda::{Agenda, Instant};
+use crate::cache::Cache;
+use crate::explain::Log;
+use crate::object::Kind;
+use crate::server::{Change, ChangeKind, Server};
+use kit_api::jiff::Timestamp;
+use kit_contract::remote::catch_lost;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How long it takes until a watch shows a change, unless a scenario says otherwise.
+pub const WATCH_LAG: Instant = Instant::millis(2);
+
+/// A part of the control plane, without any input or output of its own.
+pub trait Component {
+    /// Its name in events and traces, as upstream calls itself there.
+    fn name(&self) -> &'static str;
+    /// The kinds that it watches.
+    fn watches(&self) -> &'static [Kind];
+    /// Its watch shows a change; the cache has it already.
+    fn observe(&mut self, change: &Change, world: &mut World<'_>);
+    /// Does all that is due.
+    fn run(&mut self, world: &mut World<'_>);
+    /// When it has something to do again, if nothing changes until then.
+    fn next_wake(&self) -> Option<Instant>;
+    /// Something that was done to the cluster; `false` if it is none of this component's business.
+    fn fault(&mut self, _fault: &Fault, _world: &mut World<'_>) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
+/// What can be done to a cluster. Each has its counterpart.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// A node loses power: its kubelet and all its containers stop.
+    Crash(String),
+    /// The node comes back; containers start anew.
+    Restart(String),
+    /// A node and the control plane don't hear each other any more; containers run on.
+    Partition(String),
+    /// They hear each other again.
+    Heal(String),
+    /// The containers of a pod end with this exit code.
+    Kill {
+        /// `namespace/name` of the pod.
+        pod: String,
+        /// The exit code; 137 for out of memory.
+        exit_code: i32,
+    },
+    /// A workload gets so much work to do, shared by its ready pods.
+    Load {
+        /// `namespace/name` of the Deployment.
+        workload: String,
+        /// Thousandths of a CPU.
+        milli_cpu: i64,
+    },
+}
+
+/// What a component can see and touch while it is awake.
+pub struct World<'a> {
+    /// The time since the cluster began.
+    pub now: Instant,
+    /// The API server.
+    pub server: &'a mut Server,
+    /// What the component's watches have shown.
+    pub cache: &'a Cache,
+    /// Where it says why.
+    pub log: &'a mut Log,
+}
+
+impl World<'_> {
+    /// The calendar time.
+    pub fn time(&self) -> Timestamp {
+        self.server.time()
+    }
+}
+
+/// The cluster's clock, for those beside it who want to know what time it is.
+#[derive(Clone, Default)]
+pub struct Clock(Rc<Cell<Instant>>);
+
+impl Clock {
+    /// The time since the cluster began.
+    pub fn now(&self) -> Instant {
+        self.0.get()
+    }
+}
+
+/// A module was lost: it didn't answer. The cluster stands still from here on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+struct Running {
+    component: Box<dyn Component>,
+    actor: Arc<str>,
+    cache: Cache,
+    /// The next change to be shown.
+    cursor: usize,
+    lag: Instant,
+    paused: bool,
+    wake: Option<Instant>,
+}
+
+/// Components, their clock and the API server.
+pub struct Engine {
+    server: Server,
+    agenda: Agenda<usize>,
+    components: Vec<Running>,
+    clock: Clock,
+    log: Log,
+    user: Arc<str>,
+    lost: bool,
+}
+
+impl Engine {
+    /// An engine with `components`, each awake from the start.
+    pub fn new(server: Server, components: Vec<Box<dyn Component>>, clock: Clock) -> Engine {
+        let components = components.into_iter().map(|component| Running {
+            actor: component.name().into(),
+            component,
+            cache: Cache::default(),
+            cursor: 0,
+            lag: WATCH_LAG,
+            paused: false,
+            wake: None,
+        });
+        let mut engine = Engine {
+            server,
+            agenda: Agenda::default(),
+            components: components.collect(),
+            clock,
+            log: Log::default(),
+            user: "user".into(),
+            lost: false,
+        };
+        for index in 0..engine.components.len() {
+            engine.wake(index, Instant::default());
+        }
+        engine
+    }
+
+    /// The time since the cluster began.
+    pub fn now(&self) -> Instant {
+        self.agenda.now()
+    }
+
+    /// The API server, for reading.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Why components did what they did.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// A request from outside of the cluster, now.
+    pub fn request<T>(&mut self, request: impl FnOnce(&mut Server) -> T) -> T {
+        let begin = self.server.end();
+        self.server.enter(self.agenda.now(), &self.user);
+        let answer = request(&mut self.server);
+        self.tell(begin);
+        answer
+    }
+
+    /// Does something to the cluster; an error if no component knows of it.
+    pub fn fault(&mut self, fault: &Fault) -> Result<(), String> {
+        let mut known = false;
+        for index in 0..self.components.len() {
+            let begin = self.server.end();
+            known |= self.touch(index, |component, world| component.fault(fault, world))?;
+            self.tell(begin);
+            self.ask_for_wake(index);
+        }
+        if known { Ok(()) } else { Err(format!("nothing in this cluster can do {fault:?}")) }
+    }
+
+    /// Makes a component's watches slower or faster.
+    pub fn set_lag(&mut self, component: &str, lag: Instant) -> Result<(), String> {
+        let index = self.index(component)?;
+        self.components[index].lag = lag;
+        self.wake(index, self.agenda.now());
+        Ok(())
+    }
+
+    /// Stops a component, or lets it go on.
+    pub fn pause(&mut self, component: &str, paused: bool) -> Result<(), String> {
+        let index = self.index(component)?;
+        self.components[index].paused = paused;
+        self.wake(index, self.agenda.now());
+        Ok(())
+    }
+
+    fn index(&self, component: &str) -> Result<usize, String> {
+        let names = || self.components.iter().map(|running| running.component.name());
+        names().position(|name| name == component).ok_or_else(|| {
+            let known: Vec<_> = names().collect();
+            format!("there is no component `{component}`; there are: {}", known.join(", "))
+        })
+    }
+
+    /// When something will happen next.
+    pub fn due(&self) -> Option<Instant> {
+        if self.lost { None } else { self.agenda.due() }
+    }
+
+    /// Lets one component do what is due at or before `until`; `false` if there is nothing, and then it is `until`.
+    pub fn step(&mut self, until: Instant) -> Result<bool, Lost> {
+        if self.lost {
+            return Err(Lost);
+        }
+        let Some(index) = self.agenda.take(until) else {
+            return Ok(false);
+        };
+        let now = self.agenda.now();
+        self.clock.0.set(now);
+        let running = &mut self.components[index];
+        if running.paused || running.wake.is_none_or(|wake| wake > now) {
+            return Ok(true);
+        }
+        running.wake = None;
+        let begin = self.server.end();
+        let done = catch_lost(|| self.awake(index));
+        self.tell(begin);
+        if done.is_none() {
+            self.lost = true;
+            return Err(Lost);
+        }
+        self.ask_for_wake(index);
+        Ok(true)
+    }
+
+    /// Runs until `until`.
+    pub fn run_until(&mut self, until: Instant) -> Result<(), Lost> {
+        while self.step(until)? {}
+        self.clock.0.set(self.agenda.now());
+        Ok(())
+    }
+
+    /// Shows a component what its watches are due to show, and lets it work.
+    fn awake(&mut self, index: usize) {
+        let now = self.agenda.now();
+        let Running { lag, component, .. } = &self.components[index];
+        let (lag, kinds) = (*lag, component.watches());
+        loop {
+            let running = &mut self.components[index];
+            let change = match self.server.change(running.cursor) {
+                Ok(Some(change)) if change.at + lag <= now => change.clone(),
+                Ok(_) => break,
+                // What it missed is compacted: it reads everything anew, as a reflector does after 410 Gone.
+                Err(_) => {
+                    self.relist(index);
+                    continue;
+                }
+            };
+            running.cursor += 1;
+            if kinds.contains(&change.object.object.kind()) {
+                running.cache.apply(&change);
+                self.touch(index, |component, world| component.observe(&change, world));
+            }
+        }
+        self.touch(index, |component, world| component.run(world));
+    }
+
+    fn relist(&mut self, index: usize) {
+        let kinds = self.components[index].component.watches();
+        let snapshot = self.server.snapshot().clone();
+        let running = &mut self.components[index];
+        running.cursor = self.server.end();
+        let mut changes = Vec::new();
+        for kind in kinds {
+            for stored in snapshot.list(*kind) {
+                let previous = running.cache.get(&stored.object.key()).cloned();
+                let version = |stored: &Arc<crate::server::Stored>| stored.object.meta().resource_version.clone();
+                if previous.as_ref().map(version) != Some(version(stored)) {
+                    let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+                    changes.push((kind, stored.clone(), previous));
+                }
+            }
+            for stored in running.cache.stored(*kind) {
+                if snapshot.get(&stored.object.key()).is_none() {
+                    changes.push((ChangeKind::Deleted, stored.clone(), Some(stored.clone())));
+                }
+            }
+        }
+        let (at, revision) = (self.agenda.now(), snapshot.revision);
+        for (kind, object, previous) in changes {
+            let change = Change { at, revision, kind, object, previous, by: "relist".into() };
+            self.components[index].cache.apply(&change);
+            self.touch(index, |component, world| component.observe(&change, world));
+        }
+    }
+
+    fn touch<T>(&mut self, index: usize, f: impl FnOnce(&mut dyn Component, &mut World<'_>) -> T) -> T {
+        let now = self.agenda.now();
+        let running = &mut self.components[index];
+        self.server.enter(now, &running.actor);
+        let mut world = World { now, server: &mut self.server, cache: &running.cache, log: &mut self.log };
+        f(running.component.as_mut(), &mut world)
+    }
+
+    /// Sees to it that everybody who watches hears of the changes since `begin`.
+    fn tell(&mut self, begin: usize) {
+        let mut kinds: Vec<Kind> = Vec::new();
+        for index in begin..self.server.end() {
+            if let Ok(Some(change)) = self.server.change(index) {
+                let kind = change.object.object.kind();
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
+                }
+            }
+        }
+        if kinds.is_empty() {
+            return;
+        }
+        for index in 0..self.components.len() {
+            let Running { component, lag, .. } = &self.components[index];
+            if component.watches().iter().any(|kind| kinds.contains(kind)) {
+                self.wake(index, self.agenda.now() + *lag);
+            }
+        }
+    }
+
+    fn ask_for_wake(&mut self, index: usize) {
+        let running = &self.components[index];
+        let lag = running.lag;
+        // What the watch will show later stays in the log until then.
+        let shown = match self.server.change(running.cursor) {
+            Ok(Some(change)) => Some(change.at + lag),
+            _ => None,
+        };
+        for at in [running.component.next_wake(), shown].into_iter().flatten() {
+            self.wake(index, at);
+        }
+    }
+
+    fn wake(&mut self, index: usize, at: Instant) {
+        let at = at.max(self.agenda.now());
+        let running = &mut self.components[index];
+        if running.wake.is_none_or(|wake| at < wake) {
+            running.wake = Some(at);
+            self.agenda.put(at, index);
+        }
+    }
+}
