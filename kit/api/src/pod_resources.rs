@@ -5,7 +5,7 @@
 use crate::Quantity;
 use crate::core::{Container, Pod, PodSpec, ResourceRequirements};
 use crate::quantity::Format;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+pub use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use std::collections::BTreeMap;
 
 /// Amounts by the name of the resource: `cpu`, `memory`, `nvidia.com/gpu` …

@@ -24,7 +24,8 @@ impl Cache {
         let object = &change.object.object;
         let name = (object.namespace().to_string(), object.name().to_string());
         let kind = object.kind();
-        let controller = |stored: &Stored| owner::controller_of(stored.object.meta()).map_or("".into(), |o| o.uid.clone());
+        let controller =
+            |stored: &Stored| owner::controller_of(stored.object.meta()).map_or("".into(), |o| o.uid.clone());
         let objects = self.objects.entry(kind).or_default();
         let previous = match change.kind {
             ChangeKind::Deleted => objects.remove(&name),
@@ -72,7 +73,11 @@ impl Cache {
     }
 
     /// The objects of a type in one namespace whose controller has this uid; those without a controller for "".
-    pub fn controlled_by<'a, T: AsKind + 'static>(&'a self, namespace: &'a str, uid: &str) -> impl Iterator<Item = &'a T> {
+    pub fn controlled_by<'a, T: AsKind + 'static>(
+        &'a self,
+        namespace: &'a str,
+        uid: &str,
+    ) -> impl Iterator<Item = &'a T> {
         let siblings = self.controlled.get(&(T::KIND, uid.to_string()));
         let siblings = siblings.into_iter().flatten().filter(move |((at, _), _)| at == namespace);
         siblings.filter_map(|(_, stored)| stored.get())

@@ -5,8 +5,11 @@
 
 pub mod agenda;
 pub mod cache;
+pub mod cluster;
+pub mod controllers;
 pub mod engine;
 pub mod explain;
+pub mod kubelet;
 pub mod object;
 pub mod random;
 pub mod scheduler;

@@ -277,7 +277,8 @@ pub fn set_condition(
     now: Timestamp,
 ) {
     let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
-    let since = conditions.iter().find(|c| c.type_ == type_ && c.status == status).map(|c| c.last_transition_time.clone());
+    let since =
+        conditions.iter().find(|c| c.type_ == type_ && c.status == status).map(|c| c.last_transition_time.clone());
     let condition = PodCondition {
         type_: type_.into(),
         status: status.into(),

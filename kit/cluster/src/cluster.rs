@@ -1,0 +1,120 @@
+//! A whole cluster: nodes, control plane and the modules in their slots.
+
+use crate::controllers::endpoint_slice::EndpointSlices;
+use crate::controllers::garbage_collector::GarbageCollector;
+use crate::controllers::replica_set::ReplicaSets;
+use crate::engine::{Clock, Component, Engine};
+use crate::kubelet::Kubelets;
+use crate::kubelet::image::Registry;
+use crate::kubelet::node::NodeShape;
+use crate::random::Random;
+use crate::scheduler::Scheduler;
+use crate::server::Server;
+use kit_api::jiff::Timestamp;
+use kit_contract::Modules;
+use serde::Deserialize;
+
+/// Where the calendar stands when the virtual clock stands at zero: 2025-06-01, a Sunday, at noon UTC.
+const EPOCH: i64 = 1_748_779_200;
+
+/// What a cluster is made of.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many nodes, `node-1` and so on, or which.
+    pub nodes: Nodes,
+    /// In how many zones the numbered nodes stand, in turn; 0 for none.
+    pub zones: usize,
+    /// The source of chance.
+    pub seed: u64,
+    /// Images that behave in their own way.
+    pub images: Registry,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { nodes: Nodes::Count(3), zones: 0, seed: 7, images: Registry::new() }
+    }
+}
+
+/// The nodes of a cluster.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Nodes {
+    /// So many alike.
+    Count(usize),
+    /// These.
+    Shapes(Vec<NodeShape>),
+}
+
+impl Config {
+    fn shapes(&self) -> Vec<NodeShape> {
+        match &self.nodes {
+            Nodes::Shapes(shapes) => shapes.clone(),
+            Nodes::Count(count) => (0..*count)
+                .map(|index| NodeShape {
+                    name: format!("node-{}", index + 1),
+                    zone: (self.zones > 0).then(|| format!("zone-{}", index % self.zones + 1)),
+                    ..NodeShape::default()
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
+pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
+    let store = modules.store.make(&());
+    let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
+    let server = Server::new(store, Random::new(config.seed), epoch);
+    let usage = Default::default();
+    let components: Vec<Box<dyn Component>> = vec![
+        Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage)),
+        Box::new(Scheduler::new(modules)),
+        Box::new(ReplicaSets::new(modules)),
+        Box::new(EndpointSlices::default()),
+        Box::new(GarbageCollector::default()),
+    ];
+    Engine::new(server, components, clock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agenda::Instant;
+    use crate::object::{Key, Kind, Object};
+    use crate::server::DeleteOptions;
+    use kit_api::apps::ReplicaSet;
+    use kit_api::core::Pod;
+    use kit_api::pod;
+
+    fn web() -> Object {
+        let json = r#"{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":4,
+            "selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},
+            "spec":{"containers":[{"name":"web","image":"web:1"}]}}}}"#;
+        Object::decode(Kind::ReplicaSet, json).expect("a replica set")
+    }
+
+    fn pods(engine: &Engine) -> Vec<(String, bool)> {
+        let pods = engine.server().snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>());
+        pods.map(|pod| (pod::node_name(pod).unwrap_or("-").to_string(), pod::is_ready(pod))).collect()
+    }
+
+    #[test]
+    fn a_replica_set_gets_its_pods_and_they_run_on_all_nodes() {
+        let mut engine = start(&Config::default(), &solutions::modules(), Clock::default());
+        engine.run_until(Instant::seconds(1)).expect("the reference answers");
+        engine.request(|server| server.create(web())).expect("a good replica set");
+        engine.run_until(Instant::seconds(5)).expect("the reference answers");
+        let mut nodes: Vec<_> = pods(&engine).into_iter().filter(|(_, ready)| *ready).map(|(node, _)| node).collect();
+        nodes.sort();
+        assert_eq!(nodes, ["node-1", "node-1", "node-2", "node-3"]);
+        let key = Key::new(Kind::ReplicaSet, "default", "web");
+        let set = engine.server().get(&key).expect("it is there").get::<ReplicaSet>().cloned().unwrap_or_default();
+        assert_eq!(set.status.and_then(|status| status.available_replicas), Some(4));
+
+        engine.request(|server| server.delete(&key, &DeleteOptions::default())).expect("it can be deleted");
+        engine.run_until(Instant::seconds(60)).expect("the reference answers");
+        assert_eq!(pods(&engine), []);
+    }
+}

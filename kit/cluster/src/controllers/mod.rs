@@ -1,0 +1,8 @@
+//! The controllers: each watches, compares what is with what should be, and asks the API server for the difference.
+//!
+//! A controller here is a [`Component`](crate::engine::Component) around a decision. Where the decision is an
+//! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
+
+pub mod endpoint_slice;
+pub mod garbage_collector;
+pub mod replica_set;

@@ -1,0 +1,257 @@
+//! The ReplicaSet controller around the module that decides.
+//!
+//! Source: `pkg/controller/replicaset/replica_set.go`.
+
+use crate::agenda::Instant;
+use crate::cache::Cache;
+use crate::engine::{Component, World};
+use crate::object::{AsKind, Key, Kind, Object};
+use crate::server::{Change, ChangeKind, DeleteOptions};
+use crate::work_queue::WorkQueue;
+use kit_api::apps::{ReplicaSet, ReplicaSetStatus};
+use kit_api::core::Pod;
+use kit_api::meta::{MicroTime, ObjectMeta};
+use kit_api::owner::controller_of;
+use kit_api::selector::Selector;
+use kit_contract::Modules;
+use kit_contract::workloads::ReplicaSetController;
+use kit_contract::workloads::replica_set::{Action, Expectations, Status, SyncRequest};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a create or delete is waited for (`ExpectationsTimeout`).
+const EXPECTED: Instant = Instant::seconds(300);
+
+/// Namespace and name.
+type Name = (String, String);
+
+/// Keeps as many pods as each ReplicaSet asks for.
+pub struct ReplicaSets {
+    module: Box<dyn ReplicaSetController>,
+    queue: WorkQueue<Name>,
+    expected: BTreeMap<String, Expected>,
+}
+
+/// What was asked for and isn't seen yet, by the uid of the ReplicaSet.
+#[derive(Default)]
+struct Expected {
+    creations: u32,
+    /// Uids of pods.
+    deletions: BTreeSet<String>,
+    since: Instant,
+}
+
+impl ReplicaSets {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        ReplicaSets { module: modules.replica_set.make(&()), queue: WorkQueue::default(), expected: BTreeMap::new() }
+    }
+
+    fn pod_changed(&mut self, change: &Change, world: &World<'_>) {
+        let pod = &change.object.object;
+        let ended = change.kind == ChangeKind::Deleted || pod.meta().deletion_timestamp.is_some();
+        let owners = [Some(&change.object), change.previous.as_ref()];
+        let owners: BTreeSet<_> = (owners.into_iter().flatten())
+            .filter_map(|stored| controller_of(stored.object.meta()))
+            .map(|owner| (owner.uid.clone(), owner.name.clone()))
+            .collect();
+        for (uid, name) in &owners {
+            if let Some(expected) = self.expected.get_mut(uid) {
+                if change.kind == ChangeKind::Added {
+                    expected.creations = expected.creations.saturating_sub(1);
+                }
+                if ended {
+                    expected.deletions.remove(pod.uid());
+                }
+            }
+            self.queue.add((pod.namespace().into(), name.clone()), world.now);
+        }
+        if owners.is_empty() {
+            let labels = pod.meta().labels.clone().unwrap_or_default();
+            for set in world.cache.list::<ReplicaSet>(pod.namespace()) {
+                let selector = set.spec.as_ref().map(|spec| &spec.selector);
+                if Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels)) {
+                    self.queue.add(name_of(&set.metadata), world.now);
+                }
+            }
+        }
+    }
+
+    fn expectations(&mut self, uid: &str, now: Instant) -> Expectations {
+        match self.expected.get(uid) {
+            Some(expected) if now < expected.since + EXPECTED => {
+                Expectations { creations: expected.creations, deletions: expected.deletions.len() as u32 }
+            }
+            _ => Expectations::default(),
+        }
+    }
+
+    fn sync(&mut self, name: &Name, world: &mut World<'_>) {
+        let Some(set) = world.cache.fetch::<ReplicaSet>(&name.0, &name.1) else {
+            return;
+        };
+        let uid = set.metadata.uid.clone().unwrap_or_default();
+        let mut request = request(set, world.cache, world.time());
+        request.expectations = self.expectations(&uid, world.now);
+        let result = self.module.sync(&request);
+        let mut expected = Expected { since: world.now, ..Expected::default() };
+        for action in &result.actions {
+            // A module may name pods that don't exist; the API server says so, and that is all.
+            let done = match action {
+                Action::CreatePod => {
+                    let created = world.server.create(pod_of(&request.replica_set)).map(|pod| {
+                        expected.creations += 1;
+                        ("SuccessfulCreate", format!("Created pod: {}", pod.object.name()))
+                    });
+                    Some(created)
+                }
+                Action::DeletePod { name: pod } => {
+                    let key = Key::new(Kind::Pod, &name.0, pod);
+                    let there = world.cache.get(&key).map(|pod| pod.object.uid().to_string());
+                    let options = DeleteOptions { uid: there.clone(), ..DeleteOptions::default() };
+                    Some(world.server.delete(&key, &options).map(|_| {
+                        expected.deletions.extend(there);
+                        ("SuccessfulDelete", format!("Deleted pod: {pod}"))
+                    }))
+                }
+                Action::AdoptPod { name: pod } => {
+                    set_owner(world, &name.0, pod, &request.replica_set, true);
+                    None
+                }
+                Action::ReleasePod { name: pod } => {
+                    set_owner(world, &name.0, pod, &request.replica_set, false);
+                    None
+                }
+            };
+            let about = Object::ReplicaSet(Box::new(request.replica_set.clone()));
+            match done {
+                Some(Ok((reason, message))) => world.server.record(&about, "Normal", reason, &message),
+                Some(Err(error)) if !error.is_not_found() => {
+                    let reason = if *action == Action::CreatePod { "FailedCreate" } else { "FailedDelete" };
+                    world.server.record(&about, "Warning", reason, &format!("Error creating: {error}"));
+                    self.queue.retry(name.clone(), world.now);
+                }
+                _ => {}
+            }
+        }
+        if expected.creations > 0 || !expected.deletions.is_empty() {
+            self.expected.insert(uid, expected);
+        }
+        self.write_status(&request.replica_set, result.status, name, world);
+        if let Some(seconds) = result.requeue_after_seconds {
+            // Availability is counted in whole seconds: a little later it is sure.
+            self.queue.add(name.clone(), world.now + Instant::seconds(i64::from(seconds) + 1));
+        }
+    }
+
+    fn write_status(&mut self, set: &ReplicaSet, status: Status, name: &Name, world: &mut World<'_>) {
+        let mut set = set.clone();
+        let some = |count: i32| Some(count).filter(|count| *count != 0);
+        let before = set.status.take().unwrap_or_default();
+        set.status = Some(ReplicaSetStatus {
+            replicas: status.replicas,
+            fully_labeled_replicas: some(status.fully_labeled_replicas),
+            ready_replicas: some(status.ready_replicas),
+            available_replicas: some(status.available_replicas),
+            observed_generation: Some(status.observed_generation),
+            ..before
+        });
+        if world.server.update_status(set.into_object()).is_err_and(|error| !error.is_not_found()) {
+            self.queue.retry(name.clone(), world.now);
+        } else {
+            self.queue.forget(name);
+        }
+    }
+}
+
+impl Component for ReplicaSets {
+    fn name(&self) -> &'static str {
+        "replicaset-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::ReplicaSet, Kind::Pod]
+    }
+
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        match &change.object.object {
+            Object::ReplicaSet(set) if change.kind == ChangeKind::Deleted => {
+                self.expected.remove(set.metadata.uid.as_deref().unwrap_or_default());
+            }
+            Object::ReplicaSet(set) => self.queue.add(name_of(&set.metadata), world.now),
+            _ => self.pod_changed(change, world),
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        while let Some(name) = self.queue.pop(world.now) {
+            self.sync(&name, world);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.queue.next()
+    }
+}
+
+fn name_of(meta: &ObjectMeta) -> Name {
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}
+
+/// What a sync needs to see: its own pods, those that it might adopt, and those of its siblings.
+fn request(set: &ReplicaSet, cache: &Cache, now: kit_api::jiff::Timestamp) -> SyncRequest {
+    let meta = &set.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let siblings: Vec<&ReplicaSet> = match controller_of(meta) {
+        Some(owner) => cache.controlled_by(namespace, &owner.uid).collect(),
+        None => Vec::new(),
+    };
+    let mut pods: Vec<&Pod> = cache.controlled_by(namespace, "").collect();
+    pods.extend(cache.controlled_by::<Pod>(namespace, meta.uid.as_deref().unwrap_or_default()));
+    for sibling in siblings.iter().filter(|sibling| sibling.metadata.uid != meta.uid) {
+        pods.extend(cache.controlled_by::<Pod>(namespace, sibling.metadata.uid.as_deref().unwrap_or_default()));
+    }
+    pods.sort_by_key(|pod| pod.metadata.name.as_deref());
+    SyncRequest {
+        replica_set: set.clone(),
+        pods: pods.into_iter().cloned().collect(),
+        related: siblings.iter().filter_map(|set| Some(set.spec.as_ref()?.selector.clone())).collect(),
+        expectations: Expectations::default(),
+        now: MicroTime(now),
+    }
+}
+
+/// A pod as the template has it (`GetPodFromTemplate` of `pkg/controller/controller_utils.go`).
+fn pod_of(set: &ReplicaSet) -> Object {
+    let owner = Object::ReplicaSet(Box::new(set.clone()));
+    let template = set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
+    let meta = template.metadata.unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-", owner.name())),
+            namespace: set.metadata.namespace.clone(),
+            labels: meta.labels,
+            annotations: meta.annotations,
+            finalizers: meta.finalizers,
+            owner_references: Some(vec![owner.controller_ref()]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec,
+        status: None,
+    }
+    .into_object()
+}
+
+fn set_owner(world: &mut World<'_>, namespace: &str, pod: &str, set: &ReplicaSet, adopt: bool) {
+    let Ok(mut pod) = world.server.fetch::<Pod>(namespace, pod) else {
+        return;
+    };
+    let owners = pod.metadata.owner_references.get_or_insert_default();
+    owners.retain(|owner| Some(&owner.uid) != set.metadata.uid.as_ref());
+    if adopt {
+        owners.push(Object::ReplicaSet(Box::new(set.clone())).controller_ref());
+    }
+    if owners.is_empty() {
+        pod.metadata.owner_references = None;
+    }
+    _ = world.server.update(pod.into_object());
+}

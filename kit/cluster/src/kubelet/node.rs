@@ -1,0 +1,152 @@
+//! What a kubelet says of its node: the Node object, its conditions and its lease.
+//!
+//! Sources: `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus/setters.go`,
+//! `component-helpers/apimachinery/lease/controller.go`.
+
+use kit_api::coordination::{Lease, LeaseSpec};
+use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus};
+use kit_api::jiff::Timestamp;
+use kit_api::meta::{MicroTime, ObjectMeta, Time};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeShape {
+    /// Its name.
+    pub name: String,
+    /// CPU for pods, as a quantity.
+    pub cpu: String,
+    /// Memory for pods, as a quantity.
+    pub memory: String,
+    /// How many pods it may run.
+    pub pods: u32,
+    /// Its zone (the label `topology.kubernetes.io/zone`).
+    pub zone: Option<String>,
+    /// More labels.
+    pub labels: BTreeMap<String, String>,
+    /// Taints, from the start.
+    pub taints: Vec<kit_api::core::Taint>,
+}
+
+impl Default for NodeShape {
+    fn default() -> Self {
+        NodeShape {
+            name: "node".into(),
+            cpu: "4".into(),
+            memory: "8Gi".into(),
+            pods: 110,
+            zone: None,
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+        }
+    }
+}
+
+/// The status of a node's condition Ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// The kubelet says that it is.
+    True,
+    /// The kubelet says that it isn't.
+    False,
+    /// The kubelet says nothing.
+    Unknown,
+}
+
+/// Whether a node is ready; unknown if it never said.
+pub fn ready(node: &Node) -> Ready {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    match conditions.into_iter().flatten().find(|c| c.type_ == "Ready").map(|c| c.status.as_str()) {
+        Some("True") => Ready::True,
+        Some("False") => Ready::False,
+        _ => Ready::Unknown,
+    }
+}
+
+/// Conditions of a healthy node: type, status, reason, message.
+const HEALTHY: [(&str, &str, &str, &str); 4] = [
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+];
+
+impl NodeShape {
+    /// The node's own address.
+    pub fn address(&self, index: usize) -> String {
+        format!("192.168.{}.{}", index / 250, index % 250 + 1)
+    }
+
+    /// The object with which the node registers.
+    pub fn node(&self, index: usize) -> Node {
+        let mut labels = self.labels.clone();
+        for (key, value) in [
+            ("kubernetes.io/hostname", self.name.as_str()),
+            ("kubernetes.io/os", "linux"),
+            ("kubernetes.io/arch", "amd64"),
+        ] {
+            labels.insert(key.into(), value.into());
+        }
+        if let Some(zone) = &self.zone {
+            labels.insert("topology.kubernetes.io/zone".into(), zone.clone());
+        }
+        Node {
+            metadata: ObjectMeta { name: Some(self.name.clone()), labels: Some(labels), ..ObjectMeta::default() },
+            spec: Some(NodeSpec {
+                pod_cidr: Some(format!("10.{}.{}.0/24", 244 + index / 256, index % 256)),
+                taints: Some(self.taints.clone()).filter(|taints| !taints.is_empty()),
+                ..NodeSpec::default()
+            }),
+            status: None,
+        }
+    }
+
+    /// Writes what the kubelet reports into the node's status.
+    pub fn report(&self, node: &mut Node, index: usize, time: Timestamp) {
+        let amounts = [("cpu", self.cpu.clone()), ("memory", self.memory.clone()), ("pods", self.pods.to_string())];
+        let amounts: BTreeMap<_, _> = amounts
+            .into_iter()
+            .map(|(name, amount)| (name.to_string(), kit_api::pod_resources::Text(amount)))
+            .collect();
+        let before = node.status.take().unwrap_or_default();
+        let there = before.conditions.unwrap_or_default();
+        let conditions = HEALTHY.map(|(type_, status, reason, message)| {
+            let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
+            NodeCondition {
+                type_: type_.into(),
+                status: status.into(),
+                reason: Some(reason.into()),
+                message: Some(message.into()),
+                last_heartbeat_time: Some(Time(time)),
+                last_transition_time: same.map_or(Some(Time(time)), |same| same.last_transition_time.clone()),
+            }
+        });
+        let address = |type_: &str, address: String| NodeAddress { type_: type_.into(), address };
+        node.status = Some(NodeStatus {
+            capacity: Some(amounts.clone()),
+            allocatable: Some(amounts),
+            addresses: Some(vec![address("InternalIP", self.address(index)), address("Hostname", self.name.clone())]),
+            conditions: Some(conditions.to_vec()),
+            ..before
+        });
+    }
+
+    /// The node's lease, renewed now.
+    pub fn lease(&self, time: Timestamp) -> Lease {
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                namespace: Some("kube-node-lease".into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.name.clone()),
+                lease_duration_seconds: Some(40),
+                renew_time: Some(MicroTime(time)),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+}
