@@ -6,6 +6,7 @@ use crate::scenario::{Scenario, render_golden};
 use crate::workspace::{Workspace, bin_name, read, write};
 use anstream::println;
 use anyhow::{Context, Result, bail};
+use kit_cluster::engine::Clock;
 use similar::{ChangeTag, TextDiff};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,9 +41,7 @@ pub fn bless(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
 
 /// The golden of a scenario as the reference answers now.
 pub fn golden(exercise: &str, scenario: &Scenario) -> Result<String> {
-    let modules = solutions::modules();
-    let mut player = modules.player(exercise).with_context(|| format!("no contract is named {exercise}"))?;
-    let (seen, _) = play(scenario, player.as_mut())?;
+    let (seen, _) = play(scenario, exercise, &solutions::modules(), &Clock::default())?;
     Ok(render_golden(&scenario.why, &seen))
 }
 

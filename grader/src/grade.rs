@@ -2,10 +2,12 @@
 
 use crate::build::Program;
 use crate::process::{Kind, Limits, Loss, Session};
-use crate::scenario::{Scenario, Seen};
+use crate::record::{Recorder, TurningPoint};
+use crate::scenario::{Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
-use kit_contract::Player;
+use kit_cluster::engine::Clock;
+use kit_contract::Modules;
 use kit_contract::remote::{Link, Transport};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -81,6 +83,8 @@ pub struct ScenarioResult {
     pub message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// Whether a whole cluster was played.
+    pub timeline: bool,
 }
 
 /// The first question that was not answered as expected.
@@ -97,6 +101,9 @@ pub struct Difference {
     pub yours: Option<Vec<String>>,
     /// What the module printed during this question.
     pub printed: String,
+    /// In a timeline: the first question to which the reference has another answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turning: Option<TurningPoint>,
 }
 
 impl ExerciseResult {
@@ -151,14 +158,14 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
         Ok(_) => return grader_error(entry, "there are no scenarios".into()),
         Err(e) => return grader_error(entry, format!("{e:#}")),
     };
+    let clock = Clock::default();
     let session = command.map(|command| Rc::new(RefCell::new(Session::new(command.clone(), Limits::default()))));
+    let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
     let mut modules = solutions::modules();
-    if let Some(session) = &session {
-        modules.replace(&entry.name, Link::new(session.clone()));
+    if let Some(recorder) = &recorder {
+        modules.replace(&entry.name, Link::new(recorder.clone()));
     }
-    let Some(mut player) = modules.player(&entry.name) else {
-        return grader_error(entry, format!("no contract in kit/contract is named {}", entry.name));
-    };
+    let player = Graded { exercise: &entry.name, modules, clock, session, recorder };
     let began = Instant::now();
     let mut timeouts = 0;
     for scenario in &scenarios {
@@ -170,12 +177,13 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
             read: format!("book/src/{}.md#{}", entry.name, scenario.read),
             message: None,
             difference: None,
+            timeline: matches!(scenario.script, Script::Timeline(_)),
         };
         if timeouts == PATIENCE {
             played.status = Status::Skipped;
             played.message = Some(format!("not played, since the module hung in {PATIENCE} scenarios"));
         } else {
-            judge(scenario, player.as_mut(), session.as_deref(), &mut played);
+            judge(scenario, &player, &mut played);
         }
         timeouts += usize::from(played.kind == Some(Kind::Timeout));
         result.scenarios.push(played);
@@ -195,16 +203,14 @@ pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
 }
 
 /// Plays one scenario and holds it against its golden.
-fn judge(
-    scenario: &Scenario,
-    player: &mut dyn Player,
-    session: Option<&RefCell<Session>>,
-    result: &mut ScenarioResult,
-) {
-    if let Some(session) = session {
+fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
+    let Graded { exercise, modules, clock, session, recorder } = graded;
+    if let (Some(session), Some(recorder)) = (session, recorder) {
         session.borrow_mut().begin();
+        recorder.borrow_mut().questions.clear();
     }
-    let (golden, seen) = match scenario.golden().and_then(|golden| Ok((golden, play(scenario, player)?))) {
+    let played = scenario.golden().and_then(|golden| Ok((golden, play(scenario, exercise, modules, clock)?)));
+    let (golden, seen) = match played {
         Ok((golden, (seen, _))) => (golden, seen),
         Err(e) => {
             result.status = Status::GraderError;
@@ -218,7 +224,7 @@ fn judge(
         return;
     }
     let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
-    let loss = session.and_then(|session| session.borrow().loss().cloned());
+    let loss = session.as_ref().and_then(|session| session.borrow().loss().cloned());
     match (wrong, loss) {
         (None, None) => return,
         // A worker that is lost ends the scenario, but an answer that was wrong before is the first divergence.
@@ -234,25 +240,51 @@ fn judge(
         }
     }
     let at = wrong.unwrap_or(seen.len());
-    let questions = session.map(|session| session.borrow());
+    let questions = session.as_ref().map(|session| session.borrow());
+    if matches!(scenario.script, Script::Timeline(_)) {
+        let turning = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise));
+        let during = turning.as_ref().map_or(usize::MAX, |turning| turning.number);
+        let printed = questions.as_ref().and_then(|q| q.printed.get(during)).map_or("", String::as_str);
+        result.difference = Some(Difference {
+            question: at + 1,
+            of: scenario.len(),
+            say: None,
+            asked: golden[at.min(golden.len() - 1)].asked.clone(),
+            expected: golden[at.min(golden.len() - 1)].answer.clone(),
+            yours: wrong.map(|at| seen[at].answer.clone()),
+            printed: printed.into(),
+            turning,
+        });
+        return;
+    }
     // The first question makes the module, so that step 1 is the second one.
     let during = questions.as_ref().map_or(at + 1, |q| (at + 1).min(q.printed.len().saturating_sub(1)));
     let printed = questions.as_ref().and_then(|q| q.printed.get(during)).map_or("", String::as_str);
     let made = during > 0;
     result.difference = Some(Difference {
         question: if made { at + 1 } else { 0 },
-        of: scenario.steps.len(),
+        of: scenario.len(),
         say: golden[at].say.clone().filter(|_| made),
         asked: if made { golden[at].asked.clone() } else { vec![kit_contract::wire::NEW.into()] },
         expected: if made { golden[at].answer.clone() } else { vec!["a new module".into()] },
         yours: wrong.map(|at| seen[at].answer.clone()),
         printed: printed.into(),
+        turning: None,
     });
 }
 
+/// Who is graded.
+struct Graded<'a> {
+    exercise: &'a str,
+    modules: Modules,
+    clock: Clock,
+    session: Option<Rc<RefCell<Session>>>,
+    recorder: Option<Rc<RefCell<Recorder>>>,
+}
+
 /// Plays a scenario; a panic of code in this process is an error of the grader.
-pub fn play(scenario: &Scenario, player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
-    catch_unwind(AssertUnwindSafe(|| scenario.play(player)))
+pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+    catch_unwind(AssertUnwindSafe(|| scenario.play(exercise, modules, clock)))
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
 
@@ -262,8 +294,7 @@ pub fn transcript(exercise: &str, scenario: &Scenario, command: Vec<std::ffi::Os
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let mut modules = solutions::modules();
     modules.replace(exercise, Link::new(transport));
-    let mut player = modules.player(exercise).ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"))?;
-    let (seen, lost) = play(scenario, player.as_mut())?;
+    let (seen, lost) = play(scenario, exercise, &modules, &Clock::default())?;
     if lost {
         anyhow::bail!("{}: the worker was lost: {:?}", scenario.path.display(), session.borrow().loss());
     }

@@ -1,6 +1,7 @@
 //! Results as a person reads them on a terminal.
 
 use crate::grade::{Difference, ExerciseResult, ScenarioResult, Status};
+use crate::record::TurningPoint;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
@@ -85,6 +86,9 @@ pub fn exercise(result: &ExerciseResult, explained: usize) {
     }
 }
 
+/// So many lines of a difference are shown.
+const DIFF: usize = 24;
+
 fn explain(exercise: &str, scenario: &ScenarioResult) {
     println!("\n  {} {}   {}\n", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
     if let Some(kind) = scenario.kind {
@@ -99,17 +103,30 @@ fn explain(exercise: &str, scenario: &ScenarioResult) {
     let Some(difference) = &scenario.difference else {
         return;
     };
-    let Difference { question, of, say, asked, expected, yours, printed } = difference;
+    let Difference { question, of, say, asked, expected, yours, printed, turning } = difference;
     if let Some(yours) = yours {
         diff(expected, yours);
         println!();
     }
+    if let Some(TurningPoint { asked, expected, yours, .. }) = turning {
+        println!(
+            "      {}",
+            paint(DIM, "It begins where the module was asked this, and answered otherwise than the reference:")
+        );
+        println!();
+        diff(expected, yours);
+        println!();
+        field("asked", asked);
+    }
     if let Some(say) = say {
         field("note", std::slice::from_ref(say));
     }
-    field("asked", asked);
-    println!("                {}", paint(DIM, format_args!("question {question} of {of}")));
+    let timeline = scenario.timeline;
+    field(if timeline { "step" } else { "asked" }, asked);
+    let what = if timeline { "step" } else { "question" };
+    println!("                {}", paint(DIM, format_args!("{what} {question} of {of}")));
     match yours {
+        Some(_) if timeline => {}
         None => field("expected", expected),
         Some(yours) => field("answered", &[shorten(&yours.join(" · "), 200)]),
     }
@@ -123,6 +140,9 @@ fn explain(exercise: &str, scenario: &ScenarioResult) {
     }
     field("read", std::slice::from_ref(&scenario.read));
     field("hint", &[format!("cargo grade hint {exercise}")]);
+    if timeline {
+        field("both", &[format!("cargo grade explain {exercise} {}", scenario.name)]);
+    }
 }
 
 fn field(name: &str, lines: &[String]) {
@@ -138,11 +158,16 @@ fn diff(expected: &[String], yours: &[String]) {
     let diff = TextDiff::from_lines(&old, &new);
     let width = expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, 76);
     let mut labelled = [false; 2];
+    let mut shown = 0;
     for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if i > 0 {
             println!("      {}", paint(DIM, "…"));
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            shown += 1;
+            if shown > DIFF {
+                continue;
+            }
             let line = change.value().trim_end_matches('\n');
             let (style, sign, label) = match change.tag() {
                 ChangeTag::Equal => {
@@ -160,6 +185,9 @@ fn diff(expected: &[String], yours: &[String]) {
                 format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end()
             );
         }
+    }
+    if shown > DIFF {
+        println!("      {}", paint(DIM, format_args!("… and {} more lines", shown - DIFF)));
     }
 }
 

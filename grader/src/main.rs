@@ -8,6 +8,7 @@ mod grade;
 mod help;
 mod human;
 mod process;
+mod record;
 mod run;
 mod scenario;
 mod watch;

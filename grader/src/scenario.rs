@@ -2,7 +2,9 @@
 
 use crate::workspace::{files, read, stem};
 use anyhow::{Context, Result, bail};
-use kit_contract::{Args, Player, remote};
+use kit_cluster::engine::Clock;
+use kit_cluster::timeline::{Failure, Play, Timeline};
+use kit_contract::{Args, Modules, Player, remote};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -20,7 +22,15 @@ pub struct Scenario {
     pub level: u8,
     /// The arguments of `new`.
     pub new: Value,
-    pub steps: Vec<Step>,
+    pub script: Script,
+}
+
+/// What is played.
+pub enum Script {
+    /// Questions, one after the other, to one module.
+    Cases(Vec<Step>),
+    /// A whole cluster with the module in its slot.
+    Timeline(Box<Timeline>),
 }
 
 /// One question.
@@ -52,13 +62,14 @@ impl Scenario {
             .filter(|path| !stem(path).starts_with('_'))
             .map(|path| Scenario::load(path, &templates))
             .collect::<Result<Vec<_>>>()?;
-        scenarios.sort_by_key(|scenario| (scenario.level, scenario.steps.len()));
+        scenarios
+            .sort_by_key(|scenario| (scenario.level, matches!(scenario.script, Script::Timeline(_)), scenario.len()));
         Ok(scenarios)
     }
 
-    fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+    /// One scenario; `shared` are the templates of its folder.
+    pub fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
         struct File {
             why: String,
             read: String,
@@ -68,7 +79,10 @@ impl Scenario {
             templates: Map<String, Value>,
             #[serde(default = "empty")]
             new: Value,
-            steps: Vec<Map<String, Value>>,
+            #[serde(default)]
+            steps: Option<Vec<Map<String, Value>>>,
+            #[serde(flatten)]
+            timeline: Map<String, Value>,
         }
         fn empty() -> Value {
             Value::Object(Map::new())
@@ -79,42 +93,80 @@ impl Scenario {
         let mut file: File = parse(path)?;
         let mut templates = shared.clone();
         templates.append(&mut file.templates);
-        let mut steps = Vec::new();
-        for (i, mut step) in std::mem::take(&mut file.steps).into_iter().enumerate() {
-            let at = || format!("{}: step {}", path.display(), i + 1);
-            let say = match step.remove("say") {
-                None => None,
-                Some(Value::String(say)) => Some(say),
-                Some(_) => bail!("{}: `say` is a sentence", at()),
-            };
-            let mut calls = step.into_iter();
-            let (Some((call, mut args)), None) = (calls.next(), calls.next()) else {
-                bail!("{}: a step is one call and an optional `say`", at());
-            };
-            expand(&mut args, &templates).with_context(at)?;
-            steps.push(Step { say, call, args });
-        }
-        if steps.is_empty() {
-            bail!("{}: a scenario needs steps", path.display());
-        }
+        let script = match file.steps.take() {
+            Some(steps) if file.timeline.is_empty() => Script::Cases(cases(path, steps, &templates)?),
+            None if file.timeline.contains_key("timeline") => {
+                let mut timeline = Value::Object(std::mem::take(&mut file.timeline));
+                expand(&mut timeline, &templates).with_context(|| path.display().to_string())?;
+                let timeline = serde_json::from_value(timeline).with_context(|| path.display().to_string())?;
+                Script::Timeline(Box::new(timeline))
+            }
+            steps => match file.timeline.keys().find(|key| *key != "timeline") {
+                Some(field) if steps.is_some() => bail!("{}: unknown field `{field}`", path.display()),
+                _ => bail!("{}: a scenario has `steps` or a `timeline`", path.display()),
+            },
+        };
         let File { why, read, level, new, .. } = file;
-        Ok(Scenario { name: stem(path), path: path.into(), why, read, level, new, steps })
+        Ok(Scenario { name: stem(path), path: path.into(), why, read, level, new, script })
+    }
+
+    /// How many questions and answers its transcript has.
+    pub fn len(&self) -> usize {
+        match &self.script {
+            Script::Cases(steps) => steps.len(),
+            // The first is the cluster as it is at the beginning.
+            Script::Timeline(timeline) => timeline.timeline.len() + 1,
+        }
     }
 
     pub fn golden_path(&self) -> PathBuf {
         self.path.with_extension("golden")
     }
 
+    /// Plays it with these modules. The second value is true if the worker was lost: then the transcript ends before
+    /// the question that it was lost on.
+    pub fn play(&self, exercise: &str, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+        match &self.script {
+            Script::Cases(steps) => {
+                let player = modules.player(exercise);
+                let mut player = player.with_context(|| format!("no contract in kit/contract is named {exercise}"))?;
+                self.ask(steps, player.as_mut())
+            }
+            Script::Timeline(timeline) => self.run(timeline, modules, clock),
+        }
+    }
+
+    fn run(&self, timeline: &Timeline, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+        let mut seen = Vec::new();
+        let mut see = |asked: String, answer: Vec<String>| {
+            let answer = if answer.is_empty() { vec!["nothing changes".into()] } else { answer };
+            seen.push(Seen { say: None, asked: vec![asked], answer });
+        };
+        let played = remote::catch_lost(|| -> Result<(), Failure> {
+            let (mut play, lines) = Play::start(timeline, modules, clock.clone())?;
+            see("t=0s     the cluster has come to rest".into(), lines);
+            while let Some((title, lines)) = play.step()? {
+                see(title, lines);
+            }
+            Ok(())
+        });
+        match played {
+            Some(Ok(())) => Ok((seen, false)),
+            None | Some(Err(Failure::Lost)) => Ok((seen, true)),
+            Some(Err(Failure::Wrong(why))) => Err(self.wrong(&format!("step {}", seen.len()), &why)),
+        }
+    }
+
     /// Asks all steps of one new instance. The second value is true if the worker was lost: then the
     /// transcript ends before the question that it was lost on.
-    pub fn play(&self, player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
+    fn ask(&self, steps: &[Step], player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
         let mut seen = Vec::new();
         let new = self.new.to_string();
         match remote::catch_lost(|| player.start(&arguments(&new)?)) {
             Some(started) => started.map_err(|e| self.wrong("new", &e))?,
             None => return Ok((seen, true)),
         }
-        for (i, step) in self.steps.iter().enumerate() {
+        for (i, step) in steps.iter().enumerate() {
             let at = format!("step {}", i + 1);
             let json = step.args.to_string();
             let args = arguments(&json).map_err(|e| self.wrong(&at, &e))?;
@@ -141,7 +193,7 @@ impl Scenario {
         let path = self.golden_path();
         let text = read(&path).context("a scenario without a golden: `cargo grade bless` writes it")?;
         let golden = parse_golden(&text).with_context(|| path.display().to_string())?;
-        if golden.len() != self.steps.len() {
+        if golden.len() != self.len() {
             bail!(self.stale());
         }
         Ok(golden)
@@ -152,6 +204,29 @@ impl Scenario {
         let golden = self.golden_path();
         format!("{} is older than its scenario: `cargo grade bless`, then read the difference", golden.display())
     }
+}
+
+/// The questions of a scenario.
+fn cases(path: &Path, all: Vec<Map<String, Value>>, templates: &Map<String, Value>) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    for (i, mut step) in all.into_iter().enumerate() {
+        let at = || format!("{}: step {}", path.display(), i + 1);
+        let say = match step.remove("say") {
+            None => None,
+            Some(Value::String(say)) => Some(say),
+            Some(_) => bail!("{}: `say` is a sentence", at()),
+        };
+        let mut calls = step.into_iter();
+        let (Some((call, mut args)), None) = (calls.next(), calls.next()) else {
+            bail!("{}: a step is one call and an optional `say`", at());
+        };
+        expand(&mut args, templates).with_context(at)?;
+        steps.push(Step { say, call, args });
+    }
+    if steps.is_empty() {
+        bail!("{}: a scenario needs steps", path.display());
+    }
+    Ok(steps)
 }
 
 /// A question as people read it.
@@ -304,9 +379,9 @@ mod tests {
     #[test]
     fn templates_are_merged_in_depth() {
         let text = "why: Because.\nread: x\nsteps: [{filter: {pods: [{like: pod, name: api, labels: {tier: back}}]}}]";
-        let scenario = load(text).expect("a good scenario");
+        let Script::Cases(steps) = load(text).expect("a good scenario").script else { panic!("cases") };
         let expected = serde_json::json!({"pods": [{"name": "api", "labels": {"app": "web", "tier": "back"}}]});
-        assert_eq!(scenario.steps[0].args, expected);
+        assert_eq!(steps[0].args, expected);
     }
 
     #[test]

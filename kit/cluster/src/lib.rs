@@ -14,4 +14,5 @@ pub mod object;
 pub mod random;
 pub mod scheduler;
 pub mod server;
+pub mod timeline;
 pub mod work_queue;

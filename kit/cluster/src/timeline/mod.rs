@@ -1,0 +1,344 @@
+//! Timelines: a cluster, what is done to it, and what is seen then.
+//!
+//! A [`Timeline`] is the part of a scenario file that says all this. [`Play`] plays it step by step and says after
+//! each what an observer has seen ([`observe`]). The observer looks once a second: what is there at the end of a
+//! second is what the second's line says, so that small delays inside of a second don't matter.
+
+pub mod observe;
+
+use crate::agenda::Instant;
+use crate::cluster::{self, Config};
+use crate::engine::{Clock, Engine, Fault, Lost};
+use crate::object::{Key, Kind, Object};
+use crate::server::{DeleteOptions, Error, Patch};
+use kit_contract::Modules;
+use observe::{Invariant, Observer, Subject};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The set-up ends when nothing but heartbeats happened for so long.
+const QUIET: Instant = Instant::seconds(15);
+/// A cluster that doesn't come to rest is not waited for any longer.
+const RESTLESS: Instant = Instant::seconds(900);
+/// The set-up ends with a heartbeat: time zero is a multiple of its period.
+const ROUND: i64 = 10_000_000_000;
+const SECOND: Instant = Instant::seconds(1);
+
+/// A cluster, what is done to it and what is watched.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeline {
+    /// The cluster.
+    #[serde(default)]
+    pub cluster: Config,
+    /// Objects that are there from the start: the clock shows 0 when they have come to rest.
+    #[serde(default)]
+    pub apply: Vec<Value>,
+    /// What happens, in order.
+    pub timeline: Vec<Step>,
+    /// What is watched.
+    pub observe: Vec<Subject>,
+    /// What must hold at every instant: `web ready >= 3`.
+    #[serde(default)]
+    pub always: Vec<Invariant>,
+}
+
+/// One thing that is done to the cluster. Times are durations as Go writes them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Lets time pass.
+    Run(Span),
+    /// Creates objects, or changes those that are there.
+    Apply(Vec<Value>),
+    /// Deletes an object.
+    Delete(String),
+    /// Changes parts of objects: `{deployment/web: {spec: {paused: true}}}`.
+    Patch(BTreeMap<String, Value>),
+    /// Asks for numbers of replicas: `{replicaset/web: 5}`.
+    Scale(BTreeMap<String, i32>),
+    /// A node loses power.
+    Crash(String),
+    /// A node comes back.
+    Restart(String),
+    /// A node and the control plane don't hear each other.
+    Partition(String),
+    /// They do again.
+    Heal(String),
+    /// The containers of a pod end: `{pod/web#1: 137}`.
+    Kill(BTreeMap<String, i32>),
+    /// Gives workloads so many thousandths of a CPU to do: `{web: 800}`.
+    Load(BTreeMap<String, i64>),
+    /// Makes the watches of components slow: `{replicaset-controller: 5s}`.
+    Lag(BTreeMap<String, Span>),
+    /// Stops a component.
+    Pause(String),
+    /// Lets it go on.
+    Resume(String),
+}
+
+/// A span of time, as Go writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Instant);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.parse() {
+            Ok(span) if span >= Instant::default() => Ok(Span(span)),
+            Ok(_) => Err(format!("time doesn't go back by {text}")),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What went wrong while a timeline was played.
+#[derive(Debug)]
+pub enum Failure {
+    /// A module didn't answer.
+    Lost,
+    /// The timeline asks for something that makes no sense.
+    Wrong(String),
+}
+
+impl From<Lost> for Failure {
+    fn from(_: Lost) -> Self {
+        Failure::Lost
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Failure::Wrong(why)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Wrong(error.message)
+    }
+}
+
+/// A timeline that is being played.
+pub struct Play<'a> {
+    timeline: &'a Timeline,
+    engine: Engine,
+    observer: Observer,
+    zero: Instant,
+    next: usize,
+}
+
+impl<'a> Play<'a> {
+    /// The cluster as it is when the clock shows 0. The answer's lines are what can be seen then.
+    pub fn start(timeline: &'a Timeline, modules: &Modules, clock: Clock) -> Result<(Self, Vec<String>), Failure> {
+        let mut engine = cluster::start(&timeline.cluster, modules, clock);
+        // The nodes register before anything else is there.
+        engine.run_until(SECOND)?;
+        for manifest in &timeline.apply {
+            apply(&mut engine, manifest)?;
+        }
+        settle(&mut engine)?;
+        let zero = engine.now();
+        let mut observer = Observer::new(&timeline.observe, &timeline.always);
+        let lines = observer.look(engine.server().snapshot());
+        let lines = lines.into_iter().map(|line| format!("t=0s     {line}")).collect();
+        Ok((Play { timeline, engine, observer, zero, next: 0 }, lines))
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The time since the clock showed 0.
+    pub fn now(&self) -> Instant {
+        self.engine.now() - self.zero
+    }
+
+    /// Plays the next step: what it was, and what was seen until the next one; none after the last step.
+    pub fn step(&mut self) -> Result<Option<(String, Vec<String>)>, Failure> {
+        let Some(step) = self.timeline.timeline.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        let title = format!("{:<8} {step}", format!("t={}", self.now()));
+        let mut lines = Vec::new();
+        match step {
+            Step::Run(span) => {
+                let until = self.engine.now() + span.0;
+                lines = self.watch(until)?;
+            }
+            step => act(&mut self.engine, step)?,
+        }
+        Ok(Some((title, lines)))
+    }
+
+    /// Runs until `until`, looking at the end of each second in which something happened.
+    fn watch(&mut self, until: Instant) -> Result<Vec<String>, Failure> {
+        let mut lines = Vec::new();
+        let mut seen = usize::MAX;
+        while self.engine.now() < until {
+            let due = self.engine.due().unwrap_or(until).min(until);
+            let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
+            let end = self.zero + Instant::seconds(whole + 1);
+            let label = format!("t={}", Instant::seconds(whole));
+            // Up to the end of this second, but not into the next one.
+            let stop = Instant { nanos: end.nanos - 1 }.min(until);
+            while self.engine.step(stop)? {
+                let changes = self.engine.server().end();
+                if changes != seen {
+                    seen = changes;
+                    let broken = self.observer.check(self.engine.server().snapshot());
+                    lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
+                }
+            }
+            let changed = self.observer.look(self.engine.server().snapshot());
+            lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
+        }
+        Ok(lines)
+    }
+}
+
+/// Runs until the cluster has come to rest, and on to the next heartbeat.
+fn settle(engine: &mut Engine) -> Result<(), Failure> {
+    let begin = engine.now();
+    let mut seen = engine.server().end();
+    let mut last = begin;
+    while engine.now() < begin + RESTLESS && engine.now() < last + QUIET {
+        let next = engine.now() + SECOND;
+        engine.run_until(next)?;
+        for index in seen..engine.server().end() {
+            if let Ok(Some(change)) = engine.server().change(index)
+                && !matches!(change.object.object, Object::Lease(_))
+            {
+                last = change.at;
+            }
+        }
+        seen = engine.server().end();
+    }
+    let now = engine.now().nanos;
+    engine.run_until(Instant { nanos: (now / ROUND + 1) * ROUND })?;
+    Ok(())
+}
+
+/// Creates an object, or lays the manifest over the one that is there.
+pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), String> {
+    let name = manifest["kind"].as_str().ok_or("a manifest has a `kind`")?;
+    let kind = Kind::named(name).ok_or_else(|| format!("the cluster has no objects of kind `{name}`"))?;
+    let json = manifest.to_string();
+    let mut object =
+        Object::decode(kind, &json).map_err(|e| format!("{name} {}: {e}", manifest["metadata"]["name"]))?;
+    if kind.namespaced() && object.namespace().is_empty() {
+        object.meta_mut().namespace = Some("default".into());
+    }
+    let key = object.key();
+    engine
+        .request(|server| match server.get(&key) {
+            Ok(_) => server.patch(&key, &Patch::Merge(manifest.clone()), false),
+            Err(_) => server.create(object),
+        })
+        .map(|_| ())
+        .map_err(|e| e.message)
+}
+
+fn act(engine: &mut Engine, step: &Step) -> Result<(), String> {
+    match step {
+        Step::Run(_) => Ok(()),
+        Step::Apply(manifests) => manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
+        Step::Delete(target) => {
+            let key = find(engine, target)?;
+            engine.request(|server| server.delete(&key, &DeleteOptions::default())).map(|_| ()).map_err(|e| e.message)
+        }
+        Step::Patch(patches) => patches.iter().try_for_each(|(target, patch)| {
+            let key = find(engine, target)?;
+            let patch = Patch::Merge(patch.clone());
+            engine.request(|server| server.patch(&key, &patch, false)).map(|_| ()).map_err(|e| e.message)
+        }),
+        Step::Scale(sizes) => sizes.iter().try_for_each(|(target, replicas)| {
+            let key = find(engine, target)?;
+            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            engine.request(|server| server.patch(&key, &patch, false)).map(|_| ()).map_err(|e| e.message)
+        }),
+        Step::Crash(node) => engine.fault(&Fault::Crash(node.clone())),
+        Step::Restart(node) => engine.fault(&Fault::Restart(node.clone())),
+        Step::Partition(node) => engine.fault(&Fault::Partition(node.clone())),
+        Step::Heal(node) => engine.fault(&Fault::Heal(node.clone())),
+        Step::Kill(pods) => pods.iter().try_for_each(|(target, exit_code)| {
+            let key = find(engine, target)?;
+            engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
+        }),
+        Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
+            let workload = format!("default/{workload}");
+            engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
+        }),
+        Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
+        Step::Pause(component) => engine.pause(component, true),
+        Step::Resume(component) => engine.pause(component, false),
+    }
+}
+
+/// `kind/name` or `kind/namespace/name`; `pod/web#2` is the second oldest pod of the workload `web`.
+fn find(engine: &Engine, target: &str) -> Result<Key, String> {
+    let parts: Vec<&str> = target.split('/').collect();
+    let (kind, namespace, name) = match parts[..] {
+        [kind, name] => (kind, "default", name),
+        [kind, namespace, name] => (kind, namespace, name),
+        _ => return Err(format!("`{target}` names no object; `deployment/web` would")),
+    };
+    let kind = Kind::named(kind).ok_or_else(|| format!("the cluster has no objects of kind `{kind}`"))?;
+    let namespace = if kind.namespaced() { namespace } else { "" };
+    let snapshot = engine.server().snapshot();
+    let Some((workload, number)) = name.split_once('#') else {
+        let key = Key::new(kind, namespace, name);
+        return snapshot.get(&key).map(|_| key).ok_or_else(|| format!("there is no {target}"));
+    };
+    let mut pods: Vec<_> = (snapshot.list_in(kind, namespace))
+        .filter(|stored| observe::workload(&stored.object) == workload)
+        .map(|stored| (stored.object.meta().creation_timestamp.clone(), stored.object.key()))
+        .collect();
+    pods.sort();
+    let number: usize = number.parse().map_err(|_| format!("`{target}`: `#` is followed by a number from 1 on"))?;
+    let pod = number.checked_sub(1).and_then(|index| pods.get(index));
+    pod.map(|(_, key)| key.clone()).ok_or_else(|| format!("`{target}`: {workload} has {} pods", pods.len()))
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn all<T: std::fmt::Display>(verb: &str, map: &BTreeMap<String, T>, between: &str) -> String {
+            let all: Vec<_> = map.iter().map(|(name, value)| format!("{name}{between}{value}")).collect();
+            format!("{verb} {}", all.join(", "))
+        }
+        let text = match self {
+            Step::Run(span) => format!("run {}", span.0),
+            Step::Apply(manifests) => {
+                let name = |m: &Value| {
+                    let kind = m["kind"].as_str().unwrap_or_default().to_lowercase();
+                    format!("{kind}/{}", m["metadata"]["name"].as_str().unwrap_or_default())
+                };
+                format!("apply {}", manifests.iter().map(name).collect::<Vec<_>>().join(", "))
+            }
+            Step::Delete(target) => format!("delete {target}"),
+            Step::Patch(patches) => {
+                let all: Vec<_> =
+                    patches.iter().map(|(target, patch)| format!("{target} {}", kit_contract::flow(patch))).collect();
+                format!("patch {}", all.join(", "))
+            }
+            Step::Scale(sizes) => all("scale", sizes, " to "),
+            Step::Crash(node) => format!("crash {node}"),
+            Step::Restart(node) => format!("restart {node}"),
+            Step::Partition(node) => format!("partition {node}"),
+            Step::Heal(node) => format!("heal {node}"),
+            Step::Kill(pods) => all("kill", pods, " with exit code "),
+            Step::Load(loads) => format!("{}m CPU", all("load", loads, " ")),
+            Step::Lag(lags) => {
+                let lags = lags.iter().map(|(name, lag)| (name.clone(), lag.0)).collect();
+                all("lag", &lags, " ")
+            }
+            Step::Pause(component) => format!("pause {component}"),
+            Step::Resume(component) => format!("resume {component}"),
+        };
+        f.write_str(&text)
+    }
+}

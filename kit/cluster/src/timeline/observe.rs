@@ -1,0 +1,277 @@
+//! What an observer sees of a cluster: a table of subjects and what can be said of each, and which lines of it change.
+//!
+//! Pods are counted, not named: which of two equal pods stands where is nobody's business.
+
+use crate::object::{Kind, Object};
+use crate::server::Snapshot;
+use kit_api::apps::{Deployment, ReplicaSet};
+use kit_api::autoscaling::HorizontalPodAutoscaler;
+use kit_api::core::{Event, Node, Pod};
+use kit_api::discovery::EndpointSlice;
+use kit_api::{owner, pod};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What can be watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Whether nodes are ready, and their taints.
+    Nodes,
+    /// How many pods of each workload are on each node, and how they are.
+    Pods,
+    /// The status of ReplicaSets.
+    ReplicaSets,
+    /// The status of Deployments.
+    Deployments,
+    /// How many endpoints of each service are ready.
+    Endpoints,
+    /// What autoscalers ask for.
+    Autoscalers,
+    /// Why pods wait: the message of their condition PodScheduled, and of containers that can't start.
+    Reasons,
+    /// Events, by object and reason.
+    Events,
+}
+
+/// Something that must hold at every instant: `web ready >= 3`, `web pods <= 5`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Invariant {
+    text: String,
+    workload: String,
+    ready: bool,
+    at_least: bool,
+    bound: usize,
+}
+
+impl TryFrom<String> for Invariant {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let wrong = || format!("`{text}` is no invariant; `web ready >= 3` and `web pods <= 5` are");
+        let [workload, what, relation, bound] = words[..] else { return Err(wrong()) };
+        let pick = |word: &str, [yes, no]: [&str; 2]| match word {
+            word if word == yes => Ok(true),
+            word if word == no => Ok(false),
+            _ => Err(wrong()),
+        };
+        let bound = bound.parse().map_err(|_| wrong())?;
+        let (ready, at_least) = (pick(what, ["ready", "pods"])?, pick(relation, [">=", "<="])?);
+        Ok(Invariant { workload: workload.into(), ready, at_least, bound, text })
+    }
+}
+
+/// Sees changes.
+pub struct Observer {
+    subjects: Vec<Subject>,
+    invariants: Vec<Invariant>,
+    broken: BTreeSet<usize>,
+    table: BTreeMap<String, String>,
+    revision: i64,
+}
+
+/// The workload that a pod belongs to: the Deployment, else the ReplicaSet, else the pod itself.
+pub fn workload(object: &Object) -> &str {
+    let meta = object.meta();
+    let Some(owner) = owner::controller_of(meta) else { return object.name() };
+    let hash = meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    let without = hash.and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-'));
+    without.unwrap_or(&owner.name)
+}
+
+impl Observer {
+    /// An observer who watches all this and has seen nothing.
+    pub fn new(subjects: &[Subject], invariants: &[Invariant]) -> Self {
+        Observer {
+            subjects: subjects.to_vec(),
+            invariants: invariants.to_vec(),
+            broken: BTreeSet::new(),
+            table: BTreeMap::new(),
+            revision: 0,
+        }
+    }
+
+    /// What is different from the last look: `subject: before → now`.
+    pub fn look(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        if snapshot.revision == self.revision {
+            return Vec::new();
+        }
+        self.revision = snapshot.revision;
+        let mut table = BTreeMap::new();
+        for subject in &self.subjects {
+            tabulate(*subject, snapshot, &mut table);
+        }
+        let mut lines = Vec::new();
+        for subject in self.table.keys().chain(table.keys()).collect::<BTreeSet<_>>() {
+            match (self.table.get(subject), table.get(subject)) {
+                (None, Some(now)) => lines.push(format!("{subject}: {now}")),
+                (Some(before), None) => lines.push(format!("{subject}: {before} → none")),
+                (Some(before), Some(now)) if before != now => lines.push(format!("{subject}: {before} → {now}")),
+                _ => {}
+            }
+        }
+        self.table = table;
+        lines
+    }
+
+    /// The invariants that broke just now.
+    pub fn check(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (index, invariant) in self.invariants.iter().enumerate() {
+            let Invariant { text, workload: of, ready, at_least, bound } = invariant;
+            let pods = snapshot.list(Kind::Pod).filter(|stored| workload(&stored.object) == of);
+            let counts = |pod: &Pod| pod::is_active(pod) && (!ready || pod::is_ready(pod));
+            let count = pods.filter_map(|stored| stored.get::<Pod>()).filter(|pod| counts(pod)).count();
+            let holds = if *at_least { count >= *bound } else { count <= *bound };
+            if holds {
+                self.broken.remove(&index);
+            } else if self.broken.insert(index) {
+                lines.push(format!("broken: {text} ({count})"));
+            }
+        }
+        lines
+    }
+}
+
+fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, String>) {
+    match subject {
+        Subject::Nodes => {
+            for node in snapshot.list(Kind::Node).filter_map(|stored| stored.get::<Node>()) {
+                let name = node.metadata.name.as_deref().unwrap_or_default();
+                let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+                if let Some(ready) = conditions.into_iter().flatten().find(|c| c.type_ == "Ready") {
+                    let message = ready.message.as_deref().filter(|_| ready.status != "True");
+                    let message = message.map_or(String::new(), |message| format!(" ({message})"));
+                    table.insert(format!("node/{name} Ready"), format!("{}{message}", ready.status));
+                }
+                let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
+                let mut taints: Vec<_> = taints.flat_map(kit_contract::Show::lines).collect();
+                taints.sort();
+                if !taints.is_empty() {
+                    table.insert(format!("node/{name} taints"), taints.join(", "));
+                }
+            }
+        }
+        Subject::Pods => {
+            let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+            for stored in snapshot.list(Kind::Pod) {
+                let Some(pod) = stored.get::<Pod>() else { continue };
+                let place = pod::node_name(pod).map_or("without a node".into(), |node| format!("on {node}"));
+                let subject = format!("pods of {} {place}", workload(&stored.object));
+                *counts.entry(subject).or_default().entry(health(pod)).or_default() += 1;
+            }
+            for (subject, counts) in counts {
+                let counts: Vec<_> = counts.iter().map(|(health, count)| format!("{count} {health}")).collect();
+                table.insert(subject, counts.join(", "));
+            }
+        }
+        Subject::ReplicaSets => {
+            for set in snapshot.list(Kind::ReplicaSet).filter_map(|stored| stored.get::<ReplicaSet>()) {
+                let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                let status = set.status.clone().unwrap_or_default();
+                let value = format!(
+                    "{wanted} wanted, {} there, {} ready, {} available",
+                    status.replicas,
+                    status.ready_replicas.unwrap_or(0),
+                    status.available_replicas.unwrap_or(0)
+                );
+                let hash = set.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+                let name = set.metadata.name.as_deref().unwrap_or_default();
+                let revision = set.metadata.annotations.as_ref();
+                let revision = revision.and_then(|all| all.get("deployment.kubernetes.io/revision"));
+                // The hash of a template says nothing to people; the revision does.
+                let name = match (hash.and_then(|hash| name.strip_suffix(hash.as_str())), revision) {
+                    (Some(name), Some(revision)) => format!("{name}{revision}"),
+                    _ => name.to_string(),
+                };
+                table.insert(format!("replicaset/{name}"), value);
+            }
+        }
+        Subject::Deployments => {
+            for deployment in snapshot.list(Kind::Deployment).filter_map(|stored| stored.get::<Deployment>()) {
+                let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                let status = deployment.status.clone().unwrap_or_default();
+                let value = format!(
+                    "{wanted} wanted, {} there, {} updated, {} available",
+                    status.replicas.unwrap_or(0),
+                    status.updated_replicas.unwrap_or(0),
+                    status.available_replicas.unwrap_or(0)
+                );
+                let name = deployment.metadata.name.as_deref().unwrap_or_default();
+                table.insert(format!("deployment/{name}"), value);
+            }
+        }
+        Subject::Endpoints => {
+            let mut counts: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+            for slice in snapshot.list(Kind::EndpointSlice).filter_map(|stored| stored.get::<EndpointSlice>()) {
+                let labels = slice.metadata.labels.as_ref();
+                let service = labels.and_then(|labels| labels.get("kubernetes.io/service-name"));
+                let (ready, all, terminating) = counts.entry(service.map_or("", String::as_str)).or_default();
+                for conditions in slice.endpoints.iter().map(|endpoint| endpoint.conditions.clone().unwrap_or_default())
+                {
+                    *all += 1;
+                    *ready += usize::from(conditions.ready == Some(true));
+                    *terminating += usize::from(conditions.terminating == Some(true));
+                }
+            }
+            for (service, (ready, all, terminating)) in counts {
+                let value = format!("{ready} ready of {all}, terminating {terminating}");
+                table.insert(format!("endpoints of {service}"), value);
+            }
+        }
+        Subject::Autoscalers => {
+            let all = snapshot.list(Kind::HorizontalPodAutoscaler);
+            for autoscaler in all.filter_map(|stored| stored.get::<HorizontalPodAutoscaler>()) {
+                let Some(status) = &autoscaler.status else { continue };
+                let (current, desired) = (status.current_replicas.unwrap_or(0), status.desired_replicas);
+                let name = autoscaler.metadata.name.as_deref().unwrap_or_default();
+                table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));
+            }
+        }
+        Subject::Reasons => {
+            for stored in snapshot.list(Kind::Pod) {
+                let Some(pod) = stored.get::<Pod>() else { continue };
+                let scheduled = pod::condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
+                let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+                let waiting =
+                    statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.waiting.as_ref());
+                let waiting =
+                    waiting.filter(|waiting| waiting.message.is_some()).find_map(|waiting| waiting.reason.clone());
+                if let Some(reason) = scheduled.and_then(|condition| condition.message.clone()).or(waiting) {
+                    let of = workload(&stored.object);
+                    let subject =
+                        if of == stored.object.name() { format!("pod/{of}") } else { format!("a pod of {of}") };
+                    table.insert(format!("{subject} waits"), reason);
+                }
+            }
+        }
+        Subject::Events => {
+            for event in snapshot.list(Kind::Event).filter_map(|stored| stored.get::<Event>()) {
+                let about = &event.involved_object;
+                let kind = about.kind.as_deref().unwrap_or_default().to_lowercase();
+                let mut name = about.name.clone().unwrap_or_default();
+                if kind == "pod" {
+                    // Random names say nothing; the workload does.
+                    name = name.rsplit_once('-').map_or(name.clone(), |(base, _)| base.to_string());
+                }
+                let reason = event.reason.as_deref().unwrap_or_default();
+                let count = event.count.unwrap_or(1);
+                let entry: &mut String = table.entry(format!("event {kind}/{name} {reason}")).or_default();
+                *entry = (entry.parse::<i32>().unwrap_or(0) + count).to_string();
+            }
+        }
+    }
+}
+
+/// How a pod is, in one phrase.
+fn health(pod: &Pod) -> &'static str {
+    match (pod::is_terminating(pod), pod::phase(pod), pod::is_ready(pod)) {
+        (true, ..) => "terminating",
+        (_, "Running", true) => "ready",
+        (_, "Running", false) => "not ready",
+        (_, "Succeeded", _) => "succeeded",
+        (_, "Failed", _) => "failed",
+        _ => "pending",
+    }
+}
