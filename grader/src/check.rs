@@ -197,7 +197,7 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
         let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
         let remote = transcript(&entry.name, &scenario, command);
-        match remote.and_then(|seen| Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?))) {
+        match remote.and_then(|(seen, _)| Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?))) {
             Ok((remote, local)) if remote == local => {}
             Ok(_) => problems.push(format!("{}: the reference answers otherwise behind the wire", scenario.name)),
             Err(e) => problems.push(format!("{e:#}")),

@@ -288,15 +288,20 @@ pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Cloc
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
 
-/// The transcript of a program, for authors: it must not be lost on the way.
-pub fn transcript(exercise: &str, scenario: &Scenario, command: Vec<std::ffi::OsString>) -> Result<Vec<Seen>> {
+/// The transcript of a program, and how it was lost if it was.
+pub fn transcript(
+    exercise: &str,
+    scenario: &Scenario,
+    command: Vec<std::ffi::OsString>,
+) -> Result<(Vec<Seen>, Option<String>)> {
     let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(command, Limits::default())));
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let mut modules = solutions::modules();
     modules.replace(exercise, Link::new(transport));
-    let (seen, lost) = play(scenario, exercise, &modules, &Clock::default())?;
-    if lost {
-        anyhow::bail!("{}: the worker was lost: {:?}", scenario.path.display(), session.borrow().loss());
-    }
-    Ok(seen)
+    let (seen, _) = play(scenario, exercise, &modules, &Clock::default())?;
+    let lost = session.borrow().loss().map(|loss| match loss {
+        Loss::NotStarted(message) => message.clone(),
+        Loss::Error(kind, message) => format!("error: {kind} — {message}"),
+    });
+    Ok((seen, lost))
 }

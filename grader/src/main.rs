@@ -4,6 +4,7 @@ mod author;
 mod build;
 mod check;
 mod conformance;
+mod explain;
 mod grade;
 mod help;
 mod human;
@@ -60,6 +61,23 @@ enum Command {
     Watch {
         /// The exercise to begin with; without it the next one that has not passed
         exercise: Option<String>,
+    },
+    /// Shows a scenario from beginning to end, your answers beside the reference's
+    Explain {
+        exercise: String,
+        scenario: String,
+        /// Instead: what the reference's scheduler decided about this pod or workload, node by node
+        #[arg(long)]
+        pod: Option<String>,
+        /// Another file than yours
+        #[arg(long)]
+        modules: Option<PathBuf>,
+    },
+    /// Plays a timeline from any file with the reference modules
+    Play {
+        file: PathBuf,
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
     },
     /// Shows the next hint
     Hint {
@@ -128,6 +146,10 @@ fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
             run::run(&workspace, &exercises, &modules, format, all)
         }
         Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
+        Some(Command::Explain { exercise, scenario, pod, modules }) => {
+            explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules)
+        }
+        Some(Command::Play { file, format }) => explain::play(&file, format),
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),

@@ -53,10 +53,7 @@ impl Scenario {
     /// All scenarios of a folder, the most basic and the shortest first: who fails many should
     /// read the simplest one first.
     pub fn load_all(dir: &Path) -> Result<Vec<Scenario>> {
-        let templates = match dir.join("_templates.yaml") {
-            path if path.is_file() => parse::<Map<String, Value>>(&path)?,
-            _ => Map::new(),
-        };
+        let templates = shared_templates(dir)?;
         let mut scenarios = files(dir, "yaml")
             .iter()
             .filter(|path| !stem(path).starts_with('_'))
@@ -67,8 +64,12 @@ impl Scenario {
         Ok(scenarios)
     }
 
-    /// One scenario; `shared` are the templates of its folder.
-    pub fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+    /// One scenario, with the templates of its folder.
+    pub fn load_one(path: &Path) -> Result<Scenario> {
+        Scenario::load(path, &shared_templates(path.parent().unwrap_or(Path::new(".")))?)
+    }
+
+    fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
         #[derive(Deserialize)]
         struct File {
             why: String,
@@ -139,7 +140,8 @@ impl Scenario {
     fn run(&self, timeline: &Timeline, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
         let mut seen = Vec::new();
         let mut see = |asked: String, answer: Vec<String>| {
-            let answer = if answer.is_empty() { vec!["nothing changes".into()] } else { answer };
+            let waited = asked.contains(" run ");
+            let answer = if answer.is_empty() && waited { vec!["nothing changes".into()] } else { answer };
             seen.push(Seen { say: None, asked: vec![asked], answer });
         };
         let played = remote::catch_lost(|| -> Result<(), Failure> {
@@ -203,6 +205,13 @@ impl Scenario {
     pub fn stale(&self) -> String {
         let golden = self.golden_path();
         format!("{} is older than its scenario: `cargo grade bless`, then read the difference", golden.display())
+    }
+}
+
+fn shared_templates(dir: &Path) -> Result<Map<String, Value>> {
+    match dir.join("_templates.yaml") {
+        path if path.is_file() => parse(&path),
+        _ => Ok(Map::new()),
     }
 }
 

@@ -34,6 +34,11 @@ impl Log {
         entries.push(entry);
     }
 
+    /// The objects about which something was decided.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.entries.keys()
+    }
+
     /// What was decided about an object, oldest first.
     pub fn about(&self, key: &Key) -> &[Entry] {
         self.entries.get(key).map_or(&[], Vec::as_slice)

@@ -139,7 +139,7 @@ impl ReplicaSets {
         self.write_status(&request.replica_set, result.status, name, world);
         if let Some(seconds) = result.requeue_after_seconds {
             // Availability is counted in whole seconds: a little later it is sure.
-            self.queue.add(name.clone(), world.now + Instant::seconds(i64::from(seconds) + 1));
+            self.queue.add(name.clone(), world.now + Instant::seconds(i64::from(seconds.max(0)) + 1));
         }
     }
 

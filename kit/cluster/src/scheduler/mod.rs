@@ -20,6 +20,11 @@ use std::collections::BTreeMap;
 /// The first attempt after a failure waits so long, each further one twice as long (`DefaultPodInitialBackoffDuration`).
 const BACKOFF: (Instant, Instant) = (Instant::seconds(1), Instant::seconds(10));
 
+/// Why preemption makes no room on a node (`pkg/scheduler/framework/preemption/preemption.go`). Preemption itself is
+/// still to come, so that no pod is ever a victim.
+const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
+const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
+
 /// Binds pods to nodes.
 pub struct Scheduler {
     taints: Box<dyn Taints>,
@@ -108,6 +113,7 @@ impl Scheduler {
         let view = PodView::from(pod);
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let mut lines = Vec::new();
+        let mut helpless: BTreeMap<&str, usize> = BTreeMap::new();
         let mut best: Option<(i64, &str)> = None;
         for (name, node) in &self.nodes {
             let refused = self.filter(pod, &view, node);
@@ -120,17 +126,30 @@ impl Scheduler {
                 }
             } else {
                 lines.push(format!("{name}  refused: {}", refused.join(", ")));
+                // Where resources are short, pods of lower priority could make room.
+                let short =
+                    refused.iter().all(|reason| reason.starts_with("Insufficient") || reason == "Too many pods");
+                let why = if short { NO_VICTIMS } else { NOT_HELPFUL };
+                *helpless.entry(why).or_default() += 1;
                 for reason in refused {
                     *reasons.entry(reason).or_default() += 1;
                 }
             }
         }
-        let mut reasons: Vec<_> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        reasons.sort();
+        let list = |reasons: Vec<(String, usize)>| {
+            let mut reasons: Vec<_> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            reasons.sort();
+            reasons.join(", ")
+        };
+        let reasons = list(reasons.into_iter().collect());
+        let helpless = list(helpless.into_iter().map(|(why, count)| (why.to_string(), count)).collect());
         let count = self.nodes.len();
         let message = match count {
             0 => "no nodes available to schedule pods".to_string(),
-            _ => format!("0/{count} nodes are available: {}.", reasons.join(", ")),
+            _ => {
+                let nodes = format!("0/{count} nodes are available");
+                format!("{nodes}: {reasons}. preemption: {nodes}: {helpless}.")
+            }
         };
         Decision { node: best.map(|(_, name)| name.to_string()), lines, message }
     }

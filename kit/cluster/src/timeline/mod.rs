@@ -13,7 +13,7 @@ use crate::object::{Key, Kind, Object};
 use crate::server::{DeleteOptions, Error, Patch};
 use kit_contract::Modules;
 use observe::{Invariant, Observer, Subject};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -128,6 +128,27 @@ pub struct Play<'a> {
     observer: Observer,
     zero: Instant,
     next: usize,
+    trace: Vec<Trace>,
+    traced: usize,
+}
+
+/// One write, as the trace of a timeline has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// Nanoseconds since the clock showed 0.
+    pub nanos: i64,
+    /// Who wrote.
+    pub by: String,
+    /// `Added`, `Modified` or `Deleted`.
+    pub event: String,
+    /// The kind of the object.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The revision of the write.
+    pub revision: i64,
 }
 
 impl<'a> Play<'a> {
@@ -144,7 +165,25 @@ impl<'a> Play<'a> {
         let mut observer = Observer::new(&timeline.observe, &timeline.always);
         let lines = observer.look(engine.server().snapshot());
         let lines = lines.into_iter().map(|line| format!("t=0s     {line}")).collect();
-        Ok((Play { timeline, engine, observer, zero, next: 0 }, lines))
+        let traced = engine.server().end();
+        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced }, lines))
+    }
+
+    /// All writes since the clock showed 0, heartbeats included.
+    pub fn trace(&self) -> &[Trace] {
+        &self.trace
+    }
+
+    fn write_trace(&mut self) {
+        let server = self.engine.server();
+        for index in self.traced..server.end() {
+            let Ok(Some(change)) = server.change(index) else { continue };
+            let Key { kind, namespace, name } = change.object.object.key();
+            let nanos = (change.at - self.zero).nanos;
+            let (by, event) = (change.by.to_string(), format!("{:?}", change.kind));
+            self.trace.push(Trace { nanos, by, event, kind, namespace, name, revision: change.revision });
+        }
+        self.traced = server.end();
     }
 
     /// The engine.
@@ -172,6 +211,7 @@ impl<'a> Play<'a> {
             }
             step => act(&mut self.engine, step)?,
         }
+        self.write_trace();
         Ok(Some((title, lines)))
     }
 
@@ -194,6 +234,7 @@ impl<'a> Play<'a> {
                     lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
                 }
             }
+            self.write_trace();
             let changed = self.observer.look(self.engine.server().snapshot());
             lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
         }

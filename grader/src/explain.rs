@@ -1,0 +1,166 @@
+//! `explain` and `play`: a scenario from the beginning to the end, not only where it goes wrong.
+
+use crate::Format;
+use crate::build::{self, Module, Program};
+use crate::grade::{self, transcript};
+use crate::human::{BOLD, DIM, GREEN, RED, clean, paint};
+use crate::scenario::{Scenario, Script, Seen};
+use crate::workspace::Workspace;
+use anstream::println;
+use anyhow::{Context, Result, bail};
+use kit_cluster::engine::Clock;
+use kit_cluster::object::{Kind, Object};
+use kit_cluster::timeline::observe::workload;
+use kit_cluster::timeline::{Failure, Play, Timeline};
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `play --format json` prints.
+#[derive(Serialize)]
+struct Played<'a> {
+    schema_version: u32,
+    kubernetes: &'static str,
+    why: &'a str,
+    transcript: Vec<Moment>,
+    trace: &'a [kit_cluster::timeline::Trace],
+}
+
+#[derive(Serialize)]
+struct Moment {
+    step: String,
+    seen: Vec<String>,
+}
+
+/// Plays a timeline from any file with the reference modules.
+pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
+    let scenario = Scenario::load_one(path)?;
+    let Script::Timeline(timeline) = &scenario.script else {
+        bail!("{} asks questions to one module; `play` plays a `timeline`", path.display());
+    };
+    let (mut play, lines) = start(timeline)?;
+    let mut transcript = vec![Moment { step: "t=0s     the cluster has come to rest".into(), seen: lines }];
+    while let Some((step, seen)) = play.step().map_err(why)? {
+        transcript.push(Moment { step, seen });
+    }
+    match format {
+        Format::Json => {
+            let (schema_version, kubernetes) = (grade::SCHEMA_VERSION, grade::KUBERNETES);
+            let played = Played { schema_version, kubernetes, why: &scenario.why, transcript, trace: play.trace() };
+            println!("{}", serde_json::to_string_pretty(&played)?);
+        }
+        Format::Human => {
+            println!("\n  {}\n", scenario.why);
+            for Moment { step, seen } in transcript {
+                println!("  {}", paint(BOLD, step));
+                seen.iter().for_each(|line| println!("      {line}"));
+            }
+            println!();
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a scenario with a program's answers beside the reference's; of a timeline, with `pod`, every decision of the
+/// reference about the pods of a workload.
+pub fn explain(
+    workspace: &Workspace,
+    exercise: &str,
+    name: &str,
+    pod: Option<&str>,
+    file: Option<PathBuf>,
+) -> Result<ExitCode> {
+    let entry = match workspace.select(&[exercise.to_string()])?[..] {
+        [entry] => entry,
+        _ => bail!("`{exercise}` names several exercises"),
+    };
+    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    let scenario = scenarios.iter().find(|scenario| scenario.name == name).with_context(|| {
+        let known: Vec<_> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        format!("{} has no scenario `{name}`; it has: {}", entry.name, known.join(", "))
+    })?;
+    println!("\n  {}   {}\n", paint(BOLD, name), scenario.why);
+    if let Some(pod) = pod {
+        let Script::Timeline(timeline) = &scenario.script else {
+            bail!("`--pod` asks for a decision of the scheduler, and {name} has no cluster");
+        };
+        return decisions(timeline, pod);
+    }
+    let golden = scenario.golden()?;
+    let file = file.unwrap_or_else(|| workspace.exercise_file(&entry.name));
+    let module = Module { name: entry.name.clone(), exercise: entry.name.clone(), file };
+    let programs = build::build(workspace, &[module])?;
+    let Some(Program::Ready { command, .. }) = programs.get(&entry.name) else {
+        println!("  {}\n", paint(DIM, "Your file does not compile, so that only the reference is here."));
+        golden.iter().for_each(|seen| show(seen, seen));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (yours, lost) = transcript(&entry.name, scenario, command.clone())?;
+    for (expected, yours) in golden.iter().zip(&yours) {
+        show(expected, yours);
+    }
+    for rest in golden.iter().skip(yours.len()) {
+        show(rest, &Seen { answer: Vec::new(), ..rest.clone() });
+    }
+    if let Some(lost) = lost {
+        println!("\n  {}", paint(RED, lost));
+    }
+    println!();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(expected: &Seen, yours: &Seen) {
+    if let Some(say) = &expected.say {
+        println!("  {}", paint(DIM, say));
+    }
+    for line in &expected.asked {
+        println!("  {}", paint(BOLD, line));
+    }
+    let (old, new) = (expected.answer.join("\n") + "\n", yours.answer.join("\n") + "\n");
+    for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
+        let line = clean(change.value().trim_end_matches('\n'));
+        match change.tag() {
+            _ if line.is_empty() => {}
+            ChangeTag::Equal => println!("      {line}"),
+            ChangeTag::Delete => println!("    {}", paint(GREEN, format_args!("- {line:<76}   expected"))),
+            ChangeTag::Insert => println!("    {}", paint(RED, format_args!("+ {line:<76}   yours"))),
+        }
+    }
+}
+
+fn start(timeline: &Timeline) -> Result<(Play<'_>, Vec<String>)> {
+    Play::start(timeline, &solutions::modules(), Clock::default()).map_err(why)
+}
+
+fn why(failure: Failure) -> anyhow::Error {
+    match failure {
+        Failure::Lost => anyhow::anyhow!("a module was lost"),
+        Failure::Wrong(why) => anyhow::anyhow!(why),
+    }
+}
+
+/// What was decided about a pod, or about each pod of a workload.
+fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
+    let (mut play, _) = start(timeline)?;
+    let zero = play.engine().now();
+    while play.step().map_err(why)?.is_some() {}
+    let log = play.engine().log();
+    let about = |object: &Object| object.name() == pod || workload(object) == pod;
+    let mut keys: Vec<_> = log.keys().filter(|key| key.kind == Kind::Pod).collect();
+    let snapshot = play.engine().server().snapshot();
+    keys.retain(|key| key.name == pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
+    if keys.is_empty() {
+        bail!("nothing was decided about a pod `{pod}`; name a pod or its workload");
+    }
+    for key in keys {
+        for entry in log.about(key) {
+            let at = entry.at - zero;
+            let at = if at.nanos < 0 { "before the clock showed 0".to_string() } else { format!("t={at}") };
+            println!("  {}   {}", paint(BOLD, &key.name), paint(DIM, format_args!("{}, {at}", entry.by)));
+            entry.lines.iter().for_each(|line| println!("      {line}"));
+        }
+    }
+    println!();
+    Ok(ExitCode::SUCCESS)
+}
