@@ -30,7 +30,8 @@ fn timeline(nodes: usize, pods: usize) -> Timeline {
     let crashes = |verb: &str| (1..=nodes).step_by(10).map(|node| json!({verb: format!("node-{node}")})).collect();
     let run = |span: &str| vec![json!({"run": span})];
     let crash: Vec<_> = crashes("crash");
-    let steps = [run("10m"), vec![scale(12)], run("20m"), crash, run("10m"), crashes("restart"), vec![scale(10)], run("20m")];
+    let steps =
+        [run("10m"), vec![scale(12)], run("20m"), crash, run("10m"), crashes("restart"), vec![scale(10)], run("20m")];
     let value = json!({
         "cluster": {"nodes": nodes, "zones": 3},
         "apply": (0..sets).map(set).collect::<Vec<_>>(),

@@ -130,6 +130,8 @@ pub struct Play<'a> {
     next: usize,
     trace: Vec<Trace>,
     traced: usize,
+    /// Whether something was done that the observer has not seen yet.
+    acted: bool,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -166,7 +168,7 @@ impl<'a> Play<'a> {
         let lines = observer.look(engine.server().snapshot());
         let lines = lines.into_iter().map(|line| format!("t=0s     {line}")).collect();
         let traced = engine.server().end();
-        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced }, lines))
+        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false }, lines))
     }
 
     /// All writes since the clock showed 0, heartbeats included.
@@ -209,7 +211,10 @@ impl<'a> Play<'a> {
                 let until = self.engine.now() + span.0;
                 lines = self.watch(until)?;
             }
-            step => act(&mut self.engine, step)?,
+            step => {
+                act(&mut self.engine, step)?;
+                self.acted = true;
+            }
         }
         self.write_trace();
         Ok(Some((title, lines)))
@@ -218,7 +223,7 @@ impl<'a> Play<'a> {
     /// Runs until `until`, looking at the end of each second in which something happened.
     fn watch(&mut self, until: Instant) -> Result<Vec<String>, Failure> {
         let mut lines = Vec::new();
-        let mut seen = usize::MAX;
+        let mut seen = self.engine.server().end();
         while self.engine.now() < until {
             let due = self.engine.due().unwrap_or(until).min(until);
             let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
@@ -226,20 +231,32 @@ impl<'a> Play<'a> {
             let label = format!("t={}", Instant::seconds(whole));
             // Up to the end of this second, but not into the next one.
             let stop = Instant { nanos: end.nanos - 1 }.min(until);
+            let mut changed = false;
             while self.engine.step(stop)? {
-                let changes = self.engine.server().end();
-                if changes != seen {
-                    seen = changes;
+                if visible(&self.engine, &mut seen) {
+                    changed = true;
                     let broken = self.observer.check(self.engine.server().snapshot());
                     lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
                 }
             }
             self.write_trace();
+            if !changed && !self.acted {
+                continue;
+            }
+            self.acted = false;
             let changed = self.observer.look(self.engine.server().snapshot());
             lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
         }
         Ok(lines)
     }
+}
+
+/// Whether anything but heartbeats was written since the last look, up to `seen`.
+fn visible(engine: &Engine, seen: &mut usize) -> bool {
+    let server = engine.server();
+    let new = std::mem::replace(seen, server.end())..server.end();
+    let mut changes = new.filter_map(|index| server.change(index).ok().flatten());
+    changes.any(|change| !matches!(change.object.object, Object::Lease(_)))
 }
 
 /// Runs until the cluster has come to rest, and on to the next heartbeat.
@@ -250,14 +267,9 @@ fn settle(engine: &mut Engine) -> Result<(), Failure> {
     while engine.now() < begin + RESTLESS && engine.now() < last + QUIET {
         let next = engine.now() + SECOND;
         engine.run_until(next)?;
-        for index in seen..engine.server().end() {
-            if let Ok(Some(change)) = engine.server().change(index)
-                && !matches!(change.object.object, Object::Lease(_))
-            {
-                last = change.at;
-            }
+        if visible(engine, &mut seen) {
+            last = engine.now();
         }
-        seen = engine.server().end();
     }
     let now = engine.now().nanos;
     engine.run_until(Instant { nanos: (now / ROUND + 1) * ROUND })?;
