@@ -4,28 +4,14 @@ pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
     pub mod store;
 }
-pub mod failure {
-    //! What happens when a part of the cluster falls silent.
-    pub mod node_lifecycle;
-}
-pub mod node {
-    //! What a node decides about its pods.
-    pub mod qos;
-}
-pub mod objects {
-    //! What objects are made of.
-    pub mod quantity;
-}
 pub mod scheduler {
     //! The scheduler's plugins.
-    pub mod resources_fit;
     pub mod taints;
 }
 pub mod workloads {
     //! The controllers that run workloads.
     pub mod hpa;
     pub mod replica_set;
-    pub mod rolling_update;
 }
 
 use kit::{Modules, Slot};
@@ -36,11 +22,6 @@ pub fn modules() -> Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
-        quantity: Slot::of::<objects::quantity::Exercise>(),
-        qos: Slot::of::<node::qos::Exercise>(),
-        resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
-        rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
-        node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
     }
 }

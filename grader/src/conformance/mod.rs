@@ -3,11 +3,8 @@
 //! A file is `{"table" or "group", "kubernetes", "what", "cases": […]}`. Each table that the reference covers
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
-mod deployment;
 mod hpa;
-mod node;
 mod pure;
-mod scheduler;
 mod workloads;
 
 use crate::Format;
@@ -110,7 +107,7 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [pure::check, deployment::check, hpa::check, node::check, scheduler::check, workloads::check];
+    let chapters = [pure::check, hpa::check, workloads::check];
     chapters.iter().find_map(|check| check(table))
 }
 

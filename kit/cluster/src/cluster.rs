@@ -2,7 +2,9 @@
 
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::garbage_collector::GarbageCollector;
+use crate::controllers::node_lifecycle::{self, NodeLifecycle};
 use crate::controllers::replica_set::ReplicaSets;
+use crate::controllers::taint_eviction::TaintEviction;
 use crate::engine::{Clock, Component, Engine};
 use crate::kubelet::Kubelets;
 use crate::kubelet::image::Registry;
@@ -29,11 +31,19 @@ pub struct Config {
     pub seed: u64,
     /// Images that behave in their own way.
     pub images: Registry,
+    /// Flags of the node lifecycle controller.
+    pub node_lifecycle: node_lifecycle::Config,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { nodes: Nodes::Count(3), zones: 0, seed: 7, images: Registry::new() }
+        Config {
+            nodes: Nodes::Count(3),
+            zones: 0,
+            seed: 7,
+            images: Registry::new(),
+            node_lifecycle: Default::default(),
+        }
     }
 }
 
@@ -74,6 +84,8 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
         Box::new(ReplicaSets::new(modules)),
         Box::new(EndpointSlices::default()),
         Box::new(GarbageCollector::default()),
+        Box::new(NodeLifecycle::new(config.node_lifecycle.clone())),
+        Box::new(TaintEviction::default()),
     ];
     Engine::new(server, components, clock)
 }

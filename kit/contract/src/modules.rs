@@ -113,20 +113,10 @@ macro_rules! modules {
 modules! {
     /// The revisioned key-value store.
     "control_plane/store" store: crate::control_plane::Store;
-    /// The node lifecycle controller.
-    "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
-    /// The quality of service of a pod.
-    "node/qos" qos: crate::node::Qos;
-    /// Quantities as Kubernetes writes and counts them.
-    "objects/quantity" quantity: crate::objects::Quantities;
-    /// The filter of the NodeResourcesFit plugin.
-    "scheduler/resources_fit" resources_fit: crate::scheduler::ResourcesFit;
     /// The filter of the TaintToleration plugin.
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
-    /// How many pods each ReplicaSet of a Deployment gets.
-    "workloads/rolling_update" rolling_update: crate::workloads::RollingUpdate;
 }

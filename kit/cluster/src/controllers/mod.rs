@@ -5,4 +5,6 @@
 
 pub mod endpoint_slice;
 pub mod garbage_collector;
+pub mod node_lifecycle;
 pub mod replica_set;
+pub mod taint_eviction;

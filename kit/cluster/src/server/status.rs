@@ -63,6 +63,11 @@ impl Error {
         self.code == 404
     }
 
+    /// The body of the answer in JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.status()).unwrap_or_default()
+    }
+
     /// The body of the answer.
     pub fn status(&self) -> Status {
         let details = self.key.as_ref().map(|key| StatusDetails {

@@ -1,5 +1,0 @@
-//! Contracts of the chapter `node`.
-
-pub mod qos;
-
-pub use qos::Qos;

@@ -1,5 +1,0 @@
-//! Contracts of the chapter `objects`.
-
-pub mod quantity;
-
-pub use quantity::Quantities;

@@ -1,0 +1,104 @@
+//! Reads don't wait: for nothing that the engine does, and for no module.
+
+use kit_cluster::cluster::{self, Config};
+use kit_cluster::engine::Clock;
+use kit_cluster::object::{Key, Kind, Object};
+use kit_contract::scheduler::{Taint, Taints, Toleration, Verdict};
+use kit_contract::{Modules, Slot};
+use kit_live::Live;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How long the module thinks, once.
+const THINKS: Duration = Duration::from_secs(2);
+
+/// A module that takes two seconds for each answer.
+#[derive(Default)]
+struct Slow;
+
+impl Taints for Slow {
+    fn filter(&self, _: &[Toleration], _: &[Taint]) -> Verdict {
+        std::thread::sleep(THINKS);
+        Verdict::Fits
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("the endpoint listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it takes requests");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers in UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head[9..12].parse().expect("a status"), body.to_string())
+}
+
+fn wait_for(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never came to be");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn web() -> Object {
+    let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"default"},
+        "spec":{"containers":[{"name":"web","image":"web:1"}]}}"#;
+    Object::decode(Kind::Pod, json).expect("a pod")
+}
+
+#[test]
+fn objects_and_lists_are_read_as_from_an_api_server() {
+    let engine = || cluster::start(&Config::default(), &solutions::modules(), Clock::default());
+    let live = Live::start(engine, 10.0).expect("a port is free");
+    wait_for(|| live.snapshot().list(Kind::Node).count() == 3);
+    live.request(|engine| _ = engine.request(|server| server.create(web())));
+    let web = Key::new(Kind::Pod, "default", "web");
+    wait_for(|| live.snapshot().get(&web).is_some_and(|pod| pod.json().contains(r#""phase":"Running""#)));
+    let (status, nodes) = get(live.address(), "/api/v1/nodes");
+    let nodes: serde_json::Value = serde_json::from_str(&nodes).expect("JSON");
+    assert_eq!(
+        (status, nodes["kind"].as_str(), nodes["items"].as_array().map(Vec::len)),
+        (200, Some("NodeList"), Some(3))
+    );
+    let cases = [
+        ("/api/v1/namespaces/default/pods/web", 200, r#""name":"web""#),
+        ("/api/v1/namespaces/default/pods/api", 404, r#"pods \"api\" not found"#),
+        ("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", 200, r#""kind":"LeaseList""#),
+        ("/api/v1/nothing", 404, "404 page not found"),
+    ];
+    for (path, status, text) in cases {
+        let (code, body) = get(live.address(), path);
+        assert!(code == status && body.contains(text), "{path}: {code} {body}");
+    }
+    live.stop().expect("no module was lost");
+}
+
+#[test]
+fn reads_go_on_while_a_module_thinks() {
+    let engine = || {
+        let modules = Modules { taints: Slot::of::<Slow>(), ..solutions::modules() };
+        let config = Config { nodes: cluster::Nodes::Count(1), ..Config::default() };
+        cluster::start(&config, &modules, Clock::default())
+    };
+    let live = Live::start(engine, 1.0).expect("a port is free");
+    wait_for(|| live.snapshot().list(Kind::Node).count() == 1);
+    live.request(|engine| _ = engine.request(|server| server.create(web())));
+    let web = Key::new(Kind::Pod, "default", "web");
+    wait_for(|| live.snapshot().get(&web).is_some());
+    // The module is asked now, and the engine stands still until it answers.
+    let began = Instant::now();
+    let mut reads = Vec::new();
+    while !get(live.address(), "/api/v1/pods").1.contains(r#""nodeName""#) {
+        let one = Instant::now();
+        assert_eq!(get(live.address(), "/api/v1/nodes").0, 200);
+        reads.push(one.elapsed());
+        assert!(began.elapsed() < THINKS * 10, "the pod was never bound");
+    }
+    reads.sort();
+    assert!(reads.len() >= 20, "only {} reads while the module thought", reads.len());
+    let (median, slowest) = (reads[reads.len() / 2], reads[reads.len() - 1]);
+    assert!(median * 50 < THINKS && slowest * 4 < THINKS, "a read took {median:?}, the slowest {slowest:?}");
+    live.stop().expect("no module was lost");
+}
