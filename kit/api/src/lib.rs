@@ -22,6 +22,7 @@ pub mod toleration;
 pub mod view;
 
 pub use k8s_openapi::api::apps::v1 as apps;
+pub use k8s_openapi::api::autoscaling::v2 as autoscaling;
 pub use k8s_openapi::api::core::v1 as core;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 pub use k8s_openapi::jiff;

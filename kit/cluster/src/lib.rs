@@ -4,5 +4,6 @@
 //! [`random`] numbers that don't depend on what else happened. The components themselves are still to come.
 
 pub mod agenda;
+pub mod controllers;
 pub mod random;
 pub mod scheduler;

@@ -239,7 +239,7 @@ pub struct DecideRequest {
     /// `spec.behavior` as the user wrote it.
     #[serde(default)]
     pub behavior: Option<Behavior>,
-    /// What each metric proposes; none where it failed. At least one.
+    /// What each metric proposes; none where it failed. At least one, unless no metric was asked because of the range.
     pub proposals: Vec<Option<i32>>,
     /// What the metrics proposed before, unstabilized; among them `current_replicas` of the very first decision.
     #[serde(default)]

@@ -1,0 +1,3 @@
+//! The controllers around the modules.
+
+pub mod horizontal;
