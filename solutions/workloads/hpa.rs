@@ -180,7 +180,7 @@ fn by_pods(request: &MetricRequest, cpu: bool, goal: &Goal) -> Result<Proposal, 
         |replicas| Proposal { replicas, current_milli: usage.average_milli, utilization_percent: usage.percent };
     let keep = propose(request.spec_replicas);
     let up = usage.ratio > 1.0;
-    if missing.is_empty() && !(up && !unready.is_empty()) {
+    if missing.is_empty() && (unready.is_empty() || !up) {
         let replicas = ceil(usage.ratio * counted.len() as f64);
         return Ok(if within_tolerance(usage.ratio) { keep } else { propose(replicas) });
     }
