@@ -90,7 +90,10 @@ impl Show for DecideRequest {
         let mut lines = vec![format!("{current_replicas} replicas, from {min_replicas} to {max_replicas}")];
         lines.extend(behavior.iter().flat_map(show_behavior));
         let proposals = self.proposals.iter().map(|replicas| replicas.map_or("failed".into(), |n| n.to_string()));
-        lines.push(format!("metrics propose {}", proposals.collect::<Vec<_>>().join(", ")));
+        lines.push(match proposals.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "no metric was asked".into(),
+            proposals => format!("metrics propose {proposals}"),
+        });
         let recommendations = self.recommendations.iter().map(|r| format!("{} {}s ago", r.replicas, r.seconds_ago));
         if !self.recommendations.is_empty() {
             lines.push(format!("recommended before: {}", recommendations.collect::<Vec<_>>().join(", ")));
@@ -113,7 +116,7 @@ fn show_behavior(behavior: &Behavior) -> Vec<String> {
 fn show_rules(rules: &ScalingRules) -> String {
     let mut parts = Vec::new();
     parts.extend(rules.stabilization_window_seconds.map(|seconds| format!("window {seconds}s")));
-    parts.extend(rules.select_policy.map(|select| format!("{select:?} of the policies")));
+    parts.extend(rules.select_policy.map(|select| format!("selectPolicy {select:?}")));
     parts.extend(rules.policies.iter().flatten().map(show_policy));
     if parts.is_empty() { "all defaults".into() } else { parts.join(", ") }
 }
