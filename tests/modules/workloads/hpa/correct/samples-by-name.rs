@@ -289,3 +289,5 @@ fn split(request: &MetricRequest, value: i64, target: i64) -> Proposal {
         utilization_percent: None,
     }
 }
+
+kit::exercise!(Exercise: kit::workloads::HorizontalPodAutoscaler);

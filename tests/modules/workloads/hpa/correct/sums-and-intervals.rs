@@ -228,3 +228,5 @@ fn divided(request: &MetricRequest, value: i64, target: i64) -> Proposal {
     let current_milli = if there == 0 { value } else { (value as f64 / f64::from(there)).ceil() as i64 };
     Proposal { replicas, current_milli, utilization_percent: None }
 }
+
+kit::exercise!(Exercise: kit::workloads::HorizontalPodAutoscaler);
