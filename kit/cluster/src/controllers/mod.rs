@@ -5,6 +5,7 @@
 
 pub mod endpoint_slice;
 pub mod garbage_collector;
+pub mod horizontal;
 pub mod node_lifecycle;
 pub mod replica_set;
 pub mod taint_eviction;
