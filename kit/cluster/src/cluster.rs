@@ -1,14 +1,15 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
+use crate::controllers::autoscaler::Autoscalers;
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::garbage_collector::GarbageCollector;
 use crate::controllers::node_lifecycle::{self, NodeLifecycle};
 use crate::controllers::replica_set::ReplicaSets;
 use crate::controllers::taint_eviction::TaintEviction;
 use crate::engine::{Clock, Component, Engine};
-use crate::kubelet::Kubelets;
 use crate::kubelet::image::Registry;
 use crate::kubelet::node::NodeShape;
+use crate::kubelet::{Kubelets, Usage};
 use crate::random::Random;
 use crate::scheduler::Scheduler;
 use crate::server::Server;
@@ -77,15 +78,16 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
     let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
     let server = Server::new(store, Random::new(config.seed), epoch);
-    let usage = Default::default();
+    let usage = Usage::default();
     let components: Vec<Box<dyn Component>> = vec![
-        Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage)),
+        Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage.clone())),
         Box::new(Scheduler::new(modules)),
         Box::new(ReplicaSets::new(modules)),
         Box::new(EndpointSlices::default()),
         Box::new(GarbageCollector::default()),
         Box::new(NodeLifecycle::new(config.node_lifecycle.clone())),
         Box::new(TaintEviction::default()),
+        Box::new(Autoscalers::new(modules, usage)),
     ];
     Engine::new(server, components, clock)
 }

@@ -5,7 +5,7 @@
 //! (`AmbiguousSelector`), pod-level requests, and tolerances of one HPA (`HPAConfigurableTolerance`); the latter two
 //! are alpha in 1.33 and off.
 
-mod metrics;
+pub mod metrics;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 //! A controller here is a [`Component`](crate::engine::Component) around a decision. Where the decision is an
 //! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
 
+pub mod autoscaler;
 pub mod endpoint_slice;
 pub mod garbage_collector;
 pub mod horizontal;
