@@ -102,10 +102,11 @@ impl Scenario {
                 let timeline = serde_json::from_value(timeline).with_context(|| path.display().to_string())?;
                 Script::Timeline(Box::new(timeline))
             }
-            steps => match file.timeline.keys().find(|key| *key != "timeline") {
-                Some(field) if steps.is_some() => bail!("{}: unknown field `{field}`", path.display()),
-                _ => bail!("{}: a scenario has `steps` or a `timeline`", path.display()),
-            },
+            _ => {
+                let unknown = file.timeline.keys().find(|field| *field != "timeline");
+                let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
+                bail!("{}: {unknown}a scenario has `steps` or a `timeline`", path.display());
+            }
         };
         let File { why, read, level, new, .. } = file;
         Ok(Scenario { name: stem(path), path: path.into(), why, read, level, new, script })
