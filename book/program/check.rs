@@ -11,7 +11,23 @@ use std::path::{Component, Path, PathBuf};
 
 /// The subcommands that the book may tell a reader to type.
 const COMMANDS: [(&str, &[&str]); 2] = [
-    ("cargo grade ", &["list", "run", "watch", "hint", "solution", "reset", "new", "bless", "check", "conformance"]),
+    (
+        "cargo grade ",
+        &[
+            "list",
+            "run",
+            "watch",
+            "hint",
+            "solution",
+            "reset",
+            "new",
+            "bless",
+            "check",
+            "conformance",
+            "explain",
+            "play",
+        ],
+    ),
     ("cargo book ", &["build", "serve", "test"]),
 ];
 
