@@ -51,7 +51,10 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
             println!("{}", serde_json::to_string_pretty(&played)?);
         }
         Format::Human => {
-            println!("\n  {}\n", scenario.why);
+            println!();
+            if !scenario.why.is_empty() {
+                println!("  {}\n", scenario.why);
+            }
             for Moment { step, seen } in transcript {
                 println!("  {}", paint(BOLD, step));
                 seen.iter().for_each(|line| println!("      {line}"));

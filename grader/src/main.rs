@@ -8,6 +8,7 @@ mod explain;
 mod grade;
 mod help;
 mod human;
+mod manifest;
 mod process;
 mod record;
 mod run;

@@ -1,5 +1,6 @@
 //! Scenarios: what is asked of a module, and the golden answers beside it.
 
+use crate::manifest;
 use crate::workspace::{files, read, stem};
 use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
@@ -57,22 +58,25 @@ impl Scenario {
         let mut scenarios = files(dir, "yaml")
             .iter()
             .filter(|path| !stem(path).starts_with('_'))
-            .map(|path| Scenario::load(path, &templates))
+            .map(|path| Scenario::load(path, &templates, true))
             .collect::<Result<Vec<_>>>()?;
         scenarios
             .sort_by_key(|scenario| (scenario.level, matches!(scenario.script, Script::Timeline(_)), scenario.len()));
         Ok(scenarios)
     }
 
-    /// One scenario, with the templates of its folder.
+    /// One scenario, with the templates of its folder. It belongs to no exercise, so that it may leave out why it
+    /// exists and where to read.
     pub fn load_one(path: &Path) -> Result<Scenario> {
-        Scenario::load(path, &shared_templates(path.parent().unwrap_or(Path::new(".")))?)
+        Scenario::load(path, &shared_templates(folder(path))?, false)
     }
 
-    fn load(path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+    fn load(path: &Path, shared: &Map<String, Value>, of_an_exercise: bool) -> Result<Scenario> {
         #[derive(Deserialize)]
         struct File {
+            #[serde(default)]
             why: String,
+            #[serde(default)]
             read: String,
             #[serde(default = "usual")]
             level: u8,
@@ -92,6 +96,11 @@ impl Scenario {
             2
         }
         let mut file: File = parse(path)?;
+        for (field, text) in [("why", &file.why), ("read", &file.read)] {
+            if of_an_exercise && text.is_empty() {
+                bail!("{}: missing field `{field}`", path.display());
+            }
+        }
         let mut templates = shared.clone();
         templates.append(&mut file.templates);
         let script = match file.steps.take() {
@@ -99,6 +108,7 @@ impl Scenario {
             None if file.timeline.contains_key("timeline") => {
                 let mut timeline = Value::Object(std::mem::take(&mut file.timeline));
                 expand(&mut timeline, &templates).with_context(|| path.display().to_string())?;
+                manifest::include(&mut timeline, folder(path)).with_context(|| path.display().to_string())?;
                 let timeline = serde_json::from_value(timeline).with_context(|| path.display().to_string())?;
                 Script::Timeline(Box::new(timeline))
             }
@@ -207,6 +217,10 @@ impl Scenario {
         let golden = self.golden_path();
         format!("{} is older than its scenario: `cargo grade bless`, then read the difference", golden.display())
     }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 fn shared_templates(dir: &Path) -> Result<Map<String, Value>> {
