@@ -4,6 +4,10 @@ pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
     pub mod store;
 }
+pub mod objects {
+    //! What objects are made of.
+    pub mod quantity;
+}
 pub mod scheduler {
     //! The scheduler's plugins.
     pub mod taints;
@@ -20,6 +24,7 @@ use kit::{Modules, Slot};
 pub fn modules() -> Modules {
     Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
+        quantity: Slot::of::<objects::quantity::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),

@@ -3,6 +3,7 @@
 mod command_line;
 mod hostile;
 mod layout;
+mod quantities;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

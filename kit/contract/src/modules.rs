@@ -113,6 +113,8 @@ macro_rules! modules {
 modules! {
     /// The revisioned key-value store.
     "control_plane/store" store: crate::control_plane::Store;
+    /// The arithmetic of quantities.
+    "objects/quantity" quantity: crate::objects::Quantities;
     /// The filter of the TaintToleration plugin.
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The decision of the HorizontalPodAutoscaler.

@@ -1,0 +1,5 @@
+//! Contracts of the chapter `objects`.
+
+pub mod quantity;
+
+pub use quantity::*;
