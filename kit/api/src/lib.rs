@@ -23,9 +23,14 @@ pub mod view;
 
 pub use k8s_openapi::api::apps::v1 as apps;
 pub use k8s_openapi::api::autoscaling::v2 as autoscaling;
+pub use k8s_openapi::api::batch::v1 as batch;
 pub use k8s_openapi::api::coordination::v1 as coordination;
 pub use k8s_openapi::api::core::v1 as core;
 pub use k8s_openapi::api::discovery::v1 as discovery;
+pub use k8s_openapi::api::networking::v1 as networking;
+pub use k8s_openapi::api::policy::v1 as policy;
+pub use k8s_openapi::api::scheduling::v1 as scheduling;
+pub use k8s_openapi::api::storage::v1 as storage;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 pub use k8s_openapi::jiff;
 pub use quantity::Quantity;

@@ -1,40 +1,44 @@
-//! The objects that the cluster holds, each as the type that Kubernetes' API gives it.
+//! The objects that the cluster holds: those that components work with as the type that Kubernetes' API gives them,
+//! and all others, custom resources among them, as JSON ([`Unstructured`]).
 
+use crate::server::Resource;
 use kit_api::meta::{ObjectMeta, OwnerReference};
-use kit_api::{apps, autoscaling, coordination, core, discovery};
-use serde::{Deserialize, Serialize};
+use kit_api::{apps, autoscaling, batch, coordination, core, discovery, networking, policy, scheduling, storage};
+use serde_json::{Map, Value};
 use std::fmt;
 
 macro_rules! objects {
     ($($(#[$doc:meta])* $Kind:ident($Type:ty) $plural:literal $api_version:literal $namespaced:literal;)+) => {
         /// A kind of object.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $($(#[$doc])* $Kind,)+
+            /// Any other kind that the API server serves.
+            Other(&'static Resource),
         }
 
         impl Kind {
-            /// Every kind.
+            /// Every kind that has a type here.
             pub const ALL: &[Kind] = &[$(Kind::$Kind),+];
 
             /// As `kind:` names it.
             pub fn name(self) -> &'static str {
-                match self { $(Kind::$Kind => stringify!($Kind),)+ }
+                match self { $(Kind::$Kind => stringify!($Kind),)+ Kind::Other(resource) => &resource.kind }
             }
 
             /// As paths of the API name it.
             pub fn plural(self) -> &'static str {
-                match self { $(Kind::$Kind => $plural,)+ }
+                match self { $(Kind::$Kind => $plural,)+ Kind::Other(resource) => &resource.plural }
             }
 
             /// Group and version, as `apiVersion:` has them.
             pub fn api_version(self) -> &'static str {
-                match self { $(Kind::$Kind => $api_version,)+ }
+                match self { $(Kind::$Kind => $api_version,)+ Kind::Other(resource) => &resource.api_version }
             }
 
             /// Whether its objects live in namespaces.
             pub fn namespaced(self) -> bool {
-                match self { $(Kind::$Kind => $namespaced,)+ }
+                match self { $(Kind::$Kind => $namespaced,)+ Kind::Other(resource) => resource.namespaced }
             }
         }
 
@@ -42,33 +46,50 @@ macro_rules! objects {
         #[derive(Debug, Clone, PartialEq)]
         pub enum Object {
             $($(#[$doc])* $Kind(Box<$Type>),)+
+            /// An object of any other kind.
+            Other(Box<Unstructured>),
         }
 
         impl Object {
             /// Its kind.
             pub fn kind(&self) -> Kind {
-                match self { $(Object::$Kind(_) => Kind::$Kind,)+ }
+                match self { $(Object::$Kind(_) => Kind::$Kind,)+ Object::Other(object) => object.kind }
             }
 
             /// Its metadata.
             pub fn meta(&self) -> &ObjectMeta {
-                match self { $(Object::$Kind(object) => &object.metadata,)+ }
+                match self { $(Object::$Kind(object) => &object.metadata,)+ Object::Other(object) => &object.metadata }
             }
 
             /// Its metadata, to be changed.
             pub fn meta_mut(&mut self) -> &mut ObjectMeta {
-                match self { $(Object::$Kind(object) => &mut object.metadata,)+ }
+                match self { $(Object::$Kind(object) => &mut object.metadata,)+ Object::Other(object) => &mut object.metadata }
             }
 
             /// The object in JSON, with `apiVersion` and `kind`.
             pub fn encode(&self) -> String {
-                match self { $(Object::$Kind(object) => serde_json::to_string(object),)+ }
+                match self { $(Object::$Kind(object) => serde_json::to_string(object),)+
+                    Object::Other(object) => serde_json::to_string(&object.to_value()) }
                     .expect("API objects have string keys")
+            }
+
+            /// The object as a JSON value, with `apiVersion` and `kind`.
+            pub fn to_value(&self) -> Value {
+                match self { $(Object::$Kind(object) => serde_json::to_value(object),)+
+                    Object::Other(object) => Ok(object.to_value()) }
+                    .expect("API objects have string keys")
+            }
+
+            /// An object of `kind` from its JSON value; the error says which field is wrong.
+            pub fn from_value(kind: Kind, value: Value) -> Result<Object, serde_json::Error> {
+                match kind { $(Kind::$Kind => serde_json::from_value(value).map(Object::$Kind),)+
+                    Kind::Other(_) => Unstructured::from_value(kind, value).map(|object| Object::Other(Box::new(object))) }
             }
 
             /// Reads an object of `kind`; the error says which field is wrong.
             pub fn decode(kind: Kind, json: &str) -> Result<Object, serde_json::Error> {
-                match kind { $(Kind::$Kind => serde_json::from_str(json).map(Object::$Kind),)+ }
+                match kind { $(Kind::$Kind => serde_json::from_str(json).map(Object::$Kind),)+
+                    Kind::Other(_) => Object::from_value(kind, serde_json::from_str(json)?) }
             }
         }
 
@@ -96,6 +117,35 @@ pub trait AsKind: Sized {
     fn into_object(self) -> Object;
 }
 
+/// An object without a type of its own here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unstructured {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// All other fields at its top.
+    pub fields: Map<String, Value>,
+}
+
+impl Unstructured {
+    fn to_value(&self) -> Value {
+        let mut value = Map::new();
+        value.insert("apiVersion".into(), self.kind.api_version().into());
+        value.insert("kind".into(), self.kind.name().into());
+        value.insert("metadata".into(), serde_json::to_value(&self.metadata).unwrap_or_default());
+        value.extend(self.fields.clone());
+        Value::Object(value)
+    }
+
+    fn from_value(kind: Kind, value: Value) -> Result<Unstructured, serde_json::Error> {
+        let mut fields: Map<String, Value> = serde_json::from_value(value)?;
+        let metadata = fields.shift_remove("metadata").unwrap_or_else(|| Map::new().into());
+        fields.retain(|name, _| name != "apiVersion" && name != "kind");
+        Ok(Unstructured { kind, metadata: serde_json::from_value(metadata)?, fields })
+    }
+}
+
 objects! {
     /// A pod.
     Pod(core::Pod) "pods" "v1" true;
@@ -119,17 +169,64 @@ objects! {
     Lease(coordination::Lease) "leases" "coordination.k8s.io/v1" true;
     /// A part of the endpoints of a service.
     EndpointSlice(discovery::EndpointSlice) "endpointslices" "discovery.k8s.io/v1" true;
+    /// How many pods of an application may be disrupted.
+    PodDisruptionBudget(policy::PodDisruptionBudget) "poddisruptionbudgets" "policy/v1" true;
+    /// A name for a priority.
+    PriorityClass(scheduling::PriorityClass) "priorityclasses" "scheduling.k8s.io/v1" false;
+    /// A stateful set.
+    StatefulSet(apps::StatefulSet) "statefulsets" "apps/v1" true;
+    /// A daemon set.
+    DaemonSet(apps::DaemonSet) "daemonsets" "apps/v1" true;
+    /// A revision of a stateful set or a daemon set.
+    ControllerRevision(apps::ControllerRevision) "controllerrevisions" "apps/v1" true;
+    /// A job.
+    Job(batch::Job) "jobs" "batch/v1" true;
+    /// A job that runs again and again.
+    CronJob(batch::CronJob) "cronjobs" "batch/v1" true;
+    /// A claim for a volume.
+    PersistentVolumeClaim(core::PersistentVolumeClaim) "persistentvolumeclaims" "v1" true;
+    /// A volume.
+    PersistentVolume(core::PersistentVolume) "persistentvolumes" "v1" false;
+    /// A class of volumes.
+    StorageClass(storage::StorageClass) "storageclasses" "storage.k8s.io/v1" false;
+    /// How much a namespace may use.
+    ResourceQuota(core::ResourceQuota) "resourcequotas" "v1" true;
+    /// How much one object of a namespace may use.
+    LimitRange(core::LimitRange) "limitranges" "v1" true;
+    /// The endpoints of a service, in one object.
+    Endpoints(core::Endpoints) "endpoints" "v1" true;
+    /// A secret.
+    Secret(core::Secret) "secrets" "v1" true;
+    /// Who a pod is to the API server.
+    ServiceAccount(core::ServiceAccount) "serviceaccounts" "v1" true;
+    /// Which traffic pods accept.
+    NetworkPolicy(networking::NetworkPolicy) "networkpolicies" "networking.k8s.io/v1" true;
 }
 
 impl Kind {
     /// The kind that a manifest or a path names: `Pod`, `pod` or `pods`.
     pub fn named(name: &str) -> Option<Kind> {
-        Kind::ALL.iter().copied().find(|kind| kind.name().eq_ignore_ascii_case(name) || kind.plural() == name)
+        let is = |kind: &Kind| kind.name().eq_ignore_ascii_case(name) || kind.plural() == name;
+        Kind::ALL.iter().copied().find(is).or_else(|| Resource::all().iter().map(Resource::as_kind).find(is))
+    }
+
+    /// What the API server says of the kind in discovery.
+    pub fn resource(self) -> &'static Resource {
+        match self {
+            Kind::Other(resource) => resource,
+            kind => Resource::of(kind),
+        }
     }
 
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
         self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+impl serde::Serialize for Kind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -187,9 +284,16 @@ impl Key {
     /// The key of the object in the store (`/registry/…`, where upstream says `minions` for nodes and prefixes
     /// services with `specs`; `pkg/registry/core/rest/storage_core.go`).
     pub fn path(&self) -> String {
+        // Groups with a dot in their name, other than those of Kubernetes' beginning, stand before the plural.
+        let group;
         let plural = match self.kind {
             Kind::Node => "minions",
             Kind::Service => "services/specs",
+            Kind::Endpoints => "services/endpoints",
+            Kind::Other(resource) if resource.custom => {
+                group = format!("{}/{}", resource.group, resource.plural);
+                &group
+            }
             kind => kind.plural(),
         };
         match self.kind.namespaced() {

@@ -7,9 +7,11 @@
 
 mod patch;
 pub mod registry;
+mod resource;
 mod status;
 
 pub use patch::Patch;
+pub use resource::{Resource, Subresource};
 pub use status::Error;
 
 use crate::agenda::Instant;
