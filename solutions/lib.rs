@@ -10,6 +10,7 @@ pub mod objects {
 }
 pub mod scheduler {
     //! The scheduler's plugins.
+    pub mod resources_fit;
     pub mod taints;
 }
 pub mod workloads {
@@ -28,5 +29,6 @@ pub fn modules() -> Modules {
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
+        resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
     }
 }

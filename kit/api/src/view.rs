@@ -41,6 +41,100 @@ impl From<&Resources> for Amounts {
     }
 }
 
+/// What a pod asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PodRequest {
+    /// All containers together, with overhead: what is reserved on a node.
+    pub requests: Amounts,
+    /// What it counts for when nodes are scored; see [`Usage`].
+    #[serde(skip_serializing_if = "Usage::is_zero")]
+    pub scored: Usage,
+}
+
+/// CPU and memory as scores count them: each container that asks for none of one stands for a small amount, so that pods
+/// without requests don't all end up on one node (`NonZeroRequested` of `NodeInfo`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Usage {
+    /// CPU in milli-cores; 100 for a container that asks for none.
+    pub milli_cpu: i64,
+    /// Memory in bytes; 200 MiB for a container that asks for none.
+    pub memory: i64,
+}
+
+impl Usage {
+    fn is_zero(&self) -> bool {
+        *self == Usage::default()
+    }
+}
+
+/// What a node has, and what the pods on it have asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeResources {
+    /// What pods may ask for in total: the capacity without what the system keeps for itself.
+    pub allocatable: Amounts,
+    /// What the pods here have asked for; it may be more than there is.
+    pub requested: Amounts,
+    /// What the pods here count for when nodes are scored.
+    #[serde(skip_serializing_if = "Usage::is_zero")]
+    pub scored: Usage,
+    /// How many pods may run here.
+    pub allowed_pods: i64,
+    /// How many do.
+    pub pods: i64,
+}
+
+impl From<&Pod> for PodRequest {
+    fn from(pod: &Pod) -> Self {
+        let requests = pod_resources::requests(pod, &RequestOptions::default());
+        let options = RequestOptions { non_missing: pod_resources::non_missing(), ..Default::default() };
+        let scored = Amounts::from(&pod_resources::requests(pod, &options));
+        PodRequest {
+            requests: Amounts::from(&requests),
+            scored: Usage { milli_cpu: scored.milli_cpu, memory: scored.memory },
+        }
+    }
+}
+
+impl From<&Node> for NodeResources {
+    /// An empty node: what runs on it is added with [`NodeResources::add`].
+    fn from(node: &Node) -> Self {
+        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+        let allocatable = pod_resources::resources(allocatable);
+        NodeResources {
+            allowed_pods: allocatable.get("pods").map_or(0, crate::Quantity::value),
+            allocatable: Amounts::from(&allocatable),
+            ..Default::default()
+        }
+    }
+}
+
+impl NodeResources {
+    /// Counts a pod as running here.
+    pub fn add(&mut self, pod: &PodRequest) {
+        self.count(pod, 1);
+    }
+
+    /// Counts a pod as gone.
+    pub fn remove(&mut self, pod: &PodRequest) {
+        self.count(pod, -1);
+    }
+
+    fn count(&mut self, pod: &PodRequest, sign: i64) {
+        self.pods += sign;
+        self.requested.milli_cpu += sign * pod.requests.milli_cpu;
+        self.requested.memory += sign * pod.requests.memory;
+        self.requested.ephemeral_storage += sign * pod.requests.ephemeral_storage;
+        for (name, amount) in &pod.requests.scalar {
+            *self.requested.scalar.entry(name.clone()).or_default() += sign * amount;
+        }
+        self.scored.milli_cpu += sign * pod.scored.milli_cpu;
+        self.scored.memory += sign * pod.scored.memory;
+    }
+}
+
 /// A pod that wants to run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,8 +146,8 @@ pub struct PodView {
     /// Its labels.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
-    /// What it asks for, all containers together.
-    pub requests: Amounts,
+    /// What it asks for.
+    pub request: PodRequest,
     /// Which taints it puts up with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
@@ -73,14 +167,8 @@ pub struct NodeView {
     /// What keeps pods away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
-    /// What it has for pods.
-    pub allocatable: Amounts,
-    /// How many pods it may run.
-    pub allowed_pods: i64,
-    /// What the pods that are there have asked for.
-    pub requested: Amounts,
-    /// How many pods are there.
-    pub pods: i64,
+    /// What it has, and what is asked of it.
+    pub resources: NodeResources,
     /// Whether it was cordoned.
     pub unschedulable: bool,
 }
@@ -92,7 +180,7 @@ impl From<&Pod> for PodView {
             name: pod.metadata.name.clone().unwrap_or_default(),
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             labels: pod.metadata.labels.clone().unwrap_or_default(),
-            requests: Amounts::from(&pod_resources::requests(pod, &RequestOptions::default())),
+            request: PodRequest::from(pod),
             tolerations: spec.tolerations.unwrap_or_default(),
             priority: spec.priority.unwrap_or(0),
         }
@@ -100,33 +188,15 @@ impl From<&Pod> for PodView {
 }
 
 impl From<&Node> for NodeView {
-    /// An empty node: what runs on it is added with [`NodeView::add`].
+    /// An empty node: what runs on it is added with [`NodeResources::add`].
     fn from(node: &Node) -> Self {
         let spec = node.spec.clone().unwrap_or_default();
-        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-        let allocatable = pod_resources::resources(allocatable);
         NodeView {
             name: node.metadata.name.clone().unwrap_or_default(),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: spec.taints.unwrap_or_default(),
-            allowed_pods: allocatable.get("pods").map_or(0, crate::Quantity::value),
-            allocatable: Amounts::from(&allocatable),
-            requested: Amounts::default(),
-            pods: 0,
+            resources: NodeResources::from(node),
             unschedulable: spec.unschedulable == Some(true),
-        }
-    }
-}
-
-impl NodeView {
-    /// Counts a pod as running here.
-    pub fn add(&mut self, pod: &PodView) {
-        self.pods += 1;
-        self.requested.milli_cpu += pod.requests.milli_cpu;
-        self.requested.memory += pod.requests.memory;
-        self.requested.ephemeral_storage += pod.requests.ephemeral_storage;
-        for (name, amount) in &pod.requests.scalar {
-            *self.requested.scalar.entry(name.clone()).or_default() += amount;
         }
     }
 }

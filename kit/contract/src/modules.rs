@@ -115,6 +115,8 @@ modules! {
     "control_plane/store" store: crate::control_plane::Store;
     /// The arithmetic of quantities.
     "objects/quantity" quantity: crate::objects::Quantities;
+    /// The filter of the NodeResourcesFit plugin.
+    "scheduler/resources_fit" resources_fit: crate::scheduler::ResourcesFit;
     /// The filter of the TaintToleration plugin.
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The decision of the HorizontalPodAutoscaler.

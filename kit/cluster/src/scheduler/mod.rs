@@ -10,10 +10,10 @@ use crate::explain::Entry;
 use crate::object::{AsKind, Kind, Object};
 use crate::server::{Change, ChangeKind, registry};
 use kit_api::core::Pod;
-use kit_api::view::{NodeView, PodView};
+use kit_api::view::{NodeResources, NodeView, PodView};
 use kit_api::{pod, toleration};
-use kit_contract::Modules;
-use kit_contract::scheduler::{Taints, Verdict};
+use kit_contract::scheduler::{ResourcesFit, Taints, Verdict};
+use kit_contract::{Modules, Show};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 /// Binds pods to nodes.
 pub struct Scheduler {
     taints: Box<dyn Taints>,
+    resources_fit: Box<dyn ResourcesFit>,
     nodes: BTreeMap<String, NodeView>,
     /// Pods that count on a node, by uid: assumed as soon as the decision is made.
     placed: BTreeMap<String, (String, PodView)>,
@@ -55,6 +56,7 @@ impl Scheduler {
     pub fn new(modules: &Modules) -> Self {
         Scheduler {
             taints: modules.taints.make(&()),
+            resources_fit: modules.resources_fit.make(&()),
             nodes: BTreeMap::new(),
             placed: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -87,17 +89,18 @@ impl Scheduler {
             return;
         }
         if let Some(there) = self.nodes.get_mut(node) {
-            there.add(&view);
+            there.resources.add(&view.request);
         }
         self.placed.insert(uid, (node.to_string(), view));
     }
 
     fn recount(&mut self, node: &str) {
         let Some(view) = self.nodes.get_mut(node) else { return };
-        view.pods = 0;
-        view.requested = Default::default();
+        view.resources.pods = 0;
+        view.resources.requested = Default::default();
+        view.resources.scored = Default::default();
         for (_, pod) in self.placed.values().filter(|(at, _)| at == node) {
-            view.add(pod);
+            view.resources.add(&pod.request);
         }
     }
 
@@ -172,31 +175,9 @@ impl Scheduler {
         if selector.into_iter().flatten().any(|(key, value)| node.labels.get(key) != Some(value)) {
             return vec!["node(s) didn't match Pod's node affinity/selector".into()];
         }
-        lacks(view, node)
+        let lacks = self.resources_fit.filter(&view.request, &node.resources);
+        lacks.iter().flat_map(Show::lines).collect()
     }
-}
-
-/// What the node lacks, in upstream's order (`fitsRequest`).
-fn lacks(pod: &PodView, node: &NodeView) -> Vec<String> {
-    let mut lacks = Vec::new();
-    if node.pods + 1 > node.allowed_pods {
-        lacks.push("Too many pods".to_string());
-    }
-    let (asked, used, has) = (&pod.requests, &node.requested, &node.allocatable);
-    let amounts = [
-        ("cpu", asked.milli_cpu, used.milli_cpu, has.milli_cpu),
-        ("memory", asked.memory, used.memory, has.memory),
-        ("ephemeral-storage", asked.ephemeral_storage, used.ephemeral_storage, has.ephemeral_storage),
-    ];
-    let short = amounts.iter().filter(|(_, asked, used, has)| *asked > 0 && *asked > has - used);
-    lacks.extend(short.map(|(name, ..)| format!("Insufficient {name}")));
-    for (name, asked) in &asked.scalar {
-        let of = |amounts: &BTreeMap<String, i64>| amounts.get(name).copied().unwrap_or(0);
-        if *asked > of(&has.scalar) - of(&used.scalar) {
-            lacks.push(format!("Insufficient {name}"));
-        }
-    }
-    lacks
 }
 
 /// From 0 to 100: how much of CPU and memory would still be free (`leastResourceScorer`). Pods that ask for nothing
@@ -205,17 +186,9 @@ fn least_allocated(pod: &PodView, node: &NodeView) -> i64 {
     let free = |asked: i64, used: i64, has: i64| {
         if has == 0 || asked + used > has { 0 } else { (has - used - asked) * 100 / has }
     };
-    let or = |amount: i64, else_: i64| if amount == 0 { else_ } else { amount };
-    let cpu = free(
-        or(pod.requests.milli_cpu, 100),
-        node.requested.milli_cpu.max(100 * node.pods),
-        node.allocatable.milli_cpu,
-    );
-    let memory = free(
-        or(pod.requests.memory, 200 << 20),
-        node.requested.memory.max((200 << 20) * node.pods),
-        node.allocatable.memory,
-    );
+    let (asked, used, has) = (pod.request.scored, node.resources.scored, &node.resources.allocatable);
+    let cpu = free(asked.milli_cpu, used.milli_cpu, has.milli_cpu);
+    let memory = free(asked.memory, used.memory, has.memory);
     (cpu + memory) / 2
 }
 
@@ -248,7 +221,10 @@ impl Component for Scheduler {
             Object::Node(node) => {
                 let mut view = NodeView::from(&**node);
                 let there = self.nodes.get(&view.name);
-                (view.requested, view.pods) = there.map_or_else(Default::default, |t| (t.requested.clone(), t.pods));
+                if let Some(there) = there {
+                    let NodeResources { requested, scored, pods, .. } = there.resources.clone();
+                    view.resources = NodeResources { requested, scored, pods, ..view.resources };
+                }
                 let changed = there != Some(&view);
                 let name = view.name.clone();
                 self.nodes.insert(name.clone(), view);

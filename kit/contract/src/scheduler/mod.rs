@@ -3,3 +3,5 @@
 pub mod taints;
 
 pub use taints::*;
+pub mod resources_fit;
+pub use resources_fit::*;
