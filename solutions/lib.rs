@@ -4,6 +4,10 @@ pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
     pub mod store;
 }
+pub mod node {
+    //! What a node does for its pods.
+    pub mod qos;
+}
 pub mod objects {
     //! What objects are made of.
     pub mod quantity;
@@ -25,6 +29,7 @@ use kit::{Modules, Slot};
 pub fn modules() -> Modules {
     Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
+        qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),

@@ -241,7 +241,12 @@ fn canonical(value: &Value) -> String {
 }
 
 fn kubelet_critical_pod_preemption(case: &Value) -> Result<(), String> {
-    let pods: Vec<Pod> = field(case, "pods")?;
+    let mut pods: Vec<Pod> = field(case, "pods")?;
+    let classes = solutions::modules().qos.make(&());
+    for pod in &mut pods {
+        let class = classes.class(pod).to_string();
+        pod.status.get_or_insert_default().qos_class.get_or_insert(class);
+    }
     let missing: BTreeMap<String, i64> = field(case, "insufficient")?;
     let mut preemptor = Pod::default();
     let spec = preemptor.spec.get_or_insert_default();
@@ -365,12 +370,13 @@ fn pod_qos_resources_oom(case: &Value) -> Result<(), String> {
     };
     let spec = pod.spec.as_ref().ok_or("the pod has no spec")?;
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let module = solutions::modules().qos.make(&());
     let scores: Map<String, Value> =
-        containers.map(|c| (c.name.clone(), qos::oom_score_adj(&pod, c, MEMORY).into())).collect();
+        containers.map(|c| (c.name.clone(), module.oom_score_adj(&pod, &c.name, MEMORY).into())).collect();
     compare(
         case,
         json!({
-            "qos": qos::qos_class(&pod).to_string(),
+            "qos": module.class(&pod).to_string(),
             "requests": requests(false, Resources::new()),
             "requestsExcludeOverhead": requests(true, Resources::new()),
             "requestsForScoring": requests(false, pod_resources::non_missing()),

@@ -77,7 +77,7 @@ impl Config {
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
     let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
-    let server = Server::new(store, Random::new(config.seed), epoch);
+    let server = Server::new(store, modules.qos.make(&()), Random::new(config.seed), epoch);
     let usage = Usage::default();
     let components: Vec<Box<dyn Component>> = vec![
         Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage.clone())),

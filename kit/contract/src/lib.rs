@@ -10,6 +10,7 @@
 mod macros;
 pub mod control_plane;
 mod modules;
+pub mod node;
 pub mod objects;
 pub mod remote;
 pub mod scheduler;

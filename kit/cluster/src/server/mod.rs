@@ -21,6 +21,7 @@ use imbl::OrdMap;
 use kit_api::jiff::Timestamp;
 use kit_api::meta::Time;
 use kit_contract::control_plane::{EventKind, Op, Store, StoreError, WatchRequest};
+use kit_contract::node::Qos;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
@@ -135,6 +136,7 @@ impl Snapshot {
 /// The API server.
 pub struct Server {
     store: Box<dyn Store>,
+    qos: Box<dyn Qos>,
     state: Snapshot,
     /// Changes since the last compaction, oldest first.
     log: VecDeque<Change>,
@@ -151,13 +153,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server over an empty store. `epoch` is the calendar time at which the virtual clock stands at zero.
-    pub fn new(mut store: Box<dyn Store>, random: Random, epoch: Timestamp) -> Server {
+    /// A server over an empty store; `qos` classifies new pods. `epoch` is the calendar time at which the virtual clock stands at zero.
+    pub fn new(mut store: Box<dyn Store>, qos: Box<dyn Qos>, random: Random, epoch: Timestamp) -> Server {
         let everything =
             WatchRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
         store.watch(&everything);
         Server {
             store,
+            qos,
             state: Snapshot::default(),
             log: VecDeque::new(),
             dropped: 0,
@@ -238,7 +241,7 @@ impl Server {
         }
         let uid = self.uid(&key);
         let created = Time(Timestamp::from_second(self.time().as_second()).unwrap_or_default());
-        registry::prepare_for_create(&mut object);
+        registry::prepare_for_create(&mut object, self.qos.as_ref());
         let meta = object.meta_mut();
         meta.uid = Some(uid);
         meta.creation_timestamp = Some(created);

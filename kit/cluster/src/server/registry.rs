@@ -11,6 +11,7 @@ use kit_api::jiff::Timestamp;
 use kit_api::meta::{ObjectMeta, Time};
 use kit_api::selector::Selector;
 use kit_api::{name, pod, pod_resources};
+use kit_contract::node::Qos;
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
 
@@ -151,13 +152,13 @@ pub fn validate_update(new: &Object, old: &Object) -> Result<(), Error> {
 }
 
 /// A new object starts at generation 1 and with the status of its kind's beginning.
-pub fn prepare_for_create(object: &mut Object) {
+pub fn prepare_for_create(object: &mut Object, qos: &dyn Qos) {
     if has_generation(object.kind()) {
         object.meta_mut().generation = Some(1);
     }
     match object {
         Object::Pod(pod) => {
-            let class = kit_api::qos::qos_class(pod);
+            let class = qos.class(pod);
             let phase = Some("Pending".to_string());
             pod.status = Some(PodStatus { phase, qos_class: Some(class.to_string()), ..Default::default() });
         }

@@ -28,6 +28,8 @@ pub enum Subject {
     Endpoints,
     /// What autoscalers ask for.
     Autoscalers,
+    /// How many pods of each workload are of which quality of service.
+    QosClasses,
     /// Why pods wait: the message of their condition PodScheduled, and of containers that can't start.
     Reasons,
     /// Events, by object and reason.
@@ -227,6 +229,18 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 let (current, desired) = (status.current_replicas.unwrap_or(0), status.desired_replicas);
                 let name = autoscaler.metadata.name.as_deref().unwrap_or_default();
                 table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));
+            }
+        }
+        Subject::QosClasses => {
+            let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+            for stored in snapshot.list(Kind::Pod) {
+                let class = stored.get::<Pod>().and_then(|pod| pod.status.as_ref()?.qos_class.as_deref());
+                let subject = format!("class of {}", workload(&stored.object));
+                *counts.entry(subject).or_default().entry(class.unwrap_or("none")).or_default() += 1;
+            }
+            for (subject, counts) in counts {
+                let counts: Vec<_> = counts.iter().map(|(class, count)| format!("{count} {class}")).collect();
+                table.insert(subject, counts.join(", "));
             }
         }
         Subject::Reasons => {

@@ -1,0 +1,5 @@
+//! Contracts of the chapter `node`.
+
+pub mod qos;
+
+pub use qos::Qos;
