@@ -1,12 +1,15 @@
 //! Where modules come from, and how they become programs that can be asked.
 
+use crate::cancel;
 use crate::workspace::{Workspace, bin_name, read, write};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -20,6 +23,8 @@ pub enum Source {
     Solutions,
     /// A file, or a folder that holds files as `exercises` does.
     Path(PathBuf),
+    /// A program of any language, and its arguments.
+    Worker(Vec<OsString>),
 }
 
 impl std::str::FromStr for Source {
@@ -51,7 +56,7 @@ pub struct Module {
 
 impl Module {
     fn is_rust(&self) -> bool {
-        self.file.extension().is_some_and(|e| e == "rs" || e == "patch")
+        is_rust(&self.file)
     }
 
     /// Its source: what the file holds, or for a patch what it makes of the file that it names.
@@ -76,6 +81,11 @@ impl Module {
         let last = last.with_context(|| format!("exercises/{exercise}.rs has no line `kit::exercise!(…);`"))?;
         Ok(format!("{patched}\n{last}\n"))
     }
+}
+
+/// Whether a module's file has to be compiled.
+pub fn is_rust(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == "rs" || e == "patch")
 }
 
 /// The file of `exercise` under `path`, if there is one.
@@ -117,6 +127,11 @@ pub fn build(workspace: &Workspace, modules: &[Module]) -> Result<BTreeMap<Strin
         jobs.extend(workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()));
     });
     jobs.into_iter().map(|(module, program)| Ok((module.name.clone(), program?))).collect()
+}
+
+/// Sees to it that the kit is built, before modules are built one by one.
+pub fn prepare(workspace: &Workspace) -> Result<()> {
+    Kit::find(workspace).map(|_| ())
 }
 
 /// The kit's library as the exercises link it.
@@ -225,7 +240,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     library.push(&kit.library);
     let mut dependencies: OsString = "dependency=".into();
     dependencies.push(&kit.dependencies);
-    let out = Command::new(&rustc)
+    let mut compiler = Command::new(&rustc)
         .arg(&input)
         .args(["--edition", "2024", "--crate-type", "bin", "--crate-name", "module"])
         .args(["--error-format", "json", "--json", "diagnostic-rendered-ansi"])
@@ -236,23 +251,31 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         .arg("-o")
         .arg(&fresh)
         .current_dir(&workspace.root)
+        .process_group(0)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", rustc.display()))?;
+    let running = cancel::register(&compiler);
+    let mut said = String::new();
+    compiler.stderr.take().context("a pipe is missing")?.read_to_string(&mut said)?;
+    drop(running);
+    let status = compiler.wait()?;
     let (mut errors, mut warnings) = (String::new(), String::new());
-    for line in String::from_utf8_lossy(&out.stderr).lines() {
+    for line in said.lines() {
         if let Ok(Diagnostic { level, rendered }) = serde_json::from_str(line) {
             let into = if level.starts_with("error") { &mut errors } else { &mut warnings };
             into.push_str(&rendered.unwrap_or_default());
         }
     }
-    if !out.status.success() {
+    if !status.success() {
         // The kit was built by another compiler than the one that is there now.
         if errors.contains("E0514") {
             bail!("the kit was built by another version of Rust; `cargo clean` and try again:\n{errors}");
         }
         if errors.is_empty() {
-            bail!("{} ended with {}: {}", rustc.display(), out.status, String::from_utf8_lossy(&out.stderr));
+            bail!("{} ended with {}: {}", rustc.display(), status, said);
         }
         return Ok(Program::Broken { errors });
     }

@@ -3,8 +3,9 @@
 use crate::Format;
 use crate::author::golden;
 use crate::build::{self, Module, Program};
-use crate::grade::{self, KUBERNETES, SCHEMA_VERSION, Status, grade, transcript};
+use crate::grade::{self, grade, transcript};
 use crate::human::{BOLD, mark, paint};
+use crate::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::run::exit_code;
 use crate::scenario::{Scenario, render_golden};
 use crate::workspace::{Entry, Workspace, bin_name, files, read, stem};

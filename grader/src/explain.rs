@@ -2,8 +2,9 @@
 
 use crate::Format;
 use crate::build::{self, Module, Program};
-use crate::grade::{self, transcript};
+use crate::grade::transcript;
 use crate::human::{BOLD, DIM, GREEN, RED, clean, paint};
+use crate::report::{KUBERNETES, SCHEMA_VERSION};
 use crate::scenario::{Scenario, Script, Seen};
 use crate::workspace::Workspace;
 use anstream::println;
@@ -46,7 +47,7 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
     }
     match format {
         Format::Json => {
-            let (schema_version, kubernetes) = (grade::SCHEMA_VERSION, grade::KUBERNETES);
+            let (schema_version, kubernetes) = (SCHEMA_VERSION, KUBERNETES);
             let played = Played { schema_version, kubernetes, why: &scenario.why, transcript, trace: play.trace() };
             println!("{}", serde_json::to_string_pretty(&played)?);
         }

@@ -1,138 +1,23 @@
 //! From a module to a verdict.
 
 use crate::build::Program;
+use crate::cancel;
 use crate::process::{Kind, Limits, Loss, Session};
-use crate::record::{Recorder, TurningPoint};
+use crate::record::Recorder;
+use crate::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use crate::scenario::{Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
 use kit_cluster::engine::Clock;
 use kit_contract::Modules;
 use kit_contract::remote::{Link, Transport};
-use serde::Serialize;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// The version of Kubernetes that everything is held against.
-pub const KUBERNETES: &str = "1.33";
-/// The version of the result document's form.
-pub const SCHEMA_VERSION: u32 = 1;
-
 /// After so many timeouts the other scenarios of the exercise are not waited for.
 const PATIENCE: usize = 3;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Passed,
-    Failed,
-    NotStarted,
-    Skipped,
-    Error,
-    GraderError,
-}
-
-/// The result document.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    pub schema_version: u32,
-    pub kubernetes: &'static str,
-    pub status: Status,
-    pub exercises: Vec<ExerciseResult>,
-}
-
-impl Report {
-    pub fn new(exercises: Vec<ExerciseResult>) -> Self {
-        let status = if exercises.iter().any(|e| e.status == Status::GraderError) {
-            Status::GraderError
-        } else if exercises.iter().all(|e| e.status == Status::Passed) {
-            Status::Passed
-        } else {
-            Status::Failed
-        };
-        Report { schema_version: SCHEMA_VERSION, kubernetes: KUBERNETES, status, exercises }
-    }
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct ExerciseResult {
-    pub name: String,
-    pub title: String,
-    pub status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Real time from the first question to the last answer, in milliseconds.
-    pub duration_ms: u64,
-    pub scenarios: Vec<ScenarioResult>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct ScenarioResult {
-    pub name: String,
-    pub status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
-    pub why: String,
-    /// Where the book explains it: `book/src/….md#anchor`.
-    pub read: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub difference: Option<Difference>,
-    /// Whether a whole cluster was played.
-    pub timeline: bool,
-}
-
-/// The first question that was not answered as expected.
-#[derive(Debug, Clone, Serialize)]
-pub struct Difference {
-    /// Counts from 1; 0 is the making of the module.
-    pub question: usize,
-    pub of: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub say: Option<String>,
-    pub asked: Vec<String>,
-    pub expected: Vec<String>,
-    /// None if there was no answer.
-    pub yours: Option<Vec<String>>,
-    /// What the module printed during this question.
-    pub printed: String,
-    /// In a timeline: the first question to which the reference has another answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub turning: Option<TurningPoint>,
-}
-
-impl ExerciseResult {
-    fn of(entry: &Entry, status: Status, kind: Option<Kind>, message: Option<String>) -> Self {
-        let (name, title) = (entry.name.clone(), entry.title.clone());
-        ExerciseResult { name, title, status, kind, message, duration_ms: 0, scenarios: Vec::new() }
-    }
-
-    /// The verdict over all scenarios.
-    fn conclude(&mut self) {
-        let has = |status| self.scenarios.iter().find(|s| s.status == status);
-        let all = |status| self.scenarios.iter().all(|s| s.status == status);
-        (self.status, self.kind) = if has(Status::GraderError).is_some() {
-            (Status::GraderError, None)
-        } else if let Some(broken) = has(Status::Error) {
-            (Status::Error, broken.kind)
-        } else if all(Status::Passed) {
-            (Status::Passed, None)
-        } else if all(Status::NotStarted) {
-            (Status::NotStarted, None)
-        } else {
-            (Status::Failed, None)
-        };
-    }
-
-    pub fn passed(&self) -> usize {
-        self.scenarios.iter().filter(|s| s.status == Status::Passed).count()
-    }
-}
 
 /// Who answers.
 pub enum Module<'a> {
@@ -168,7 +53,7 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
     let player = Graded { exercise: &entry.name, modules, clock, session, recorder };
     let began = Instant::now();
     let mut timeouts = 0;
-    for scenario in &scenarios {
+    for scenario in scenarios.iter().take_while(|_| !cancel::is_cancelled()) {
         let mut played = ScenarioResult {
             name: scenario.name.clone(),
             status: Status::Passed,

@@ -1,13 +1,14 @@
-//! What a learner asks for when stuck: `hint`, `solution`, `reset`.
+//! What a learner asks for when stuck: `hint`, `solution`, `diff`, `reset`.
 
-use crate::build::Source;
-use crate::grade::Status;
-use crate::human::{BOLD, DIM, paint};
-use crate::run::grade_all;
-use crate::workspace::{Workspace, read, write};
+use crate::human::{BOLD, DIM, GREEN, RED, paint};
+use crate::report::Status;
+use crate::suite::Suite;
+use crate::workspace::{Entry, Workspace, read, write};
 use anstream::println;
 use anyhow::{Context, Result, bail};
+use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,18 +40,54 @@ pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode
 /// Shows the reference to someone who has passed, or who insists.
 pub fn solution(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> {
     let entry = workspace.one(name)?;
-    if !spoil {
-        let named = std::slice::from_ref(&entry.name);
-        let results = grade_all(workspace, &[entry], named, &Source::Exercises, |_, _| {})?;
-        if results.iter().any(|r| r.status != Status::Passed) {
-            println!("  {} has not passed yet, and the solution can be seen only once for the first time.", entry.name);
-            println!("      a hint    cargo grade hint {}", entry.name);
-            println!("      anyway    cargo grade solution {} --spoil", entry.name);
-            return Ok(ExitCode::FAILURE);
-        }
+    if !spoil && !has_passed(workspace, entry, "solution")? {
+        return Ok(ExitCode::FAILURE);
     }
     println!("{}", read(&workspace.solution_file(&entry.name))?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows where a learner's file and the reference are different, line by line.
+pub fn diff(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> {
+    let entry = workspace.one(name)?;
+    if !spoil && !has_passed(workspace, entry, "diff")? {
+        return Ok(ExitCode::FAILURE);
+    }
+    // What the book cuts at, and the last line that only a program has, are not what is compared.
+    let text = |path: &Path| -> Result<String> {
+        let text = read(path)?;
+        let code = text.lines().filter(|line| !line.contains("// ANCHOR") && !line.starts_with("kit::exercise!("));
+        Ok(code.collect::<Vec<_>>().join("\n").trim_end().to_string() + "\n")
+    };
+    let (yours, reference) =
+        (text(&workspace.exercise_file(&entry.name))?, text(&workspace.solution_file(&entry.name))?);
+    println!("{}", paint(RED, format_args!("--- exercises/{}.rs", entry.name)));
+    println!("{}", paint(GREEN, format_args!("+++ solutions/{}.rs", entry.name)));
+    let diff = TextDiff::from_lines(&yours, &reference);
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        println!("{}", paint(DIM, hunk.header()));
+        for change in hunk.iter_changes() {
+            let line = change.value().trim_end_matches('\n');
+            match change.tag() {
+                ChangeTag::Equal => println!(" {line}"),
+                ChangeTag::Delete => println!("{}", paint(RED, format_args!("-{line}"))),
+                ChangeTag::Insert => println!("{}", paint(GREEN, format_args!("+{line}"))),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the learner's file passes; else says what there is instead of the solution.
+fn has_passed(workspace: &Workspace, entry: &Entry, command: &str) -> Result<bool> {
+    let results = Suite::of_one(workspace, entry)?.grade(|_| {})?;
+    let passed = results.iter().all(|result| result.status == Status::Passed);
+    if !passed {
+        println!("  {} has not passed yet, and the solution can be seen only once for the first time.", entry.name);
+        println!("      a hint    cargo grade hint {}", entry.name);
+        println!("      anyway    cargo grade {command} {} --spoil", entry.name);
+    }
+    Ok(passed)
 }
 
 /// Brings back the newest version of the file that still had something to do.

@@ -1,10 +1,15 @@
 //! Results as a person reads them on a terminal.
 
-use crate::grade::{Difference, ExerciseResult, ScenarioResult, Status};
 use crate::record::TurningPoint;
-use anstream::println;
+use crate::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
+use std::fmt::Write;
+
+/// Writes a line into a `String`, which can't fail.
+macro_rules! line {
+    ($out:expr $(, $($arg:tt)+)?) => { _ = writeln!($out $(, $($arg)+)?) };
+}
 
 pub const GREEN: Style = AnsiColor::Green.on_default();
 pub const RED: Style = AnsiColor::Red.on_default();
@@ -35,7 +40,9 @@ pub fn mark(status: Status) -> String {
 }
 
 /// One exercise: a line for it, and what stands between it and a pass, so many scenarios of it.
-pub fn exercise(result: &ExerciseResult, explained: usize) {
+pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
+    let mut text = String::new();
+    let out = &mut text;
     let ExerciseResult { name, status, message, scenarios, .. } = result;
     let kind = result.kind.map_or(String::new(), |kind| format!("error: {kind} · "));
     let count = match scenarios.len() {
@@ -51,84 +58,95 @@ pub fn exercise(result: &ExerciseResult, explained: usize) {
         Status::GraderError => "error of the grader, not of your module".into(),
     };
     let time = format!("{:.2} s", result.duration_ms as f64 / 1000.0);
-    println!("  {} {}   {said}   {}", mark(*status), paint(BOLD, name), paint(DIM, time));
+    line!(out, "  {} {}   {said}   {}", mark(*status), paint(BOLD, name), paint(DIM, time));
     if *status == Status::NotStarted {
-        println!("\n      open      exercises/{name}.rs");
-        println!("      read      book/src/{name}.md");
-        println!("      watch     cargo grade watch {name}\n");
-        return;
+        line!(out, "\n      open      exercises/{name}.rs");
+        line!(out, "      read      book/src/{name}.md");
+        line!(out, "      watch     cargo grade watch {name}\n");
+        return text;
+    }
+    if let Some(warnings) = &result.warnings {
+        line!(out);
+        warnings.lines().for_each(|line| line!(out, "      {}", clean(line)));
     }
     if let Some(message) = message {
-        println!();
+        line!(out);
         for line in message.trim_end().lines() {
-            println!("      {}", clean(line));
+            line!(out, "      {}", clean(line));
         }
-        println!();
+        line!(out);
     }
-    let wrong: Vec<_> = scenarios.iter().filter(|s| s.status != Status::Passed).collect();
+    let wrong: Vec<_> = result.wrong().collect();
     let explained = explained.min(wrong.len());
     for scenario in wrong.iter().take(explained) {
-        explain(name, scenario);
+        explain(out, name, scenario);
     }
     if wrong.len() > explained {
-        println!();
+        line!(out);
         for scenario in wrong[explained..].iter().take(NAMED) {
-            println!("  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
+            line!(out, "  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
         }
         match wrong.len().saturating_sub(explained + NAMED) {
             0 => {}
-            more => println!("    … and {more} more"),
+            more => line!(out, "    … and {more} more"),
         }
-        println!("\n      all of them explained:  cargo grade run {name} --all");
+        line!(out, "\n      all of them explained:  cargo grade run {name} --all");
     }
     if !wrong.is_empty() {
-        println!();
+        line!(out);
     }
+    text
+}
+
+/// Where to go on after a pass.
+pub fn after_a_pass(exercise: &str) -> String {
+    format!("      compare   cargo grade diff {exercise}\n      go deeper book/src/{exercise}.md#follow-up-questions")
 }
 
 /// So many lines of a difference are shown.
 const DIFF: usize = 24;
 
-fn explain(exercise: &str, scenario: &ScenarioResult) {
-    println!("\n  {} {}   {}\n", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
+fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
+    line!(out, "\n  {} {}   {}\n", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
     if let Some(kind) = scenario.kind {
-        println!("      {}", paint(RED, format_args!("error: {kind}")));
+        line!(out, "      {}", paint(RED, format_args!("error: {kind}")));
     }
     if let Some(message) = &scenario.message {
         for line in message.lines().take(PRINTED) {
-            println!("      {}", clean(line));
+            line!(out, "      {}", clean(line));
         }
-        println!();
+        line!(out);
     }
     let Some(difference) = &scenario.difference else {
         return;
     };
     let Difference { question, of, say, asked, expected, yours, printed, turning } = difference;
     if let Some(yours) = yours {
-        diff(expected, yours);
-        println!();
+        diff(out, expected, yours);
+        line!(out);
     }
     if let Some(TurningPoint { asked, expected, yours, .. }) = turning {
-        println!(
+        line!(
+            out,
             "      {}",
             paint(DIM, "It begins where the module was asked this, and answered otherwise than the reference:")
         );
-        println!();
-        diff(expected, yours);
-        println!();
-        field("asked", asked);
+        line!(out);
+        diff(out, expected, yours);
+        line!(out);
+        field(out, "asked", asked);
     }
     if let Some(say) = say {
-        field("note", std::slice::from_ref(say));
+        field(out, "note", std::slice::from_ref(say));
     }
     let timeline = scenario.timeline;
-    field(if timeline { "step" } else { "asked" }, asked);
+    field(out, if timeline { "step" } else { "asked" }, asked);
     let what = if timeline { "step" } else { "question" };
-    println!("                {}", paint(DIM, format_args!("{what} {question} of {of}")));
+    line!(out, "                {}", paint(DIM, format_args!("{what} {question} of {of}")));
     match yours {
         Some(_) if timeline => {}
-        None => field("expected", expected),
-        Some(yours) => field("answered", &[shorten(&yours.join(" · "), 200)]),
+        None => field(out, "expected", expected),
+        Some(yours) => field(out, "answered", &[shorten(&yours.join(" · "), 200)]),
     }
     if !printed.trim().is_empty() {
         let mut lines: Vec<String> = printed.lines().take(PRINTED).map(|line| shorten(&clean(line), 160)).collect();
@@ -136,24 +154,24 @@ fn explain(exercise: &str, scenario: &ScenarioResult) {
         if more > 0 {
             lines.push(format!("… and {more} more lines"));
         }
-        field("printed", &lines);
+        field(out, "printed", &lines);
     }
-    field("read", std::slice::from_ref(&scenario.read));
-    field("hint", &[format!("cargo grade hint {exercise}")]);
+    field(out, "read", std::slice::from_ref(&scenario.read));
+    field(out, "hint", &[format!("cargo grade hint {exercise}")]);
     if timeline {
-        field("both", &[format!("cargo grade explain {exercise} {}", scenario.name)]);
+        field(out, "both", &[format!("cargo grade explain {exercise} {}", scenario.name)]);
     }
 }
 
-fn field(name: &str, lines: &[String]) {
+fn field(out: &mut String, name: &str, lines: &[String]) {
     for (i, line) in lines.iter().enumerate() {
         let name = if i == 0 { name } else { "" };
-        println!("      {} {line}", paint(DIM, format_args!("{name:<9}")));
+        line!(out, "      {} {line}", paint(DIM, format_args!("{name:<9}")));
     }
 }
 
 /// Expected against yours, line by line, with a few lines around each change.
-fn diff(expected: &[String], yours: &[String]) {
+fn diff(out: &mut String, expected: &[String], yours: &[String]) {
     let (old, new) = (expected.join("\n") + "\n", yours.join("\n") + "\n");
     let diff = TextDiff::from_lines(&old, &new);
     let width = expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, 76);
@@ -161,7 +179,7 @@ fn diff(expected: &[String], yours: &[String]) {
     let mut shown = 0;
     for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if i > 0 {
-            println!("      {}", paint(DIM, "…"));
+            line!(out, "      {}", paint(DIM, "…"));
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             shown += 1;
@@ -171,7 +189,7 @@ fn diff(expected: &[String], yours: &[String]) {
             let line = change.value().trim_end_matches('\n');
             let (style, sign, label) = match change.tag() {
                 ChangeTag::Equal => {
-                    println!("      {line}");
+                    line!(out, "      {line}");
                     continue;
                 }
                 ChangeTag::Delete => (GREEN, "-", "expected"),
@@ -180,14 +198,15 @@ fn diff(expected: &[String], yours: &[String]) {
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
             let label = if first { label } else { "" };
-            println!(
+            line!(
+                out,
                 "    {}",
                 format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end()
             );
         }
     }
     if shown > DIFF {
-        println!("      {}", paint(DIM, format_args!("… and {} more lines", shown - DIFF)));
+        line!(out, "      {}", paint(DIM, format_args!("… and {} more lines", shown - DIFF)));
     }
 }
 

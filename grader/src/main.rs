@@ -2,21 +2,26 @@
 
 mod author;
 mod build;
+mod cancel;
 mod check;
 mod conformance;
 mod explain;
+mod format;
 mod grade;
 mod help;
 mod human;
 mod manifest;
+mod overview;
+mod partition;
 mod process;
 mod record;
+mod report;
 mod run;
 mod scenario;
+mod suite;
 mod watch;
 mod workspace;
 
-use build::Source;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,18 +51,9 @@ enum Command {
         format: Format,
     },
     /// Grades exercises and explains what is wrong
-    Run {
-        /// `chapter/exercise`, `exercise` or `chapter`; all of them if none is named
-        exercises: Vec<String>,
-        /// Whose modules: `exercises`, `solutions`, or a file or folder
-        #[arg(long, default_value = "exercises")]
-        modules: Source,
-        #[arg(long, value_enum, default_value = "human")]
-        format: Format,
-        /// Explains every failing scenario, not only the first ones
-        #[arg(long)]
-        all: bool,
-    },
+    Run(run::RunArgs),
+    /// Puts the results of several runs together, such as those of all parts of a `--partition`
+    Merge(run::MergeArgs),
     /// Grades an exercise each time you save it
     Watch {
         /// The exercise to begin with; without it the next one that has not passed
@@ -94,6 +90,13 @@ enum Command {
         #[arg(long)]
         spoil: bool,
     },
+    /// Shows your file beside the reference solution, after yours passed
+    Diff {
+        exercise: String,
+        /// Before it passed, too
+        #[arg(long)]
+        spoil: bool,
+    },
     /// Puts an exercise back to where it started, and keeps a copy of your file
     Reset { exercise: String },
     /// Plays conformance data recorded from Kubernetes through the reference
@@ -103,6 +106,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
+    /// Prints the JSON Schema of the result document that `run --format json` writes
+    Schema,
     /// For authors: writes the files of a new exercise and the lines that name it
     New {
         /// `chapter/exercise`
@@ -139,13 +144,16 @@ fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
     }
+    if let Some(Command::Schema) = &command {
+        anstream::println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(report::Report))?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let workspace = Workspace::find()?;
     match command {
-        None => run::progress(&workspace),
-        Some(Command::List { format }) => run::list(&workspace, format),
-        Some(Command::Run { exercises, modules, format, all }) => {
-            run::run(&workspace, &exercises, &modules, format, all)
-        }
+        None => overview::progress(&workspace),
+        Some(Command::List { format }) => overview::list(&workspace, format),
+        Some(Command::Run(args)) => run::run(&workspace, &args),
+        Some(Command::Merge(args)) => run::merge(&workspace, &args),
         Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
         Some(Command::Explain { exercise, scenario, pod, modules }) => {
             explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules)
@@ -153,11 +161,12 @@ fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Play { file, format }) => explain::play(&file, format),
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
+        Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
         Some(Command::New { exercise, trait_name }) => author::new(&workspace, &exercise, trait_name.as_deref()),
         Some(Command::Bless { exercises }) => author::bless(&workspace, &exercises),
         Some(Command::Check { exercises, format }) => check::check(&workspace, &exercises, format),
-        Some(Command::Worker { .. }) => unreachable!("served above"),
+        Some(Command::Worker { .. } | Command::Schema) => unreachable!("served above"),
     }
 }

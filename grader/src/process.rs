@@ -1,10 +1,12 @@
 //! A module in its own process: asked over pipes, bounded in time and output, named when it is lost.
 
+use crate::cancel::{self, Running};
 use kit_contract::remote::Transport;
 use kit_contract::wire::{Answer, FailureKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -12,7 +14,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Why a module has no verdict of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Compile,
@@ -135,6 +137,7 @@ impl Transport for Session {
 
 struct Worker {
     child: Child,
+    running: Option<Running>,
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
@@ -146,6 +149,7 @@ struct Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.running = None;
         // The group, so that nothing that the module started survives it.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
@@ -176,7 +180,8 @@ impl Worker {
         prlimit(pid, Resource::As, bound(limits.memory))?;
         prlimit(pid, Resource::Core, bound(0))?;
         let (answers, printed) = (Vec::new(), Vec::new());
-        Ok(Worker { child, stdin, stdout, stderr, limits, next_id: 0, answers, printed })
+        let running = Some(cancel::register(&child));
+        Ok(Worker { child, running, stdin, stdout, stderr, limits, next_id: 0, answers, printed })
     }
 
     /// One question and its answer, under one poll loop: a worker that stops reading is as late as one

@@ -4,7 +4,8 @@ use crate::process::Session;
 use crate::scenario::question;
 use kit_contract::remote::Transport;
 use kit_contract::{Args, Player, wire};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,12 +27,15 @@ pub struct Asked {
 }
 
 /// The first question to which the reference has another answer, after the same questions before.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TurningPoint {
     /// How many questions came before it.
     pub number: usize,
+    /// It, as lines.
     pub asked: Vec<String>,
+    /// The reference's answer, as lines.
     pub expected: Vec<String>,
+    /// The module's answer, as lines.
     pub yours: Vec<String>,
 }
 

@@ -1,9 +1,9 @@
 //! `watch`: a verdict each time a file is saved.
 
 use crate::build::Source;
-use crate::grade::Status;
 use crate::human::{BOLD, DIM, exercise, paint};
-use crate::run::grade_all;
+use crate::report::Status;
+use crate::suite::Suite;
 use crate::workspace::{Entry, Workspace};
 use anstream::{print, println};
 use anyhow::{Context, Result};
@@ -56,7 +56,7 @@ pub fn watch(workspace: &Workspace, first: Option<&str>) -> Result<ExitCode> {
 fn next(workspace: &Workspace) -> Result<&Entry> {
     println!("  looking for your next exercise …");
     let entries = workspace.select(&[])?;
-    let results = grade_all(workspace, &entries, &[], &Source::Exercises, |_, _| {})?;
+    let results = Suite::new(workspace, entries, &[], &Source::Exercises)?.grade(|_| {})?;
     let open = results.iter().position(|r| r.status != Status::Passed);
     let entry = open.map_or(workspace.catalog.last(), |i| workspace.catalog.get(i));
     entry.context("the catalogue is empty")
@@ -78,15 +78,13 @@ fn show(workspace: &Workspace, entry: &Entry) {
     }
     println!("  {}   {}\n", paint(BOLD, &entry.title), paint(DIM, format_args!("exercises/{}.rs", entry.name)));
     let mut passed = false;
-    let graded =
-        grade_all(workspace, &[entry], std::slice::from_ref(&entry.name), &Source::Exercises, |result, warnings| {
-            if result.status != Status::NotStarted {
-                print!("{warnings}");
-            }
+    let graded = Suite::of_one(workspace, entry).and_then(|suite| {
+        suite.grade(|result| {
             // One at a time fits on a screen.
-            exercise(result, 1);
+            print!("{}", exercise(result, 1));
             passed = result.status == Status::Passed;
-        });
+        })
+    });
     if let Err(e) = graded {
         println!("  {e:#}");
     }

@@ -85,6 +85,11 @@ impl Workspace {
         Ok(self.catalog.iter().filter(chosen).collect())
     }
 
+    /// Where an exercise stands in learning order; unknown ones come last.
+    pub fn place(&self, name: &str) -> usize {
+        self.catalog.iter().position(|entry| entry.name == name).unwrap_or(usize::MAX)
+    }
+
     pub fn one(&self, name: &str) -> Result<&Entry> {
         match self.select(&[name.to_string()])?.as_slice() {
             [entry] => Ok(entry),

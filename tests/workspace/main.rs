@@ -1,26 +1,28 @@
 //! The kit as a whole, used as its users do: by its command line.
 
 mod command_line;
+mod formats;
 mod hostile;
 mod layout;
 mod quantities;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the grader lies in the workspace").to_path_buf()
 }
 
-/// Runs the grader from the workspace's root, without a terminal and without colours.
+/// The grader in the workspace's root, without a terminal and without colours.
+fn grader(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grader"));
+    command.args(args).current_dir(root()).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
 fn grade(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_grader"))
-        .args(args)
-        .current_dir(root())
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("the grader was built for this test")
+    grader(args).output().expect("the grader was built for this test")
 }
 
 fn text(out: &Output) -> String {

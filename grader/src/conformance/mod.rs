@@ -8,9 +8,10 @@ mod pure;
 mod workloads;
 
 use crate::Format;
-use crate::grade::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::human::{BOLD, mark, paint};
-use crate::run::{exit_code, plain_table};
+use crate::overview::plain_table;
+use crate::report::{KUBERNETES, SCHEMA_VERSION, Status};
+use crate::run::exit_code;
 use crate::workspace::{Workspace, read};
 use anstream::println;
 use anyhow::{Context, Result, bail};

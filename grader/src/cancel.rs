@@ -1,0 +1,61 @@
+//! Ends a run in the middle: `watch` does so when a file is saved again before the verdict is there.
+//!
+//! Whoever starts a process for the run registers it. One run at a time is going on in a grader, so that the list is
+//! one for the whole process.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::process::Child;
+use std::sync::Mutex;
+
+static RUN: Mutex<Run> = Mutex::new(Run { cancelled: false, groups: Vec::new() });
+
+struct Run {
+    cancelled: bool,
+    groups: Vec<Pid>,
+}
+
+/// A process of the run that leads a group of its own. Drop this before the process is waited for: from then on its
+/// number may be another's.
+#[must_use]
+pub struct Running(Pid);
+
+/// Counts `child` and its group to the run. If the run is cancelled already, they are ended at once.
+pub fn register(child: &Child) -> Running {
+    let group = Pid::from_child(child);
+    let mut run = lock();
+    run.groups.push(group);
+    if run.cancelled {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    Running(group)
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock().groups.retain(|group| *group != self.0);
+    }
+}
+
+/// Ends all processes of the run; what they said until then means nothing.
+#[allow(dead_code)]
+pub fn cancel() {
+    let mut run = lock();
+    run.cancelled = true;
+    for group in &run.groups {
+        let _ = kill_process_group(*group, Signal::KILL);
+    }
+}
+
+pub fn is_cancelled() -> bool {
+    lock().cancelled
+}
+
+/// Lets the next run begin.
+#[allow(dead_code)]
+pub fn reset() {
+    lock().cancelled = false;
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Run> {
+    RUN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
