@@ -14,8 +14,14 @@ pub mod objects {
 }
 pub mod scheduler {
     //! The scheduler's plugins.
+    pub mod node_affinity;
+    pub mod pod_affinity;
+    pub mod preemption;
+    pub mod queue;
     pub mod resources_fit;
+    pub mod score;
     pub mod taints;
+    pub mod topology_spread;
 }
 pub mod workloads {
     //! The controllers that run workloads.
@@ -31,6 +37,12 @@ pub fn modules() -> Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
+        node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),
+        score: Slot::of::<scheduler::score::Exercise>(),
+        topology_spread: Slot::of::<scheduler::topology_spread::Exercise>(),
+        pod_affinity: Slot::of::<scheduler::pod_affinity::Exercise>(),
+        queue: Slot::of::<scheduler::queue::Exercise>(),
+        preemption: Slot::of::<scheduler::preemption::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),

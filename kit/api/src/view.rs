@@ -3,6 +3,7 @@
 //! CPU is counted in milli-cores, memory and ephemeral storage in bytes, all other resources in whole units, as in
 //! `NodeInfo` and `Resource` of `pkg/scheduler/framework/types.go`.
 
+use crate::Name;
 use crate::core::{Node, Pod, Taint, Toleration};
 use crate::pod_resources::{self, RequestOptions, Resources};
 use crate::selector::Labels;
@@ -132,6 +133,43 @@ impl NodeResources {
         }
         self.scored.milli_cpu += sign * pod.scored.milli_cpu;
         self.scored.memory += sign * pod.scored.memory;
+    }
+}
+
+/// Those labels of a node by which it is grouped with others: its host name, its zone and whatever else rules name.
+///
+/// Written as an object: `{topology.kubernetes.io/zone: zone-a}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Name, Name>", into = "BTreeMap<Name, Name>")]
+pub struct Topology(Vec<(Name, Name)>);
+
+impl Topology {
+    /// The value of one label, if the node has it.
+    pub fn get(&self, key: Name) -> Option<Name> {
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
+    }
+
+    /// Keys and values.
+    pub fn iter(&self) -> impl Iterator<Item = (Name, Name)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<(Name, Name)> for Topology {
+    fn from_iter<I: IntoIterator<Item = (Name, Name)>>(labels: I) -> Self {
+        Topology(labels.into_iter().collect())
+    }
+}
+
+impl From<BTreeMap<Name, Name>> for Topology {
+    fn from(labels: BTreeMap<Name, Name>) -> Self {
+        labels.into_iter().collect()
+    }
+}
+
+impl From<Topology> for BTreeMap<Name, Name> {
+    fn from(topology: Topology) -> Self {
+        topology.0.into_iter().collect()
     }
 }
 

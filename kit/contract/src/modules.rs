@@ -117,10 +117,22 @@ modules! {
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.
     "objects/quantity" quantity: crate::objects::Quantities;
+    /// The NodeAffinity plugin.
+    "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
+    /// The InterPodAffinity plugin.
+    "scheduler/pod_affinity" pod_affinity: crate::scheduler::InterPodAffinity;
+    /// The choices of the DefaultPreemption plugin.
+    "scheduler/preemption" preemption: crate::scheduler::Preemption;
+    /// The scheduling queue.
+    "scheduler/queue" queue: crate::scheduler::SchedulingQueue;
     /// The filter of the NodeResourcesFit plugin.
     "scheduler/resources_fit" resources_fit: crate::scheduler::ResourcesFit;
+    /// The scores by resources and images.
+    "scheduler/score" score: crate::scheduler::Score;
     /// The filter of the TaintToleration plugin.
     "scheduler/taints" taints: crate::scheduler::Taints;
+    /// The PodTopologySpread plugin.
+    "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.

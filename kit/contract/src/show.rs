@@ -1,5 +1,6 @@
 //! How questions and answers look to people, and what two answers are compared by.
 
+use kit_api::Name;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,6 +52,20 @@ impl Show for () {
 impl Show for String {
     fn lines(&self) -> Vec<String> {
         vec![scalar(self)]
+    }
+}
+
+impl Show for Name {
+    fn lines(&self) -> Vec<String> {
+        vec![scalar(self)]
+    }
+}
+
+/// What was said of one node, or of anything else with a name.
+impl<T: Show> Show for (Name, T) {
+    fn lines(&self) -> Vec<String> {
+        let (name, said) = self;
+        said.lines().into_iter().map(|line| format!("{}  {line}", scalar(name))).collect()
     }
 }
 

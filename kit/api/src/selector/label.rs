@@ -4,6 +4,7 @@
 
 use crate::meta::LabelSelector;
 use crate::name;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -83,6 +84,25 @@ impl fmt::Display for Selector {
             write!(f, "{}{requirement}", if i > 0 { "," } else { "" })?;
         }
         Ok(())
+    }
+}
+
+/// As its text, `app in (api,web),!canary`; nothing at all as null.
+impl Serialize for Selector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Selector::Nothing => serializer.serialize_none(),
+            Selector::All(_) => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(deserializer)? {
+            None => Ok(Selector::Nothing),
+            Some(text) => text.parse().map_err(de::Error::custom),
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+//! Scores of nodes by their resources and images: the plugins NodeResourcesFit, NodeResourcesBalancedAllocation and
+//! ImageLocality, and how scores are normalized.
+//!
+//! Source: `least_allocated.go`, `most_allocated.go`, `requested_to_capacity_ratio.go`, `resource_allocation.go` and
+//! `balanced_allocation.go` in `pkg/scheduler/framework/plugins/noderesources`, `plugins/imagelocality/image_locality.go`
+//! and `plugins/helper/normalize_score.go`.
+
+use super::{NodeResources, PodRequest};
+use crate::{Show, flow};
+use serde::{Deserialize, Serialize};
+
+// ANCHOR: contract
+contract! {
+    /// Says how good a node is for a pod that fits there, from 0 to 100.
+    pub trait Score {
+        /// The score of NodeResourcesFit by one of its strategies: the weighted mean of the scores of the resources,
+        /// rounded as each strategy says.
+        ///
+        /// Of each resource, take what is requested with this pod on the node, and what is allocatable. CPU and memory are
+        /// requested as `scored` says, all others as `requests` do. A resource that the node doesn't have counts for nothing,
+        /// weight included, and neither does one other than cpu, memory and ephemeral-storage that the pod doesn't ask for.
+        /// Without any resource left the score is 0.
+        fn allocation(&self, strategy: &Strategy, pod: &PodRequest, node: &NodeResources) -> i64;
+
+        /// The score of NodeResourcesBalancedAllocation: how evenly CPU and memory would be used.
+        ///
+        /// Of both, take the fraction of the allocatable that is requested with this pod, at most 1, where `requests` count
+        /// and not `scored`. The score is 100 × (1 − standard deviation of the fractions), in floating point, rounded
+        /// down. A resource of which the node has nothing is left out; one fraction alone deviates by 0.
+        fn balanced(&self, pod: &PodRequest, node: &NodeResources) -> i64;
+
+        /// The score of ImageLocality for a pod with one entry for each of its containers, in a cluster of `nodes` nodes.
+        ///
+        /// Each image counts `size × (nodes that have it ÷ nodes)` bytes, where the ratio is taken first, in floating point, and
+        /// each product rounded down. Their sum is held between 23 MiB and as many times 1000 MiB as there are containers, at
+        /// least one. The score says where between these two it is, from 0 to 100: `100 × (sum − 23 MiB) ÷ (most − 23 MiB)`
+        /// in integers.
+        fn image_locality(&self, containers: &[ContainerImage], nodes: i64) -> i64;
+
+        /// Scores of all nodes, none negative, brought to 0 to 100 in proportion to the greatest (DefaultNormalizeScore), in
+        /// integers: `100 × score ÷ greatest`. With `reverse`, 100 minus that: then the least is the best.
+        ///
+        /// If all are 0, they stay so, or all become 100 with `reverse`.
+        fn normalize(&self, scores: &[i64], reverse: bool) -> Vec<i64>;
+    }
+}
+
+/// How NodeResourcesFit scores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Strategy {
+    /// The more is left, the better: `(allocatable − requested) × 100 ÷ allocatable` in integers, 0 if more is requested
+    /// than there is. The mean is rounded down. The default, with cpu 1 and memory 1.
+    LeastAllocated(Vec<WeightedResource>),
+    /// The less is left, the better: `requested × 100 ÷ allocatable` in integers, 100 if more is requested than there is. The
+    /// mean is rounded down.
+    MostAllocated(Vec<WeightedResource>),
+    /// By a curve over the utilization `requested × 100 ÷ allocatable`, in integers, 100 if more is requested than there
+    /// is. A resource with the score 0 counts for nothing, weight included; the mean is rounded to the nearest.
+    RequestedToCapacityRatio {
+        /// The resources.
+        resources: Vec<WeightedResource>,
+        /// The curve: straight lines between these points, level before the first and after the last. They are in the
+        /// order of their utilization. Between two points: `score₁ + (score₂ − score₁) × (u − u₁) ÷ (u₂ − u₁)` in integers.
+        shape: Vec<ShapePoint>,
+    },
+}
+
+/// A resource and how much it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedResource {
+    /// Its name: `cpu`, `memory`, `ephemeral-storage`, `nvidia.com/gpu` …
+    pub name: String,
+    /// Its weight, at least 1.
+    pub weight: i64,
+}
+
+/// A point of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShapePoint {
+    /// In percent.
+    pub utilization: i64,
+    /// From 0 to 100. (A scheduler's configuration has it from 0 to 10.)
+    pub score: i64,
+}
+
+/// The image of one container, as it is found on one node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainerImage {
+    /// Its size in bytes; 0 if the node doesn't have it.
+    pub size: i64,
+    /// How many nodes of the cluster have it.
+    pub nodes: i64,
+}
+// ANCHOR_END: contract
+
+impl Default for Strategy {
+    fn default() -> Self {
+        let resource = |name: &str| WeightedResource { name: name.into(), weight: 1 };
+        Strategy::LeastAllocated(vec![resource("cpu"), resource("memory")])
+    }
+}
+
+impl Show for Strategy {
+    fn lines(&self) -> Vec<String> {
+        vec![flow(self)]
+    }
+}
+
+impl Show for ContainerImage {
+    fn lines(&self) -> Vec<String> {
+        vec![flow(self)]
+    }
+}
