@@ -11,6 +11,7 @@ pub mod engine;
 pub mod explain;
 pub mod kubelet;
 pub mod object;
+pub mod raft;
 pub mod random;
 pub mod scheduler;
 pub mod server;
