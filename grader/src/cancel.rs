@@ -37,7 +37,6 @@ impl Drop for Running {
 }
 
 /// Ends all processes of the run; what they said until then means nothing.
-#[allow(dead_code)]
 pub fn cancel() {
     let mut run = lock();
     run.cancelled = true;
@@ -51,7 +50,6 @@ pub fn is_cancelled() -> bool {
 }
 
 /// Lets the next run begin.
-#[allow(dead_code)]
 pub fn reset() {
     lock().cancelled = false;
 }

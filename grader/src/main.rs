@@ -14,11 +14,13 @@ mod manifest;
 mod overview;
 mod partition;
 mod process;
+mod progress;
 mod record;
 mod report;
 mod run;
 mod scenario;
 mod suite;
+mod terminal;
 mod watch;
 mod workspace;
 
@@ -130,6 +132,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     match command(Cli::parse().command) {
         Ok(code) => code,
         Err(e) => {
@@ -137,6 +140,19 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Ends quietly where nobody reads any more, as in `cargo grade list | head`; the panic of `println!` is for nobody.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to std") && message.contains("Broken pipe") {
+            // What a shell calls SIGPIPE.
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {

@@ -3,18 +3,14 @@
 use crate::build::{self, Module, Program, Source, find_module};
 use crate::cancel;
 use crate::grade::{self, grade};
+use crate::progress::{Bar, PATIENCE, patiently};
 use crate::report::{ExerciseResult, Status};
 use crate::workspace::{Entry, Workspace, read};
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-/// What takes longer than this shows how far it is.
-const PATIENCE: Duration = Duration::from_millis(700);
 
 /// What is graded, and how.
 pub struct Suite<'a> {
@@ -85,7 +81,7 @@ impl<'a> Suite<'a> {
     /// Grades all, and calls `each` with every result in learning order as soon as it is known.
     pub fn grade(&self, each: impl FnMut(&ExerciseResult)) -> Result<Vec<ExerciseResult>> {
         if self.entries.iter().filter_map(|entry| self.file(entry)).any(|file| build::is_rust(&file)) {
-            build::prepare(self.workspace)?;
+            patiently("building the kit", || build::prepare(self.workspace))?;
         }
         let next = AtomicUsize::new(0);
         let (sender, graded) = channel();
@@ -204,39 +200,6 @@ fn implementation(text: &str) -> Option<u32> {
         line.starts_with("impl") && line.contains(&format!(" for {}", module.trim()))
     })?;
     u32::try_from(place + 1).ok()
-}
-
-/// A bar on the terminal that says how many exercises are done; it appears only where waiting gets long.
-struct Bar {
-    bar: ProgressBar,
-    began: Instant,
-}
-
-impl Bar {
-    fn new(exercises: usize) -> Bar {
-        let style =
-            ProgressStyle::with_template("  {bar:30} {pos}/{len} exercises").expect("the template is well-formed");
-        let bar = ProgressBar::with_draw_target(Some(exercises as u64), ProgressDrawTarget::hidden());
-        Bar { bar: bar.with_style(style.progress_chars("━╸ ")), began: Instant::now() }
-    }
-
-    fn show(&self, done: usize) {
-        // Set only once: indicatif draws on a terminal alone.
-        if self.bar.is_hidden() && self.began.elapsed() > PATIENCE {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.set_position(done as u64);
-    }
-
-    fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 #[cfg(test)]

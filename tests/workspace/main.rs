@@ -5,6 +5,7 @@ mod formats;
 mod hostile;
 mod layout;
 mod quantities;
+mod watch;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

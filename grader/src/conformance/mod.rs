@@ -152,7 +152,7 @@ fn show(groups: &[Group]) {
         };
         table.add_row([mark(status), group.group.clone(), group.cases.to_string(), matched]);
     }
-    println!("{table}");
+    println!("{}", table.trim_fmt());
     for group in groups.iter().filter(|g| !g.differences.is_empty()) {
         println!("\n  {}   {}", paint(BOLD, &group.group), group.file.display());
         for Difference { case, difference } in &group.differences {
