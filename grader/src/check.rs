@@ -5,6 +5,7 @@ use crate::author::golden;
 use crate::build::{self, Module, Program};
 use crate::grade::{self, grade, transcript};
 use crate::human::{BOLD, mark, paint};
+use crate::process::Start;
 use crate::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::run::exit_code;
 use crate::scenario::{Scenario, render_golden};
@@ -197,7 +198,8 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     };
     for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
         let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
-        let remote = transcript(&entry.name, &scenario, command);
+        let start = Start { command, readable: Vec::new(), folder: None };
+        let remote = transcript(workspace, &entry.name, &scenario, start);
         match remote.and_then(|(seen, _)| Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?))) {
             Ok((remote, local)) if remote == local => {}
             Ok(_) => problems.push(format!("{}: the reference answers otherwise behind the wire", scenario.name)),
@@ -235,17 +237,12 @@ fn module_name(entry: &Entry, kind: &str, file: &std::path::Path) -> String {
 fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> {
     let mut modules = Vec::new();
     for entry in entries {
-        modules.push(Module {
-            name: entry.name.clone(),
-            exercise: entry.name.clone(),
-            file: workspace.exercise_file(&entry.name),
-        });
+        modules.push(Module::of(&entry.name, workspace.exercise_file(&entry.name)));
         for (kind, extension) in [("wrong", "patch"), ("correct", "rs")] {
             let found = files(&workspace.modules_dir(&entry.name, kind), extension);
-            modules.extend(found.into_iter().map(|file| Module {
-                name: module_name(entry, kind, &file),
-                exercise: entry.name.clone(),
-                file,
+            modules.extend(found.into_iter().map(|file| {
+                let name = module_name(entry, kind, &file);
+                Module::of(&entry.name, file).named(name)
             }));
         }
     }

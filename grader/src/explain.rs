@@ -93,14 +93,14 @@ pub fn explain(
     }
     let golden = scenario.golden()?;
     let file = file.unwrap_or_else(|| workspace.exercise_file(&entry.name));
-    let module = Module { name: entry.name.clone(), exercise: entry.name.clone(), file };
+    let module = Module::of(&entry.name, file);
     let programs = build::build(workspace, &[module])?;
-    let Some(Program::Ready { command, .. }) = programs.get(&entry.name) else {
+    let Some(Program::Ready { start, .. }) = programs.get(&entry.name) else {
         println!("  {}\n", paint(DIM, "Your file does not compile, so that only the reference is here."));
         golden.iter().for_each(|seen| show(seen, seen));
         return Ok(ExitCode::SUCCESS);
     };
-    let (yours, lost) = transcript(&entry.name, scenario, command.clone())?;
+    let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone())?;
     for (expected, yours) in golden.iter().zip(&yours) {
         show(expected, yours);
     }

@@ -2,7 +2,7 @@
 
 use crate::build::Program;
 use crate::cancel;
-use crate::process::{Kind, Limits, Loss, Session};
+use crate::process::{Kind, Loss, Session, Start};
 use crate::record::Recorder;
 use crate::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use crate::scenario::{Scenario, Script, Seen};
@@ -30,9 +30,9 @@ pub enum Module<'a> {
 /// Plays all scenarios of one exercise.
 pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> ExerciseResult {
     let mut result = ExerciseResult::of(entry, Status::Passed, None, None);
-    let command = match module {
+    let start = match module {
         Module::InProcess => None,
-        Module::Program(Program::Ready { command, .. }) => Some(command),
+        Module::Program(Program::Ready { start, .. }) => Some(start),
         Module::Program(Program::Broken { errors }) => {
             let errors = anstream::adapter::strip_str(errors).to_string();
             return ExerciseResult::of(entry, Status::Error, Some(Kind::Compile), Some(errors));
@@ -44,7 +44,7 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
         Err(e) => return grader_error(entry, format!("{e:#}")),
     };
     let clock = Clock::default();
-    let session = command.map(|command| Rc::new(RefCell::new(Session::new(command.clone(), Limits::default()))));
+    let session = start.map(|start| Rc::new(RefCell::new(Session::new(start.clone(), workspace.limits.clone()))));
     let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
     let mut modules = solutions::modules();
     if let Some(recorder) = &recorder {
@@ -108,6 +108,9 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
         result.message = Some(scenario.stale());
         return;
     }
+    if let Some(session) = session {
+        session.borrow_mut().finish();
+    }
     let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
     let loss = session.as_ref().and_then(|session| session.borrow().loss().cloned());
     match (wrong, loss) {
@@ -118,13 +121,19 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
             result.status = Status::NotStarted;
             result.message = Some(message);
         }
+        (None, Some(Loss::Grader(message))) => {
+            result.status = Status::GraderError;
+            result.message = Some(message);
+            return;
+        }
         (None, Some(Loss::Error(kind, message))) => {
             result.status = Status::Error;
             result.kind = Some(kind);
             result.message = Some(message);
         }
     }
-    let at = wrong.unwrap_or(seen.len());
+    // A worker can be lost after its last answer, too.
+    let at = wrong.unwrap_or(seen.len()).min(golden.len() - 1);
     let questions = session.as_ref().map(|session| session.borrow());
     if matches!(scenario.script, Script::Timeline(_)) {
         let turning = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise));
@@ -134,8 +143,8 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
             question: at + 1,
             of: scenario.len(),
             say: None,
-            asked: golden[at.min(golden.len() - 1)].asked.clone(),
-            expected: golden[at.min(golden.len() - 1)].answer.clone(),
+            asked: golden[at].asked.clone(),
+            expected: golden[at].answer.clone(),
             yours: wrong.map(|at| seen[at].answer.clone()),
             printed: printed.into(),
             turning,
@@ -175,17 +184,19 @@ pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Cloc
 
 /// The transcript of a program, and how it was lost if it was.
 pub fn transcript(
+    workspace: &Workspace,
     exercise: &str,
     scenario: &Scenario,
-    command: Vec<std::ffi::OsString>,
+    start: Start,
 ) -> Result<(Vec<Seen>, Option<String>)> {
-    let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(command, Limits::default())));
+    let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(start, workspace.limits.clone())));
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let mut modules = solutions::modules();
     modules.replace(exercise, Link::new(transport));
     let (seen, _) = play(scenario, exercise, &modules, &Clock::default())?;
     let lost = session.borrow().loss().map(|loss| match loss {
         Loss::NotStarted(message) => message.clone(),
+        Loss::Grader(message) => format!("error of the grader: {message}"),
         Loss::Error(kind, message) => format!("error: {kind} — {message}"),
     });
     Ok((seen, lost))

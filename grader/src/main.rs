@@ -18,7 +18,9 @@ mod progress;
 mod record;
 mod report;
 mod run;
+mod sandbox;
 mod scenario;
+mod settings;
 mod suite;
 mod terminal;
 mod watch;
@@ -37,6 +39,8 @@ use workspace::Workspace;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    settings: settings::Flags,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,8 +136,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = sandbox::launched() {
+        return code;
+    }
     end_with_the_reader();
-    match command(Cli::parse().command) {
+    match command(Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
             anstream::eprintln!("{} {e:#}", human::paint(human::RED, "error:"));
@@ -155,7 +162,7 @@ fn end_with_the_reader() {
     }));
 }
 
-fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
+fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Worker { exercise }) = &command {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
@@ -164,7 +171,7 @@ fn command(command: Option<Command>) -> anyhow::Result<ExitCode> {
         anstream::println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(report::Report))?);
         return Ok(ExitCode::SUCCESS);
     }
-    let workspace = Workspace::find()?;
+    let workspace = Workspace::find(settings.limits()?)?;
     match command {
         None => overview::progress(&workspace),
         Some(Command::List { format }) => overview::list(&workspace, format),

@@ -142,13 +142,16 @@ impl<'a> Suite<'a> {
         let Some(file) = self.file(entry) else {
             return Ok(match self.source {
                 Source::Worker(command) => {
-                    let program = Program::Ready { command: command.clone(), warnings: String::new() };
+                    let program = build::worker(self.workspace, command);
                     grade(self.workspace, entry, grade::Module::Program(&program))
                 }
                 _ => grade(self.workspace, entry, grade::Module::InProcess),
             });
         };
-        let module = Module { name: entry.name.clone(), exercise: entry.name.clone(), file: file.clone() };
+        let module = match self.source {
+            Source::Path(path) => Module::of(&entry.name, file.clone()).within(path),
+            _ => Module::of(&entry.name, file.clone()),
+        };
         let mut programs = build::build(self.workspace, &[module])?;
         let program = programs.remove(&entry.name).context("the module was not built")?;
         let mut result = grade(self.workspace, entry, grade::Module::Program(&program));

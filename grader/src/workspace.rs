@@ -1,5 +1,6 @@
 //! Where the rooms of an exercise are, and what the catalogue says of it.
 
+use crate::settings::Limits;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// All exercises in learning order.
     pub catalog: Vec<Entry>,
+    /// What modules may use.
+    pub limits: Limits,
 }
 
 /// One exercise of `exercises/catalog.yaml`.
@@ -48,7 +51,7 @@ pub fn bin_name(exercise: &str) -> String {
 
 impl Workspace {
     /// The workspace around the current folder, or else the one that this grader was built from.
-    pub fn find() -> Result<Self> {
+    pub fn find(limits: Limits) -> Result<Self> {
         let here = std::env::current_dir()?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here
@@ -63,7 +66,7 @@ impl Workspace {
             exercises: Vec<Entry>,
         }
         let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
-        Ok(Workspace { root, catalog: catalog.exercises })
+        Ok(Workspace { root, catalog: catalog.exercises, limits })
     }
 
     /// The catalogue's entries for `names` in learning order, or all of them.
