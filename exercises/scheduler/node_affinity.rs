@@ -5,7 +5,7 @@
 //!
 //! About 25 minutes · builds on nothing · book: "Node affinity: which nodes a pod asks for" · stuck? `cargo grade hint scheduler/node_affinity`
 
-use kit::scheduler::{NodeAffinity, NodeLabels, PodNodeAffinity};
+use kit::scheduler::{NodeAffinity, NodeLabels, NodeNames, PodNodeAffinity};
 #[allow(unused_imports)] // Until you need them.
 use kit::scheduler::{NodeOperator, NodeRequirement, NodeTerm};
 
@@ -13,12 +13,12 @@ use kit::scheduler::{NodeOperator, NodeRequirement, NodeTerm};
 struct Exercise;
 
 impl NodeAffinity for Exercise {
-    /// The names of the only nodes worth looking at, sorted and each once; none if any node may do.
+    /// Which nodes are worth looking at: `NodeNames::Any`, or `NodeNames::Only` those, each once and in any order.
     ///
     /// A term names nodes by its fields `metadata.name` with operator In; several of them in one term must all hold.
-    /// Only if every required term names nodes are these, together, the only ones. An empty list means that the terms
-    /// contradict themselves and the pod fits nowhere. What else a term requires plays no role here.
-    fn node_names(&self, pod: &PodNodeAffinity) -> Option<Vec<String>> {
+    /// Only if every required term names nodes are these, together, the only ones; there may be none, where the terms
+    /// contradict themselves. Without required terms it is any node. What else a term requires plays no role here.
+    fn node_names(&self, pod: &PodNodeAffinity) -> NodeNames {
         let _ = pod;
         todo!("which terms name nodes, and do all of them?")
     }

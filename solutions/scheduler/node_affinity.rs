@@ -3,7 +3,7 @@
 //! The names follow `pkg/scheduler/framework/plugins/nodeaffinity/node_affinity.go`.
 
 // ANCHOR: solution
-use kit::scheduler::{NodeAffinity, NodeLabels, NodeOperator, NodeRequirement, NodeTerm, PodNodeAffinity};
+use kit::scheduler::{NodeAffinity, NodeLabels, NodeNames, NodeOperator, NodeRequirement, NodeTerm, PodNodeAffinity};
 use std::collections::BTreeSet;
 
 /// The NodeAffinity plugin.
@@ -12,14 +12,17 @@ pub struct Exercise;
 
 impl NodeAffinity for Exercise {
     // ANCHOR: node_names
-    fn node_names(&self, pod: &PodNodeAffinity) -> Option<Vec<String>> {
-        let terms = pod.required.as_ref().filter(|terms| !terms.is_empty())?;
-        let mut names = BTreeSet::new();
-        for term in terms {
-            // One term that names no node lets any node in.
-            names.extend(named_by(term)?);
+    fn node_names(&self, pod: &PodNodeAffinity) -> NodeNames {
+        let terms = pod.required.as_deref().unwrap_or_default();
+        // One term that names no node lets any node in.
+        let names: Option<Vec<_>> = terms.iter().map(named_by).collect();
+        match names {
+            Some(names) if !names.is_empty() => {
+                let together: BTreeSet<&String> = names.into_iter().flatten().collect();
+                NodeNames::Only(together.into_iter().cloned().collect())
+            }
+            _ => NodeNames::Any,
         }
-        Some(names.into_iter().cloned().collect())
     }
     // ANCHOR_END: node_names
 

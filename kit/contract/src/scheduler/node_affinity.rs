@@ -6,17 +6,18 @@
 use crate::{Show, flow};
 pub use kit_api::selector::Labels;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 // ANCHOR: contract
 contract! {
     /// Finds the nodes that a pod asks for by their labels and names.
     pub trait NodeAffinity {
-        /// The names of the only nodes worth looking at, sorted and each once; none if any node may do.
+        /// Which nodes are worth looking at.
         ///
         /// A term names nodes by its fields `metadata.name` with operator In; several of them in one term must all hold.
-        /// Only if every required term names nodes are these, together, the only ones. An empty list means that the terms
-        /// contradict themselves and the pod fits nowhere. What else a term requires plays no role here.
-        fn node_names(&self, pod: &PodNodeAffinity) -> Option<Vec<String>>;
+        /// Only if every required term names nodes are these, together, the only ones; there may be none, where the terms
+        /// contradict themselves. Without required terms it is any node. What else a term requires plays no role here.
+        fn node_names(&self, pod: &PodNodeAffinity) -> NodeNames;
 
         /// Whether the pod may run on the node: all of `node_selector` holds, and so does any required term, if required
         /// affinity is there at all.
@@ -28,6 +29,15 @@ contract! {
         /// The sum of the weights of those preferred terms that match the node.
         fn score(&self, pod: &PodNodeAffinity, node: &NodeLabels) -> i64;
     }
+}
+
+/// The nodes that a pod's required terms name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeNames {
+    /// Any node may do.
+    Any,
+    /// Only these can, by name, each once and in any order.
+    Only(Vec<String>),
 }
 
 /// What a pod asks of nodes.
@@ -109,14 +119,66 @@ pub struct NodeLabels {
 }
 // ANCHOR_END: contract
 
-impl Show for PodNodeAffinity {
+impl Show for NodeNames {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        match self {
+            NodeNames::Any => vec!["any node".into()],
+            NodeNames::Only(names) if names.is_empty() => vec!["no node".into()],
+            NodeNames::Only(names) => {
+                let mut lines: Vec<_> = names.iter().map(|name| format!("only {}", name.escape_debug())).collect();
+                lines.sort();
+                lines
+            }
+        }
+    }
+}
+
+impl Show for PodNodeAffinity {
+    /// A line for each part: `selector {disk: ssd}`, `requires disk in (ssd) and cores > 8`, `prefers 80: …`.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.node_selector.is_empty() {
+            lines.push(format!("selector {}", flow(&self.node_selector)));
+        }
+        if let Some(terms) = &self.required {
+            let first = terms.first().map_or("requires one of no terms".into(), |term| format!("requires {term}"));
+            lines.push(first);
+            lines.extend(terms.iter().skip(1).map(|term| format!("or {term}")));
+        }
+        lines
+            .extend(self.preferred.iter().map(|preferred| format!("prefers {}: {}", preferred.weight, preferred.term)));
+        if lines.is_empty() {
+            lines.push("asks for nothing".into());
+        }
+        lines
+    }
+}
+
+impl fmt::Display for NodeTerm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.expressions.iter().chain(&self.fields).map(ToString::to_string).collect();
+        f.write_str(if all.is_empty() { "an empty term" } else { "" })?;
+        f.write_str(&all.join(" and "))
+    }
+}
+
+impl fmt::Display for NodeRequirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, values) = (self.key.escape_debug(), self.values.join(", "));
+        let values = values.escape_debug();
+        match self.operator {
+            NodeOperator::In => write!(f, "{key} in ({values})"),
+            NodeOperator::NotIn => write!(f, "{key} not in ({values})"),
+            NodeOperator::Exists => write!(f, "{key} exists"),
+            NodeOperator::DoesNotExist => write!(f, "{key} doesn't exist"),
+            NodeOperator::Gt => write!(f, "{key} > {values}"),
+            NodeOperator::Lt => write!(f, "{key} < {values}"),
+        }
     }
 }
 
 impl Show for NodeLabels {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        vec![format!("{} {}", self.name.escape_debug(), flow(&self.labels))]
     }
 }

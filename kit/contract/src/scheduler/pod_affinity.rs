@@ -6,6 +6,7 @@ use super::{Labels, Name, Topology};
 use crate::{Show, flow};
 pub use kit_api::selector::Selector;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 // ANCHOR: contract
 contract! {
@@ -160,14 +161,43 @@ impl Namespaces {
 }
 
 impl Show for AffinityPod {
+    /// One line, so that the lines of groups are in the order of their numbers.
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        let who = [format!("{} {}", self.namespace.escape_debug(), flow(&self.labels))].into_iter();
+        let required = |what, terms: &[AffinityTerm]| terms.iter().map(|t| format!("{what} {t}")).collect::<Vec<_>>();
+        let preferred = |what, terms: &[WeightedTerm]| {
+            terms.iter().map(|t| format!("prefers {}: {what} {}", t.weight, t.term)).collect::<Vec<_>>()
+        };
+        let parts = who
+            .chain(required("near", &self.affinity))
+            .chain(required("far from", &self.anti_affinity))
+            .chain(preferred("near", &self.preferred_affinity))
+            .chain(preferred("far from", &self.preferred_anti_affinity));
+        vec![parts.collect::<Vec<_>>().join(" · ")]
+    }
+}
+
+impl fmt::Display for AffinityTerm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let selector = match &self.selector {
+            Selector::Nothing => "no pods".to_string(),
+            all if all.is_empty() => "all pods".to_string(),
+            selector => selector.to_string(),
+        };
+        let namespaces = match &self.namespaces {
+            Namespaces::All => "all namespaces".to_string(),
+            Namespaces::These(names) => names.join(", "),
+        };
+        let text = format!("{selector} in {namespaces} by {}", self.topology_key);
+        write!(f, "{}", text.escape_debug())
     }
 }
 
 impl Show for AffinityNode {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        let runs: Vec<_> = self.pods.iter().map(|pods| format!("{} of group {}", pods.count, pods.group)).collect();
+        let runs = if runs.is_empty() { String::new() } else { format!(" runs {}", runs.join(", ")) };
+        vec![format!("{} {}{runs}", self.name.escape_debug(), flow(&self.topology))]
     }
 }
 

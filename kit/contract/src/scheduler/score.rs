@@ -7,6 +7,7 @@
 
 use super::{NodeResources, PodRequest};
 use crate::{Show, flow};
+use kit_api::quantity::{Format, Quantity};
 use serde::{Deserialize, Serialize};
 
 // ANCHOR: contract
@@ -112,6 +113,7 @@ impl Show for Strategy {
 
 impl Show for ContainerImage {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        let size = Quantity::new(self.size, Format::BinarySI);
+        vec![if self.size == 0 { "not here".into() } else { format!("{size} on {} nodes", self.nodes) }]
     }
 }
