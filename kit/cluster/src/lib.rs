@@ -1,7 +1,9 @@
 //! The simulated cluster around the modules: deterministic, on a virtual clock, without I/O.
 //!
-//! So far it holds what every component will stand on: the [`agenda`] that decides what happens next, and
-//! [`random`] numbers that don't depend on what else happened. The components themselves are still to come.
+//! The [`engine`] wakes one component at a time, in the order that the [`agenda`] gives. A component sees the world
+//! through its [`cache`] and changes it only by requests to the API [`server`], which alone talks to the store.
+//! [`cluster`] puts components and modules together, and [`timeline`] plays what scenarios do to them. All chance is
+//! drawn from [`random`], and every decision is kept in the [log](explain).
 
 pub mod agenda;
 pub mod cache;
