@@ -139,7 +139,7 @@ fn main() -> ExitCode {
     if let Some(code) = sandbox::launched() {
         return code;
     }
-    end_with_the_reader();
+    say_what_cannot_be_printed();
     match command(Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
@@ -149,14 +149,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ends quietly where nobody reads any more, as in `cargo grade list | head`; the panic of `println!` is for nobody.
-fn end_with_the_reader() {
+/// A disk that is full, and other reasons why nothing can be printed, are errors of the set-up and no bug.
+fn say_what_cannot_be_printed() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload_as_str().unwrap_or_default();
-        if message.starts_with("failed printing to std") && message.contains("Broken pipe") {
-            // What a shell calls SIGPIPE.
-            std::process::exit(141);
+        let message = panic.payload().downcast_ref::<String>().filter(|m| m.starts_with("failed printing to std"));
+        if let Some(message) = message {
+            anstream::eprintln!("{} {message}", human::paint(human::RED, "error:"));
+            std::process::exit(2);
         }
         usual(panic);
     }));
