@@ -87,6 +87,9 @@ impl Report {
         if required.len() == self.exercises.len() {
             return all;
         }
+        if required.is_empty() {
+            return format!("{all}, none is required");
+        }
         let passed = required.iter().filter(|e| e.status == Status::Passed).count();
         format!("{all}, {passed} of the {} required", required.len())
     }

@@ -40,6 +40,9 @@ fn results_fit_the_published_schema() {
             validator.iter_errors(&report).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(problems.is_empty(), "{args:?}: {problems:#?}");
     }
+    let example = text_of(&root().join("book/examples/result.json"));
+    let example: Value = serde_json::from_str(&example).expect("the book's example is JSON");
+    assert!(validator.is_valid(&example), "{:#?}", validator.iter_errors(&example).collect::<Vec<_>>());
     let mut broken = document(&["run", "--modules", "solutions"]).0;
     broken["exercises"][0]["status"] = json!("excellent");
     assert!(!validator.is_valid(&broken), "a schema that takes anything is none");
