@@ -4,6 +4,10 @@ pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
     pub mod store;
 }
+pub mod failure {
+    //! What happens when something breaks.
+    pub mod node_lifecycle;
+}
 pub mod node {
     //! What a node does for its pods.
     pub mod qos;
@@ -35,6 +39,7 @@ use kit::{Modules, Slot};
 pub fn modules() -> Modules {
     Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
+        node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),

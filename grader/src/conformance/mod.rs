@@ -4,6 +4,7 @@
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
 mod hpa;
+mod node;
 mod pure;
 mod workloads;
 
@@ -108,7 +109,7 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [pure::check, hpa::check, workloads::check];
+    let chapters = [pure::check, hpa::check, node::check, workloads::check];
     chapters.iter().find_map(|check| check(table))
 }
 

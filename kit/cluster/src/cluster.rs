@@ -3,7 +3,7 @@
 use crate::controllers::autoscaler::Autoscalers;
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::garbage_collector::GarbageCollector;
-use crate::controllers::node_lifecycle::{self, NodeLifecycle};
+use crate::controllers::node_lifecycle::NodeLifecycle;
 use crate::controllers::replica_set::ReplicaSets;
 use crate::controllers::taint_eviction::TaintEviction;
 use crate::engine::{Clock, Component, Engine};
@@ -33,7 +33,7 @@ pub struct Config {
     /// Images that behave in their own way.
     pub images: Registry,
     /// Flags of the node lifecycle controller.
-    pub node_lifecycle: node_lifecycle::Config,
+    pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
 }
 
 impl Default for Config {
@@ -85,7 +85,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
         Box::new(ReplicaSets::new(modules)),
         Box::new(EndpointSlices::default()),
         Box::new(GarbageCollector::default()),
-        Box::new(NodeLifecycle::new(config.node_lifecycle.clone())),
+        Box::new(NodeLifecycle::new(modules, &config.node_lifecycle)),
         Box::new(TaintEviction::default()),
         Box::new(Autoscalers::new(modules, usage)),
     ];

@@ -9,6 +9,7 @@
 #[macro_use]
 mod macros;
 pub mod control_plane;
+pub mod failure;
 mod modules;
 pub mod node;
 pub mod objects;

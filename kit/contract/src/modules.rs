@@ -113,6 +113,8 @@ macro_rules! modules {
 modules! {
     /// The revisioned key-value store.
     "control_plane/store" store: crate::control_plane::Store;
+    /// The node lifecycle controller.
+    "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

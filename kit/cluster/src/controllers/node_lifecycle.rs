@@ -1,335 +1,209 @@
-//! The node lifecycle controller: notices nodes that fall silent, and taints them.
+//! The node lifecycle controller around the module that decides.
 //!
-//! Source: `pkg/controller/nodelifecycle/node_lifecycle_controller.go`. Every pass (5 s) it looks at each node. A
-//! node whose lease and status have not moved for the grace period gets conditions `Unknown`; its pods are no longer
-//! ready. The `NoSchedule` taint follows the condition at once; the `NoExecute` taint comes with the next pass, since
-//! a pass decides on the condition that it found, and at the rate that the node's zone allows.
+//! Source: `pkg/controller/nodelifecycle/node_lifecycle_controller.go`. There, three loops run beside each other, and
+//! here the module has a call for each: one follows the changes of nodes, one looks at all of them every five seconds,
+//! and one hands out `NoExecute` taints as fast as the zones allow.
 
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
-use crate::kubelet::node::{Ready, ready};
-use crate::object::{AsKind, Key, Kind, Object};
-use crate::server::{Change, registry};
+use crate::object::{AsKind, Kind, Object};
+use crate::server::{Change, ChangeKind, registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, NodeCondition, Pod, Taint};
-use kit_api::meta::{MicroTime, Time};
+use kit_api::jiff::Timestamp;
+use kit_api::meta::Time;
 use kit_api::pod;
-use serde::Deserialize;
+use kit_contract::Modules;
+use kit_contract::failure::NodeLifecycle as Module;
+use kit_contract::failure::node_lifecycle::{Action, Answer, Config, ObservedNode, Status};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The flags of the controller, with the defaults of 1.33 (`pkg/controller/nodelifecycle/config`).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// How long a node may be silent (`--node-monitor-grace-period`; 40 s before 1.32).
-    pub node_monitor_grace_period_seconds: i64,
-    /// How long a node that never reported may be silent.
-    pub node_startup_grace_period_seconds: i64,
-    /// Nodes of a zone that are tainted per second.
-    pub node_eviction_rate: f64,
-    /// The same in a large zone of which many nodes are lost.
-    pub secondary_node_eviction_rate: f64,
-    /// Which share of lost nodes is many.
-    pub unhealthy_zone_threshold: f64,
-    /// A zone with more nodes is large; in smaller ones nothing more is tainted when many nodes are lost.
-    pub large_cluster_size_threshold: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            node_monitor_grace_period_seconds: 50,
-            node_startup_grace_period_seconds: 60,
-            node_eviction_rate: 0.1,
-            secondary_node_eviction_rate: 0.01,
-            unhealthy_zone_threshold: 0.55,
-            large_cluster_size_threshold: 50,
-        }
-    }
-}
 
 /// From one pass to the next (`--node-monitor-period`), and how long a pass takes: `wait.Until` counts from its end, so
 /// that ten passes take a little longer than the grace period.
 const PERIOD: Instant = Instant::seconds(5);
 const PASS: Instant = Instant::millis(1);
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+/// How often taints are handed out (`NodeEvictionPeriod`): so long after a pass, and never more often.
+const EVICTION_PERIOD: Instant = Instant::millis(100);
 
 /// Notices lost nodes.
 pub struct NodeLifecycle {
-    config: Config,
-    next: Instant,
-    health: BTreeMap<String, Health>,
-    zones: BTreeMap<String, Zone>,
-    /// Nodes whose `NoSchedule` taints may have to follow their conditions.
+    module: Box<dyn Module>,
+    /// All nodes, sorted by name.
+    nodes: Vec<ObservedNode>,
+    /// Renew times of leases, by the names of their nodes.
+    leases: BTreeMap<String, i64>,
     changed: BTreeSet<String>,
-}
-
-/// What the controller remembers of a node: when it last heard of it, by its own clock.
-struct Health {
-    heard: Instant,
-    lease: Option<MicroTime>,
-    heartbeat: Option<Time>,
-    grace: Instant,
-}
-
-/// The nodes of a zone that wait for their taint.
-#[derive(Default)]
-struct Zone {
-    waiting: Vec<String>,
-    /// When the next one may be tainted.
-    allowed: Instant,
-    rate: f64,
-}
-
-/// How much of a zone is lost (`ComputeZoneState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ZoneState {
-    /// Little or nothing.
-    Normal,
-    /// Many nodes: a network problem is more likely than many broken nodes.
-    PartialDisruption,
-    /// All nodes.
-    FullDisruption,
-}
-
-impl Config {
-    /// The state of a zone with so many nodes that are ready and that are not.
-    pub fn zone_state(&self, ready: usize, not_ready: usize) -> ZoneState {
-        let share = not_ready as f64 / (ready + not_ready).max(1) as f64;
-        match () {
-            () if ready == 0 && not_ready > 0 => ZoneState::FullDisruption,
-            () if not_ready > 2 && share >= self.unhealthy_zone_threshold => ZoneState::PartialDisruption,
-            () => ZoneState::Normal,
-        }
-    }
-
-    /// How many nodes per second may be tainted in a partially disrupted zone of so many nodes (`ReducedQPSFunc`).
-    pub fn reduced_rate(&self, nodes: usize) -> f64 {
-        if nodes > self.large_cluster_size_threshold { self.secondary_node_eviction_rate } else { 0.0 }
-    }
+    /// When the next pass is due.
+    pass: Instant,
+    /// When taints may be handed out next.
+    taint: Option<Instant>,
 }
 
 impl NodeLifecycle {
-    /// A controller with these flags.
-    pub fn new(config: Config) -> Self {
+    /// A controller with the module of the slot and these flags.
+    pub fn new(modules: &Modules, config: &Config) -> Self {
         NodeLifecycle {
-            config,
-            next: PERIOD + PASS,
-            health: BTreeMap::new(),
-            zones: BTreeMap::new(),
+            module: modules.node_lifecycle.make(config),
+            nodes: Vec::new(),
+            leases: BTreeMap::new(),
             changed: BTreeSet::new(),
+            pass: PERIOD + PASS,
+            taint: None,
         }
     }
 
-    /// One pass over all nodes (`monitorNodeHealth`).
-    fn monitor(&mut self, world: &mut World<'_>) {
-        let nodes: Vec<Node> = world.cache.all::<Node>().cloned().collect();
-        let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for node in &nodes {
-            let name = node.metadata.name.clone().unwrap_or_default();
-            let found = ready(node);
-            let current = self.update_health(node, &name, world);
-            let (ready, not_ready) = counts.entry(zone_of(node)).or_default();
-            *(if current == Ready::True { ready } else { not_ready }) += 1;
-            if found == Ready::True && current != Ready::True {
-                let message = format!("Node {name} status is now: NodeNotReady");
-                world.server.record(&node.clone().into_object(), "Normal", "NodeNotReady", &message);
-                mark_pods_not_ready(&name, world);
-            }
-            self.want_taint(node, &name, found, world);
-        }
-        self.set_rates(&counts, &nodes, world);
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.nodes.binary_search_by(|node| node.name.as_str().cmp(name))
     }
 
-    /// Notes what was heard of a node, and writes `Unknown` if that is too long ago. The answer is the condition
-    /// that the node has then.
-    fn update_health(&mut self, node: &Node, name: &str, world: &mut World<'_>) -> Ready {
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-        let heartbeat =
-            conditions.iter().find(|c| c.type_ == "Ready").and_then(|ready| ready.last_heartbeat_time.clone());
-        let lease = world.cache.fetch::<Lease>("kube-node-lease", name);
-        let lease = lease.and_then(|lease| lease.spec.as_ref()?.renew_time.clone());
-        let startup = Instant::seconds(self.config.node_startup_grace_period_seconds);
-        let usual = Instant::seconds(self.config.node_monitor_grace_period_seconds);
-        let now = world.now;
-        let health = self.health.entry(name.to_string()).or_insert(Health {
-            heard: now,
-            lease: lease.clone(),
-            heartbeat: heartbeat.clone(),
-            grace: startup,
-        });
-        if heartbeat.is_some() {
-            health.grace = usual;
-        }
-        // Whether the time moved counts, not what it says: the clocks of nodes are not this one's.
-        if (&health.lease, &health.heartbeat) != (&lease, &heartbeat) {
-            *health = Health { heard: now, lease, heartbeat, grace: health.grace };
-        }
-        if now <= health.heard + health.grace {
-            return ready(node);
-        }
-        let Ok(mut fresh) = world.server.fetch::<Node>("", name) else { return Ready::Unknown };
-        let time = Time(world.time());
-        let status = fresh.status.get_or_insert_default();
-        let mut changed = false;
-        for type_ in ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"] {
-            let unknown = |reason: &str, message: &str| NodeCondition {
-                type_: type_.into(),
-                status: "Unknown".into(),
-                reason: Some(reason.into()),
-                message: Some(message.into()),
-                last_heartbeat_time: Some(time.clone()),
-                last_transition_time: Some(time.clone()),
-            };
-            let there = status.conditions.get_or_insert_default();
-            match there.iter_mut().find(|condition| condition.type_ == type_) {
-                None => {
-                    there.push(unknown("NodeStatusNeverUpdated", "Kubelet never posted node status."));
-                    changed = true;
-                }
-                Some(condition) if condition.status != "Unknown" => {
-                    let last_heartbeat_time = condition.last_heartbeat_time.take();
-                    let stopped = unknown("NodeStatusUnknown", "Kubelet stopped posting node status.");
-                    *condition = NodeCondition { last_heartbeat_time, ..stopped };
-                    changed = true;
-                }
-                Some(_) => {}
-            }
-        }
-        if changed {
-            _ = world.server.update_status(fresh.into_object());
-        }
-        Ready::Unknown
-    }
-
-    /// Asks for the `NoExecute` taint that belongs to a condition, or takes it away (`processTaintBaseEviction`).
-    fn want_taint(&mut self, node: &Node, name: &str, found: Ready, world: &mut World<'_>) {
-        let has = |key: &str| taints(node).any(|taint| taint.key == key && taint.effect == "NoExecute");
-        let zone =
-            self.zones.entry(zone_of(node)).or_insert(Zone { rate: self.config.node_eviction_rate, ..Zone::default() });
-        let wanted = match found {
-            Ready::True => {
-                zone.waiting.retain(|waiting| waiting != name);
-                if has(NOT_READY) || has(UNREACHABLE) {
-                    set_taints(name, "NoExecute", &[], world);
-                }
+    fn see_node(&mut self, node: &Node, gone: bool, world: &World<'_>) {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        let index = match self.find(name) {
+            Ok(index) if gone => {
+                self.nodes.remove(index);
                 return;
             }
-            Ready::False => (NOT_READY, UNREACHABLE),
-            Ready::Unknown => (UNREACHABLE, NOT_READY),
+            Err(_) if gone => return,
+            Ok(index) => index,
+            Err(index) => {
+                self.nodes.insert(index, ObservedNode::default());
+                index
+            }
         };
-        if has(wanted.1) {
-            // A lost node that is lost in another way needs no new permission.
-            set_taints(name, "NoExecute", &[wanted.0], world);
-        } else if !has(wanted.0) && !zone.waiting.iter().any(|waiting| waiting == name) {
-            zone.waiting.push(name.to_string());
-        }
+        let renewed = self.leases.get(name).copied();
+        self.nodes[index] = observe(node, renewed, world);
+        self.changed.insert(name.to_string());
     }
 
-    /// Sets how fast each zone may lose nodes (`handleDisruption`).
-    fn set_rates(&mut self, counts: &BTreeMap<String, (usize, usize)>, nodes: &[Node], world: &mut World<'_>) {
-        let state = |(ready, not_ready): &(usize, usize)| self.config.zone_state(*ready, *not_ready);
-        let all_lost = !counts.is_empty() && counts.values().all(|count| state(count) == ZoneState::FullDisruption);
-        if all_lost {
-            // Nobody is heard: the fault is more likely here than there.
-            for node in nodes {
-                set_taints(node.metadata.name.as_deref().unwrap_or_default(), "NoExecute", &[], world);
-            }
+    fn see_lease(&mut self, lease: &Lease, gone: bool, world: &World<'_>) {
+        let name = lease.metadata.name.clone().unwrap_or_default();
+        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).filter(|_| !gone);
+        let renewed = renewed.map(|time| milliseconds(time.0, world));
+        if let Ok(index) = self.find(&name) {
+            self.nodes[index].renew_time_ms = renewed;
         }
-        for (name, zone) in &mut self.zones {
-            let Some(count) = counts.get(name) else { continue };
-            zone.rate = match state(count) {
-                _ if all_lost => 0.0,
-                ZoneState::PartialDisruption => self.config.reduced_rate(count.0 + count.1),
-                _ => self.config.node_eviction_rate,
-            };
-            if all_lost {
-                zone.waiting.clear();
-            }
-        }
-    }
-
-    /// Taints nodes that wait for it, as fast as their zones allow (`doNoExecuteTaintingPass`).
-    fn taint(&mut self, world: &mut World<'_>) {
-        for zone in self.zones.values_mut() {
-            while !zone.waiting.is_empty() && zone.rate > 0.0 && zone.allowed <= world.now {
-                let name = zone.waiting.remove(0);
-                let Ok(node) = world.server.fetch::<Node>("", &name) else { continue };
-                let key = match ready(&node) {
-                    Ready::True => continue,
-                    Ready::False => NOT_READY,
-                    Ready::Unknown => UNREACHABLE,
-                };
-                set_taints(&name, "NoExecute", &[key], world);
-                zone.allowed = world.now + Instant { nanos: (1e9 / zone.rate) as i64 };
-            }
+        match renewed {
+            Some(renewed) => _ = self.leases.insert(name, renewed),
+            None => _ = self.leases.remove(&name),
         }
     }
 }
 
-/// The zone of a node, with its region (`GetZoneKey`).
-fn zone_of(node: &Node) -> String {
-    let label = |key: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map_or("", String::as_str);
-    format!("{}:{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
+/// Milliseconds of virtual time.
+fn milliseconds(time: Timestamp, world: &World<'_>) -> i64 {
+    now(world) + time.duration_since(world.time()).as_millis() as i64
 }
 
-fn taints(node: &Node) -> impl Iterator<Item = &Taint> {
-    node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).into_iter().flatten()
+fn now(world: &World<'_>) -> i64 {
+    world.now.nanos / 1_000_000
 }
 
-/// The taints that the controller sets itself, by effect.
-fn is_own(taint: &Taint, effect: &str) -> bool {
-    let keys: &[&str] = match effect {
-        "NoExecute" => &[NOT_READY, UNREACHABLE],
-        _ => &[NOT_READY, UNREACHABLE, MEMORY, DISK, PID, NETWORK, UNSCHEDULABLE],
+/// The node as the module sees it.
+fn observe(node: &Node, renew_time_ms: Option<i64>, world: &World<'_>) -> ObservedNode {
+    let (meta, spec) = (&node.metadata, node.spec.as_ref());
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let heartbeat = conditions.clone().find(|condition| condition.type_ == "Ready");
+    let heartbeat = heartbeat.and_then(|ready| ready.last_heartbeat_time.as_ref());
+    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key)).map_or("", String::as_str);
+    // `GetZoneKey`: zones of two regions may have the same name.
+    let (region, zone) = (label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"));
+    let status = |condition: &NodeCondition| match condition.status.as_str() {
+        "True" => Status::True,
+        "False" => Status::False,
+        _ => Status::Unknown,
     };
-    taint.effect == effect && keys.contains(&taint.key.as_str())
+    ObservedNode {
+        name: meta.name.clone().unwrap_or_default(),
+        zone: if region.is_empty() { zone.to_string() } else { format!("{region}:{zone}") },
+        created_ms: meta.creation_timestamp.as_ref().map_or(0, |time| milliseconds(time.0, world)),
+        conditions: conditions.map(|condition| (condition.type_.clone(), status(condition))).collect(),
+        heartbeat_time_ms: heartbeat.map_or(0, |time| milliseconds(time.0, world)),
+        renew_time_ms,
+        taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
+        unschedulable: spec.and_then(|spec| spec.unschedulable) == Some(true),
+    }
 }
 
-const MEMORY: &str = "node.kubernetes.io/memory-pressure";
-const DISK: &str = "node.kubernetes.io/disk-pressure";
-const PID: &str = "node.kubernetes.io/pid-pressure";
-const NETWORK: &str = "node.kubernetes.io/network-unavailable";
-const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+/// Does what an answer says. What is asked of a node that is gone is not done.
+fn act(answer: Answer, world: &mut World<'_>) {
+    let mut unknown: BTreeMap<String, Vec<NodeCondition>> = BTreeMap::new();
+    let mut taints: BTreeMap<String, Vec<(bool, Taint)>> = BTreeMap::new();
+    let mut not_ready = BTreeSet::new();
+    for action in answer.actions {
+        match action {
+            Action::SetUnknown { node, condition: type_, reason, message } => {
+                let (status, reason, message) = ("Unknown".into(), Some(reason), Some(message));
+                let condition = NodeCondition { type_, status, reason, message, ..NodeCondition::default() };
+                unknown.entry(node).or_default().push(condition);
+            }
+            Action::MarkPodsNotReady { node } => _ = not_ready.insert(node),
+            Action::AddTaint { node, key, effect } => {
+                taints.entry(node).or_default().push((true, Taint { key, effect, time_added: None, value: None }));
+            }
+            Action::RemoveTaint { node, key, effect } => {
+                taints.entry(node).or_default().push((false, Taint { key, effect, time_added: None, value: None }));
+            }
+        }
+    }
+    for (node, conditions) in unknown {
+        set_conditions(&node, conditions, world);
+    }
+    for node in &not_ready {
+        mark_pods_not_ready(node, world);
+    }
+    for (node, changes) in taints {
+        change_taints(&node, changes, world);
+    }
+}
 
-/// Makes `keys` the controller's own taints of one effect, and leaves all others alone.
-fn set_taints(name: &str, effect: &str, keys: &[&str], world: &mut World<'_>) {
+/// Writes conditions; a heartbeat that was there stays, and one that never was is the node's creation.
+fn set_conditions(name: &str, conditions: Vec<NodeCondition>, world: &mut World<'_>) {
+    let Ok(mut node) = world.server.fetch::<Node>("", name) else { return };
+    let (time, created) = (Time(world.time()), node.metadata.creation_timestamp.clone());
+    let there = node.status.get_or_insert_default().conditions.get_or_insert_default();
+    for mut condition in conditions {
+        condition.last_transition_time = Some(time.clone());
+        match there.iter_mut().find(|old| old.type_ == condition.type_) {
+            Some(old) if old.status == condition.status => {}
+            Some(old) => {
+                condition.last_heartbeat_time = old.last_heartbeat_time.take();
+                *old = condition;
+            }
+            None => {
+                condition.last_heartbeat_time = created.clone();
+                there.push(condition);
+            }
+        }
+    }
+    _ = world.server.update_status(node.into_object());
+}
+
+/// Adds and removes taints, and leaves all others alone.
+fn change_taints(name: &str, changes: Vec<(bool, Taint)>, world: &mut World<'_>) {
     let Ok(mut node) = world.server.fetch::<Node>("", name) else { return };
     let spec = node.spec.get_or_insert_default();
-    let mut all = spec.taints.take().unwrap_or_default();
-    all.retain(|taint| !is_own(taint, effect) || keys.contains(&taint.key.as_str()));
-    for key in keys {
-        if !all.iter().any(|taint| taint.key == *key && taint.effect == effect) {
-            let time_added = Some(Time(world.server.time()));
-            all.push(Taint { key: key.to_string(), effect: effect.into(), time_added, value: None });
+    let mut taints = spec.taints.take().unwrap_or_default();
+    for (add, mut taint) in changes {
+        let same = |other: &Taint| other.key == taint.key && other.effect == taint.effect;
+        match (add, taints.iter().position(same)) {
+            (true, None) => {
+                taint.time_added = Some(Time(world.time()));
+                taints.push(taint);
+            }
+            (false, Some(index)) => _ = taints.remove(index),
+            _ => {}
         }
     }
-    spec.taints = Some(all).filter(|all| !all.is_empty());
+    spec.taints = Some(taints).filter(|taints| !taints.is_empty());
     _ = world.server.update(node.into_object());
 }
 
-/// The `NoSchedule` taints that follow from a node's conditions (`doNodeProcessingPassWorker`).
-fn taints_of_conditions(node: &Node) -> Vec<&'static str> {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let keys = conditions.into_iter().flatten().filter_map(|condition| {
-        Some(match (condition.type_.as_str(), condition.status.as_str()) {
-            ("Ready", "False") => NOT_READY,
-            ("Ready", "Unknown") => UNREACHABLE,
-            ("MemoryPressure", "True") => MEMORY,
-            ("DiskPressure", "True") => DISK,
-            ("PIDPressure", "True") => PID,
-            ("NetworkUnavailable", "True") => NETWORK,
-            _ => return None,
-        })
-    });
-    let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
-    keys.chain(cordoned.then_some(UNSCHEDULABLE)).collect()
-}
-
 /// Pods on a lost node are not ready: they leave the endpoints long before they are deleted (`MarkPodsNotReady`).
-fn mark_pods_not_ready(node: &str, world: &mut World<'_>) {
-    let pods: Vec<Pod> = world.cache.all::<Pod>().filter(|pod| pod::node_name(pod) == Some(node)).cloned().collect();
+fn mark_pods_not_ready(name: &str, world: &mut World<'_>) {
+    let Ok(node) = world.server.fetch::<Node>("", name) else { return };
+    let message = format!("Node {name} status is now: NodeNotReady");
+    world.server.record(&node.into_object(), "Normal", "NodeNotReady", &message);
+    let pods: Vec<Pod> = world.cache.all::<Pod>().filter(|pod| pod::node_name(pod) == Some(name)).cloned().collect();
     for mut pod in pods.into_iter().filter(pod::is_ready) {
         let about = Object::Pod(Box::new(pod.clone()));
         registry::set_condition(&mut pod, "Ready", "False", None, None, world.time());
@@ -349,29 +223,38 @@ impl Component for NodeLifecycle {
         &[Kind::Node, Kind::Lease, Kind::Pod]
     }
 
-    fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
-        if let Object::Node(node) = &change.object.object {
-            self.changed.extend(node.metadata.name.clone());
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        let gone = change.kind == ChangeKind::Deleted;
+        match &change.object.object {
+            Object::Node(node) => self.see_node(node, gone, world),
+            Object::Lease(lease) if lease.metadata.namespace.as_deref() == Some("kube-node-lease") => {
+                self.see_lease(lease, gone, world);
+            }
+            _ => {}
         }
     }
 
     fn run(&mut self, world: &mut World<'_>) {
         for name in std::mem::take(&mut self.changed) {
-            if let Some(stored) = world.cache.get(&Key::new(Kind::Node, "", &name))
-                && let Some(node) = stored.get::<Node>()
-            {
-                set_taints(&name, "NoSchedule", &taints_of_conditions(node), world);
+            if let Ok(index) = self.find(&name) {
+                act(self.module.node_changed(&self.nodes[index]), world);
             }
         }
-        if world.now >= self.next {
-            self.monitor(world);
-            self.next = self.next + PERIOD + PASS;
+        if world.now >= self.pass {
+            act(self.module.monitor(now(world), &self.nodes), world);
+            self.pass = self.pass + PERIOD + PASS;
+            self.taint = Some(world.now + EVICTION_PERIOD);
         }
-        self.taint(world);
+        if self.taint.is_some_and(|at| at <= world.now) {
+            let answer = self.module.taint(now(world), &self.nodes);
+            // A pass asks anyway, so there is no need to believe a long time.
+            let after = answer.again_after_ms.map(|ms| Instant::millis(ms.clamp(0, 5_000)).max(EVICTION_PERIOD));
+            self.taint = after.map(|after| world.now + after);
+            act(answer, world);
+        }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        let waiting = self.zones.values().filter(|zone| !zone.waiting.is_empty() && zone.rate > 0.0);
-        waiting.map(|zone| zone.allowed).chain([self.next]).min()
+        Some(self.taint.map_or(self.pass, |at| at.min(self.pass)))
     }
 }
