@@ -62,7 +62,8 @@ impl NodeLifecycle for Exercise {
     /// change; a node that has none is left out until it is silent, and counts as `Unknown` then.
     ///
     /// - `False` wants `not-ready`, `Unknown` wants `unreachable`. A node that has the other one of the two gets them
-    ///   swapped, at once. One that has neither waits in the queue of its zone, behind those that wait already.
+    ///   swapped, at once. One that has neither waits in the queue of its zone, behind those that wait already; nodes of one
+    ///   pass in the order in which they are given.
     /// - `True` wants neither: it loses both, and waits no longer.
     /// - A node that the controller sees for the first time loses both, whatever its condition, and is treated as one
     ///   that has neither.

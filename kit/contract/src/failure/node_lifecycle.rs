@@ -75,7 +75,8 @@ contract! {
         /// own change; a node that has none is left out until it is silent, and counts as `Unknown` then.
         ///
         /// - `False` wants `not-ready`, `Unknown` wants `unreachable`. A node that has the other one of the two gets
-        ///   them swapped, at once. One that has neither waits in the queue of its zone, behind those that wait already.
+        ///   them swapped, at once. One that has neither waits in the queue of its zone, behind those that wait already; nodes of one pass
+        ///   in the order in which they are given.
         /// - `True` wants neither: it loses both, and waits no longer.
         /// - A node that the controller sees for the first time loses both, whatever its condition, and is treated as
         ///   one that has neither.
@@ -181,7 +182,7 @@ pub enum Status {
 pub struct Answer {
     /// In any order.
     pub actions: Vec<Action>,
-    /// In how many milliseconds to ask `taint` again, if no pass is due before; only of use in its own answer.
+    /// In how many milliseconds to ask `taint` again; none in the answers to all other calls.
     pub again_after_ms: Option<i64>,
 }
 
@@ -283,9 +284,14 @@ impl Show for ObservedNode {
         }];
         parts.push(self.renew_time_ms.map_or("no lease".into(), |ms| format!("lease {}", seconds(ms))));
         let others = self.conditions.iter().filter(|(type_, _)| *type_ != "Ready");
-        let pressures = ["DiskPressure", "MemoryPressure", "PIDPressure"];
-        if others.clone().map(|(type_, status)| (type_.as_str(), *status)).eq(pressures.map(|p| (p, Status::False))) {
+        let pressures = |all: Status| {
+            let expected = ["DiskPressure", "MemoryPressure", "PIDPressure"].map(|type_| (type_, all));
+            others.clone().map(|(type_, status)| (type_.as_str(), *status)).eq(expected)
+        };
+        if pressures(Status::False) {
             parts.push("no pressure".into());
+        } else if pressures(Status::Unknown) {
+            parts.push("pressures Unknown".into());
         } else {
             parts.extend(others.map(|(type_, status)| format!("{} {status:?}", flow(type_))));
         }
