@@ -31,6 +31,7 @@ pub mod workloads {
     //! The controllers that run workloads.
     pub mod hpa;
     pub mod replica_set;
+    pub mod rolling_update;
 }
 
 use kit::{Modules, Slot};
@@ -52,5 +53,6 @@ pub fn modules() -> Modules {
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
+        rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
     }
 }

@@ -3,9 +3,11 @@
 //! A file is `{"table" or "group", "kubernetes", "what", "cases": […]}`. Each table that the reference covers
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
+mod deployment;
 mod hpa;
 mod node;
 mod pure;
+mod rollout;
 mod workloads;
 
 use crate::Format;
@@ -109,7 +111,7 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [pure::check, hpa::check, node::check, workloads::check];
+    let chapters = [pure::check, deployment::check, rollout::check, hpa::check, node::check, workloads::check];
     chapters.iter().find_map(|check| check(table))
 }
 

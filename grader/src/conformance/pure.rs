@@ -2,7 +2,6 @@
 
 use super::Check;
 use kit_api::core::{Node, Pod, PodSpec};
-use kit_api::deployment::{RollingUpdate, Share};
 use kit_api::eviction::{self, Level, Pressure, ThresholdConfig, Usage};
 use kit_api::int_or_percent::{IntOrString, Round, scaled};
 use kit_api::meta::LabelSelector;
@@ -19,9 +18,6 @@ pub fn check(table: &str) -> Option<Check> {
         "daemonset_counts" => daemonset_counts,
         "daemonset_node_should_run" => daemonset_node_should_run,
         "daemonset_pod_tolerations" => daemonset_pod_tolerations,
-        "deployment_fenceposts" => deployment_fenceposts,
-        "deployment_new_rs_replicas" => deployment_new_rs_replicas,
-        "deployment_proportion" => deployment_proportion,
         "eviction_ranking" => eviction_ranking,
         "eviction_thresholds" => eviction_thresholds,
         "field_selector_parse" => field_selector_parse,
@@ -131,46 +127,6 @@ fn daemonset_node_should_run(case: &Value) -> Result<(), String> {
 fn daemonset_pod_tolerations(case: &Value) -> Result<(), String> {
     let template = PodSpec { host_network: Some(field(case, "hostNetwork")?), ..PodSpec::default() };
     compare(case, json!({ "tolerations": daemon_set::tolerations(&template) }))
-}
-
-fn rolling_update(case: &Value) -> Result<RollingUpdate, String> {
-    let max_unavailable = case.get("maxUnavailable").map_or(Ok(IntOrString::Int(0)), |_| field(case, "maxUnavailable"));
-    Ok(RollingUpdate { max_surge: field(case, "maxSurge")?, max_unavailable: max_unavailable? })
-}
-
-fn deployment_fenceposts(case: &Value) -> Result<(), String> {
-    let (update, replicas) = (rolling_update(case)?, field(case, "replicas")?);
-    match update.fenceposts(replicas) {
-        Err(error) => compare(case, json!({ "error": error })),
-        Ok(posts) => compare(
-            case,
-            json!({
-                "surge": posts.surge,
-                "unavailable": posts.unavailable,
-                "MaxUnavailable": update.max_unavailable(replicas),
-                "MinAvailable": update.min_available(replicas),
-                "MaxSurge": update.max_surge(replicas),
-            }),
-        ),
-    }
-}
-
-fn deployment_new_rs_replicas(case: &Value) -> Result<(), String> {
-    let (new, old): (i32, i32) = (field(case, "newRS")?, field(case, "oldRS")?);
-    match rolling_update(case)?.new_replicas(field(case, "replicas")?, new, new + old) {
-        Err(error) => compare(case, json!({ "error": error })),
-        Ok(replicas) => compare(case, json!({ "error": null, "newReplicas": replicas })),
-    }
-}
-
-fn deployment_proportion(case: &Value) -> Result<(), String> {
-    let replicas = field(case, "deploymentReplicas")?;
-    let share =
-        Share { replicas: field(case, "rsReplicas")?, max_replicas_before: field(case, "rsMaxReplicasAnnotation")? };
-    let surge = rolling_update(case)?.max_surge(replicas);
-    let status = field::<Option<i32>>(case, "deploymentStatusReplicas")?.unwrap_or(0);
-    let share = share.of(replicas, surge, status, field(case, "toAdd")?, field(case, "added")?);
-    compare(case, json!({ "proportion": share }))
 }
 
 fn names(pods: &[&Pod]) -> Vec<String> {

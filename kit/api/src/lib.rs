@@ -4,7 +4,6 @@
 //! file for each concept, under the name that Kubernetes has for it.
 
 pub mod daemon_set;
-pub mod deployment;
 pub mod duration;
 pub mod eviction;
 pub mod int_or_percent;

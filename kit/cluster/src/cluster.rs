@@ -1,6 +1,7 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
 use crate::controllers::autoscaler::Autoscalers;
+use crate::controllers::deployment::Deployments;
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::garbage_collector::GarbageCollector;
 use crate::controllers::node_lifecycle::NodeLifecycle;
@@ -82,6 +83,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let components: Vec<Box<dyn Component>> = vec![
         Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage.clone())),
         Box::new(Scheduler::new(modules)),
+        Box::new(Deployments::new(modules)),
         Box::new(ReplicaSets::new(modules)),
         Box::new(EndpointSlices::default()),
         Box::new(GarbageCollector::default()),

@@ -139,4 +139,6 @@ modules! {
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
+    /// The Deployment controller.
+    "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
 }

@@ -4,6 +4,7 @@
 //! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
 
 pub mod autoscaler;
+pub mod deployment;
 pub mod endpoint_slice;
 pub mod garbage_collector;
 pub mod horizontal;

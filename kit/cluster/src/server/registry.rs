@@ -203,7 +203,11 @@ pub fn prepare_for_status_update(new: &mut Object, old: &Object) {
         (Object::Node(new), Object::Node(from)) => new.status = from.status,
         (Object::Service(new), Object::Service(from)) => new.status = from.status,
         (Object::ReplicaSet(new), Object::ReplicaSet(from)) => new.status = from.status,
-        (Object::Deployment(new), Object::Deployment(from)) => new.status = from.status,
+        (Object::Deployment(new), Object::Deployment(from)) => {
+            // `deploymentStatusStrategy`: the controller writes the revision together with the status.
+            new.metadata.annotations = from.metadata.annotations;
+            new.status = from.status;
+        }
         (Object::HorizontalPodAutoscaler(new), Object::HorizontalPodAutoscaler(from)) => new.status = from.status,
         _ => {}
     }

@@ -2,6 +2,8 @@
 
 pub mod hpa;
 pub mod replica_set;
+pub mod rolling_update;
 
 pub use hpa::HorizontalPodAutoscaler;
 pub use replica_set::ReplicaSetController;
+pub use rolling_update::DeploymentController;
