@@ -202,6 +202,11 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 );
                 let name = deployment.metadata.name.as_deref().unwrap_or_default();
                 table.insert(format!("deployment/{name}"), value);
+                for condition in status.conditions.iter().flatten() {
+                    let reason = condition.reason.as_deref().unwrap_or_default();
+                    let value = format!("{} ({reason})", condition.status);
+                    table.insert(format!("deployment/{name} {}", condition.type_), value);
+                }
             }
         }
         Subject::Endpoints => {
