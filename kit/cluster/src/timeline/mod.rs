@@ -24,6 +24,10 @@ const RESTLESS: Instant = Instant::seconds(900);
 /// The set-up ends with a heartbeat: time zero is a multiple of its period.
 const ROUND: i64 = 10_000_000_000;
 const SECOND: Instant = Instant::seconds(1);
+/// So many writes, heartbeats left out, and so many for each node, and a timeline ends: controllers that undo each
+/// other's work, or their own, would go on for ever. Honest ones need a hundredth of it.
+const MOST_WRITES: usize = 20_000;
+const MOST_WRITES_PER_NODE: usize = 2_000;
 
 /// A cluster, what is done to it and what is watched.
 #[derive(Debug, Clone, Deserialize)]
@@ -132,6 +136,7 @@ pub struct Play<'a> {
     traced: usize,
     /// Whether something was done that the observer has not seen yet.
     acted: bool,
+    rest: Rest,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -162,13 +167,15 @@ impl<'a> Play<'a> {
         for manifest in &timeline.apply {
             apply(&mut engine, manifest)?;
         }
-        settle(&mut engine)?;
+        let mut rest = Rest { seen: engine.server().end(), writes: 0, most: most_writes(&timeline.cluster) };
+        settle(&mut engine, &mut rest)?;
         let zero = engine.now();
         let mut observer = Observer::new(&timeline.observe, &timeline.always);
         let lines = observer.look(engine.server().snapshot());
-        let lines = lines.into_iter().map(|line| format!("t=0s     {line}")).collect();
+        let lines = lines.into_iter().chain(rest.complaint());
+        let lines = lines.map(|line| format!("t=0s     {line}")).collect();
         let traced = engine.server().end();
-        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false }, lines))
+        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false, rest }, lines))
     }
 
     /// All writes since the clock showed 0, heartbeats included.
@@ -198,11 +205,11 @@ impl<'a> Play<'a> {
         self.engine.now() - self.zero
     }
 
-    /// Plays the next step: what it was, and what was seen until the next one; none after the last step.
+    /// Plays the next step: what it was, and what was seen until the next one; none after the last step, and none after
+    /// the cluster was stopped because it didn't come to rest.
     pub fn step(&mut self) -> Result<Option<(String, Vec<String>)>, Failure> {
-        let Some(step) = self.timeline.timeline.get(self.next) else {
-            return Ok(None);
-        };
+        let step = self.timeline.timeline.get(self.next).filter(|_| self.rest.complaint().is_none());
+        let Some(step) = step else { return Ok(None) };
         self.next += 1;
         let title = format!("{:<8} {step}", format!("t={}", self.now()));
         let mut lines = Vec::new();
@@ -223,7 +230,7 @@ impl<'a> Play<'a> {
     /// Runs until `until`, looking at the end of each second in which something happened.
     fn watch(&mut self, until: Instant) -> Result<Vec<String>, Failure> {
         let mut lines = Vec::new();
-        let mut seen = self.engine.server().end();
+        self.rest.seen = self.engine.server().end();
         while self.engine.now() < until {
             let due = self.engine.due().unwrap_or(until).min(until);
             let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
@@ -233,10 +240,14 @@ impl<'a> Play<'a> {
             let stop = Instant { nanos: end.nanos - 1 }.min(until);
             let mut changed = false;
             while self.engine.step(stop)? {
-                if visible(&self.engine, &mut seen) {
+                if self.rest.disturbed(&self.engine) {
                     changed = true;
                     let broken = self.observer.check(self.engine.server().snapshot());
                     lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
+                }
+                if let Some(complaint) = self.rest.complaint() {
+                    lines.push(format!("{label:<8} {complaint}"));
+                    return Ok(lines);
                 }
             }
             self.write_trace();
@@ -251,25 +262,53 @@ impl<'a> Play<'a> {
     }
 }
 
-/// Whether anything but heartbeats was written since the last look, up to `seen`.
-fn visible(engine: &Engine, seen: &mut usize) -> bool {
-    let server = engine.server();
-    let new = std::mem::replace(seen, server.end())..server.end();
-    let mut changes = new.filter_map(|index| server.change(index).ok().flatten());
-    changes.any(|change| !matches!(change.object.object, Object::Lease(_)))
+/// Watches the writes, heartbeats left out.
+struct Rest {
+    /// Where in the log it looks next.
+    seen: usize,
+    writes: usize,
+    most: usize,
+}
+
+impl Rest {
+    /// Whether anything was written since the last look.
+    fn disturbed(&mut self, engine: &Engine) -> bool {
+        let server = engine.server();
+        let new = std::mem::replace(&mut self.seen, server.end())..server.end();
+        let changes = new.filter_map(|index| server.change(index).ok().flatten());
+        let writes = changes.filter(|change| !matches!(change.object.object, Object::Lease(_))).count();
+        self.writes += writes;
+        writes > 0
+    }
+
+    /// What is wrong if there were too many.
+    fn complaint(&self) -> Option<String> {
+        let most = self.most;
+        (self.writes > most).then(|| format!("stopped: the cluster doesn't come to rest, after {most} writes"))
+    }
+}
+
+fn most_writes(cluster: &Config) -> usize {
+    let nodes = match &cluster.nodes {
+        cluster::Nodes::Count(count) => *count,
+        cluster::Nodes::Shapes(shapes) => shapes.len(),
+    };
+    MOST_WRITES + MOST_WRITES_PER_NODE * nodes
 }
 
 /// Runs until the cluster has come to rest, and on to the next heartbeat.
-fn settle(engine: &mut Engine) -> Result<(), Failure> {
+fn settle(engine: &mut Engine, rest: &mut Rest) -> Result<(), Failure> {
     let begin = engine.now();
-    let mut seen = engine.server().end();
     let mut last = begin;
-    while engine.now() < begin + RESTLESS && engine.now() < last + QUIET {
+    while engine.now() < begin + RESTLESS && engine.now() < last + QUIET && rest.complaint().is_none() {
         let next = engine.now() + SECOND;
         engine.run_until(next)?;
-        if visible(engine, &mut seen) {
+        if rest.disturbed(engine) {
             last = engine.now();
         }
+    }
+    if rest.complaint().is_some() {
+        return Ok(());
     }
     let now = engine.now().nanos;
     engine.run_until(Instant { nanos: (now / ROUND + 1) * ROUND })?;
