@@ -1,0 +1,256 @@
+//! Deployments in the cluster: a life held against what a real control plane recorded
+//! (`tests/conformance/cluster/deployment_lifecycle.json`), and the paths that no recording covers.
+
+use kit_cluster::agenda::Instant;
+use kit_cluster::cluster::{self, Config};
+use kit_cluster::engine::{Clock, Engine};
+use kit_cluster::object::{Key, Kind, Object};
+use kit_cluster::server::{DeleteOptions, Patch, Stored};
+use kit_cluster::timeline::{Play, Timeline};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn start() -> Engine {
+    let mut engine = cluster::start(&Config::default(), &solutions::modules(), Clock::default());
+    wait(&mut engine, 1);
+    engine
+}
+
+fn wait(engine: &mut Engine, seconds: i64) {
+    engine.run_until(engine.now() + Instant::seconds(seconds)).expect("the reference answers");
+}
+
+fn create(engine: &mut Engine, manifest: &Value) {
+    let kind = Kind::named(manifest["kind"].as_str().expect("a kind")).expect("a known kind");
+    let object = Object::decode(kind, &manifest.to_string()).expect("a good manifest");
+    engine.request(|server| server.create(object)).expect("it can be created");
+}
+
+fn patch(engine: &mut Engine, spec: Value) {
+    let key = Key::new(Kind::Deployment, "default", "web");
+    engine.request(|server| server.patch(&key, &Patch::Merge(json!({"spec": spec})), false)).expect("a good patch");
+}
+
+fn all(engine: &Engine, kind: Kind) -> Vec<Value> {
+    let json = |stored: &Arc<Stored>| serde_json::from_str(stored.json()).expect("objects are JSON");
+    engine.server().snapshot().list(kind).map(json).collect()
+}
+
+fn web(engine: &Engine) -> Value {
+    all(engine, Kind::Deployment).remove(0)
+}
+
+fn template(image: &str) -> Value {
+    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]}})
+}
+
+fn deployment(replicas: i32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template("app:1"),
+        },
+    })
+}
+
+fn image(object: &Value) -> String {
+    object["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("an image").to_string()
+}
+
+#[test]
+fn a_life_is_what_a_real_control_plane_made_of_it() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance/cluster/deployment_lifecycle.json");
+    let recorded: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
+    let mut engine = start();
+    create(&mut engine, &deployment(3));
+    let steps = [None, Some(json!({"template": template("app:2")})), Some(json!({"template": template("app:1")}))];
+    let steps = steps.into_iter().chain([Some(json!({"replicas": 1}))]);
+    let checkpoints = recorded["checkpoints"].as_array().expect("checkpoints");
+    assert_eq!(checkpoints.len(), 4);
+    for (step, checkpoint) in steps.zip(checkpoints) {
+        step.into_iter().for_each(|spec| patch(&mut engine, spec));
+        wait(&mut engine, 20);
+        let after = &checkpoint["after"];
+        let objects = &checkpoint["objects"];
+        let counted = |name: &str| objects[name].as_array().map_or(0, Vec::len);
+        assert_eq!(all(&engine, Kind::Pod).len(), counted("pods"), "pods, {after}");
+        assert_eq!(seen(&engine, &web(&engine)), expected(&objects["deployments"][0]), "{after}");
+        let mut sets = all(&engine, Kind::ReplicaSet);
+        sets.sort_by_key(image);
+        assert_eq!(sets.len(), counted("replicasets"), "{after}");
+        for (set, theirs) in sets.iter().zip(objects["replicasets"].as_array().expect("sets")) {
+            assert_eq!(seen(&engine, set), expected(theirs), "{after}");
+        }
+    }
+
+    // A real control plane combines what is past the tenth event about one object.
+    let theirs: Vec<&Value> = recorded["events"].as_array().expect("events").iter().filter(by_controller).collect();
+    let total = |events: &[&Value]| events.iter().filter_map(|event| event["count"].as_i64()).sum::<i64>();
+    let all_events: Vec<Value> = all(&engine, Kind::Event).iter().map(|event| normal(&engine, event)).collect();
+    let of_deployment = |event: &&Value| event["source"]["component"] == "deployment-controller";
+    let ours: Vec<&Value> = all_events.iter().filter(of_deployment).collect();
+    assert_eq!(total(&ours), total(&theirs));
+    for event in theirs {
+        let message = event["message"].as_str().expect("a message");
+        let message = message.trim_start_matches("(combined from similar events): ");
+        let ours = ours.iter().find(|ours| ours["message"] == message).expect(message);
+        assert_eq!((&ours["type"], &ours["reason"]), (&event["type"], &event["reason"]), "{message}");
+    }
+}
+
+fn by_controller(event: &&Value) -> bool {
+    event["component"] == "deployment-controller"
+}
+
+/// The object with the names that the recording gives: `web-<hash-1>` is the set of the image `app:1`.
+fn normal(engine: &Engine, object: &Value) -> Value {
+    let mut text = object.to_string();
+    for set in all(engine, Kind::ReplicaSet) {
+        let hash = set["metadata"]["labels"]["pod-template-hash"].as_str().expect("a hash").to_string();
+        let number = image(&set).replace("app:", "");
+        text = text.replace(&hash, &format!("<hash-{number}>"));
+    }
+    serde_json::from_str(&text).expect("still JSON")
+}
+
+fn seen(engine: &Engine, object: &Value) -> Value {
+    expected(&normal(engine, object))
+}
+
+/// What the controllers decide of an object, without times.
+fn expected(object: &Value) -> Value {
+    let meta = &object["metadata"];
+    let mut status = object["status"].clone();
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        let condition = condition.as_object_mut().expect("a condition");
+        condition.retain(|name, _| !name.ends_with("Time"));
+    }
+    if let Some(status) = status.as_object_mut() {
+        status.retain(|_, value| !value.is_null());
+    }
+    json!({
+        "name": meta["name"], "annotations": meta["annotations"], "labels": meta["labels"],
+        "generation": meta["generation"], "replicas": object["spec"]["replicas"],
+        "selector": object["spec"]["selector"], "image": image(object), "status": status,
+    })
+}
+
+#[test]
+fn a_deleted_deployment_takes_its_sets_and_pods_with_it() {
+    let mut engine = start();
+    create(&mut engine, &deployment(3));
+    wait(&mut engine, 5);
+    let key = Key::new(Kind::Deployment, "default", "web");
+    engine.request(|server| server.delete(&key, &DeleteOptions::default())).expect("it can be deleted");
+    wait(&mut engine, 40);
+    assert_eq!((all(&engine, Kind::ReplicaSet).len(), all(&engine, Kind::Pod).len()), (0, 0));
+}
+
+#[test]
+fn a_set_with_the_template_is_adopted_and_one_that_lost_its_labels_is_released() {
+    let mut engine = start();
+    create(
+        &mut engine,
+        &json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "older", "labels": {"app": "web"}},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template("app:1")},
+        }),
+    );
+    wait(&mut engine, 5);
+    create(&mut engine, &deployment(2));
+    wait(&mut engine, 5);
+    let sets = all(&engine, Kind::ReplicaSet);
+    assert_eq!(sets.len(), 1);
+    assert_eq!(sets[0]["metadata"]["ownerReferences"][0]["name"], "web");
+    assert_eq!(sets[0]["metadata"]["annotations"][REVISION], "1");
+    assert_eq!(web(&engine)["status"]["updatedReplicas"], 2);
+
+    let key = Key::new(Kind::ReplicaSet, "default", "older");
+    let labels = Patch::Merge(json!({"metadata": {"labels": {"app": "other"}}}));
+    engine.request(|server| server.patch(&key, &labels, false)).expect("a good patch");
+    wait(&mut engine, 5);
+    let sets = all(&engine, Kind::ReplicaSet);
+    let older = sets.iter().find(|set| set["metadata"]["name"] == "older").expect("it goes on");
+    assert!(older["metadata"]["ownerReferences"].is_null());
+    assert_eq!(sets.len(), 2);
+}
+
+#[test]
+fn a_name_that_is_taken_makes_the_next_one_another() {
+    let mut engine = start();
+    create(&mut engine, &deployment(1));
+    wait(&mut engine, 5);
+    let name = all(&engine, Kind::ReplicaSet)[0]["metadata"]["name"].clone();
+
+    let mut engine = start();
+    create(
+        &mut engine,
+        &json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name},
+            "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "api"}},
+                "template": {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "c", "image": "api:1"}]}}},
+        }),
+    );
+    create(&mut engine, &deployment(1));
+    wait(&mut engine, 5);
+    let status = web(&engine)["status"].clone();
+    assert_eq!((&status["collisionCount"], &status["availableReplicas"]), (&json!(1), &json!(1)));
+    assert_eq!(all(&engine, Kind::ReplicaSet).len(), 2);
+}
+
+#[test]
+fn old_revisions_beyond_the_limit_are_forgotten() {
+    let mut engine = start();
+    let mut manifest = deployment(2);
+    manifest["spec"]["revisionHistoryLimit"] = json!(1);
+    create(&mut engine, &manifest);
+    for image in ["app:2", "app:3", "app:4"] {
+        wait(&mut engine, 10);
+        patch(&mut engine, json!({"template": template(image)}));
+    }
+    wait(&mut engine, 10);
+    let sets = all(&engine, Kind::ReplicaSet);
+    let mut revisions: Vec<_> = sets.iter().map(|set| &set["metadata"]["annotations"][REVISION]).collect();
+    revisions.sort_by_key(|revision| revision.as_str());
+    assert_eq!(revisions, ["3", "4"]);
+}
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+#[test]
+fn an_autoscaler_scales_a_deployment() {
+    let timeline: Timeline = serde_json::from_value(json!({
+        "cluster": {"nodes": 3, "images": {"web:1": {"milli_cpu": 0}}},
+        "apply": [{
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {
+                "replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{"name": "web", "image": "web:1", "resources": {"requests": {"cpu": "100m"}}}]},
+                },
+            },
+        }],
+        "timeline": [
+            {"load": {"web": 320}},
+            {"apply": [{
+                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                    "maxReplicas": 10,
+                    "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                        "target": {"type": "Utilization", "averageUtilization": 50}}}],
+                },
+            }]},
+            {"run": "2m"},
+        ],
+        "observe": ["autoscalers", "deployments"],
+        "always": ["web pods <= 9"],
+    }))
+    .expect("a good timeline");
+    let (mut play, _) = Play::start(&timeline, &solutions::modules(), Clock::default()).expect("it starts");
+    let mut lines = Vec::new();
+    while let Some((_, seen)) = play.step().expect("it goes on") {
+        lines.extend(seen);
+    }
+    assert!(lines.iter().any(|line| line.ends_with("hpa/web: 4 there, 7 wanted")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.ends_with("7 wanted, 7 there, 7 updated, 7 available")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("broken")), "{lines:#?}");
+}
