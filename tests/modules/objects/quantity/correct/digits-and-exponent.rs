@@ -88,7 +88,14 @@ impl Amount {
         let fraction = self.exponent < 0 && self.digits % 10_i128.pow(-self.exponent as u32) != 0;
         if self.suffix.ends_with('i') && !fraction && self.at(0).abs() >= 1024 {
             let mut bytes = self.at(0);
-            let times = (0..6).take_while(|_| bytes % 1024 == 0 && { bytes /= 1024; true }).count();
+            let times = (0..6)
+                .take_while(|_| {
+                    bytes % 1024 == 0 && {
+                        bytes /= 1024;
+                        true
+                    }
+                })
+                .count();
             return format!("{bytes}{}", BINARY_SUFFIXES[times]);
         }
         while self.digits % 10 == 0 {
