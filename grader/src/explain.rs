@@ -161,7 +161,11 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
         for entry in log.about(key) {
             let at = entry.at - zero;
             let at = if at.nanos < 0 { "before the clock showed 0".to_string() } else { format!("t={at}") };
-            println!("  {}   {}", paint(BOLD, &key.name), paint(DIM, format_args!("{}, {at}", entry.by)));
+            let seed = timeline.cluster.seed;
+            let about =
+                entry.scheduling.as_ref().map_or(String::new(), |scheduling| format!(" · {}", scheduling.summary()));
+            let by = format!("{}, seed {seed}, {at}", entry.by);
+            println!("  {}{about}   {}", paint(BOLD, &key.name), paint(DIM, by));
             entry.lines.iter().for_each(|line| println!("      {line}"));
         }
     }

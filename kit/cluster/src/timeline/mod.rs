@@ -137,6 +137,8 @@ pub struct Play<'a> {
     /// Whether something was done that the observer has not seen yet.
     acted: bool,
     rest: Rest,
+    /// How many decisions were seen.
+    decided: u64,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -175,7 +177,10 @@ impl<'a> Play<'a> {
         let lines = lines.into_iter().chain(rest.complaint());
         let lines = lines.map(|line| format!("t=0s     {line}")).collect();
         let traced = engine.server().end();
-        Ok((Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false, rest }, lines))
+        let decided = engine.log().count();
+        let play =
+            Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false, rest, decided };
+        Ok((play, lines))
     }
 
     /// All writes since the clock showed 0, heartbeats included.
@@ -255,7 +260,13 @@ impl<'a> Play<'a> {
                 continue;
             }
             self.acted = false;
-            let changed = self.observer.look(self.engine.server().snapshot());
+            let snapshot = self.engine.server().snapshot();
+            if self.timeline.observe.contains(&Subject::Decisions) {
+                let decisions = observe::decisions(self.engine.log(), self.decided, snapshot);
+                lines.extend(decisions.into_iter().map(|line| format!("{label:<8} {line}")));
+                self.decided = self.engine.log().count();
+            }
+            let changed = self.observer.look(snapshot);
             lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
         }
         Ok(lines)

@@ -2,6 +2,7 @@
 //!
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
+use crate::explain::Log;
 use crate::object::{Kind, Object};
 use crate::server::Snapshot;
 use kit_api::apps::{Deployment, ReplicaSet};
@@ -34,6 +35,8 @@ pub enum Subject {
     Reasons,
     /// Events, by object and reason.
     Events,
+    /// The scheduler's decisions about pods, node by node.
+    Decisions,
 }
 
 /// Something that must hold at every instant: `web ready >= 3`, `web pods <= 5`.
@@ -248,6 +251,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(subject, counts.join(", "));
             }
         }
+        // They are no state of an object: see `decisions`.
+        Subject::Decisions => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };
@@ -281,6 +286,24 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
     }
+}
+
+/// The scheduler's decisions after so many, as tables. Pods go by their workload.
+pub fn decisions(log: &Log, since: u64, snapshot: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, entry) in log.since(since) {
+        let Some(scheduling) = &entry.scheduling else { continue };
+        let of = snapshot.get(key).map_or(key.name.as_str(), |stored| workload(&stored.object));
+        let subject = if of == key.name { format!("pod/{of}") } else { format!("a pod of {of}") };
+        let end = match (&scheduling.chosen, &scheduling.nominated) {
+            (Some(node), _) => format!("→ {node}"),
+            (None, Some(node)) => format!("makes room on {node}"),
+            (None, None) => "waits".to_string(),
+        };
+        lines.push(format!("{subject} {end} · {}", scheduling.summary()));
+        lines.extend(entry.lines.iter().map(|line| format!("  {line}")));
+    }
+    lines
 }
 
 /// How a pod is, in one phrase.

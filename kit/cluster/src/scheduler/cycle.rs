@@ -1,0 +1,164 @@
+//! One scheduling cycle: find the nodes that can take a pod, score them, choose.
+//!
+//! Source: `pkg/scheduler/schedule_one.go`.
+
+use super::class::Pod;
+use super::framework::{Framework, PluginScores, Refusal};
+use super::nodes::Nodes;
+use super::objects::Objects;
+use kit_api::Name;
+use kit_api::rustc_hash::FxHashSet;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Fewer nodes than this are all looked at, and at least this many are looked for (`minFeasibleNodesToFind`).
+const LEAST_TO_FIND: i64 = 100;
+
+/// Pods for which room was made on a node, and that aren't there yet.
+pub type Nominated = BTreeMap<Name, Vec<Rc<Pod>>>;
+
+/// What is known of the cluster.
+#[derive(Default)]
+pub struct State {
+    /// The nodes and their pods.
+    pub nodes: Nodes,
+    /// What else matters.
+    pub objects: Objects,
+    /// The pods that are on their way to a node.
+    pub nominated: Nominated,
+    /// Where the next search begins (`nextStartNodeIndex`).
+    next_start: usize,
+}
+
+/// What a cycle found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The nodes that can take the pod, by place, in the order of the list.
+    pub feasible: Vec<usize>,
+    /// Why others can't.
+    pub refused: BTreeMap<usize, Refusal>,
+    /// The scores of the feasible nodes; none where there was nothing to choose.
+    pub scores: Vec<PluginScores>,
+    /// The sum of the scores of each feasible node.
+    pub totals: Vec<i64>,
+    /// The nodes to which the search was restricted, by name: there may be no such nodes.
+    pub restricted_to: Option<Vec<String>>,
+    /// The node that was chosen.
+    pub chosen: Option<Name>,
+}
+
+impl State {
+    /// Looks for the best node (`schedulePod`).
+    pub fn schedule(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Found {
+        self.nodes.arrange();
+        let mut found = match self.nominated_node(pod, framework) {
+            Some(place) => Found { feasible: vec![place], ..Found::default() },
+            None => self.find(pod, framework),
+        };
+        self.choose(pod, framework, &mut found);
+        found
+    }
+
+    /// The node on which room was made for the pod, if the pod fits there now (`evaluateNominatedNode`).
+    fn nominated_node(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Option<usize> {
+        let place = pod.nominated.and_then(|name| self.nodes.place(name))?;
+        let mut cycle = framework.cycle(pod);
+        self.refusal(pod, place, framework, &mut cycle).is_none().then_some(place)
+    }
+
+    /// The nodes that can take the pod, or enough of them (`findNodesThatFitPod`).
+    pub fn find(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Found {
+        self.nodes.arrange();
+        let mut found = Found { restricted_to: framework.node_names(pod), ..Found::default() };
+        let mut cycle = framework.cycle(pod);
+        let count = self.nodes.list().len();
+        let places: Vec<usize> = match &found.restricted_to {
+            Some(names) => names.iter().filter_map(|name| self.nodes.place(Name::from(name))).collect(),
+            None => (0..count).map(|i| (self.next_start + i) % count).collect(),
+        };
+        let enough = feasible_nodes_to_find(framework.profile.percentage_of_nodes_to_score, places.len() as i64);
+        let mut looked_at = 0;
+        for place in places {
+            if found.feasible.len() as i64 == enough {
+                break;
+            }
+            looked_at += 1;
+            match self.refusal(pod, place, framework, &mut cycle) {
+                None => found.feasible.push(place),
+                Some(refusal) => _ = found.refused.insert(place, refusal),
+            }
+        }
+        if count > 0 {
+            self.next_start = (self.next_start + looked_at) % count;
+        }
+        found.feasible.sort_unstable();
+        found
+    }
+
+    /// Scores the nodes that were found, and takes the best; of several the first by name, where upstream lets chance decide.
+    fn choose(&mut self, pod: &Rc<Pod>, framework: &mut Framework, found: &mut Found) {
+        if found.feasible.len() > 1 {
+            self.score(pod, framework, found);
+        }
+        let list = self.nodes.list();
+        found.chosen = match &found.feasible[..] {
+            [only] => Some(list[*only].name),
+            many => {
+                let mut best: Option<(i64, Name)> = None;
+                for (place, total) in many.iter().zip(&found.totals) {
+                    let name = list[*place].name;
+                    if best.is_none_or(|(most, first)| *total > most || *total == most && name < first) {
+                        best = Some((*total, name));
+                    }
+                }
+                best.map(|(_, name)| name)
+            }
+        };
+    }
+
+    /// Scores the nodes that were found (`prioritizeNodes`).
+    pub fn score(&self, pod: &Rc<Pod>, framework: &mut Framework, found: &mut Found) {
+        found.scores = framework.scores(pod, &found.feasible, &self.nodes, &self.objects);
+        found.totals = vec![0; found.feasible.len()];
+        for plugin in &found.scores {
+            found.totals.iter_mut().zip(&plugin.weighted).for_each(|(total, score)| *total += score);
+        }
+    }
+
+    /// Why a node can't take the pod, if pods that are on their way there come as well, and if they don't
+    /// (`RunFilterPluginsWithNominatedPods`).
+    pub fn refusal(
+        &mut self,
+        pod: &Rc<Pod>,
+        place: usize,
+        framework: &mut Framework,
+        cycle: &mut super::framework::Cycle,
+    ) -> Option<Refusal> {
+        let coming = self.coming(pod, place);
+        if !coming.is_empty() {
+            let objects = &self.objects;
+            let refusal = self.nodes.suppose(place, &coming, &FxHashSet::default(), |nodes| {
+                framework.filter(&mut framework.cycle(pod), place, nodes, objects)
+            });
+            if refusal.is_some() {
+                return refusal;
+            }
+        }
+        framework.filter(cycle, place, &self.nodes, &self.objects)
+    }
+
+    /// The pods of the same or a higher priority that are on their way to a node.
+    pub fn coming(&self, pod: &Pod, place: usize) -> Vec<Rc<Pod>> {
+        let Some(nominated) = self.nominated.get(&self.nodes.list()[place].name) else { return Vec::new() };
+        nominated.iter().filter(|other| other.priority >= pod.priority && other.key != pod.key).cloned().collect()
+    }
+}
+
+/// How many feasible nodes end the search (`numFeasibleNodesToFind`).
+pub fn feasible_nodes_to_find(percentage: i64, nodes: i64) -> i64 {
+    if nodes < LEAST_TO_FIND {
+        return nodes;
+    }
+    let percentage = if percentage == 0 { (50 - nodes / 125).max(5) } else { percentage };
+    (nodes * percentage / 100).max(LEAST_TO_FIND)
+}
