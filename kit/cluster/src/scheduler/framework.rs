@@ -11,7 +11,7 @@ use kit_api::core::Taint;
 use kit_api::selector::Selector;
 use kit_api::{Name, toleration};
 use kit_contract::scheduler::{
-    AffinityVerdict, ContainerImage, InclusionPolicy, InterPodAffinity, NodeAffinity, ResourcesFit, Score,
+    AffinityVerdict, ContainerImage, InclusionPolicy, InterPodAffinity, NodeAffinity, NodeNames, ResourcesFit, Score,
     SpreadConstraint, SpreadVerdict, Strategy, Taints, TopologySpread, Verdict,
 };
 use kit_contract::{Modules, Show};
@@ -123,7 +123,10 @@ impl Framework {
     /// The only nodes worth looking at, if the pod names them (PreFilter of NodeAffinity).
     pub fn node_names(&self, pod: &Pod) -> Option<Vec<String>> {
         pod.class.node_affinity.required.as_ref()?;
-        self.node_affinity.node_names(&pod.class.node_affinity)
+        match self.node_affinity.node_names(&pod.class.node_affinity) {
+            NodeNames::Any => None,
+            NodeNames::Only(names) => Some(names),
+        }
     }
 
     /// Begins with a pod.

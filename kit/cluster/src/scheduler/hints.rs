@@ -43,9 +43,7 @@ pub fn helps(
 ) -> bool {
     let class = &*pod.class;
     match (plugin, event) {
-        ("NodeUnschedulable", Event::Node { old, new }) => {
-            old.is_none_or(|old| cordoned(old)) && !cordoned(new) || *old != Some(new) && untaints(old, new, class)
-        }
+        ("NodeUnschedulable", Event::Node { old, new }) => old.is_none_or(cordoned) && !cordoned(new),
         ("NodeName", Event::Node { old: None, .. }) => true,
         ("TaintToleration", Event::Node { old, new }) => untaints(old, new, class),
         ("NodeAffinity", Event::Node { old, new }) => {
