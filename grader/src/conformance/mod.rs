@@ -112,7 +112,8 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [pure::check, scheduler::check, deployment::check, rollout::check, hpa::check, node::check, workloads::check];
+    let chapters =
+        [pure::check, scheduler::check, deployment::check, rollout::check, hpa::check, node::check, workloads::check];
     chapters.iter().find_map(|check| check(table))
 }
 
