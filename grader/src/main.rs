@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod sandbox;
 mod scenario;
+mod schema;
 mod settings;
 mod suite;
 mod terminal;
@@ -112,8 +113,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
-    /// Prints the JSON Schema of the result document that `run --format json` writes
-    Schema,
+    /// Prints the JSON Schema of what goes over the wire; without an exercise, of the result that `run` writes
+    Schema { exercise: Option<String> },
     /// For authors: writes the files of a new exercise and the lines that name it
     New {
         /// `chapter/exercise`
@@ -167,10 +168,6 @@ fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
     }
-    if let Some(Command::Schema) = &command {
-        anstream::println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(report::Report))?);
-        return Ok(ExitCode::SUCCESS);
-    }
     let workspace = Workspace::find(settings.limits()?)?;
     match command {
         None => overview::progress(&workspace),
@@ -185,11 +182,12 @@ fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),
+        Some(Command::Schema { exercise }) => schema::schema(&workspace, exercise.as_deref()),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
         Some(Command::New { exercise, trait_name }) => author::new(&workspace, &exercise, trait_name.as_deref()),
         Some(Command::Bless { exercises }) => author::bless(&workspace, &exercises),
         Some(Command::Check { exercises, format }) => check::check(&workspace, &exercises, format),
-        Some(Command::Worker { .. } | Command::Schema) => unreachable!("served above"),
+        Some(Command::Worker { .. }) => unreachable!("served above"),
     }
 }

@@ -193,6 +193,37 @@ fn only_what_is_required_fails_a_run() {
     assert!(text(&out).contains("did you mean `scheduler/taints`?"), "{}", text(&out));
 }
 
+/// The book's example in Python, started by its command as a learner would.
+#[test]
+fn another_language_is_graded_by_the_same_scenarios() {
+    let asked = std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let Some(python) = asked.ok().filter(|out| out.status.success()) else {
+        eprintln!("no python3 here: not graded");
+        return;
+    };
+    let python = String::from_utf8_lossy(&python.stdout).trim().to_string();
+    let (report, code) = document(&["run", "taints", "--worker", &format!("{python} book/examples/taints.py")]);
+    assert_eq!((code, &report["status"]), (Some(0), &json!("passed")), "{report:#}");
+    let mistakes: [(&[&str], &str); 3] = [
+        (&["run", "--worker", &python], "name the exercise"),
+        (&["run", "taints", "--worker", "no-such-program x"], "there is no program `no-such-program`"),
+        (&["run", "taints", "--worker", "python3 'open"], "a quotation mark is missing"),
+    ];
+    for (args, expected) in mistakes {
+        let out = grade(args);
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", text(&out));
+        assert!(text(&out).contains(expected), "{args:?}: {}", text(&out));
+    }
+}
+
+/// The page on the wire shows a schema; it is the one that the grader prints.
+#[test]
+fn the_book_shows_the_schema_of_a_wire() {
+    let shown = text_of(&root().join("book/examples/taints.schema.json"));
+    let printed = grade(&["schema", "scheduler/taints"]);
+    assert_eq!(shown, String::from_utf8_lossy(&printed.stdout), "`cargo grade schema scheduler/taints` says otherwise");
+}
+
 #[test]
 fn colours_are_for_terminals_and_for_who_asks() {
     let run = |variables: &[(&str, &str)]| {
