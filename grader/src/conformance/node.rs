@@ -2,15 +2,23 @@
 
 use super::Check;
 use super::pure::{compare, field};
+use kit_api::Quantity;
+use kit_api::core::{ContainerStatus, PodCondition, PodSpec};
+use kit_api::eviction::{self, Observation, ThresholdConfig};
+use kit_api::pod_status::{self, Said};
 use kit_contract::failure::NodeLifecycle;
 use kit_contract::failure::node_lifecycle::Config;
 use serde_json::{Value, json};
 use solutions::failure::node_lifecycle;
+use std::collections::BTreeMap;
 
 /// The check for one table by its name, if it is covered.
 pub fn check(table: &str) -> Option<Check> {
     match table {
+        "eviction_thresholds_met" => Some(eviction_thresholds_met),
+        "job_pod_backoff" => Some(job_pod_backoff),
         "node_zone_state" => Some(node_zone_state),
+        "pod_phase_and_conditions" => Some(pod_phase_and_conditions),
         _ => None,
     }
 }
@@ -29,4 +37,113 @@ fn node_zone_state(case: &Value) -> Result<(), String> {
             "reducedEvictionQPS": rate(controller.reduced_rate(nodes)),
         }),
     )
+}
+
+/// A container of a case as its spec and, unless nothing is known of it, its status.
+fn container(case: &Value) -> Result<(Value, Option<ContainerStatus>), String> {
+    let name = &case["name"];
+    let sidecar = case["sidecar"] == true;
+    let mut spec = json!({ "name": name });
+    if sidecar {
+        spec["restartPolicy"] = "Always".into();
+    }
+    let state: String = field(case, "state")?;
+    let mut words = state.split(',');
+    let word = words.next().unwrap_or_default();
+    let flag = |flag: &str| state.split(',').any(|word| word == flag);
+    let exit = |word: &str| {
+        word.split_once('=').map_or(json!(null), |(_, code)| json!({ "exitCode": code.parse::<i32>().ok() }))
+    };
+    let mut status =
+        json!({ "name": name, "image": "", "imageID": "", "restartCount": 0, "ready": flag("ready=true") });
+    match word.split('=').next().unwrap_or_default() {
+        "noStatus" => return Ok((spec, None)),
+        "running" => {
+            status["state"] = json!({ "running": {} });
+            status["started"] = flag("started=true").into();
+        }
+        "exited" => status["state"] = json!({ "terminated": exit(word) }),
+        "waiting" => {
+            status["state"] = json!({ "waiting": {} });
+            if let Some(last) = words.next() {
+                status["lastState"] = json!({ "terminated": exit(last) });
+            }
+        }
+        other => return Err(format!("the case's state `{other}` is unknown")),
+    }
+    Ok((spec, Some(serde_json::from_value(status).map_err(|e| e.to_string())?)))
+}
+
+fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
+    let mut statuses: Vec<ContainerStatus> = Vec::new();
+    let mut specs = |list: &str| -> Result<Vec<Value>, String> {
+        let containers = case[list].as_array().into_iter().flatten();
+        let mut specs = Vec::new();
+        for case in containers {
+            let (spec, status) = container(case)?;
+            specs.push(spec);
+            statuses.extend(status);
+        }
+        Ok(specs)
+    };
+    let mut spec = json!({
+        "initContainers": specs("initContainers")?,
+        "containers": specs("containers")?,
+        "restartPolicy": case["restartPolicy"],
+    });
+    let mut conditions: Vec<PodCondition> = Vec::new();
+    if let Some(gate) = case["readinessGate"].as_str() {
+        spec["readinessGates"] = json!([{ "conditionType": gate }]);
+        let status: Option<String> = field(case, "gateCondition")?;
+        let condition = |status| PodCondition { type_: gate.into(), status, ..PodCondition::default() };
+        conditions.extend(status.map(condition));
+    }
+    let spec: PodSpec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
+    let phase = pod_status::phase(&spec, &statuses, field(case, "podIsTerminal")?);
+    // The recorded function was given nothing where nothing is known of any container.
+    let known = Some(&statuses[..]).filter(|statuses| !statuses.is_empty());
+    let said = |said: Said| {
+        let mut value = json!({ "status": said.status() });
+        value.as_object_mut().into_iter().for_each(|value| {
+            value.extend(said.reason.map(|reason| ("reason".to_string(), reason.into())));
+            value.extend(said.message.clone().map(|message| ("message".to_string(), message.into())));
+        });
+        value
+    };
+    compare(
+        case,
+        json!({
+            "anyRegularContainerStarted": pod_status::any_regular_container_created(&spec, &statuses),
+            "phase": phase,
+            "containersReady": said(pod_status::containers_ready(&spec, known, phase)),
+            "ready": said(pod_status::ready(&spec, &conditions, known, phase)),
+            "initialized": said(pod_status::initialized(&spec, known, phase)),
+        }),
+    )
+}
+
+fn eviction_thresholds_met(case: &Value) -> Result<(), String> {
+    let config = json!({ "evictionHard": case["evictionHard"], "evictionMinimumReclaim": case["minimumReclaim"] });
+    let config: ThresholdConfig = serde_json::from_value(config).map_err(|e| e.to_string())?;
+    let thresholds = config.parse()?;
+    let amounts = |name: &str| -> Result<BTreeMap<String, String>, String> { field(case, name) };
+    let capacities = amounts("capacity")?;
+    let mut observations = BTreeMap::new();
+    for (signal, available) in amounts("available")? {
+        let capacity = capacities.get(&signal).ok_or_else(|| format!("the case has no capacity for {signal}"))?;
+        let parse = |text: &str| text.parse::<Quantity>().map_err(|e| format!("{signal}: {e}"));
+        let observation = Observation { available: parse(&available)?, capacity: parse(capacity)? };
+        observations.insert(signal, observation);
+    }
+    let signals = |min_reclaim| {
+        let met = eviction::met(&thresholds, &observations, min_reclaim);
+        let signals: Vec<&str> = met.iter().map(|threshold| threshold.signal.as_str()).collect();
+        if signals.is_empty() { Value::Null } else { json!(signals) }
+    };
+    compare(case, json!({ "met": signals(false), "metWithMinReclaim": signals(true) }))
+}
+
+fn job_pod_backoff(case: &Value) -> Result<(), String> {
+    let seconds = kit_api::job::pod_backoff(field(case, "failures")?).nanos / 1_000_000_000;
+    compare(case, json!({ "seconds": seconds }))
 }

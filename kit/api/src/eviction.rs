@@ -151,6 +151,45 @@ fn reclaim(signal: &str, text: &str) -> Result<Level, String> {
     Ok(Level::Quantity(quantity))
 }
 
+/// How much of what a signal watches is left.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// What is left.
+    pub available: Quantity,
+    /// How much there is in all.
+    pub capacity: Quantity,
+}
+
+impl Level {
+    /// The amount that is meant where there is so much in all (`GetThresholdQuantity`).
+    fn of(&self, capacity: &Quantity) -> Quantity {
+        match self {
+            Level::Quantity(quantity) => quantity.clone(),
+            Level::Percentage(part) => {
+                Quantity::new((capacity.value() as f64 * f64::from(*part)) as i64, Format::BinarySI)
+            }
+        }
+    }
+}
+
+/// The thresholds that are crossed; with `min_reclaim`, those that are not yet passed by as much as an eviction must win
+/// back (`thresholdsMet`). A signal that nobody observed crosses none.
+pub fn met<'a>(
+    thresholds: &'a [Threshold],
+    observations: &BTreeMap<String, Observation>,
+    min_reclaim: bool,
+) -> Vec<&'a Threshold> {
+    let crossed = |threshold: &&Threshold| {
+        let Some(observed) = observations.get(&threshold.signal) else { return false };
+        let mut level = threshold.value.of(&observed.capacity);
+        if let Some(reclaim) = threshold.min_reclaim.as_ref().filter(|_| min_reclaim) {
+            level.add(&reclaim.of(&observed.capacity));
+        }
+        observed.available < level
+    };
+    thresholds.iter().filter(crossed).collect()
+}
+
 /// What the node is short of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressure {

@@ -1,7 +1,8 @@
 //! One pod on one node: its containers from the first pull to the last exit.
 //!
 //! Sources: `pkg/kubelet/kuberuntime`, `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go`
-//! (conditions). Init containers run one after the other, a second each.
+//! (conditions); [`pod_status`] computes both. Init containers are simple: one after the other takes a second, to end
+//! or, if it is a sidecar, to be ready, and none fails.
 
 use super::image::{self, Image, Registry};
 use crate::agenda::Instant;
@@ -9,22 +10,39 @@ use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
 };
-use kit_api::jiff::Timestamp;
+use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::meta::Time;
+use kit_api::pod_resources::is_sidecar;
+use kit_api::pod_status::{self, Said};
 
 /// Restarts wait 10 s, twice as long each time, at most five minutes, and begin anew after ten minutes of work.
 const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::seconds(300), Instant::seconds(600));
 
 /// The containers of one pod.
 pub struct PodWorker {
+    inits: Vec<Init>,
+    /// When the init container that runs now will have ended.
+    init_next: Option<Instant>,
     containers: Vec<Run>,
-    init_until: Instant,
     policy: String,
     started: Timestamp,
     ip: String,
     /// When all containers will have ended, once somebody asked for it.
     pub stops_at: Option<Instant>,
 }
+
+/// One init container: it begins and is done at fixed times.
+struct Init {
+    name: String,
+    image_name: String,
+    sidecar: bool,
+    begins: Instant,
+    /// The same as calendar time.
+    at: Timestamp,
+}
+
+/// How long each init container takes.
+const INIT: Instant = Instant::seconds(1);
 
 struct Run {
     name: String,
@@ -56,7 +74,16 @@ impl PodWorker {
     pub fn new(pod: &Pod, registry: &Registry, ip: String, now: Instant, time: Timestamp) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let policy = spec.restart_policy.clone().unwrap_or_else(|| "Always".into());
-        let init_until = now + Instant::seconds(spec.init_containers.as_ref().map_or(0, Vec::len) as i64);
+        let init = |(index, container): (usize, &Container)| Init {
+            name: container.name.clone(),
+            image_name: container.image.clone().unwrap_or_default(),
+            sidecar: is_sidecar(container),
+            begins: now + Instant::seconds(index as i64),
+            at: time + SignedDuration::from_secs(index as i64),
+        };
+        let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
+        let init_until = inits.last().map_or(now, |last| last.begins + INIT);
+        let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         let run = |container: &Container| {
             let image = image::behaviour(registry, container, policy == "Always");
             Run {
@@ -64,24 +91,28 @@ impl PodWorker {
                 image_name: container.image.clone().unwrap_or_default(),
                 next: Some(init_until + seconds(image.pull + image.start)),
                 image,
-                state: State::Waiting("ContainerCreating", None),
+                state: State::Waiting(waits, None),
                 restarts: 0,
                 last: None,
                 backoff: BACKOFF.0,
             }
         };
         let containers = spec.containers.iter().map(run).collect();
-        PodWorker { containers, init_until, policy, started: time, ip, stops_at: None }
+        let init_next = inits.first().map(|first| first.begins + INIT);
+        PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at: None }
     }
 
     /// When something happens next.
     pub fn next(&self) -> Option<Instant> {
-        self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).min()
+        self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
     }
 
     /// Everything that is due.
     pub fn advance(&mut self, now: Instant, time: Timestamp) -> Events {
         let mut events = Events::new();
+        if self.init_next.is_some_and(|at| at <= now) {
+            self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
+        }
         for run in &mut self.containers {
             while let Some(at) = run.next.filter(|at| *at <= now) {
                 run.advance(at, time, &self.policy, &mut events);
@@ -118,60 +149,34 @@ impl PodWorker {
         running.fold((0, 0), |(cpu, memory), run| (cpu + run.image.milli_cpu, memory + run.image.memory))
     }
 
-    fn phase(&self) -> &'static str {
-        let ended = |run: &Run| match &run.state {
-            State::Ended(ended) => Some(ended.exit_code),
-            _ => None,
-        };
-        let codes: Option<Vec<i32>> = self.containers.iter().map(ended).collect();
-        let begun = |run: &Run| run.restarts > 0 || !matches!(run.state, State::Waiting(..)) || run.last.is_some();
-        match codes {
-            Some(codes) if self.policy != "Always" && codes.iter().all(|code| *code == 0) => "Succeeded",
-            Some(_) if self.policy == "Never" => "Failed",
-            _ if self.containers.iter().all(begun) => "Running",
-            _ => "Pending",
-        }
-    }
-
     /// The status to be posted over the one that is there.
     pub fn status(&self, pod: &Pod, host_ip: &str, now: Instant, time: Timestamp) -> PodStatus {
         let before = pod.status.clone().unwrap_or_default();
-        let phase = self.phase();
-        let names = |unready: &dyn Fn(&Run) -> bool| {
-            let names: Vec<_> =
-                self.containers.iter().filter(|run| unready(run)).map(|run| run.name.as_str()).collect();
-            names.join(" ")
-        };
-        let unready = names(&|run| !run.is_ready());
-        let (ready, reason, message) = match (phase, unready.is_empty()) {
-            ("Succeeded", _) => ("False", Some("PodCompleted"), None),
-            ("Failed", _) => ("False", Some("PodFailed"), None),
-            (_, true) => ("True", None, None),
-            _ => ("False", Some("ContainersNotReady"), Some(format!("containers with unready status: [{unready}]"))),
-        };
-        let initialized = if now >= self.init_until { "True" } else { "False" };
-        let sandbox =
-            if self.stops_at.is_some_and(|at| at <= now) || ready == "False" && reason != Some("ContainersNotReady") {
-                "False"
-            } else {
-                "True"
-            };
-        let mine = [
-            ("PodReadyToStartContainers", sandbox, None, None),
-            ("Initialized", initialized, None, None),
-            ("Ready", ready, reason, message.clone()),
-            ("ContainersReady", ready, reason, message),
-            ("PodScheduled", "True", None, None),
-        ];
         let there = before.conditions.unwrap_or_default();
+        let nothing = PodSpec::default();
+        let spec = pod.spec.as_ref().unwrap_or(&nothing);
+        let inits: Vec<ContainerStatus> = self.inits.iter().map(|init| init.status(now)).collect();
+        let containers: Vec<ContainerStatus> = self.containers.iter().map(Run::status).collect();
+        let all = [&inits[..], &containers].concat();
+        let stopped = self.stops_at.is_some_and(|at| at <= now);
+        let phase = pod_status::phase(spec, &all, stopped);
+        let sandbox = !stopped && !matches!(phase, "Succeeded" | "Failed");
+        let mine = [
+            ("PodReadyToStartContainers", Said { holds: sandbox, ..Said::YES }),
+            ("Initialized", pod_status::initialized(spec, Some(&all), phase)),
+            ("Ready", pod_status::ready(spec, &there, Some(&all), phase)),
+            ("ContainersReady", pod_status::containers_ready(spec, Some(&all), phase)),
+            ("PodScheduled", Said::YES),
+        ];
         let mut conditions: Vec<PodCondition> = Vec::new();
-        for (type_, status, reason, message) in mine {
+        for (type_, said) in mine {
+            let status = said.status();
             let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
             conditions.push(PodCondition {
                 type_: type_.into(),
                 status: status.into(),
-                reason: reason.map(str::to_string),
-                message,
+                reason: said.reason.map(str::to_string),
+                message: said.message,
                 last_transition_time: same.map_or(Some(Time(time)), |same| same.last_transition_time.clone()),
                 ..Default::default()
             });
@@ -181,7 +186,8 @@ impl PodWorker {
         PodStatus {
             phase: Some(phase.into()),
             conditions: Some(conditions),
-            container_statuses: Some(self.containers.iter().map(Run::status).collect()),
+            init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
+            container_statuses: Some(containers),
             host_ip: Some(host_ip.into()),
             pod_ip: Some(self.ip.clone()),
             pod_ips: Some(vec![PodIP { ip: self.ip.clone() }]),
@@ -197,6 +203,39 @@ fn mine_has(type_: &str) -> bool {
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].contains(&type_)
 }
 
+impl Init {
+    fn status(&self, now: Instant) -> ContainerStatus {
+        let running = ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(Time(self.at)) }),
+            ..ContainerState::default()
+        };
+        let done = now >= self.begins + INIT;
+        let state = if now < self.begins {
+            let reason = Some("PodInitializing".to_string());
+            ContainerState { waiting: Some(ContainerStateWaiting { reason, message: None }), ..Default::default() }
+        } else if done && !self.sidecar {
+            let ended = ContainerStateTerminated {
+                exit_code: 0,
+                reason: Some("Completed".into()),
+                started_at: Some(Time(self.at)),
+                finished_at: Some(Time(self.at + SignedDuration::from_secs(1))),
+                ..ContainerStateTerminated::default()
+            };
+            ContainerState { terminated: Some(ended), ..ContainerState::default() }
+        } else {
+            running
+        };
+        ContainerStatus {
+            name: self.name.clone(),
+            image: self.image_name.clone(),
+            ready: done,
+            started: Some(done && self.sidecar),
+            state: Some(state),
+            ..ContainerStatus::default()
+        }
+    }
+}
+
 impl Run {
     fn is_ready(&self) -> bool {
         matches!(self.state, State::Running { ready: true, .. })
@@ -207,7 +246,7 @@ impl Run {
             State::Waiting(..) if !self.image.exists => {
                 let image = &self.image_name;
                 let (reason, message) = match self.state {
-                    State::Waiting("ContainerCreating" | "ImagePullBackOff", _) => {
+                    State::Waiting("ContainerCreating" | "PodInitializing" | "ImagePullBackOff", _) => {
                         events.push((
                             "Warning",
                             "Failed",
@@ -316,3 +355,6 @@ pub fn grace(pod: &Pod) -> Instant {
     let own = pod.spec.as_ref().and_then(|spec: &PodSpec| spec.termination_grace_period_seconds);
     Instant::seconds(pod.metadata.deletion_grace_period_seconds.or(own).unwrap_or(30).max(0))
 }
+
+#[cfg(test)]
+mod tests;
