@@ -8,7 +8,7 @@ use kit_api::{Name, apps, pod, pod_resources};
 use kit_cluster::object::AsKind;
 use kit_cluster::scheduler::class::{Classes, Pod};
 use kit_cluster::scheduler::cycle::{Found, State, feasible_nodes_to_find};
-use kit_cluster::scheduler::framework::{FILTERS, Framework, Profile, Refusal};
+use kit_cluster::scheduler::framework::{Filter, Framework, Profile, Refusal};
 use kit_cluster::scheduler::preemption::Preempted;
 use kit_contract::scheduler::{PendingPod, QueueConfig, ShapePoint, Strategy, WeightedResource};
 use serde::de::DeserializeOwned;
@@ -161,12 +161,12 @@ impl Cluster {
     /// The plugins that refuse a node, too, if they are asked on their own.
     fn also_failing(&mut self, pod: &Rc<Pod>, place: usize, first: &str) -> Map<String, Value> {
         let mut failing = Map::new();
-        for plugin in FILTERS.into_iter().filter(|plugin| *plugin != first) {
-            let mut cycle = self.framework.cycle(pod);
+        for filter in Filter::ALL.into_iter().filter(|filter| filter.name() != first) {
             let State { nodes, objects, .. } = &self.state;
-            if let Some(refusal) = self.framework.ask_filter(plugin, &mut cycle, place, nodes, objects) {
+            let mut cycle = self.framework.cycle(pod, nodes);
+            if let Some(refusal) = self.framework.ask_filter(filter, &mut cycle, place, nodes, objects) {
                 let code = code(&refusal);
-                failing.insert(plugin.into(), json!({ "code": code, "reasons": refusal.reasons }));
+                failing.insert(filter.name().into(), json!({ "code": code, "reasons": refusal.reasons }));
             }
         }
         failing

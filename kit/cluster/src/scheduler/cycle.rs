@@ -62,7 +62,7 @@ impl State {
     /// The node on which room was made for the pod, if the pod fits there now (`evaluateNominatedNode`).
     fn nominated_node(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Option<usize> {
         let place = pod.nominated.and_then(|name| self.nodes.place(name))?;
-        let mut cycle = framework.cycle(pod);
+        let mut cycle = framework.cycle(pod, &self.nodes);
         self.refusal(pod, place, framework, &mut cycle).is_none().then_some(place)
     }
 
@@ -70,18 +70,20 @@ impl State {
     pub fn find(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Found {
         self.nodes.arrange();
         let mut found = Found { restricted_to: framework.node_names(pod), ..Found::default() };
-        let mut cycle = framework.cycle(pod);
+        let mut cycle = framework.cycle(pod, &self.nodes);
         let count = self.nodes.list().len();
-        let places: Vec<usize> = match &found.restricted_to {
-            Some(names) => names.iter().filter_map(|name| self.nodes.place(Name::from(name))).collect(),
-            None => (0..count).map(|i| (self.next_start + i) % count).collect(),
-        };
-        let enough = feasible_nodes_to_find(framework.profile.percentage_of_nodes_to_score, places.len() as i64);
+        let named: Option<Vec<usize>> = found
+            .restricted_to
+            .as_ref()
+            .map(|names| names.iter().filter_map(|name| self.nodes.place(Name::from(name))).collect());
+        let candidates = named.as_ref().map_or(count, Vec::len);
+        let enough = feasible_nodes_to_find(framework.profile.percentage_of_nodes_to_score, candidates as i64);
         let mut looked_at = 0;
-        for place in places {
-            if found.feasible.len() as i64 == enough {
-                break;
-            }
+        while looked_at < candidates && (found.feasible.len() as i64) < enough {
+            let place = match &named {
+                Some(places) => places[looked_at],
+                None => (self.next_start + looked_at) % count,
+            };
             looked_at += 1;
             match self.refusal(pod, place, framework, &mut cycle) {
                 None => found.feasible.push(place),
@@ -138,7 +140,7 @@ impl State {
         if !coming.is_empty() {
             let objects = &self.objects;
             let refusal = self.nodes.suppose(place, &coming, &FxHashSet::default(), |nodes| {
-                framework.filter(&mut framework.cycle(pod), place, nodes, objects)
+                framework.filter(&mut framework.cycle(pod, nodes), place, nodes, objects)
             });
             if refusal.is_some() {
                 return refusal;

@@ -29,17 +29,65 @@ pub struct Profile {
     pub percentage_of_nodes_to_score: i64,
 }
 
-/// Plugins that filter, in their order.
-pub const FILTERS: [&str; 8] = [
-    "NodeUnschedulable",
-    "NodeName",
-    "TaintToleration",
-    "NodeAffinity",
-    "NodePorts",
-    "NodeResourcesFit",
-    "PodTopologySpread",
-    "InterPodAffinity",
-];
+/// A plugin that filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // They are named as upstream names them.
+pub enum Filter {
+    NodeUnschedulable,
+    NodeName,
+    TaintToleration,
+    NodeAffinity,
+    NodePorts,
+    NodeResourcesFit,
+    PodTopologySpread,
+    InterPodAffinity,
+}
+
+impl Filter {
+    /// All of them, in their order.
+    pub const ALL: [Filter; 8] = [
+        Filter::NodeUnschedulable,
+        Filter::NodeName,
+        Filter::TaintToleration,
+        Filter::NodeAffinity,
+        Filter::NodePorts,
+        Filter::NodeResourcesFit,
+        Filter::PodTopologySpread,
+        Filter::InterPodAffinity,
+    ];
+
+    /// The plugin's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Filter::NodeUnschedulable => "NodeUnschedulable",
+            Filter::NodeName => "NodeName",
+            Filter::TaintToleration => "TaintToleration",
+            Filter::NodeAffinity => "NodeAffinity",
+            Filter::NodePorts => "NodePorts",
+            Filter::NodeResourcesFit => "NodeResourcesFit",
+            Filter::PodTopologySpread => "PodTopologySpread",
+            Filter::InterPodAffinity => "InterPodAffinity",
+        }
+    }
+
+    /// Whether it has anything to do for a pod; upstream's PreFilter returns Skip where not.
+    fn applies(self, pod: &Pod, nodes: &Nodes) -> bool {
+        let class = &pod.class;
+        match self {
+            Filter::NodeUnschedulable | Filter::TaintToleration | Filter::NodeResourcesFit => true,
+            Filter::NodeName => pod.node_name.is_some(),
+            Filter::NodeAffinity => {
+                class.node_affinity.required.is_some() || !class.node_affinity.node_selector.is_empty()
+            }
+            Filter::NodePorts => !class.ports.is_empty(),
+            Filter::PodTopologySpread => class.spread.iter().any(|spread| spread.hard),
+            Filter::InterPodAffinity => {
+                let required = !class.terms.affinity.is_empty() || !class.terms.anti_affinity.is_empty();
+                required || nodes.classes().any(|class| !class.terms.anti_affinity.is_empty())
+            }
+        }
+    }
+}
 
 /// Plugins that score, and their weights.
 pub const SCORES: [(&str, i64); 7] = [
@@ -82,6 +130,7 @@ pub struct PluginScores {
 /// The answers about one pod that hold for all nodes, while they don't change.
 pub struct Cycle {
     pod: Rc<Pod>,
+    filters: Vec<Filter>,
     spread: Option<Vec<(Name, SpreadVerdict)>>,
     affinity: Option<Vec<(Name, AffinityVerdict)>>,
 }
@@ -129,85 +178,87 @@ impl Framework {
         }
     }
 
-    /// Begins with a pod.
-    pub fn cycle(&self, pod: &Rc<Pod>) -> Cycle {
-        Cycle { pod: pod.clone(), spread: None, affinity: None }
+    /// Begins with a pod: which filters have something to do.
+    pub fn cycle(&self, pod: &Rc<Pod>, nodes: &Nodes) -> Cycle {
+        let filters = Filter::ALL.into_iter().filter(|filter| filter.applies(pod, nodes)).collect();
+        Cycle { pod: pod.clone(), filters, spread: None, affinity: None }
     }
 
     /// The first plugin that refuses a node (`RunFilterPlugins`).
     pub fn filter(&mut self, cycle: &mut Cycle, place: usize, nodes: &Nodes, objects: &Objects) -> Option<Refusal> {
-        FILTERS.into_iter().find_map(|plugin| self.ask_filter(plugin, cycle, place, nodes, objects))
+        (0..cycle.filters.len()).find_map(|i| self.ask_filter(cycle.filters[i], cycle, place, nodes, objects))
     }
 
     /// What one plugin says of a node.
     pub fn ask_filter(
         &mut self,
-        plugin: &'static str,
+        filter: Filter,
         cycle: &mut Cycle,
         place: usize,
         nodes: &Nodes,
         objects: &Objects,
     ) -> Option<Refusal> {
-        let (pod, node) = (cycle.pod.clone(), &nodes.list()[place]);
+        let (pod, node) = (&cycle.pod, &nodes.list()[place]);
         let class = &pod.class;
-        let refuse = |unresolvable, reason: &str| Some(Refusal { plugin, reasons: vec![reason.into()], unresolvable });
-        match plugin {
-            "NodeUnschedulable" => {
+        let (unresolvable, reason) = match filter {
+            Filter::NodeUnschedulable => {
                 let tolerated = || class.tolerations.iter().any(|t| toleration::tolerates(t, &cordoned()));
-                if node.unschedulable && !tolerated() { refuse(true, "node(s) were unschedulable") } else { None }
+                (node.unschedulable && !tolerated()).then(|| (true, "node(s) were unschedulable".into()))
             }
-            "NodeName" => match pod.node_name {
-                Some(name) if name != node.name => refuse(true, "node(s) didn't match the requested node name"),
-                _ => None,
-            },
-            "TaintToleration" if node.taints.is_empty() => None,
-            "TaintToleration" => match self.taints.filter(&class.tolerations, &node.taints) {
+            Filter::NodeName => {
+                let other = pod.node_name.is_some_and(|name| name != node.name);
+                other.then(|| (true, "node(s) didn't match the requested node name".into()))
+            }
+            Filter::TaintToleration if node.taints.is_empty() => None,
+            Filter::TaintToleration => match self.taints.filter(&class.tolerations, &node.taints) {
                 Verdict::Fits => None,
                 Verdict::Refused(Taint { key, value, .. }) => {
-                    let value = value.unwrap_or_default();
-                    refuse(true, &format!("node(s) had untolerated taint {{{key}: {value}}}"))
+                    Some((true, format!("node(s) had untolerated taint {{{key}: {}}}", value.unwrap_or_default())))
                 }
             },
-            "NodeAffinity" => {
-                let asks = class.node_affinity.required.is_some() || !class.node_affinity.node_selector.is_empty();
-                if asks && !self.node_affinity.filter(&class.node_affinity, &node.labels) {
-                    return refuse(true, "node(s) didn't match Pod's node affinity/selector");
-                }
-                None
+            Filter::NodeAffinity => {
+                let matches = self.node_affinity.filter(&class.node_affinity, &node.labels);
+                (!matches).then(|| (true, "node(s) didn't match Pod's node affinity/selector".into()))
             }
-            "NodePorts" if node.has_port_of(&class.ports) => {
-                refuse(false, "node(s) didn't have free ports for the requested pod ports")
+            Filter::NodePorts => {
+                let taken = node.has_port_of(&class.ports);
+                taken.then(|| (false, "node(s) didn't have free ports for the requested pod ports".into()))
             }
-            "NodeResourcesFit" => {
+            Filter::NodeResourcesFit => {
                 let lacks = self.resources_fit.filter(&class.request, &node.resources);
-                let reasons: Vec<String> = lacks.iter().flat_map(Show::lines).collect();
-                (!reasons.is_empty()).then_some(Refusal { plugin, reasons, unresolvable: false })
+                if lacks.is_empty() {
+                    return None;
+                }
+                let reasons = lacks.iter().flat_map(Show::lines).collect();
+                return Some(Refusal { plugin: filter.name(), reasons, unresolvable: false });
             }
-            "PodTopologySpread" => match self.spread_verdict(cycle, place, nodes) {
+            Filter::PodTopologySpread => match self.spread_verdict(cycle, place, nodes) {
                 SpreadVerdict::Fits => None,
-                SpreadVerdict::Skewed => refuse(false, "node(s) didn't match pod topology spread constraints"),
+                SpreadVerdict::Skewed => {
+                    Some((false, "node(s) didn't match pod topology spread constraints".to_string()))
+                }
                 SpreadVerdict::NoLabel => {
-                    refuse(true, "node(s) didn't match pod topology spread constraints (missing required label)")
+                    let missing = "(missing required label)";
+                    Some((true, format!("node(s) didn't match pod topology spread constraints {missing}")))
                 }
             },
-            "InterPodAffinity" => match self.affinity_verdict(cycle, place, nodes, objects) {
+            Filter::InterPodAffinity => match self.affinity_verdict(cycle, place, nodes, objects) {
                 AffinityVerdict::Fits => None,
-                AffinityVerdict::Affinity => refuse(true, "node(s) didn't match pod affinity rules"),
-                AffinityVerdict::AntiAffinity => refuse(false, "node(s) didn't match pod anti-affinity rules"),
+                AffinityVerdict::Affinity => Some((true, "node(s) didn't match pod affinity rules".to_string())),
+                AffinityVerdict::AntiAffinity => {
+                    Some((false, "node(s) didn't match pod anti-affinity rules".to_string()))
+                }
                 AffinityVerdict::ExistingAntiAffinity => {
-                    refuse(false, "node(s) didn't satisfy existing pods anti-affinity rules")
+                    Some((false, "node(s) didn't satisfy existing pods anti-affinity rules".to_string()))
                 }
             },
-            _ => None,
-        }
+        }?;
+        Some(Refusal { plugin: filter.name(), reasons: vec![reason], unresolvable })
     }
 
     fn spread_verdict(&mut self, cycle: &mut Cycle, place: usize, nodes: &Nodes) -> SpreadVerdict {
-        let class = &cycle.pod.class;
-        if !class.spread.iter().any(|spread| spread.hard) {
-            return SpreadVerdict::Fits;
-        }
         if cycle.spread.is_none() {
+            let class = &cycle.pod.class;
             let hard: Vec<Spread> = class.spread.iter().filter(|spread| spread.hard).cloned().collect();
             let table = self.spread_tables.get(class, &hard, true, 0, nodes, &*self.node_affinity);
             cycle.spread = Some(self.topology_spread.filter(&table.constraints, &table.nodes));
@@ -223,11 +274,6 @@ impl Framework {
         nodes: &Nodes,
         objects: &Objects,
     ) -> AffinityVerdict {
-        let terms = &cycle.pod.class.terms;
-        let own = !terms.affinity.is_empty() || !terms.anti_affinity.is_empty();
-        if !own && nodes.classes().all(|class| class.terms.anti_affinity.is_empty()) {
-            return AffinityVerdict::Fits;
-        }
         if cycle.affinity.is_none() {
             self.affinity_table.update(&cycle.pod.class, nodes, objects);
             let (pod, table) = (affinity_pod(&cycle.pod.class, objects, None), &self.affinity_table);

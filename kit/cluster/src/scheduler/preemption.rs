@@ -154,8 +154,9 @@ impl State {
         let passes = if coming.is_empty() { vec![Vec::new()] } else { vec![coming, Vec::new()] };
         let objects = &self.objects;
         passes.into_iter().find_map(|more| {
-            self.nodes
-                .suppose(place, &more, away, |nodes| framework.filter(&mut framework.cycle(pod), place, nodes, objects))
+            self.nodes.suppose(place, &more, away, |nodes| {
+                framework.filter(&mut framework.cycle(pod, nodes), place, nodes, objects)
+            })
         })
     }
 }
