@@ -1,56 +1,22 @@
 //! Deployments in the cluster: a life held against what a real control plane recorded
 //! (`tests/conformance/cluster/deployment_lifecycle.json`), and the paths that no recording covers.
 
-use kit_cluster::agenda::Instant;
-use kit_cluster::cluster::{self, Config};
+mod common;
+
+use common::{all, create, deployment, start, template, wait};
 use kit_cluster::engine::{Clock, Engine};
-use kit_cluster::object::{Key, Kind, Object};
-use kit_cluster::server::{DeleteOptions, Patch, Stored};
+use kit_cluster::object::{Key, Kind};
+use kit_cluster::server::{DeleteOptions, Patch};
 use kit_cluster::timeline::{Play, Timeline};
 use serde_json::{Value, json};
-use std::sync::Arc;
-
-fn start() -> Engine {
-    let mut engine = cluster::start(&Config::default(), &solutions::modules(), Clock::default());
-    wait(&mut engine, 1);
-    engine
-}
-
-fn wait(engine: &mut Engine, seconds: i64) {
-    engine.run_until(engine.now() + Instant::seconds(seconds)).expect("the reference answers");
-}
-
-fn create(engine: &mut Engine, manifest: &Value) {
-    let kind = Kind::named(manifest["kind"].as_str().expect("a kind")).expect("a known kind");
-    let object = Object::decode(kind, &manifest.to_string()).expect("a good manifest");
-    engine.request(|server| server.create(object)).expect("it can be created");
-}
 
 fn patch(engine: &mut Engine, spec: Value) {
     let key = Key::new(Kind::Deployment, "default", "web");
     engine.request(|server| server.patch(&key, &Patch::Merge(json!({"spec": spec})), false)).expect("a good patch");
 }
 
-fn all(engine: &Engine, kind: Kind) -> Vec<Value> {
-    let json = |stored: &Arc<Stored>| serde_json::from_str(stored.json()).expect("objects are JSON");
-    engine.server().snapshot().list(kind).map(json).collect()
-}
-
 fn web(engine: &Engine) -> Value {
     all(engine, Kind::Deployment).remove(0)
-}
-
-fn template(image: &str) -> Value {
-    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]}})
-}
-
-fn deployment(replicas: i32) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-        "spec": {
-            "replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template("app:1"),
-        },
-    })
 }
 
 fn image(object: &Value) -> String {
