@@ -83,18 +83,25 @@ impl Sources {
         if let Some(import) = self.files.get(file).and_then(|file| file.uses.get(&path[0])) {
             path.splice(..1, import.iter().cloned());
         }
-        // `kit_api::core` is a name for Kubernetes' module, given in its first file.
-        if let [first, second, rest @ ..] = &path[..]
-            && (first == "kit_api" || first == "api")
-            && let Some(module) = self.api().and_then(|api| api.uses.get(second))
-        {
-            return module.iter().chain(rest).cloned().collect();
+        // kit-api passes Kubernetes' types on: whole modules in its first file, as `core`, and single types elsewhere.
+        let passed_on = |file: &str, name: &String| {
+            let file = self.files.iter().find(|(path, _)| path.ends_with(format!("kit/api/src/{file}.rs")))?.1;
+            file.uses.get(name)
+        };
+        let origin = match &path[..] {
+            [first, second, rest @ ..] if first == "kit_api" || first == "api" => {
+                match (passed_on("lib", second), rest) {
+                    (Some(origin), rest) => Some((origin, rest)),
+                    (None, [third, rest @ ..]) => passed_on(second, third).map(|origin| (origin, rest)),
+                    (None, []) => None,
+                }
+            }
+            _ => None,
+        };
+        match origin {
+            Some((origin, rest)) => origin.iter().chain(rest).cloned().collect(),
+            None => path,
         }
-        path
-    }
-
-    fn api(&self) -> Option<&File> {
-        self.files.iter().find(|(path, _)| path.ends_with("kit/api/src/lib.rs")).map(|(_, file)| file)
     }
 
     /// What a type with its own `Deserialize` is read from: `String` in `String::deserialize(deserializer)`.
