@@ -27,6 +27,7 @@ const COMMANDS: [(&str, &[&str]); 2] = [
             "bless",
             "check",
             "conformance",
+            "mutants",
             "explain",
             "play",
         ],

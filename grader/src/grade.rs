@@ -43,32 +43,16 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
         Ok(_) => return grader_error(entry, "there are no scenarios".into()),
         Err(e) => return grader_error(entry, format!("{e:#}")),
     };
-    let clock = Clock::default();
-    let session = start.map(|start| Rc::new(RefCell::new(Session::new(start.clone(), workspace.limits.clone()))));
-    let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
-    let mut modules = solutions::modules();
-    if let Some(recorder) = &recorder {
-        modules.replace(&entry.name, Link::new(recorder.clone()));
-    }
-    let player = Graded { exercise: &entry.name, modules, clock, session, recorder };
+    let graded = Graded::new(workspace, entry, start);
     let began = Instant::now();
     let mut timeouts = 0;
     for scenario in scenarios.iter().take_while(|_| !cancel::is_cancelled()) {
-        let mut played = ScenarioResult {
-            name: scenario.name.clone(),
-            status: Status::Passed,
-            kind: None,
-            why: scenario.why.clone(),
-            read: format!("book/src/{}.md#{}", entry.name, scenario.read),
-            message: None,
-            difference: None,
-            timeline: matches!(scenario.script, Script::Timeline(_)),
-        };
+        let mut played = unplayed(entry, scenario);
         if timeouts == PATIENCE {
             played.status = Status::Skipped;
             played.message = Some(format!("not played, since the module hung in {PATIENCE} scenarios"));
         } else {
-            judge(scenario, &player, &mut played);
+            judge(scenario, &graded, &mut played);
         }
         timeouts += usize::from(played.kind == Some(Kind::Timeout));
         result.scenarios.push(played);
@@ -76,6 +60,35 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
     result.duration_ms = began.elapsed().as_millis() as u64;
     result.conclude();
     result
+}
+
+/// The first scenario that a module does not pass, if there is one.
+pub fn caught_by(workspace: &Workspace, entry: &Entry, start: &Start) -> Result<Option<String>> {
+    let graded = Graded::new(workspace, entry, Some(start));
+    for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name))? {
+        let mut played = unplayed(entry, &scenario);
+        judge(&scenario, &graded, &mut played);
+        match played.status {
+            Status::Passed => {}
+            Status::GraderError => anyhow::bail!("{}: {}", scenario.name, played.message.unwrap_or_default()),
+            _ => return Ok(Some(scenario.name)),
+        }
+    }
+    Ok(None)
+}
+
+/// A scenario's result before anything went wrong.
+fn unplayed(entry: &Entry, scenario: &Scenario) -> ScenarioResult {
+    ScenarioResult {
+        name: scenario.name.clone(),
+        status: Status::Passed,
+        kind: None,
+        why: scenario.why.clone(),
+        read: format!("book/src/{}.md#{}", entry.name, scenario.read),
+        message: None,
+        difference: None,
+        timeline: matches!(scenario.script, Script::Timeline(_)),
+    }
 }
 
 fn grader_error(entry: &Entry, message: String) -> ExerciseResult {
@@ -94,19 +107,38 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
         session.borrow_mut().begin();
         recorder.borrow_mut().questions.clear();
     }
-    let played = scenario.golden().and_then(|golden| Ok((golden, play(scenario, exercise, modules, clock)?)));
-    let (golden, seen) = match played {
-        Ok((golden, (seen, _))) => (golden, seen),
+    let grader_error = |result: &mut ScenarioResult, message: String| {
+        result.status = Status::GraderError;
+        result.message = Some(message);
+    };
+    let golden = match scenario.golden() {
+        Ok(golden) => golden,
+        Err(e) => return grader_error(result, format!("{e:#}")),
+    };
+    let seen = match play(scenario, exercise, modules, clock) {
+        Ok((seen, _)) => seen,
         Err(e) => {
-            result.status = Status::GraderError;
-            result.message = Some(format!("{e:#}"));
+            // A well-formed answer can still be more than a cluster bears, such as a number of replicas that overflows.
+            let Some(turning) = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise)) else {
+                return grader_error(result, format!("{e:#}"));
+            };
+            result.status = Status::Failed;
+            result.message = Some(format!("the cluster came to an end over what the module answered: {e:#}"));
+            result.difference = Some(Difference {
+                question: 1,
+                of: scenario.len(),
+                say: None,
+                asked: golden[0].asked.clone(),
+                expected: golden[0].answer.clone(),
+                yours: None,
+                printed: String::new(),
+                turning: Some(turning),
+            });
             return;
         }
     };
     if golden.iter().zip(&seen).any(|(golden, seen)| golden.asked != seen.asked) {
-        result.status = Status::GraderError;
-        result.message = Some(scenario.stale());
-        return;
+        return grader_error(result, scenario.stale());
     }
     if let Some(session) = session {
         session.borrow_mut().finish();
@@ -114,18 +146,15 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
     let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
     let loss = session.as_ref().and_then(|session| session.borrow().loss().cloned());
     match (wrong, loss) {
-        (None, None) => return,
+        (None, None) if seen.len() == golden.len() => return,
+        (None, None) => return grader_error(result, format!("{} of {} steps were played", seen.len(), golden.len())),
         // A worker that is lost ends the scenario, but an answer that was wrong before is the first divergence.
         (Some(_), _) => result.status = Status::Failed,
         (None, Some(Loss::NotStarted(message))) => {
             result.status = Status::NotStarted;
             result.message = Some(message);
         }
-        (None, Some(Loss::Grader(message))) => {
-            result.status = Status::GraderError;
-            result.message = Some(message);
-            return;
-        }
+        (None, Some(Loss::Grader(message))) => return grader_error(result, message),
         (None, Some(Loss::Error(kind, message))) => {
             result.status = Status::Error;
             result.kind = Some(kind);
@@ -174,6 +203,19 @@ struct Graded<'a> {
     clock: Clock,
     session: Option<Rc<RefCell<Session>>>,
     recorder: Option<Rc<RefCell<Recorder>>>,
+}
+
+impl<'a> Graded<'a> {
+    /// The program that `start` starts, or else the reference in this process.
+    fn new(workspace: &Workspace, entry: &'a Entry, start: Option<&Start>) -> Self {
+        let session = start.map(|start| Rc::new(RefCell::new(Session::new(start.clone(), workspace.limits.clone()))));
+        let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
+        let mut modules = solutions::modules();
+        if let Some(recorder) = &recorder {
+            modules.replace(&entry.name, Link::new(recorder.clone()));
+        }
+        Graded { exercise: &entry.name, modules, clock: Clock::default(), session, recorder }
+    }
 }
 
 /// Plays a scenario; a panic of code in this process is an error of the grader.

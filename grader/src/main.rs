@@ -11,6 +11,7 @@ mod grade;
 mod help;
 mod human;
 mod manifest;
+mod mutants;
 mod overview;
 mod partition;
 mod process;
@@ -131,6 +132,15 @@ enum Command {
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
+    /// For authors: makes small mistakes in the solutions, and shows those that no scenario notices
+    Mutants {
+        exercises: Vec<String>,
+        /// Only exercises that have an equivalent.yaml, and whose solution or scenarios are other than in this commit
+        #[arg(long, value_name = "COMMIT")]
+        since: Option<String>,
+        #[arg(long, value_enum, default_value = "human")]
+        format: Format,
+    },
     /// Serves the reference module of an exercise on stdin and stdout
     #[command(hide = true)]
     Worker { exercise: String },
@@ -187,6 +197,9 @@ fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
         Some(Command::New { exercise, trait_name }) => author::new(&workspace, &exercise, trait_name.as_deref()),
         Some(Command::Bless { exercises }) => author::bless(&workspace, &exercises),
+        Some(Command::Mutants { exercises, since, format }) => {
+            mutants::mutants(&workspace, &exercises, since.as_deref(), format)
+        }
         Some(Command::Check { exercises, format }) => check::check(&workspace, &exercises, format),
         Some(Command::Worker { .. }) => unreachable!("served above"),
     }

@@ -117,16 +117,19 @@ impl Module {
         let base = patch.original().with_context(|| format!("{name}: `---` names the file that it changes"))?;
         let patched = diffy::apply(&read(&workspace.root.join(base))?, &patch)
             .with_context(|| format!("{name} does not fit {base} any more: write it anew"))?;
-        if patched.contains("kit::exercise!(") {
-            return Ok(patched);
-        }
-        // A solution is a part of a library; the learner's last line makes it a program.
-        let exercise = self.exercise.as_str();
-        let stub = read(&workspace.exercise_file(exercise))?;
-        let last = stub.lines().find(|line| line.starts_with("kit::exercise!("));
-        let last = last.with_context(|| format!("exercises/{exercise}.rs has no line `kit::exercise!(…);`"))?;
-        Ok(format!("{patched}\n{last}\n"))
+        as_program(workspace, &self.exercise, &patched)
     }
+}
+
+/// A solution is a part of a library; the learner's last line makes it a program.
+pub fn as_program(workspace: &Workspace, exercise: &str, text: &str) -> Result<String> {
+    if text.contains("kit::exercise!(") {
+        return Ok(text.to_string());
+    }
+    let stub = read(&workspace.exercise_file(exercise))?;
+    let last = stub.lines().find(|line| line.starts_with("kit::exercise!("));
+    let last = last.with_context(|| format!("exercises/{exercise}.rs has no line `kit::exercise!(…);`"))?;
+    Ok(format!("{text}\n{last}\n"))
 }
 
 /// Whether a module's file has to be compiled.
