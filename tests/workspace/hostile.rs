@@ -1,19 +1,223 @@
-//! Modules that hang, die, flood or lie: each is named for what it is, and the grader goes on.
+//! Modules that hang, die, flood, steal or lie: each is named for what it is, and the grader goes on.
+//!
+//! What they want to steal, to write and to call belongs to these tests: their texts say `CANARY_…` where a real
+//! attacker would have a path or an address, and each gets canaries of its own.
 
-use crate::{document, first_line, modules};
+use crate::{document, grader, modules, root, text};
+use serde_json::Value;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const PASSWORD: &str = "canary-a7f3e1";
+/// Less memory and less time for the compiler than learners have, so that the set takes two minutes and not five.
+const LIMITS: [&str; 4] = ["--memory", "256", "--build-timeout", "20"];
+
+/// What hostile modules reach for.
+struct Canaries {
+    folder: tempfile::TempDir,
+    listener: TcpListener,
+}
+
+impl Canaries {
+    /// In the kit's own folder, where solutions and goldens are.
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for canaries");
+        let at = |path: &str| folder.path().join(path);
+        std::fs::create_dir_all(at("home/.ssh")).expect("a home");
+        for (path, text) in [
+            ("home/.ssh/id_ed25519", PASSWORD),
+            ("first.golden", "filter  taints none\n    refused\n"),
+            ("solution.rs", "pub fn fits() -> kit::scheduler::Verdict { kit::scheduler::Verdict::Fits }\n"),
+        ] {
+            std::fs::write(at(path), text).expect("a canary");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        listener.set_nonblocking(true).expect("a listener that doesn't wait");
+        Canaries { folder, listener }
+    }
+
+    fn path(&self, path: &str) -> String {
+        self.folder.path().join(path).to_str().expect("temporary folders are UTF-8").into()
+    }
+
+    /// The module with canaries for its placeholders.
+    fn plant(&self, module: &Path) -> PathBuf {
+        let address = self.listener.local_addr().expect("it is bound").to_string();
+        let planted = std::fs::read_to_string(module)
+            .expect("a module is a text file")
+            .replace("CANARY_GOLDEN", &self.path("first.golden"))
+            .replace("CANARY_SOLUTION", &self.path("solution.rs"))
+            .replace("CANARY_HOME", &self.path("home"))
+            .replace("CANARY_FOLDER", &self.path(""))
+            .replace("CANARY_ADDRESS", &address);
+        let file = self.folder.path().join(module.file_name().expect("a module has a name"));
+        std::fs::write(&file, planted).expect("a copy of the module");
+        file
+    }
+
+    /// Grades `module` as the exercise `scheduler/taints` in an environment that holds a password.
+    fn grade(&self, module: &Path, more: &[&str]) -> Value {
+        let file = self.plant(module);
+        let file = file.to_str().expect("module names are ASCII");
+        let args = [&["run", "scheduler/taints", "--format", "json", "--modules", file], &LIMITS[..], more].concat();
+        let mut grader = grader(&args);
+        if let (None, Some(home)) = (std::env::var_os("CARGO_HOME"), std::env::home_dir()) {
+            grader.env("CARGO_HOME", home.join(".cargo"));
+        }
+        grader.env("HOME", self.path("home")).env("CANARY_PASSWORD", PASSWORD);
+        let out = grader.output().expect("the grader was built for this test");
+        let report: Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{file}: {e}: {}", text(&out)));
+        let expected = if report["status"] == "passed" { 0 } else { 1 };
+        assert_eq!(out.status.code(), Some(expected), "{file}: {}", text(&out));
+        report["exercises"][0].clone()
+    }
+
+    /// Nothing was taken, changed or called.
+    fn assert_untouched(&self, module: &str, result: &Value) {
+        assert!(!result.to_string().contains(PASSWORD), "{module} has the password: {result:#}");
+        assert!(!Path::new(&self.path("written")).exists(), "{module} wrote a file");
+        let golden = std::fs::read_to_string(self.path("first.golden"));
+        assert!(golden.is_ok_and(|text| text.contains("refused")), "{module} changed a file");
+        let called = self.listener.accept().err().map(|e| e.kind());
+        assert_eq!(called, Some(ErrorKind::WouldBlock), "{module} called");
+    }
+}
+
+/// A module of the set, what its first line says, and what became of it.
+struct Measured {
+    name: String,
+    expected: String,
+    what: String,
+    result: Value,
+}
+
+fn measure(file: &Path) -> Measured {
+    let source = std::fs::read_to_string(file).expect("a module is a text file");
+    let first = source.lines().next().and_then(|line| line.strip_prefix("//! Kind: ")?.split_once(" — "));
+    let (expected, what) = first.unwrap_or_else(|| panic!("{}: its first line is `//! Kind: … — …`", file.display()));
+    let canaries = Canaries::new();
+    let result = canaries.grade(file, &[]);
+    let name = file.file_stem().expect("a module has a name").to_string_lossy().into_owned();
+    canaries.assert_untouched(&name, &result);
+    Measured { name, expected: expected.into(), what: what.into(), result }
+}
+
+/// Two at a time: many of them only wait.
+fn measure_all() -> Vec<Measured> {
+    let files = modules("hostile");
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push(measure(file));
+        }
+        done
+    };
+    let mut all: Vec<Measured> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("each module is survived")).collect()
+    });
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// The kind of an error, or the status.
+fn outcome(result: &Value) -> &str {
+    result["kind"].as_str().or(result["status"].as_str()).unwrap_or("nothing")
+}
 
 #[test]
 fn each_hostile_module_is_named_and_survived() {
-    for file in modules("hostile") {
-        let expected = first_line(&file, "//! Kind: ");
-        let path = file.to_str().expect("module names are ASCII");
-        let (report, code) = document(&["run", "scheduler/taints", "--modules", path]);
-        let exercise = &report["exercises"][0];
-        assert_eq!(code, Some(1), "{path}: {exercise:#}");
-        assert_eq!(exercise["status"], "error", "{path}: {exercise:#}");
-        assert_eq!(exercise["kind"], *expected, "{path}: {exercise:#}");
-        let scenarios = exercise["scenarios"].as_array().expect("scenarios are a list");
-        assert!(scenarios.iter().all(|s| s["status"] != "passed"), "{path} was passed: {exercise:#}");
-        assert!(expected == "compile" || scenarios.len() >= 8, "{path}: the grader stopped early: {exercise:#}");
+    let all = measure_all();
+    assert!(all.len() >= 25, "{} hostile modules", all.len());
+    for Measured { name, expected, result, .. } in &all {
+        assert_eq!(outcome(result), expected, "{name}: {result:#}");
+        let scenarios = result["scenarios"].as_array().expect("scenarios are a list");
+        assert!(expected == "compile" || scenarios.len() >= 8, "{name}: the grader stopped early: {result:#}");
+        let passes = scenarios.iter().filter(|s| s["status"] == "passed").count();
+        assert!(expected == "passed" || passes == 0, "{name} was passed in {passes} scenarios: {result:#}");
     }
+    let shown: String =
+        all.iter().map(|m| format!("| `{}` | {} | `{}` |\n", m.name, m.what, outcome(&m.result))).collect();
+    let chapter = std::fs::read_to_string(root().join("book/src/safety.md")).expect("the chapter on safety");
+    assert!(chapter.contains(&shown), "book/src/safety.md has another table; measured was:\n{shown}");
+}
+
+/// What tries to get out is stopped by a wall, and not by chance.
+#[test]
+fn walls_say_no() {
+    let walled = [
+        ("reads_goldens", "Permission denied"),
+        ("reads_home", "Permission denied"),
+        ("lists_home", "Permission denied"),
+        ("writes_files", "Permission denied"),
+        ("takes_rights", "Operation not permitted"),
+        ("connects_out", "Operation not permitted"),
+        ("kills_parent", "Operation not permitted"),
+        ("fork_bomb", "Operation not permitted"),
+        ("child_stays", "Operation not permitted"),
+        ("include_golden", "Permission denied"),
+        ("include_home", "Permission denied"),
+        ("solution_as_module", "Permission denied"),
+        ("env_at_compile_time", "not defined at compile time"),
+    ];
+    for (name, expected) in walled {
+        let module = root().join(format!("tests/modules/hostile/{name}.rs"));
+        let result = Canaries::new().grade(&module, &["--sandbox", "require"]);
+        assert!(result.to_string().contains(expected), "{name}: {result:#}");
+    }
+}
+
+/// The doors are real: without the walls the same modules get through them.
+#[test]
+fn without_walls_they_get_through() {
+    let golden = Canaries::new().grade(&root().join("tests/modules/hostile/reads_goldens.rs"), &["--sandbox", "off"]);
+    assert_eq!(outcome(&golden), "failed", "{golden:#}");
+    let canaries = Canaries::new();
+    let called = canaries.grade(&root().join("tests/modules/hostile/connects_out.rs"), &["--sandbox", "off"]);
+    assert_eq!(outcome(&called), "failed", "{called:#}");
+    assert!(canaries.listener.accept().is_ok(), "nobody called");
+}
+
+/// A hostile module is nobody else's problem.
+#[test]
+fn the_next_exercise_is_graded_as_ever() {
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let good = folder.path().join("workloads/replica_set.rs");
+    for chapter in ["scheduler", "workloads"] {
+        std::fs::create_dir_all(folder.path().join(chapter)).expect("a chapter");
+    }
+    let alternative = &modules("workloads/replica_set/correct")[0];
+    std::fs::copy(alternative, good).expect("a correct module");
+    for name in ["exit_zero", "panic_twice", "flood_lines", "memory", "thread_bomb", "fork_bomb", "endless_macro"] {
+        let hostile = root().join(format!("tests/modules/hostile/{name}.rs"));
+        std::fs::copy(hostile, folder.path().join("scheduler/taints.rs")).expect("a hostile module");
+        let folder = folder.path().to_str().expect("temporary folders are UTF-8");
+        let (report, code) = document(&[&["run", "--modules", folder], &LIMITS[..]].concat());
+        let status = |name: &str| {
+            let exercises = report["exercises"].as_array().expect("exercises are a list");
+            exercises.iter().find(|e| e["name"] == name).map(|e| e["status"].clone())
+        };
+        assert_eq!(code, Some(1), "{name}: {report:#}");
+        assert_eq!(status("scheduler/taints"), Some("error".into()), "{name}: {report:#}");
+        assert_eq!(status("workloads/replica_set"), Some("passed".into()), "{name}: {report:#}");
+    }
+}
+
+/// A handed-in folder holds files and not the way to others.
+#[test]
+fn links_out_of_a_folder_are_not_followed() {
+    let canaries = Canaries::new();
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    std::fs::create_dir_all(folder.path().join("scheduler")).expect("a chapter");
+    let link = folder.path().join("scheduler/taints.rs");
+    std::os::unix::fs::symlink(canaries.path("home/.ssh/id_ed25519"), link).expect("a link");
+    let folder = folder.path().to_str().expect("temporary folders are UTF-8");
+    let (report, code) = document(&["run", "scheduler/taints", "--modules", folder]);
+    assert_eq!((code, &report["exercises"][0]["kind"]), (Some(1), &"compile".into()), "{report:#}");
+    assert!(report.to_string().contains("is a link that leads out of"), "{report:#}");
+    assert!(!report.to_string().contains(PASSWORD), "{report:#}");
 }

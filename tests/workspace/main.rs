@@ -45,11 +45,3 @@ fn modules(folder: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
-
-/// What stands after `key` on the first line of a module.
-fn first_line(file: &Path, key: &str) -> String {
-    let text = std::fs::read_to_string(file).expect("a module is a text file");
-    let line = text.lines().next().unwrap_or_default();
-    let rest = line.strip_prefix(key).unwrap_or_else(|| panic!("{}: {line:?} is no {key:?}", file.display()));
-    rest.split_whitespace().next().unwrap_or_default().to_string()
-}

@@ -1,4 +1,4 @@
-//! Kind: output_flood — it writes an answer without end
+//! Kind: output_flood — it writes an answer of a gigabyte
 
 use kit::scheduler::{Taint, Taints, Toleration, Verdict};
 use std::io::Write;
@@ -10,7 +10,9 @@ impl Taints for Exercise {
     fn filter(&self, _: &[Toleration], _: &[Taint]) -> Verdict {
         for fd in 3..16 {
             if let Ok(mut pipe) = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")) {
-                while pipe.write_all(&[b'x'; 4096]).is_ok() {}
+                for _ in 0..1 << 18 {
+                    let _ = pipe.write_all(&[b'x'; 4096]);
+                }
             }
         }
         Verdict::Fits

@@ -8,7 +8,7 @@ struct Exercise;
 impl Taints for Exercise {
     fn filter(&self, _: &[Toleration], _: &[Taint]) -> Verdict {
         std::thread::spawn(|| std::process::exit(0));
-        std::thread::sleep(std::time::Duration::from_secs(3600));
+        std::thread::sleep(std::time::Duration::from_secs(60));
         Verdict::Fits
     }
 }

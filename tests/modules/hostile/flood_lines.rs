@@ -1,4 +1,4 @@
-//! Kind: output_flood — it prints without end
+//! Kind: output_flood — it prints a gigabyte of lines
 
 use kit::scheduler::{Taint, Taints, Toleration, Verdict};
 
@@ -7,9 +7,10 @@ struct Exercise;
 
 impl Taints for Exercise {
     fn filter(&self, _: &[Toleration], _: &[Taint]) -> Verdict {
-        loop {
+        for _ in 0..1 << 26 {
             println!("and another line");
         }
+        Verdict::Fits
     }
 }
 

@@ -1,0 +1,13 @@
+//! Kind: output_flood — its answer is 100 MB long
+
+use std::io::Write;
+
+fn main() {
+    let mut out = std::io::stdout();
+
+    for (id, _) in std::io::stdin().lines().enumerate() {
+        let answer = if id == 0 { b"null".to_vec() } else { vec![b'7'; 100 << 20] };
+        let line = [format!("{{\"id\":{id},\"answer\":").as_bytes(), &answer[..], b"}\n"].concat();
+        let _ = out.write_all(&line);
+    }
+}
