@@ -13,6 +13,7 @@ use kit_contract::remote::catch_lost;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How long it takes until a watch shows a change, unless a scenario says otherwise.
 pub const WATCH_LAG: Instant = Instant::millis(2);
@@ -81,14 +82,20 @@ impl World<'_> {
     }
 }
 
-/// The cluster's clock, for those beside it who want to know what time it is.
+/// The cluster's clock, for those beside it who want to know what time it is, or to stop it.
 #[derive(Clone, Default)]
-pub struct Clock(Rc<Cell<Instant>>);
+pub struct Clock(Rc<Cell<Instant>>, Arc<AtomicBool>);
 
 impl Clock {
     /// The time since the cluster began.
     pub fn now(&self) -> Instant {
         self.0.get()
+    }
+
+    /// Once it is true, the cluster stands still as if a module were lost. A cluster can be given more to do than
+    /// anybody waits for, and it doesn't know real time itself.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        self.1.clone()
     }
 }
 
@@ -212,6 +219,7 @@ impl Engine {
 
     /// Lets one component do what is due at or before `until`; `false` if there is nothing, and then it is `until`.
     pub fn step(&mut self, until: Instant) -> Result<bool, Lost> {
+        self.lost |= self.clock.1.load(Ordering::Relaxed);
         if self.lost {
             return Err(Lost);
         }
