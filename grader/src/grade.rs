@@ -2,7 +2,7 @@
 
 use crate::build::Program;
 use crate::cancel;
-use crate::process::{Kind, Loss, Session, Start};
+use crate::process::{Kind, Loss, Session, Start, Watchdog};
 use crate::record::Recorder;
 use crate::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use crate::scenario::{Scenario, Script, Seen};
@@ -14,7 +14,8 @@ use kit_contract::remote::{Link, Transport};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// After so many timeouts the other scenarios of the exercise are not waited for.
 const PATIENCE: usize = 3;
@@ -102,7 +103,7 @@ pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
 
 /// Plays one scenario and holds it against its golden.
 fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
-    let Graded { exercise, modules, clock, session, recorder } = graded;
+    let Graded { exercise, modules, clock, session, recorder, .. } = graded;
     if let (Some(session), Some(recorder)) = (session, recorder) {
         session.borrow_mut().begin();
         recorder.borrow_mut().questions.clear();
@@ -115,7 +116,12 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
         Ok(golden) => golden,
         Err(e) => return grader_error(result, format!("{e:#}")),
     };
-    let seen = match play(scenario, exercise, modules, clock) {
+    // The reference is trusted to come to an end.
+    let timed = session.is_some() && matches!(scenario.script, Script::Timeline(_));
+    let watchdog = timed.then(|| Watchdog::new(graded.time, clock.stop()));
+    let played = play(scenario, exercise, modules, clock);
+    drop(watchdog);
+    let seen = match played {
         Ok((seen, _)) => seen,
         Err(e) => {
             // A well-formed answer can still be more than a cluster bears, such as a number of replicas that overflows.
@@ -142,6 +148,9 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
     }
     if let Some(session) = session {
         session.borrow_mut().finish();
+        if timed && clock.stop().load(Ordering::Relaxed) && seen.len() < golden.len() {
+            session.borrow_mut().overtime();
+        }
     }
     let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
     let loss = session.as_ref().and_then(|session| session.borrow().loss().cloned());
@@ -203,6 +212,8 @@ struct Graded<'a> {
     clock: Clock,
     session: Option<Rc<RefCell<Session>>>,
     recorder: Option<Rc<RefCell<Recorder>>>,
+    /// Real time for one scenario of a program.
+    time: Duration,
 }
 
 impl<'a> Graded<'a> {
@@ -214,7 +225,8 @@ impl<'a> Graded<'a> {
         if let Some(recorder) = &recorder {
             modules.replace(&entry.name, Link::new(recorder.clone()));
         }
-        Graded { exercise: &entry.name, modules, clock: Clock::default(), session, recorder }
+        let (clock, time) = (Clock::default(), workspace.limits.scenario);
+        Graded { exercise: &entry.name, modules, clock, session, recorder, time }
     }
 }
 

@@ -202,12 +202,13 @@ pub fn worker(workspace: &Workspace, command: &[OsString]) -> Program {
     Program::Ready { start, warnings: String::new() }
 }
 
-/// Whether nothing secret can lie at or below `folder`: neither the kit nor a home.
+/// Whether `folder` has nothing to do with the answers, and holds no home.
 fn is_harmless(workspace: &Workspace, folder: &Path) -> bool {
-    let home = std::env::home_dir().into_iter();
-    home.chain([workspace.root.clone()])
-        .filter_map(|path| std::fs::canonicalize(path).ok())
-        .all(|path| !path.starts_with(folder))
+    let real = |path: PathBuf| std::fs::canonicalize(path).ok();
+    let homes = std::env::home_dir().and_then(real);
+    let mut answers = ["solutions", "tests"].iter().filter_map(|room| real(workspace.root.join(room)));
+    !homes.is_some_and(|home| home.starts_with(folder))
+        && !answers.any(|room| room.starts_with(folder) || folder.starts_with(&room))
 }
 
 fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Result<Program> {

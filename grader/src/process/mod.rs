@@ -2,9 +2,11 @@
 
 mod answer;
 mod capture;
+mod watchdog;
 mod worker;
 
 pub use capture::{End, capture};
+pub use watchdog::Watchdog;
 
 use crate::sandbox::Policy;
 use crate::settings::Limits;
@@ -109,6 +111,16 @@ impl Session {
         }
     }
 
+    /// The cluster around the module was stopped, since the scenario's time was over.
+    pub fn overtime(&mut self) {
+        self.lose(self.late());
+    }
+
+    fn late(&self) -> Loss {
+        let limit = self.limits.scenario.as_secs_f32();
+        Loss::Error(Kind::Timeout, format!("the scenario was not over after {limit} s"))
+    }
+
     pub fn loss(&self) -> Option<&Loss> {
         self.loss.as_ref()
     }
@@ -141,8 +153,7 @@ impl Session {
         let now = Instant::now();
         let end = *self.deadline.get_or_insert(now + scenario);
         if end <= now {
-            let message = format!("the scenario was not over after {} s", scenario.as_secs_f32());
-            return Err(Loss::Error(Kind::Timeout, message));
+            return Err(self.late());
         }
         if self.worker.is_none() {
             let worker = self.spare.take().map_or_else(|| self.spawn(), Ok)?;
