@@ -123,7 +123,11 @@ impl State {
         found.scores = framework.scores(pod, &found.feasible, &self.nodes, &self.objects);
         found.totals = vec![0; found.feasible.len()];
         for plugin in &found.scores {
-            found.totals.iter_mut().zip(&plugin.weighted).for_each(|(total, score)| *total += score);
+            found
+                .totals
+                .iter_mut()
+                .zip(&plugin.weighted)
+                .for_each(|(total, score)| *total = total.saturating_add(*score));
         }
     }
 

@@ -289,7 +289,8 @@ impl Framework {
         for (plugin, weight) in SCORES {
             let asked = self.ask_score(plugin, pod, places, nodes, objects);
             if let Some((raw, mut weighted)) = asked {
-                weighted.iter_mut().for_each(|score| *score *= weight);
+                // A module may answer anything.
+                weighted.iter_mut().for_each(|score| *score = score.saturating_mul(weight));
                 all.push(PluginScores { plugin, raw, weighted });
             }
         }

@@ -58,7 +58,7 @@ impl Scheduling {
                 .scores
                 .iter()
                 .zip(&plugins)
-                .map(|(scores, (_, weight))| scores.weighted[i] / weight)
+                .map(|(scores, (_, weight))| scores.weighted.get(i).map_or(0, |score| score / weight))
                 .collect(),
             total: found.totals.get(i).copied().unwrap_or(0),
         };
