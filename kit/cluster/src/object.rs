@@ -4,6 +4,7 @@
 use crate::server::Resource;
 use kit_api::meta::{ObjectMeta, OwnerReference};
 use kit_api::{apps, autoscaling, batch, coordination, core, discovery, networking, policy, scheduling, storage};
+use kit_codec::Json;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -68,27 +69,27 @@ macro_rules! objects {
 
             /// The object in JSON, with `apiVersion` and `kind`.
             pub fn encode(&self) -> String {
-                match self { $(Object::$Kind(object) => serde_json::to_string(object),)+
+                match self { $(Object::$Kind(object) => object.to_json(),)+
                     Object::Other(object) => serde_json::to_string(&object.to_value()) }
                     .expect("API objects have string keys")
             }
 
             /// The object as a JSON value, with `apiVersion` and `kind`.
             pub fn to_value(&self) -> Value {
-                match self { $(Object::$Kind(object) => serde_json::to_value(object),)+
+                match self { $(Object::$Kind(object) => object.to_value(),)+
                     Object::Other(object) => Ok(object.to_value()) }
                     .expect("API objects have string keys")
             }
 
             /// An object of `kind` from its JSON value; the error says which field is wrong.
             pub fn from_value(kind: Kind, value: Value) -> Result<Object, serde_json::Error> {
-                match kind { $(Kind::$Kind => serde_json::from_value(value).map(Object::$Kind),)+
+                match kind { $(Kind::$Kind => <$Type>::from_value(value).map(|object| Object::$Kind(Box::new(object))),)+
                     Kind::Other(_) => Unstructured::from_value(kind, value).map(|object| Object::Other(Box::new(object))) }
             }
 
             /// Reads an object of `kind`; the error says which field is wrong.
             pub fn decode(kind: Kind, json: &str) -> Result<Object, serde_json::Error> {
-                match kind { $(Kind::$Kind => serde_json::from_str(json).map(Object::$Kind),)+
+                match kind { $(Kind::$Kind => <$Type>::from_json(json).map(|object| Object::$Kind(Box::new(object))),)+
                     Kind::Other(_) => Object::from_value(kind, serde_json::from_str(json)?) }
             }
         }

@@ -1,0 +1,72 @@
+//! The JSON of Kubernetes' objects, compiled once.
+//!
+//! Serde's code for these types is generic and large, so whoever calls it compiles it, and that takes longer than the
+//! whole cluster. Here each type gets four plain functions, in a crate that hardly ever changes.
+
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
+    core::v1 as core, discovery::v1 as discovery, networking::v1 as networking, policy::v1 as policy,
+    scheduling::v1 as scheduling, storage::v1 as storage,
+};
+use serde_json::{Result, Value};
+
+/// An object that is read from JSON and written to it, with `apiVersion` and `kind`. Errors say which field is wrong.
+pub trait Json: Sized {
+    /// From a text.
+    fn from_json(json: &str) -> Result<Self>;
+    /// From a value.
+    fn from_value(value: Value) -> Result<Self>;
+    /// As a text.
+    fn to_json(&self) -> Result<String>;
+    /// As a value.
+    fn to_value(&self) -> Result<Value>;
+}
+
+macro_rules! json {
+    ($($Type:ty),+ $(,)?) => {$(
+        impl Json for $Type {
+            fn from_json(json: &str) -> Result<Self> {
+                serde_json::from_str(json)
+            }
+            fn from_value(value: Value) -> Result<Self> {
+                serde_json::from_value(value)
+            }
+            fn to_json(&self) -> Result<String> {
+                serde_json::to_string(self)
+            }
+            fn to_value(&self) -> Result<Value> {
+                serde_json::to_value(self)
+            }
+        }
+    )+};
+}
+
+json! {
+    core::Pod,
+    core::Node,
+    core::Service,
+    core::Namespace,
+    core::ConfigMap,
+    core::Event,
+    apps::ReplicaSet,
+    apps::Deployment,
+    autoscaling::HorizontalPodAutoscaler,
+    coordination::Lease,
+    discovery::EndpointSlice,
+    policy::PodDisruptionBudget,
+    scheduling::PriorityClass,
+    apps::StatefulSet,
+    apps::DaemonSet,
+    apps::ControllerRevision,
+    batch::Job,
+    batch::CronJob,
+    core::PersistentVolumeClaim,
+    core::PersistentVolume,
+    storage::StorageClass,
+    core::ResourceQuota,
+    core::LimitRange,
+    core::Endpoints,
+    core::Secret,
+    core::ServiceAccount,
+    networking::NetworkPolicy,
+}
