@@ -2,6 +2,8 @@
 
 pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
+    pub mod raft_election;
+    pub mod raft_replication;
     pub mod store;
 }
 pub mod failure {
@@ -54,5 +56,7 @@ pub fn modules() -> Modules {
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
         rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
+        raft_election: Slot::of::<control_plane::raft_election::Exercise>(),
+        raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),
     }
 }

@@ -88,7 +88,7 @@ fn unplayed(entry: &Entry, scenario: &Scenario) -> ScenarioResult {
         read: format!("book/src/{}.md#{}", entry.name, scenario.read),
         message: None,
         difference: None,
-        timeline: matches!(scenario.script, Script::Timeline(_)),
+        timeline: !matches!(scenario.script, Script::Cases(_)),
     }
 }
 
@@ -106,6 +106,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
     let Graded { exercise, modules, clock, session, recorder, .. } = graded;
     if let (Some(session), Some(recorder)) = (session, recorder) {
         session.borrow_mut().begin();
+        session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
         recorder.borrow_mut().questions.clear();
     }
     let grader_error = |result: &mut ScenarioResult, message: String| {
@@ -153,7 +154,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
         }
     }
     let wrong = golden.iter().zip(&seen).position(|(golden, seen)| golden.answer != seen.answer);
-    let loss = session.as_ref().and_then(|session| session.borrow().loss().cloned());
+    let loss = session.as_ref().and_then(|session| session.borrow().loss());
     match (wrong, loss) {
         (None, None) if seen.len() == golden.len() => return,
         (None, None) => return grader_error(result, format!("{} of {} steps were played", seen.len(), golden.len())),
@@ -173,10 +174,10 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
     // A worker can be lost after its last answer, too.
     let at = wrong.unwrap_or(seen.len()).min(golden.len() - 1);
     let questions = session.as_ref().map(|session| session.borrow());
-    if matches!(scenario.script, Script::Timeline(_)) {
+    if !matches!(scenario.script, Script::Cases(_)) {
         let turning = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise));
         let during = turning.as_ref().map_or(usize::MAX, |turning| turning.number);
-        let printed = questions.as_ref().and_then(|q| q.printed.get(during)).map_or("", String::as_str);
+        let printed = questions.as_ref().map(|q| q.printed.get(during).cloned().unwrap_or_else(|| q.printed_last()));
         result.difference = Some(Difference {
             question: at + 1,
             of: scenario.len(),
@@ -184,7 +185,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
             asked: golden[at].asked.clone(),
             expected: golden[at].answer.clone(),
             yours: wrong.map(|at| seen[at].answer.clone()),
-            printed: printed.into(),
+            printed: printed.unwrap_or_default(),
             turning,
         });
         return;
@@ -244,12 +245,13 @@ pub fn transcript(
     start: Start,
 ) -> Result<(Vec<Seen>, Option<String>)> {
     let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(start, workspace.limits.clone())));
+    session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let mut modules = solutions::modules();
     modules.replace(exercise, Link::new(transport));
     let (seen, _) = play(scenario, exercise, &modules, &Clock::default())?;
     let lost = session.borrow().loss().map(|loss| match loss {
-        Loss::NotStarted(message) => message.clone(),
+        Loss::NotStarted(message) => message,
         Loss::Grader(message) => format!("error of the grader: {message}"),
         Loss::Error(kind, message) => format!("error: {kind} — {message}"),
     });

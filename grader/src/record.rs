@@ -2,7 +2,7 @@
 
 use crate::process::Session;
 use crate::scenario::question;
-use kit_contract::remote::Transport;
+use kit_contract::remote::{Link, Transport};
 use kit_contract::{Args, Player, wire};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,5 +82,9 @@ impl Transport for Recorder {
 
     fn reject(&mut self, reason: String) {
         self.session.borrow_mut().reject(reason);
+    }
+
+    fn another(&mut self) -> Option<Link> {
+        self.session.borrow_mut().another()
     }
 }

@@ -4,6 +4,7 @@ use crate::manifest;
 use crate::workspace::{files, read, stem};
 use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
+use kit_cluster::raft::play as group;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub enum Script {
     Cases(Vec<Step>),
     /// A whole cluster with the module in its slot.
     Timeline(Box<Timeline>),
+    /// A group of members, each of them a module on its own.
+    Group(Box<group::Script>),
 }
 
 /// One question.
@@ -61,7 +64,7 @@ impl Scenario {
             .map(|path| Scenario::load(path, &templates, true))
             .collect::<Result<Vec<_>>>()?;
         scenarios
-            .sort_by_key(|scenario| (scenario.level, matches!(scenario.script, Script::Timeline(_)), scenario.len()));
+            .sort_by_key(|scenario| (scenario.level, !matches!(scenario.script, Script::Cases(_)), scenario.len()));
         Ok(scenarios)
     }
 
@@ -112,10 +115,15 @@ impl Scenario {
                 let timeline = serde_json::from_value(timeline).with_context(|| path.display().to_string())?;
                 Script::Timeline(Box::new(timeline))
             }
+            None if file.timeline.contains_key("group") => {
+                let script = Value::Object(std::mem::take(&mut file.timeline));
+                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                Script::Group(Box::new(script))
+            }
             _ => {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
-                bail!("{}: {unknown}a scenario has `steps` or a `timeline`", path.display());
+                bail!("{}: {unknown}a scenario has `steps`, a `timeline` or a `group`", path.display());
             }
         };
         let File { why, read, level, new, .. } = file;
@@ -128,6 +136,8 @@ impl Scenario {
             Script::Cases(steps) => steps.len(),
             // The first is the cluster as it is at the beginning.
             Script::Timeline(timeline) => timeline.timeline.len() + 1,
+            Script::Group(script) if script.storm.is_some() => 1,
+            Script::Group(script) => script.play.len(),
         }
     }
 
@@ -145,6 +155,17 @@ impl Scenario {
                 self.ask(steps, player.as_mut())
             }
             Script::Timeline(timeline) => self.run(timeline, modules, clock),
+            Script::Group(script) => self.group(script, exercise, modules),
+        }
+    }
+
+    fn group(&self, script: &group::Script, exercise: &str, modules: &Modules) -> Result<(Vec<Seen>, bool)> {
+        let mut seen = Vec::new();
+        let mut see = |asked, answer| seen.push(Seen { say: None, asked: vec![asked], answer });
+        match remote::catch_lost(|| group::play(script, exercise, modules, &solutions::modules(), &mut see)) {
+            Some(Ok(())) => Ok((seen, false)),
+            Some(Err(why)) => Err(self.wrong(&format!("step {}", seen.len() + 1), &why)),
+            None => Ok((seen, true)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod capture;
+mod fellow;
 mod watchdog;
 mod worker;
 
@@ -10,11 +11,14 @@ pub use watchdog::Watchdog;
 
 use crate::sandbox::Policy;
 use crate::settings::Limits;
-use kit_contract::remote::Transport;
+use fellow::{Fellow, Fellows};
+use kit_contract::remote::{Link, Transport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use worker::Worker;
 
@@ -88,11 +92,28 @@ pub struct Session {
     deadline: Option<Instant>,
     /// What the module printed, for each question of this scenario.
     pub printed: Vec<String>,
+    /// Whether each module that is made has a process of its own, as members of a group have.
+    pub apart: bool,
+    /// What is known of those processes.
+    fellows: Rc<RefCell<Fellows>>,
+    /// Whether a spare worker is worth its start.
+    spares: bool,
 }
 
 impl Session {
     pub fn new(start: Start, limits: Limits) -> Self {
-        Session { start, limits, worker: None, spare: None, loss: None, deadline: None, printed: Vec::new() }
+        Session {
+            start,
+            limits,
+            worker: None,
+            spare: None,
+            loss: None,
+            deadline: None,
+            printed: Vec::new(),
+            apart: false,
+            fellows: Rc::default(),
+            spares: true,
+        }
     }
 
     /// Ends the last scenario's process, so that nothing of it can reach the next one.
@@ -101,6 +122,7 @@ impl Session {
         self.printed.clear();
         self.loss = None;
         self.deadline = None;
+        *self.fellows.borrow_mut() = Fellows::default();
     }
 
     /// After the last question: an answer that nobody asked for is no better at the end than before.
@@ -121,8 +143,13 @@ impl Session {
         Loss::Error(Kind::Timeout, format!("the scenario was not over after {limit} s"))
     }
 
-    pub fn loss(&self) -> Option<&Loss> {
-        self.loss.as_ref()
+    pub fn loss(&self) -> Option<Loss> {
+        self.loss.clone().or_else(|| self.fellows.borrow().loss.clone())
+    }
+
+    /// What a member of a group printed last.
+    pub fn printed_last(&self) -> String {
+        self.fellows.borrow().printed.clone()
     }
 
     fn lose(&mut self, loss: Loss) {
@@ -158,7 +185,7 @@ impl Session {
         if self.worker.is_none() {
             let worker = self.spare.take().map_or_else(|| self.spawn(), Ok)?;
             self.worker = Some(worker);
-            self.spare = self.spawn().ok();
+            self.spare = if self.spares { self.spawn().ok() } else { None };
         }
         let Some(worker) = self.worker.as_mut() else { unreachable!("spawned above") };
         let answer = worker.ask(call, args, question.min(end - now));
@@ -181,6 +208,10 @@ impl Transport for Session {
 
     fn reject(&mut self, reason: String) {
         self.lose(Loss::protocol(reason));
+    }
+
+    fn another(&mut self) -> Option<Link> {
+        self.apart.then(|| Fellow::link(self.start.clone(), self.limits.clone(), self.fellows.clone()))
     }
 }
 

@@ -17,5 +17,6 @@ pub mod raft;
 pub mod random;
 pub mod scheduler;
 pub mod server;
+pub mod store;
 pub mod timeline;
 pub mod work_queue;

@@ -24,7 +24,7 @@ impl<C: Contract + ?Sized + 'static> Slot<C> {
 
     /// Modules behind `link`, in another process.
     pub fn remote(link: Link) -> Self {
-        Slot(Rc::new(move |config| C::remote(link.clone(), config)))
+        Slot(Rc::new(move |config| C::remote(link.another(), config)))
     }
 
     /// A new module.
@@ -111,6 +111,10 @@ macro_rules! modules {
 }
 
 modules! {
+    /// One member of a Raft group, as far as it elects.
+    "control_plane/raft_election" raft_election: crate::control_plane::RaftElection;
+    /// One member of a Raft group, as far as it replicates.
+    "control_plane/raft_replication" raft_replication: crate::control_plane::RaftReplication;
     /// The revisioned key-value store.
     "control_plane/store" store: crate::control_plane::Store;
     /// The node lifecycle controller.

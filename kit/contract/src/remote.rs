@@ -12,6 +12,11 @@ pub trait Transport {
 
     /// The last answer could not be decoded as the contract's type.
     fn reject(&mut self, reason: String);
+
+    /// A transport to one more worker, where each module has one of its own; none where all share this one.
+    fn another(&mut self) -> Option<Link> {
+        None
+    }
 }
 
 /// The private value with which a lost worker unwinds to the component's edge.
@@ -49,6 +54,12 @@ impl Link {
         }
         drop(transport);
         std::panic::resume_unwind(Box::new(Lost(())))
+    }
+
+    /// The link for one more module.
+    pub fn another(&self) -> Link {
+        let other = self.0.borrow_mut().another();
+        other.unwrap_or_else(|| self.clone())
     }
 
     /// Asks for a new instance.

@@ -21,6 +21,7 @@ mod membership;
 mod message;
 pub mod network;
 mod node;
+pub mod play;
 mod progress;
 mod read;
 pub mod simulation;

@@ -1,5 +1,9 @@
 //! Contracts of the chapter `control_plane`.
 
+pub mod raft_election;
+pub mod raft_replication;
 pub mod store;
 
+pub use raft_election::*;
+pub use raft_replication::*;
 pub use store::*;
