@@ -184,6 +184,33 @@ fn old_revisions_beyond_the_limit_are_forgotten() {
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 #[test]
+fn what_keeps_pods_from_being_created_is_said_on_the_set_and_on_the_deployment() {
+    let mut engine = start();
+    let mut manifest = deployment(3);
+    manifest["spec"]["template"]["spec"]["containers"] = json!([]);
+    create(&mut engine, &manifest);
+    wait(&mut engine, 60);
+    let failure = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let failure = conditions.into_iter().find(|condition| condition["type"] == "ReplicaFailure");
+        failure.map(|condition| (condition["status"].clone(), condition["reason"].clone()))
+    };
+    let failed = Some((json!("True"), json!("FailedCreate")));
+    assert_eq!(failure(&all(&engine, Kind::ReplicaSet)[0]), failed);
+    assert_eq!(failure(&web(&engine)), failed);
+    // It tries again, one pod at a time, and waits twice as long after each failure.
+    let events = all(&engine, Kind::Event);
+    let attempts = events.iter().filter(|event| event["reason"] == "FailedCreate");
+    let attempts: i64 = attempts.filter_map(|event| event["count"].as_i64()).sum();
+    assert!((5..=20).contains(&attempts), "{attempts}");
+
+    patch(&mut engine, json!({"template": template("app:1")}));
+    wait(&mut engine, 20);
+    assert_eq!(failure(&web(&engine)), None);
+    assert_eq!(web(&engine)["status"]["availableReplicas"], 3);
+}
+
+#[test]
 fn an_autoscaler_scales_a_deployment() {
     let timeline: Timeline = serde_json::from_value(json!({
         "cluster": {"nodes": 3, "images": {"web:1": {"milli_cpu": 0}}},

@@ -6,17 +6,18 @@ use crate::agenda::Instant;
 use crate::cache::Cache;
 use crate::engine::{Component, World};
 use crate::object::{AsKind, Key, Kind, Object};
-use crate::server::{Change, ChangeKind, DeleteOptions};
+use crate::server::{Change, ChangeKind, DeleteOptions, Error, Stored};
 use crate::work_queue::WorkQueue;
-use kit_api::apps::{ReplicaSet, ReplicaSetStatus};
+use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
-use kit_api::meta::{MicroTime, ObjectMeta};
+use kit_api::meta::{MicroTime, ObjectMeta, Time};
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_contract::Modules;
 use kit_contract::workloads::ReplicaSetController;
 use kit_contract::workloads::replica_set::{Action, Expectations, Status, SyncRequest};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long a create or delete is waited for (`ExpectationsTimeout`).
 const EXPECTED: Instant = Instant::seconds(300);
@@ -95,76 +96,121 @@ impl ReplicaSets {
         let mut request = request(set, world.cache, world.time());
         request.expectations = self.expectations(&uid, world.now);
         let result = self.module.sync(&request);
-        let mut expected = Expected { since: world.now, ..Expected::default() };
-        for action in &result.actions {
-            // A module may name pods that don't exist; the API server says so, and that is all.
-            let done = match action {
-                // No sync creates more (`BurstReplicas` of `replica_set.go`); a cluster has to bear what a module answers.
-                Action::CreatePod if expected.creations >= BURST_REPLICAS => None,
-                Action::CreatePod => {
-                    let created = world.server.create(pod_of(&request.replica_set)).map(|pod| {
-                        expected.creations += 1;
-                        ("SuccessfulCreate", format!("Created pod: {}", pod.object.name()))
-                    });
-                    Some(created)
-                }
-                Action::DeletePod { name: pod } => {
-                    let key = Key::new(Kind::Pod, &name.0, pod);
-                    let there = world.cache.get(&key).map(|pod| pod.object.uid().to_string());
-                    let options = DeleteOptions { uid: there.clone(), ..DeleteOptions::default() };
-                    Some(world.server.delete(&key, &options).map(|_| {
-                        expected.deletions.extend(there);
-                        ("SuccessfulDelete", format!("Deleted pod: {pod}"))
-                    }))
-                }
-                Action::AdoptPod { name: pod } => {
-                    set_owner(world, &name.0, pod, &request.replica_set, true);
-                    None
-                }
-                Action::ReleasePod { name: pod } => {
-                    set_owner(world, &name.0, pod, &request.replica_set, false);
-                    None
-                }
-            };
-            let about = Object::ReplicaSet(Box::new(request.replica_set.clone()));
-            match done {
-                Some(Ok((reason, message))) => world.server.record(&about, "Normal", reason, &message),
-                Some(Err(error)) if !error.is_not_found() => {
-                    let reason = if *action == Action::CreatePod { "FailedCreate" } else { "FailedDelete" };
-                    world.server.record(&about, "Warning", reason, &format!("Error creating: {error}"));
-                    self.queue.retry(name.clone(), world.now);
-                }
-                _ => {}
-            }
+        let failure = self.act(&request.replica_set, &result.actions, &uid, world);
+        let failed = failure.is_some();
+        let written = write_status(&request.replica_set, result.status, failure, world);
+        if failed || written.is_err_and(|error| !error.is_not_found()) {
+            self.queue.retry(name.clone(), world.now);
+        } else {
+            self.queue.forget(name);
         }
-        if expected.creations > 0 || !expected.deletions.is_empty() {
-            self.expected.insert(uid, expected);
-        }
-        self.write_status(&request.replica_set, result.status, name, world);
         if let Some(seconds) = result.requeue_after_seconds {
             // Availability is counted in whole seconds: a little later it is sure.
             self.queue.add(name.clone(), world.now + Instant::seconds(i64::from(seconds.max(0)) + 1));
         }
     }
 
-    fn write_status(&mut self, set: &ReplicaSet, status: Status, name: &Name, world: &mut World<'_>) {
-        let mut set = set.clone();
-        let some = |count: i32| Some(count).filter(|count| *count != 0);
-        let before = set.status.take().unwrap_or_default();
-        set.status = Some(ReplicaSetStatus {
-            replicas: status.replicas,
-            fully_labeled_replicas: some(status.fully_labeled_replicas),
-            ready_replicas: some(status.ready_replicas),
-            available_replicas: some(status.available_replicas),
-            observed_generation: Some(status.observed_generation),
-            ..before
-        });
-        if world.server.update_status(set.into_object()).is_err_and(|error| !error.is_not_found()) {
-            self.queue.retry(name.clone(), world.now);
-        } else {
-            self.queue.forget(name);
+    /// Claims and releases, then deletes, then creates. The answer is what went wrong first.
+    fn act(&mut self, set: &ReplicaSet, actions: &[Action], uid: &str, world: &mut World<'_>) -> Option<Failure> {
+        let mut expected = Expected { since: world.now, ..Expected::default() };
+        let mut failure = None;
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let about = Object::ReplicaSet(Box::new(set.clone()));
+        for action in actions {
+            match action {
+                Action::AdoptPod { name } => set_owner(world, namespace, name, set, true),
+                Action::ReleasePod { name } => set_owner(world, namespace, name, set, false),
+                _ => {}
+            }
         }
+        for action in actions {
+            // A module may name pods that don't exist; the API server says so, and that is all.
+            let Action::DeletePod { name } = action else { continue };
+            let key = Key::new(Kind::Pod, namespace, name);
+            let there = world.cache.get(&key).map(|pod| pod.object.uid().to_string());
+            let options = DeleteOptions { uid: there.clone(), ..DeleteOptions::default() };
+            match world.server.delete(&key, &options) {
+                Ok(_) => {
+                    expected.deletions.extend(there);
+                    world.server.record(&about, "Normal", "SuccessfulDelete", &format!("Deleted pod: {name}"));
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) => {
+                    world.server.record(&about, "Warning", "FailedDelete", &format!("Error deleting: {error}"));
+                    failure.get_or_insert(Failure { reason: "FailedDelete", error });
+                }
+            }
+        }
+        // In batches of 1, 2, 4 and so on: what fails for all fails early (`slowStartBatch`).
+        // No sync creates more than `BurstReplicas`; a cluster has to bear what a module answers.
+        let missing = actions.iter().filter(|action| **action == Action::CreatePod).count();
+        let mut missing = missing.min(BURST_REPLICAS as usize);
+        let mut batch = 1;
+        while missing > 0 && failure.is_none() {
+            for _ in 0..batch.min(missing) {
+                match world.server.create(pod_of(set)) {
+                    Ok(pod) => {
+                        expected.creations += 1;
+                        let message = format!("Created pod: {}", pod.object.name());
+                        world.server.record(&about, "Normal", "SuccessfulCreate", &message);
+                    }
+                    Err(error) => {
+                        world.server.record(&about, "Warning", "FailedCreate", &format!("Error creating: {error}"));
+                        failure.get_or_insert(Failure { reason: "FailedCreate", error });
+                    }
+                }
+            }
+            missing -= batch.min(missing);
+            batch *= 2;
+        }
+        if expected.creations > 0 || !expected.deletions.is_empty() {
+            self.expected.insert(uid.into(), expected);
+        }
+        failure
     }
+}
+
+/// Why pods could not be created or deleted.
+struct Failure {
+    reason: &'static str,
+    error: Error,
+}
+
+/// Writes the counts, and in the condition `ReplicaFailure` what went wrong (`calculateStatus`). As long as something goes
+/// wrong, the condition says what it said first.
+fn write_status(
+    set: &ReplicaSet,
+    status: Status,
+    failure: Option<Failure>,
+    world: &mut World<'_>,
+) -> Result<Arc<Stored>, Error> {
+    const REPLICA_FAILURE: &str = "ReplicaFailure";
+    let mut set = set.clone();
+    let some = |count: i32| Some(count).filter(|count| *count != 0);
+    let before = set.status.take().unwrap_or_default();
+    let mut conditions = before.conditions.clone().unwrap_or_default();
+    let is_failure = |condition: &ReplicaSetCondition| condition.type_ == REPLICA_FAILURE;
+    match failure {
+        None => conditions.retain(|condition| !is_failure(condition)),
+        Some(_) if conditions.iter().any(is_failure) => {}
+        Some(Failure { reason, error }) => conditions.push(ReplicaSetCondition {
+            type_: REPLICA_FAILURE.into(),
+            status: "True".into(),
+            reason: Some(reason.into()),
+            message: Some(error.message),
+            last_transition_time: Some(Time(world.time())),
+        }),
+    }
+    set.status = Some(ReplicaSetStatus {
+        replicas: status.replicas,
+        fully_labeled_replicas: some(status.fully_labeled_replicas),
+        ready_replicas: some(status.ready_replicas),
+        available_replicas: some(status.available_replicas),
+        observed_generation: Some(status.observed_generation),
+        conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
+        ..before
+    });
+    world.server.update_status(set.into_object())
 }
 
 impl Component for ReplicaSets {
