@@ -138,14 +138,18 @@ fn each_hostile_module_is_named_and_survived() {
     let all = measure_all();
     assert!(all.len() >= 25, "{} hostile modules", all.len());
     for Measured { name, expected, result, .. } in &all {
-        assert_eq!(outcome(result), expected, "{name}: {result:#}");
+        // How much a cluster gets done in time depends on the machine; that it is no pass does not.
+        let possible: Vec<&str> = expected.split(" or ").collect();
+        assert!(possible.contains(&outcome(result)), "{name} should be {expected}: {result:#}");
         let scenarios = result["scenarios"].as_array().expect("scenarios are a list");
         assert!(expected == "compile" || scenarios.len() >= 8, "{name}: the grader stopped early: {result:#}");
         let passes = scenarios.iter().filter(|s| s["status"] == "passed").count();
         assert!(expected == "passed" || passes == 0, "{name} was passed in {passes} scenarios: {result:#}");
     }
-    let shown: String =
-        all.iter().map(|m| format!("| `{}` | {} | `{}` |\n", m.name, m.what, outcome(&m.result))).collect();
+    let shown: String = all
+        .iter()
+        .map(|m| format!("| `{}` | {} | `{}` |\n", m.name, m.what, m.expected.replace(" or ", "` or `")))
+        .collect();
     let chapter = std::fs::read_to_string(root().join("book/src/safety.md")).expect("the chapter on safety");
     assert!(chapter.contains(&shown), "book/src/safety.md has another table; measured was:\n{shown}");
 }

@@ -1,4 +1,4 @@
-//! Kind: timeout — it creates fifty thousand pods at each look, and wants to look again at once
+//! Kind: failed or timeout — it creates fifty thousand pods at each look, and wants to look again at once
 //! Exercise: workloads/replica_set
 
 use kit::workloads::ReplicaSetController;

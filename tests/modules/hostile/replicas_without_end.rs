@@ -1,4 +1,4 @@
-//! Kind: failed — it asks for as many replicas as there are numbers
+//! Kind: failed or timeout — it asks for as many replicas as there are numbers
 //! Exercise: workloads/hpa
 
 use kit::workloads::HorizontalPodAutoscaler;
