@@ -3,6 +3,7 @@
 //! A file is `{"table" or "group", "kubernetes", "what", "cases": […]}`. Each table that the reference covers
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
+mod apiserver;
 mod deployment;
 mod hpa;
 mod node;
@@ -112,8 +113,16 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters =
-        [pure::check, scheduler::check, deployment::check, rollout::check, hpa::check, node::check, workloads::check];
+    let chapters = [
+        apiserver::check,
+        pure::check,
+        scheduler::check,
+        deployment::check,
+        rollout::check,
+        hpa::check,
+        node::check,
+        workloads::check,
+    ];
     chapters.iter().find_map(|check| check(table))
 }
 

@@ -7,7 +7,7 @@
 use super::Check;
 use super::pure::{compare, field};
 use kit_api::apps::{Deployment, ReplicaSet, ReplicaSetStatus};
-use kit_api::core::{Event, Pod};
+use kit_api::core::{Container, Event, Pod};
 use kit_api::jiff::Timestamp;
 use kit_cluster::agenda::Instant;
 use kit_cluster::cache::Cache;
@@ -168,7 +168,8 @@ impl Stage {
                 pod.metadata.name = Some(version);
                 pod.metadata.labels = Some([("app".to_string(), "web".to_string())].into());
                 pod.metadata.owner_references = Some(vec![owner]);
-                pod.spec.get_or_insert_default().containers.push(Default::default());
+                let container = Container { name: "web".into(), image: Some("web:1".into()), ..Default::default() };
+                pod.spec.get_or_insert_default().containers.push(container);
                 self.create(pod.into_object())?;
             }
         }

@@ -4,6 +4,7 @@ use crate::controllers::autoscaler::Autoscalers;
 use crate::controllers::deployment::Deployments;
 use crate::controllers::endpoint_slice::EndpointSlices;
 use crate::controllers::garbage_collector::GarbageCollector;
+use crate::controllers::namespace::Namespaces;
 use crate::controllers::node_lifecycle::NodeLifecycle;
 use crate::controllers::replica_set::ReplicaSets;
 use crate::controllers::taint_eviction::TaintEviction;
@@ -87,6 +88,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
         Box::new(ReplicaSets::new(modules)),
         Box::new(EndpointSlices::default()),
         Box::new(GarbageCollector::default()),
+        Box::new(Namespaces::default()),
         Box::new(NodeLifecycle::new(modules, &config.node_lifecycle)),
         Box::new(TaintEviction::default()),
         Box::new(Autoscalers::new(modules, usage)),

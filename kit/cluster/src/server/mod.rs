@@ -5,23 +5,39 @@
 //! watches read the log at their own pace. [`Snapshot`] is the same state for readers beside the cluster.
 //! Upstream: `staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/storage/cacher`.
 
+mod admission;
+mod allocate;
+mod apply;
+mod auth;
+mod custom;
+mod diff;
+mod door;
+pub mod field;
+mod go;
+mod names;
 mod patch;
 pub mod registry;
 mod resource;
+mod rules;
+pub mod schema;
 mod status;
+mod typed;
+mod write;
 
+pub use auth::User;
+pub use door::{Body, Request, Response, Watch};
 pub use patch::Patch;
 pub use resource::{Resource, Subresource};
 pub use status::Error;
 
 use crate::agenda::Instant;
 use crate::object::{AsKind, Key, Kind, Object};
-use crate::random::{Purpose, Random};
+use crate::random::Random;
 use imbl::OrdMap;
 use kit_api::jiff::Timestamp;
-use kit_api::meta::Time;
 use kit_contract::control_plane::{EventKind, Op, Store, StoreError, WatchRequest};
 use kit_contract::node::Qos;
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
@@ -35,6 +51,10 @@ pub struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
     /// Delete only the object with this uid.
     pub uid: Option<String>,
+    /// Delete only this version of the object.
+    pub resource_version: Option<String>,
+    /// Check everything and change nothing.
+    pub dry_run: bool,
     /// What happens to what the object owns.
     pub propagation: Propagation,
 }
@@ -92,14 +112,29 @@ impl Stored {
         Arc::new(Stored { object, json: OnceLock::new() })
     }
 
-    /// The object in JSON, encoded once for all readers.
+    /// The object in JSON as Go writes it, encoded once for all readers.
     pub fn json(&self) -> &str {
-        self.json.get_or_init(|| self.object.encode())
+        self.json.get_or_init(|| self.to_value().to_string())
+    }
+
+    /// The same as a value.
+    pub fn to_value(&self) -> Value {
+        canonical(self.object.kind(), &self.object.to_value())
     }
 
     /// The object as its type.
     pub fn get<T: AsKind>(&self) -> Option<&T> {
         T::of(&self.object)
+    }
+}
+
+/// An object as Go writes it. Custom resources are written as they came.
+pub(crate) fn canonical(kind: Kind, value: &Value) -> Value {
+    let resource = kind.resource();
+    let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
+    match of {
+        Some(of) => schema::fill(value, of),
+        None => value.clone(),
     }
 }
 
@@ -150,6 +185,14 @@ pub struct Server {
     actor: Arc<str>,
     /// The time and the revision at which history will be compacted next.
     compaction: (Instant, i64),
+    /// Changes up to this revision can't be watched any more.
+    horizon: i64,
+    /// What CustomResourceDefinitions define, by group, version and plural.
+    custom: BTreeMap<(String, String, String), &'static Resource>,
+    /// The tokens of service accounts.
+    tokens: BTreeMap<String, auth::Token>,
+    /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
+    pub watch_list: bool,
 }
 
 impl Server {
@@ -158,7 +201,7 @@ impl Server {
         let everything =
             WatchRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
         store.watch(&everything);
-        Server {
+        let mut server = Server {
             store,
             qos,
             state: Snapshot::default(),
@@ -170,7 +213,13 @@ impl Server {
             now: Instant::default(),
             actor: "".into(),
             compaction: (COMPACT_AFTER, 0),
-        }
+            horizon: 0,
+            custom: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            watch_list: false,
+        };
+        server.bootstrap();
+        server
     }
 
     /// Moves the server's clock and says who asks from now on.
@@ -207,147 +256,6 @@ impl Server {
         }
     }
 
-    /// One object.
-    pub fn get(&self, key: &Key) -> Result<&Arc<Stored>, Error> {
-        self.state.get(key).ok_or_else(|| Error::not_found(key))
-    }
-
-    /// One object as its type, to be changed and sent back.
-    pub fn fetch<T: AsKind + Clone>(&self, namespace: &str, name: &str) -> Result<T, Error> {
-        let key = Key::new(T::KIND, namespace, name);
-        self.get(&key)?.get::<T>().cloned().ok_or_else(|| Error::not_found(&key))
-    }
-
-    /// Stores a new object, completed as its kind asks for.
-    pub fn create(&mut self, mut object: Object) -> Result<Arc<Stored>, Error> {
-        if object.kind().namespaced() && object.namespace().is_empty() {
-            object.meta_mut().namespace = Some("default".into());
-        }
-        if object.name().is_empty() {
-            let Some(base) = object.meta().generate_name.clone() else {
-                return Err(Error::invalid(
-                    &object.key(),
-                    "metadata.name: Required value: name or generateName is required",
-                ));
-            };
-            let suffix = self.suffix(&format!("{}/{}/{base}", object.kind().plural(), object.namespace()));
-            object.meta_mut().name = Some(base + &suffix);
-        }
-        let key = object.key();
-        registry::default(&mut object);
-        registry::validate(&object)?;
-        if self.state.get(&key).is_some() {
-            return Err(Error::already_exists(&key));
-        }
-        let uid = self.uid(&key);
-        let created = Time(Timestamp::from_second(self.time().as_second()).unwrap_or_default());
-        registry::prepare_for_create(&mut object, self.qos.as_ref());
-        let meta = object.meta_mut();
-        meta.uid = Some(uid);
-        meta.creation_timestamp = Some(created);
-        meta.deletion_timestamp = None;
-        meta.deletion_grace_period_seconds = None;
-        self.write(&key, &mut object)
-    }
-
-    /// Stores an object's new specification and metadata; its status stays.
-    ///
-    /// With a resource version the object must not have changed since; without one the last writer wins. An update
-    /// that changes nothing is not written.
-    pub fn update(&mut self, object: Object) -> Result<Arc<Stored>, Error> {
-        self.replace(object, registry::prepare_for_update)
-    }
-
-    /// Stores an object's new status; everything else stays.
-    pub fn update_status(&mut self, object: Object) -> Result<Arc<Stored>, Error> {
-        self.replace(object, registry::prepare_for_status_update)
-    }
-
-    fn replace(&mut self, mut object: Object, prepare: fn(&mut Object, &Object)) -> Result<Arc<Stored>, Error> {
-        let key = object.key();
-        let old = self.get(&key)?.clone();
-        let (new, there) = (object.meta(), old.object.meta());
-        let moved = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine != theirs;
-        if moved(&new.resource_version, &there.resource_version) {
-            let why = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Error::conflict(&key, why));
-        }
-        if moved(&new.uid, &there.uid) {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                new.uid.as_deref().unwrap_or_default(),
-                old.object.uid()
-            );
-            return Err(Error::conflict(&key, &why));
-        }
-        prepare(&mut object, &old.object);
-        registry::validate_update(&object, &old.object)?;
-        object.meta_mut().resource_version = old.object.meta().resource_version.clone();
-        let meta = object.meta();
-        let ended = meta.deletion_timestamp.is_some()
-            && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
-            && meta.deletion_grace_period_seconds.unwrap_or(0) == 0;
-        if ended {
-            return self.remove(&key);
-        }
-        if object == old.object {
-            return Ok(old);
-        }
-        self.write(&key, &mut object)
-    }
-
-    /// Changes parts of an object.
-    pub fn patch(&mut self, key: &Key, patch: &Patch, status: bool) -> Result<Arc<Stored>, Error> {
-        let object = patch.apply(key, self.get(key)?)?;
-        if status { self.update_status(object) } else { self.update(object) }
-    }
-
-    /// Assigns a pod to a node (the `binding` subresource; `pkg/registry/core/pod/storage/storage.go`).
-    pub fn bind(&mut self, namespace: &str, name: &str, node: &str) -> Result<Arc<Stored>, Error> {
-        let key = Key::new(Kind::Pod, namespace, name);
-        let mut pod: kit_api::core::Pod = self.fetch(namespace, name)?;
-        let assigned = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-        if pod.metadata.deletion_timestamp.is_some() {
-            return Err(Error::conflict(&key, &format!("pod {name} is being deleted, cannot be assigned to a host")));
-        }
-        if !assigned.is_empty() {
-            return Err(Error::conflict(&key, &format!("pod {name} is already assigned to node {assigned:?}")));
-        }
-        pod.spec.get_or_insert_default().node_name = Some(node.into());
-        registry::set_condition(&mut pod, "PodScheduled", "True", None, None, self.time());
-        self.write(&key, &mut pod.into_object())
-    }
-
-    /// Deletes an object, or begins to: see [`DeleteOptions`]. The answer is the object as it is then.
-    pub fn delete(&mut self, key: &Key, options: &DeleteOptions) -> Result<Arc<Stored>, Error> {
-        let old = self.get(key)?.clone();
-        if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != old.object.uid()) {
-            let there = old.object.uid();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
-            return Err(Error::conflict(key, &why));
-        }
-        let mut object = match registry::begin_deletion(&old.object, options, self.time()) {
-            Some(object) => object,
-            None => return self.remove(key),
-        };
-        if object == old.object { Ok(old) } else { self.write(key, &mut object) }
-    }
-
-    /// Records an event, or counts one that was recorded before (`client-go/tools/record`).
-    pub fn record(&mut self, about: &Object, kind: &str, reason: &str, message: &str) {
-        let event = registry::event(about, kind, reason, message, &self.actor, self.time());
-        let key = event.key();
-        match self.state.get(&key).and_then(|there| there.get::<kit_api::core::Event>()) {
-            Some(there) => {
-                let mut again = there.clone();
-                again.count = Some(again.count.unwrap_or(1) + 1);
-                again.last_timestamp = Some(Time(self.time()));
-                _ = self.write(&key, &mut again.into_object());
-            }
-            None => _ = self.create(event),
-        }
-    }
-
     fn write(&mut self, key: &Key, object: &mut Object) -> Result<Arc<Stored>, Error> {
         object.meta_mut().resource_version = None;
         self.store.txn(&[Op::Put { key: key.path(), value: object.encode() }]);
@@ -367,7 +275,7 @@ impl Server {
         for event in self.store.events().into_iter().flat_map(|response| response.events) {
             if event.kv.key != key.path() {
                 let message = format!("the store told of {} where {} was written", event.kv.key, key.path());
-                return Err(Error { code: 500, reason: "InternalError", message, key: Some(key.clone()) });
+                return Err(Error::internal(message));
             }
             let revision = event.kv.mod_revision;
             self.state.revision = revision;
@@ -402,38 +310,6 @@ impl Server {
             self.log.pop_front();
             self.dropped += 1;
         }
-    }
-
-    /// Random bits for one purpose, others each time.
-    fn draw(&mut self, object: &str, reason: &str) -> u64 {
-        let attempt = self.drawn.entry(format!("{reason} {object}")).or_default();
-        *attempt += 1;
-        self.random.bits(Purpose { component: "apiserver", object, reason, attempt: *attempt - 1 })
-    }
-
-    /// Five characters for `generateName` (`apiserver/pkg/storage/names/generate.go`).
-    fn suffix(&mut self, base: &str) -> String {
-        const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        let mut bits = self.draw(base, "name-suffix");
-        let mut letters = || {
-            let letter = LETTERS[(bits % LETTERS.len() as u64) as usize];
-            bits /= LETTERS.len() as u64;
-            char::from(letter)
-        };
-        (0..5).map(|_| letters()).collect()
-    }
-
-    fn uid(&mut self, key: &Key) -> String {
-        let path = key.path();
-        let (high, low) = (self.draw(&path, "uid"), self.draw(&path, "uid"));
-        // Version 4, variant 1, as a random UUID has them.
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            0x8000 | ((low >> 48) & 0x3fff),
-            low & 0xffff_ffff_ffff
-        )
+        self.horizon = self.horizon.max(revision);
     }
 }

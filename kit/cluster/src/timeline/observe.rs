@@ -234,6 +234,10 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             let all = snapshot.list(Kind::HorizontalPodAutoscaler);
             for autoscaler in all.filter_map(|stored| stored.get::<HorizontalPodAutoscaler>()) {
                 let Some(status) = &autoscaler.status else { continue };
+                // Until its controller has looked at it, a new one has a status without anything in it.
+                if status.current_replicas.is_none() && status.desired_replicas == 0 {
+                    continue;
+                }
                 let (current, desired) = (status.current_replicas.unwrap_or(0), status.desired_replicas);
                 let name = autoscaler.metadata.name.as_deref().unwrap_or_default();
                 table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));

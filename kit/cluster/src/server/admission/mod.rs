@@ -1,0 +1,225 @@
+//! Admission: what is completed, and what is refused, by what else there is in the cluster.
+//!
+//! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
+//! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass; then
+//! those that only check: LimitRanger and, last, ResourceQuota.
+//!
+//! There is no controller that makes a `default` service account for each namespace: every namespace has one. Pods
+//! get its name, and no volume with a token.
+
+mod limits;
+mod quota;
+
+use super::rules::{default_to, map_in};
+use super::{Error, Server};
+use crate::object::{Key, Kind};
+use kit_api::core::Namespace;
+use kit_api::scheduling::PriorityClass;
+use kit_api::storage::StorageClass;
+use serde_json::{Value, json};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// A new object.
+    Create,
+    /// Another version of an object.
+    Update,
+}
+
+/// Namespaces that can't be deleted (`NamespaceLifecycle`).
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+/// How long a pod tolerates a node that is not ready or unreachable, if it doesn't say
+/// (`plugin/pkg/admission/defaulttolerationseconds/admission.go`).
+const TOLERATED_SECONDS: i64 = 300;
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+fn key_of(kind: Kind, value: &Value) -> Key {
+    let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
+    let name = if text("name").is_empty() { text("generateName") } else { text("name") };
+    Key::new(kind, text("namespace"), name)
+}
+
+impl Server {
+    /// Completes an object, or refuses it.
+    pub(super) fn admit(&self, verb: Verb, kind: Kind, value: &mut Value) -> Result<(), Error> {
+        let key = key_of(kind, value);
+        if verb == Verb::Create {
+            self.namespace_lives(&key)?;
+        }
+        match (kind, verb) {
+            (Kind::Pod, Verb::Create) => {
+                self.limit_defaults(&key, value);
+                self.service_account(&key, value)?;
+                self.priority(&key, value)?;
+                tolerate_lost_nodes(value);
+            }
+            (Kind::Pod, Verb::Update) => tolerate_lost_nodes(value),
+            (Kind::Node, Verb::Create) => taint_until_ready(value),
+            (Kind::PersistentVolumeClaim, Verb::Create) => self.default_storage_class(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses what would break a limit.
+    pub(super) fn check(
+        &mut self,
+        verb: Verb,
+        kind: Kind,
+        value: &Value,
+        old: Option<&Value>,
+        dry_run: bool,
+    ) -> Result<(), Error> {
+        let key = key_of(kind, value);
+        if verb == Verb::Create {
+            self.check_limits(&key, value)?;
+        }
+        self.check_quota(verb, &key, value, old, dry_run)
+    }
+
+    /// Refuses to delete what the system can't do without.
+    pub(super) fn may_delete(&self, key: &Key) -> Result<(), Error> {
+        if key.kind == Kind::Namespace && IMMORTAL.contains(&key.name.as_str()) {
+            return Err(Error::forbidden(key, "this namespace may not be deleted"));
+        }
+        if key.kind == Kind::PriorityClass && key.name.starts_with("system-") {
+            return Err(Error::forbidden(key, "this is a system priority class and cannot be deleted"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to put something into a namespace that isn't there, or is being deleted.
+    pub(super) fn namespace_lives(&self, key: &Key) -> Result<(), Error> {
+        if !key.kind.namespaced() {
+            return Ok(());
+        }
+        let namespace = Key::new(Kind::Namespace, "", &key.namespace);
+        let stored = self.get(&namespace)?;
+        let ends = stored.get::<Namespace>().is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
+        if ends {
+            let name = &key.namespace;
+            let why = format!("unable to create new content in namespace {name} because it is being terminated");
+            let mut error = Error::forbidden(key, &why);
+            if let Some(details) = &mut error.details {
+                details.causes.push(super::field::Cause {
+                    reason: "NamespaceTerminating",
+                    message: format!("namespace {name} is being terminated"),
+                    field: "metadata.namespace".into(),
+                });
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn service_account(&self, key: &Key, pod: &mut Value) -> Result<(), Error> {
+        let spec = map_in(pod, "spec");
+        default_to(spec, "serviceAccountName", "default");
+        let name = spec["serviceAccountName"].as_str().unwrap_or_default().to_string();
+        spec.insert("serviceAccount".into(), name.as_str().into());
+        let account = Key::new(Kind::ServiceAccount, &key.namespace, &name);
+        if name != "default" && self.get(&account).is_err() {
+            let why =
+                format!("error looking up service account {}/{name}: serviceaccount {name:?} not found", key.namespace);
+            return Err(Error::forbidden(key, &why));
+        }
+        Ok(())
+    }
+
+    /// `plugin/pkg/admission/priority/admission.go`.
+    fn priority(&self, key: &Key, pod: &mut Value) -> Result<(), Error> {
+        let spec = map_in(pod, "spec");
+        let named = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_string();
+        let classes = || self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
+        let class = match named.as_str() {
+            "" => classes().filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value),
+            name => {
+                let class = classes().find(|class| class.metadata.name.as_deref() == Some(name));
+                let why = format!("no PriorityClass with name {name} was found");
+                Some(class.ok_or_else(|| Error::forbidden(key, &why))?)
+            }
+        };
+        let priority = class.map_or(0, |class| class.value);
+        let policy = class.and_then(|class| class.preemption_policy.clone());
+        if let Some(name) = class.and_then(|class| class.metadata.name.clone()) {
+            spec.insert("priorityClassName".into(), name.into());
+        }
+        match spec.get("priority").and_then(Value::as_i64) {
+            Some(asked) if asked != i64::from(priority) => {
+                let why = format!(
+                    "the integer value of priority ({asked}) must not be provided in pod spec; priority admission \
+                     controller computed {priority} from the given PriorityClass name"
+                );
+                return Err(Error::forbidden(key, &why));
+            }
+            _ => spec.insert("priority".into(), priority.into()),
+        };
+        let policy = policy.unwrap_or_else(|| "PreemptLowerPriority".into());
+        match spec.get("preemptionPolicy").and_then(Value::as_str) {
+            Some(asked) if asked != policy => {
+                let why = format!(
+                    "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority \
+                     admission controller computed {policy} from the given PriorityClass name"
+                );
+                Err(Error::forbidden(key, &why))
+            }
+            _ => {
+                spec.insert("preemptionPolicy".into(), policy.into());
+                Ok(())
+            }
+        }
+    }
+
+    /// `plugin/pkg/admission/storage/storageclass/setdefault/admission.go`: the newest class that says so.
+    fn default_storage_class(&self, claim: &mut Value) {
+        let spec = map_in(claim, "spec");
+        if spec.get("storageClassName").is_some_and(|class| !class.is_null()) {
+            return;
+        }
+        let classes = self.state.list(Kind::StorageClass).filter_map(|stored| stored.get::<StorageClass>());
+        let says = |class: &&StorageClass| {
+            let annotations = class.metadata.annotations.as_ref();
+            annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
+        };
+        let newest = classes.filter(says).max_by_key(|class| class.metadata.creation_timestamp.clone());
+        if let Some(name) = newest.and_then(|class| class.metadata.name.clone()) {
+            spec.insert("storageClassName".into(), name.into());
+        }
+    }
+}
+
+fn tolerate_lost_nodes(pod: &mut Value) {
+    let spec = map_in(pod, "spec");
+    if !spec.get("tolerations").is_some_and(Value::is_array) {
+        spec.insert("tolerations".into(), json!([]));
+    }
+    let Some(tolerations) = spec["tolerations"].as_array_mut() else { return };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        // Admission looks at keys and effects alone: a toleration of every key covers both taints.
+        let covers = |toleration: &Value| {
+            let text = |field: &str| toleration[field].as_str().unwrap_or_default();
+            (text("key") == key || text("key").is_empty()) && ["", "NoExecute"].contains(&text("effect"))
+        };
+        if !tolerations.iter().any(covers) {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS,
+            }));
+        }
+    }
+}
+
+/// `plugin/pkg/admission/nodetaint/admission.go`: the node controller takes the taint away when the node is ready.
+fn taint_until_ready(node: &mut Value) {
+    let spec = map_in(node, "spec");
+    let taints = spec.entry("taints").or_insert_with(|| json!([]));
+    if !taints.is_array() {
+        *taints = json!([]);
+    }
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    if let Some(taints) = taints.as_array_mut()
+        && !taints.iter().any(|there| there["key"] == taint["key"] && there["effect"] == taint["effect"])
+    {
+        taints.push(taint);
+    }
+}

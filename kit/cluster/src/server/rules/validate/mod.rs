@@ -1,0 +1,80 @@
+//! What is wrong with an object, field by field and in upstream's order.
+//!
+//! Sources: `pkg/apis/{core,apps,batch,autoscaling,networking,policy,storage,scheduling,rbac}/validation/validation.go`
+//! and `apimachinery/pkg/api/validation`.
+
+mod batch;
+mod cron;
+mod meta;
+mod network;
+mod node;
+mod pod;
+mod policy;
+mod resources;
+mod scheduling;
+mod service;
+mod volumes;
+mod workloads;
+
+pub use meta::{finalizers_added, label_selector};
+
+use crate::server::Resource;
+use crate::server::field::{At, Errors};
+use kit_api::name;
+use serde_json::Value;
+
+/// A check of a text: what is wrong with it.
+pub type Name = fn(&str) -> Vec<String>;
+
+/// Says what is wrong with an object of a kind, whether it is new or changed.
+pub fn validate(resource: &Resource, object: &Value) -> Errors {
+    let (root, mut errors) = (At::root(object), Errors::default());
+    let e = &mut errors;
+    meta::object_meta(e, &root.get("metadata"), resource.namespaced, name_of(&resource.kind));
+    match resource.kind.as_str() {
+        _ if resource.custom => {}
+        "Pod" => pod::pod(e, &root),
+        "PodTemplate" => pod::template(e, &root.get("template")),
+        "Deployment" => workloads::deployment(e, &root.get("spec")),
+        "ReplicaSet" => workloads::replica_set(e, &root.get("spec")),
+        "ReplicationController" => workloads::replication_controller(e, &root.get("spec")),
+        "StatefulSet" => workloads::stateful_set(e, &root.get("spec")),
+        "DaemonSet" => workloads::daemon_set(e, &root.get("spec")),
+        "ControllerRevision" => e.not_negative(&root.get("revision")),
+        "Job" => batch::job(e, &root),
+        "CronJob" => batch::cron_job(e, &root),
+        "HorizontalPodAutoscaler" => workloads::autoscaler(e, &root.get("spec")),
+        "Service" => service::service(e, &root.get("spec")),
+        "Endpoints" => network::endpoints(e, &root),
+        "EndpointSlice" => network::endpoint_slice(e, &root),
+        "NetworkPolicy" => network::network_policy(e, &root.get("spec")),
+        "Ingress" => network::ingress(e, &root.get("spec")),
+        "PodDisruptionBudget" => policy::disruption_budget(e, &root.get("spec")),
+        "PriorityClass" => policy::priority_class(e, &root),
+        "ResourceQuota" => policy::resource_quota(e, &root.get("spec")),
+        "LimitRange" => policy::limit_range(e, &root.get("spec")),
+        "Role" | "ClusterRole" => policy::role(e, &root),
+        "RoleBinding" | "ClusterRoleBinding" => policy::role_binding(e, &root),
+        "ConfigMap" => policy::config_map(e, &root),
+        "Secret" => policy::secret(e, &root),
+        "Lease" => policy::lease(e, &root.get("spec")),
+        "Event" => policy::event(e, &root),
+        "Node" => node::node(e, &root),
+        "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
+        "PersistentVolume" => node::volume(e, &root.get("spec")),
+        "StorageClass" => node::storage_class(e, &root),
+        "CustomResourceDefinition" => policy::definition(e, &root),
+        _ => {}
+    }
+    errors
+}
+
+/// What the name of an object of a kind must look like.
+fn name_of(kind: &str) -> Name {
+    match kind {
+        "Namespace" => name::dns1123_label,
+        "Service" => name::dns1035_label,
+        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => meta::path_segment,
+        _ => name::dns1123_subdomain,
+    }
+}

@@ -1,0 +1,341 @@
+//! Deployments, ReplicaSets, StatefulSets, DaemonSets and autoscalers.
+//!
+//! Sources: `pkg/apis/apps/validation/validation.go`, `pkg/apis/autoscaling/validation/validation.go`.
+
+use super::{meta, pod, resources};
+use crate::server::field::{At, Errors};
+use crate::server::go;
+use crate::server::schema::named;
+use kit_api::meta::LabelSelector;
+use kit_api::selector::Selector;
+use std::collections::BTreeMap;
+
+pub fn deployment(e: &mut Errors, spec: &At<'_>) {
+    e.not_negative(&spec.get("replicas"));
+    selector(e, spec, "deployment");
+    template(e, spec, "ReplicaSet");
+    deployment_strategy(e, &spec.get("strategy"));
+    for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+        e.not_negative(&spec.get(field));
+    }
+    let (deadline, ready) = (spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds"));
+    if deadline.int().is_some_and(|deadline| deadline <= ready.int().unwrap_or_default()) {
+        e.invalid(&deadline, "must be greater than minReadySeconds");
+    }
+}
+
+pub fn replica_set(e: &mut Errors, spec: &At<'_>) {
+    e.not_negative(&spec.get("replicas"));
+    e.not_negative(&spec.get("minReadySeconds"));
+    selector(e, spec, "deployment");
+    template(e, spec, "ReplicaSet");
+}
+
+pub fn replication_controller(e: &mut Errors, spec: &At<'_>) {
+    e.not_negative(&spec.get("minReadySeconds"));
+    if spec.get("selector").is_empty() {
+        e.required(&spec.get("selector"), "");
+    }
+    e.not_negative(&spec.get("replicas"));
+    match spec.get("template").is_set() {
+        true => pod::template(e, &spec.get("template")),
+        false => e.required(&spec.get("template"), ""),
+    }
+}
+
+fn selector(e: &mut Errors, spec: &At<'_>, of: &str) {
+    let selector = spec.get("selector");
+    if !selector.is_set() {
+        return e.required(&selector, "");
+    }
+    meta::label_selector(e, &selector);
+    if selector.get("matchLabels").is_empty() && selector.get("matchExpressions").is_empty() {
+        let shown = named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
+        e.invalid_as(&selector, &shown, &format!("empty selector is invalid for {of}"));
+    }
+}
+
+/// Whether a selector, as it is in an object, finds these labels; none if it makes no sense.
+pub fn selects(selector: &At<'_>, labels: &At<'_>) -> Option<bool> {
+    let selector: LabelSelector = serde_json::from_value(selector.value.clone()).ok()?;
+    let labels: BTreeMap<String, String> = serde_json::from_value(labels.value.clone()).unwrap_or_default();
+    Selector::try_from(Some(&selector)).ok().map(|selector| selector.matches(&labels))
+}
+
+/// A template whose pods live for ever (`ValidatePodTemplateSpecForReplicaSet` and its siblings).
+fn template(e: &mut Errors, spec: &At<'_>, of: &str) {
+    let template = spec.get("template");
+    if !template.is_set() {
+        return e.required(&template, "");
+    }
+    let selector = spec.get("selector");
+    let labels = template.at("metadata.labels");
+    if !selector.value.as_object().is_none_or(serde_json::Map::is_empty) && selects(&selector, &labels) == Some(false) {
+        let why = "`selector` does not match template `labels`";
+        e.invalid_as(&labels, &go::string_map(labels.value), why);
+    }
+    pod::template(e, &template);
+    let policy = template.at("spec.restartPolicy");
+    if policy.text() != "Always" {
+        e.not_supported(&policy, &["Always"]);
+    }
+    if template.at("spec.activeDeadlineSeconds").is_set() {
+        let why = format!("activeDeadlineSeconds in {of} is not Supported");
+        e.forbidden(&template.at("spec.activeDeadlineSeconds"), &why);
+    }
+}
+
+fn deployment_strategy(e: &mut Errors, strategy: &At<'_>) {
+    let rolling = strategy.get("rollingUpdate");
+    match strategy.get("type").text() {
+        "Recreate" if rolling.is_set() => {
+            e.forbidden(&rolling, "may not be specified when strategy `type` is 'Recreate'");
+        }
+        "Recreate" => {}
+        "RollingUpdate" if !rolling.is_set() => e.required(&rolling, "this should be defaulted and never be nil"),
+        "RollingUpdate" => {
+            let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+            count_or_percent(e, &unavailable);
+            count_or_percent(e, &surge);
+            if is_zero(&unavailable) && is_zero(&surge) {
+                let shown = go::int_or_string(unavailable.value);
+                e.invalid_as(&unavailable, &shown, "may not be 0 when `maxSurge` is 0");
+            }
+            at_most_all(e, &unavailable);
+        }
+        _ => e.not_supported(&strategy.get("type"), &["Recreate", "RollingUpdate"]),
+    }
+}
+
+fn percent(at: &At<'_>) -> Option<i64> {
+    at.text().strip_suffix('%').and_then(|number| number.parse().ok())
+}
+
+fn is_zero(at: &At<'_>) -> bool {
+    percent(at).or(at.int()).unwrap_or_default() == 0
+}
+
+/// A number of pods, or a part of them (`ValidatePositiveIntOrPercent`).
+pub fn count_or_percent(e: &mut Errors, at: &At<'_>) {
+    match at.value.as_str() {
+        Some(text) => {
+            let digits = text.strip_suffix('%').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+            if !digits {
+                let why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
+                           '93%', regex used for validation is '[0-9]+%')";
+                e.invalid_as(at, &go::int_or_string(at.value), why);
+            }
+        }
+        None => e.not_negative(at),
+    }
+}
+
+/// A part that is no more than the whole (`IsNotMoreThan100Percent`).
+pub fn at_most_all(e: &mut Errors, at: &At<'_>) {
+    if percent(at).is_some_and(|percent| percent > 100) {
+        e.invalid_as(at, &go::int_or_string(at.value), "must not be greater than 100%");
+    }
+}
+
+pub fn stateful_set(e: &mut Errors, spec: &At<'_>) {
+    let policy = spec.get("podManagementPolicy");
+    match policy.text() {
+        "" => e.required(&policy, ""),
+        "OrderedReady" | "Parallel" => {}
+        _ => e.invalid(&policy, "must be 'OrderedReady' or 'Parallel'"),
+    }
+    let strategy = spec.get("updateStrategy");
+    let rolling = strategy.get("rollingUpdate");
+    match strategy.get("type").text() {
+        "" => e.required(&strategy, ""),
+        "OnDelete" if rolling.is_set() => {
+            let shown = named("apps.RollingUpdateStatefulSetStrategy").map(|of| go::dump(rolling.value, of));
+            e.invalid_as(&rolling, &shown.unwrap_or_default(), "only allowed for updateStrategy 'RollingUpdate'");
+        }
+        "OnDelete" => {}
+        "RollingUpdate" => e.not_negative(&rolling.get("partition")),
+        _ => {
+            let shown = named("apps.StatefulSetUpdateStrategy").map(|of| go::dump(strategy.value, of));
+            e.invalid_as(&strategy, &shown.unwrap_or_default(), "must be 'RollingUpdate' or 'OnDelete'");
+        }
+    }
+    let retention = spec.get("persistentVolumeClaimRetentionPolicy");
+    for field in ["whenDeleted", "whenScaled"] {
+        let policy = retention.get(field);
+        if policy.is_set() && !["Retain", "Delete"].contains(&policy.text()) {
+            e.not_supported(&policy, &["Retain", "Delete"]);
+        }
+    }
+    e.not_negative(&spec.get("replicas"));
+    e.not_negative(&spec.get("minReadySeconds"));
+    e.not_negative(&spec.at("ordinals.start"));
+    selector(e, spec, "statefulset");
+    template(e, spec, "StatefulSet");
+}
+
+pub fn daemon_set(e: &mut Errors, spec: &At<'_>) {
+    selector(e, spec, "daemonset");
+    template(e, spec, "DaemonSet");
+    e.not_negative(&spec.get("minReadySeconds"));
+    let strategy = spec.get("updateStrategy");
+    let rolling = strategy.get("rollingUpdate");
+    match strategy.get("type").text() {
+        "OnDelete" => {}
+        "RollingUpdate" if !rolling.is_set() => e.required(&rolling, ""),
+        "RollingUpdate" => {
+            let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+            count_or_percent(e, &unavailable);
+            count_or_percent(e, &surge);
+            match (is_zero(&unavailable), is_zero(&surge)) {
+                (false, false) => {
+                    let shown = go::int_or_string(surge.value);
+                    e.invalid_as(&surge, &shown, "may not be set when maxUnavailable is non-zero");
+                }
+                (true, true) => e.required(&unavailable, "cannot be 0 when maxSurge is 0"),
+                _ => {}
+            }
+            at_most_all(e, &unavailable);
+            at_most_all(e, &surge);
+        }
+        _ => e.not_supported(&strategy.get("type"), &["RollingUpdate", "OnDelete"]),
+    }
+    e.not_negative(&spec.get("revisionHistoryLimit"));
+}
+
+pub fn autoscaler(e: &mut Errors, spec: &At<'_>) {
+    let (least, most) = (spec.get("minReplicas"), spec.get("maxReplicas"));
+    if least.int().is_some_and(|least| least < 1) {
+        e.invalid(&least, "must be greater than or equal to 1");
+    }
+    if most.int().unwrap_or_default() < 1 {
+        e.invalid(&most, "must be greater than 0");
+    }
+    if least.int().is_some_and(|least| most.int().unwrap_or_default() < least) {
+        e.invalid(&most, "must be greater than or equal to `minReplicas`");
+    }
+    let target = spec.get("scaleTargetRef");
+    for field in ["kind", "name"] {
+        match target.get(field).text() {
+            "" => e.required(&target.get(field), ""),
+            text => e.all_invalid(&target.get(field), meta::path_segment(text)),
+        }
+    }
+    for metric in spec.get("metrics").items() {
+        metric_spec(e, &metric);
+    }
+    for direction in ["scaleUp", "scaleDown"] {
+        let rules = spec.get("behavior").get(direction);
+        let window = rules.get("stabilizationWindowSeconds");
+        e.not_negative(&window);
+        if window.int().is_some_and(|window| window > 3600) {
+            e.invalid(&window, "must be less than or equal to 3600");
+        }
+        let select = rules.get("selectPolicy");
+        if select.is_set() && !["Max", "Min", "Disabled"].contains(&select.text()) {
+            e.not_supported(&select, &["Disabled", "Max", "Min"]);
+        }
+        if rules.is_set() && rules.get("policies").is_empty() {
+            e.required(&rules.get("policies"), "must specify at least one Policy");
+        }
+        for policy in rules.get("policies").items() {
+            if !["Pods", "Percent"].contains(&policy.get("type").text()) {
+                e.not_supported(&policy.get("type"), &["Percent", "Pods"]);
+            }
+            for field in ["value", "periodSeconds"] {
+                if policy.get(field).int().unwrap_or_default() <= 0 {
+                    e.invalid(&policy.get(field), "must be greater than zero");
+                }
+            }
+            if policy.get("periodSeconds").int().is_some_and(|seconds| seconds > 1800) {
+                e.invalid(&policy.get("periodSeconds"), "must be less than or equal to 1800");
+            }
+        }
+    }
+}
+
+/// Each type of metric with the field that describes it.
+const METRICS: [(&str, &str); 5] = [
+    ("ContainerResource", "containerResource"),
+    ("External", "external"),
+    ("Object", "object"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+];
+
+fn metric_spec(e: &mut Errors, metric: &At<'_>) {
+    let type_ = metric.get("type");
+    let types = METRICS.map(|(type_, _)| type_);
+    match type_.text() {
+        "" => e.required(&type_, "must specify a metric source type"),
+        text if types.contains(&text) => {}
+        _ => e.not_supported(&type_, &types),
+    }
+    for (_, field) in METRICS {
+        let source = metric.get(field);
+        if source.is_set() {
+            metric_source(e, &source, field);
+        }
+    }
+    match METRICS.iter().find(|(name, _)| *name == type_.text()) {
+        Some((_, field)) if !metric.get(field).is_set() => {
+            e.required(&metric.get(field), "must populate information for the given metric source");
+        }
+        Some(_) => {}
+        // Upstream says it a second time.
+        None => e.not_supported(&type_, &types),
+    }
+    let said = METRICS.iter().filter(|(_, field)| metric.get(field).is_set());
+    if said.clone().count() > 1 {
+        for (_, field) in said.filter(|(name, _)| *name != type_.text()) {
+            e.forbidden(&metric.get(field), "must populate the given metric source only");
+        }
+    }
+}
+
+fn metric_source(e: &mut Errors, source: &At<'_>, field: &str) {
+    let target = source.get("target");
+    let (value, average) = (target.get("value"), target.get("averageValue"));
+    let utilization = target.get("averageUtilization");
+    if matches!(field, "resource" | "containerResource") {
+        if source.get("name").text().is_empty() {
+            e.required(&source.get("name"), "must specify a resource name");
+        }
+    } else if source.at("metric.name").text().is_empty() {
+        e.required(&source.at("metric.name"), "must specify a metric name");
+    }
+    match target.get("type").text() {
+        "" => e.required(&target.get("type"), "must specify a metric target type"),
+        "Utilization" | "Value" | "AverageValue" => {}
+        _ => e.invalid(&target.get("type"), "must be either Utilization, Value, or AverageValue"),
+    }
+    for amount in [&value, &average] {
+        if amount.is_set() && resources::quantity(amount).sign() <= 0 {
+            e.invalid_as(amount, &go::quantity(amount.value, "resource.Quantity"), "must be positive");
+        }
+    }
+    if utilization.int().is_some_and(|utilization| utilization < 1) {
+        e.invalid(&utilization, "must be greater than 0");
+    }
+    match field {
+        "resource" | "containerResource" => match (utilization.is_set(), average.is_set()) {
+            (false, false) => {
+                e.required(&utilization, "must set either a target raw value or a target utilization");
+            }
+            (true, true) => e.forbidden(&average, "may not set both a target raw value and a target utilization"),
+            _ => {}
+        },
+        "pods" if !average.is_set() => e.required(&average, "must specify a positive target averageValue"),
+        "object" | "external" if !value.is_set() && !average.is_set() => {
+            let why = "must set either a target value or averageValue";
+            let at = if field == "external" { target.get("averageValue") } else { average };
+            e.required(
+                &at,
+                if field == "external" { "must set either a target value for metric or a per-pod target" } else { why },
+            );
+        }
+        "external" if value.is_set() && average.is_set() => {
+            e.forbidden(&value, "may not set both a target value for metric and a per-pod target");
+        }
+        _ => {}
+    }
+}
