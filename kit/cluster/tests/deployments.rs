@@ -187,7 +187,8 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 fn what_keeps_pods_from_being_created_is_said_on_the_set_and_on_the_deployment() {
     let mut engine = start();
     let mut manifest = deployment(3);
-    manifest["spec"]["template"]["spec"]["containers"] = json!([]);
+    // The template is valid; only admission of its pods finds that there is no such class.
+    manifest["spec"]["template"]["spec"]["priorityClassName"] = json!("nope");
     create(&mut engine, &manifest);
     wait(&mut engine, 60);
     let failure = |object: &Value| {
