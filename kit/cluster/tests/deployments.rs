@@ -205,7 +205,7 @@ fn what_keeps_pods_from_being_created_is_said_on_the_set_and_on_the_deployment()
     let attempts: i64 = attempts.filter_map(|event| event["count"].as_i64()).sum();
     assert!((5..=20).contains(&attempts), "{attempts}");
 
-    patch(&mut engine, json!({"template": template("app:1")}));
+    patch(&mut engine, json!({"template": {"spec": {"priorityClassName": null}}}));
     wait(&mut engine, 20);
     assert_eq!(failure(&web(&engine)), None);
     assert_eq!(web(&engine)["status"]["availableReplicas"], 3);
