@@ -10,9 +10,10 @@ pub mod pod_worker;
 use crate::agenda::Instant;
 use crate::engine::{Component, Fault, World};
 use crate::object::{AsKind, Key, Kind};
-use crate::server::{Change, ChangeKind, DeleteOptions, Error};
+use crate::server::{Change, ChangeKind, DeleteOptions};
 use image::Registry;
-use kit_api::core::Pod;
+use kit_api::coordination::Lease;
+use kit_api::core::{Node, Pod};
 use kit_api::pod;
 use node::{NodeShape, Ready};
 use pod_worker::PodWorker;
@@ -228,18 +229,24 @@ impl Kubelet {
 
     fn heartbeat(&mut self, world: &mut World<'_>) {
         let (time, now) = (world.time(), world.now);
-        let lease = self.shape.lease(time).into_object();
-        if world.server.update(lease.clone()).is_err_and(|e: Error| e.is_not_found()) {
-            _ = world.server.create(lease);
-        }
-        let there = world.server.fetch::<kit_api::core::Node>("", &self.shape.name).ok();
-        let asked = there.as_ref().is_some_and(|node| node::ready(node) != Ready::True);
+        let lease = self.shape.lease(time);
+        let meta = &lease.metadata;
+        let (namespace, name) =
+            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        // As upstream does, it renews the lease that is there, and makes one only if there is none.
+        _ = match world.server.fetch::<Lease>(namespace, name) {
+            Ok(there) => world.server.update(Lease { spec: lease.spec, ..there }.into_object()),
+            Err(_) => world.server.create(lease.into_object()),
+        };
+        let there = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok().cloned();
+        let there = there.as_ref().and_then(|stored| stored.get::<Node>());
+        let asked = there.is_some_and(|node| node::ready(node) != Ready::True);
         if !asked && self.reported.is_some_and(|at| now < at + REPORT) {
             return;
         }
         self.reported = Some(now);
         let mut node = match there {
-            Some(node) => node,
+            Some(node) => node.clone(),
             None => {
                 let node = self.shape.node(self.index).into_object();
                 let Ok(stored) = world.server.create(node) else { return };
