@@ -8,7 +8,7 @@ use kit_api::owner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Objects = BTreeMap<(String, String), Arc<Stored>>;
+type Objects = BTreeMap<Key, Arc<Stored>>;
 
 /// The objects of some kinds, by namespace and name, and by the uid of their controller.
 #[derive(Debug, Default)]
@@ -22,14 +22,14 @@ impl Cache {
     /// Takes over one change.
     pub fn apply(&mut self, change: &Change) {
         let object = &change.object.object;
-        let name = (object.namespace().to_string(), object.name().to_string());
-        let kind = object.kind();
+        let key = object.key();
+        let kind = key.kind;
         let controller =
             |stored: &Stored| owner::controller_of(stored.object.meta()).map_or("".into(), |o| o.uid.clone());
         let objects = self.objects.entry(kind).or_default();
         let previous = match change.kind {
-            ChangeKind::Deleted => objects.remove(&name),
-            _ => objects.insert(name.clone(), change.object.clone()),
+            ChangeKind::Deleted => objects.remove(&key),
+            _ => objects.insert(key.clone(), change.object.clone()),
         };
         if !indexed(kind) {
             return;
@@ -37,17 +37,17 @@ impl Cache {
         if let Some(previous) = previous
             && let Some(siblings) = self.controlled.get_mut(&(kind, controller(&previous)))
         {
-            siblings.remove(&name);
+            siblings.remove(&key);
         }
         if change.kind != ChangeKind::Deleted {
             let siblings = self.controlled.entry((kind, controller(&change.object))).or_default();
-            siblings.insert(name, change.object.clone());
+            siblings.insert(key, change.object.clone());
         }
     }
 
     /// One object.
     pub fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
-        self.objects.get(&key.kind)?.get(&(key.namespace.clone(), key.name.clone()))
+        self.objects.get(&key.kind)?.get(key)
     }
 
     /// All objects of a kind, by namespace and name.
@@ -67,9 +67,9 @@ impl Cache {
 
     /// The objects of a type in one namespace, by name.
     pub fn list<'a, T: AsKind + 'static>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a T> {
-        let from = (namespace.to_string(), String::new());
+        let from = Key::new(T::KIND, namespace, "");
         let objects = self.objects.get(&T::KIND).into_iter().flat_map(move |objects| objects.range(from.clone()..));
-        objects.take_while(move |((at, _), _)| at == namespace).filter_map(|(_, stored)| stored.get())
+        objects.take_while(move |(key, _)| key.namespace == namespace).filter_map(|(_, stored)| stored.get())
     }
 
     /// The objects of a type in one namespace whose controller has this uid; those without a controller for "".
@@ -79,7 +79,7 @@ impl Cache {
         uid: &str,
     ) -> impl Iterator<Item = &'a T> {
         let siblings = self.controlled.get(&(T::KIND, uid.to_string()));
-        let siblings = siblings.into_iter().flatten().filter(move |((at, _), _)| at == namespace);
+        let siblings = siblings.into_iter().flatten().filter(move |(key, _)| key.namespace == namespace);
         siblings.filter_map(|(_, stored)| stored.get())
     }
 }

@@ -259,7 +259,13 @@ impl Engine {
         loop {
             let running = &mut self.components[index];
             let change = match self.server.change(running.cursor) {
-                Ok(Some(change)) if change.at + lag <= now => change.clone(),
+                Ok(Some(change)) if change.at + lag <= now => {
+                    running.cursor += 1;
+                    match kinds.contains(&change.object.object.kind()) {
+                        true => change.clone(),
+                        false => continue,
+                    }
+                }
                 Ok(_) => break,
                 // What it missed is compacted: it reads everything anew, as a reflector does after 410 Gone.
                 Err(_) => {
@@ -267,11 +273,8 @@ impl Engine {
                     continue;
                 }
             };
-            running.cursor += 1;
-            if kinds.contains(&change.object.object.kind()) {
-                running.cache.apply(&change);
-                self.touch(index, |component, world| component.observe(&change, world));
-            }
+            running.cache.apply(&change);
+            self.touch(index, |component, world| component.observe(&change, world));
         }
         self.touch(index, |component, world| component.run(world));
     }

@@ -6,8 +6,8 @@
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::object::{AsKind, Key, Kind, Object};
-use crate::server::{Change, ChangeKind, DeleteOptions, registry};
-use kit_api::core::{Node, Pod, Taint};
+use crate::server::{Change, ChangeKind, DeleteOptions, Stored, registry};
+use kit_api::core::{Node, Pod, Taint, Toleration};
 use kit_api::{pod, toleration};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,20 @@ pub fn tolerated(pod: &Pod, taints: &[&Taint]) -> Option<Instant> {
     let used = tolerations.iter().filter(|t| taints.iter().any(|taint| toleration::tolerates(t, taint)));
     let seconds = used.filter_map(|toleration| toleration.toleration_seconds).min();
     seconds.map(|seconds| Instant::seconds(seconds.max(0)))
+}
+
+/// Whether a change can change what is tolerated: other taints, other tolerations or another node (`PodUpdated` and
+/// `NodeUpdated`).
+fn matters(change: &Change) -> bool {
+    fn taints(stored: &Stored) -> Option<&Vec<Taint>> {
+        stored.get::<Node>()?.spec.as_ref()?.taints.as_ref()
+    }
+    fn pod(stored: &Stored) -> Option<(&str, Option<&Vec<Toleration>>, Option<&String>)> {
+        let spec = stored.get::<Pod>()?.spec.as_ref()?;
+        Some((stored.object.uid(), spec.tolerations.as_ref(), spec.node_name.as_ref()))
+    }
+    let now = &change.object;
+    change.previous.as_ref().is_none_or(|before| taints(now) != taints(before) || pod(now) != pod(before))
 }
 
 impl TaintEviction {
@@ -89,6 +103,7 @@ impl Component for TaintEviction {
         let object = &change.object.object;
         match object {
             Object::Pod(_) if change.kind == ChangeKind::Deleted => _ = self.timers.remove(&object.key()),
+            _ if !matters(change) => {}
             Object::Pod(_) => _ = self.suspects.insert(object.key()),
             _ => _ = self.nodes.insert(object.name().to_string()),
         }
@@ -97,9 +112,9 @@ impl Component for TaintEviction {
     fn run(&mut self, world: &mut World<'_>) {
         let nodes = std::mem::take(&mut self.nodes);
         if !nodes.is_empty() {
-            let on = |pod: &&Pod| pod::node_name(pod).is_some_and(|node| nodes.contains(node));
-            let pods = world.cache.all::<Pod>().filter(on);
-            self.suspects.extend(pods.map(|pod| pod.clone().into_object().key()));
+            let node_of = |pod: &Stored| pod.get().and_then(pod::node_name).is_some_and(|node| nodes.contains(node));
+            let pods = world.cache.stored(Kind::Pod).filter(|pod| node_of(pod));
+            self.suspects.extend(pods.map(|pod| pod.object.key()));
         }
         for key in std::mem::take(&mut self.suspects) {
             self.look_at(key, world);

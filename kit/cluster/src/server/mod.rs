@@ -138,21 +138,18 @@ pub(crate) fn canonical(kind: Kind, value: &Value) -> Value {
     }
 }
 
-/// Namespace and name.
-type Name = (String, String);
-
 /// All objects at one revision. A copy costs nothing, and it never changes.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// The revision.
     pub revision: i64,
-    objects: BTreeMap<Kind, OrdMap<Name, Arc<Stored>>>,
+    objects: BTreeMap<Kind, OrdMap<Key, Arc<Stored>>>,
 }
 
 impl Snapshot {
     /// One object.
     pub fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
-        self.objects.get(&key.kind)?.get(&(key.namespace.clone(), key.name.clone()))
+        self.objects.get(&key.kind)?.get(key)
     }
 
     /// The objects of a kind, by namespace and name.
@@ -162,9 +159,9 @@ impl Snapshot {
 
     /// The objects of a kind in one namespace, by name.
     pub fn list_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Arc<Stored>> {
-        let from = (namespace.to_string(), String::new());
+        let from = Key::new(kind, namespace, "");
         let objects = self.objects.get(&kind).into_iter().flat_map(move |objects| objects.range(from.clone()..));
-        objects.take_while(move |((at, _), _)| *at == namespace).map(|(_, stored)| stored)
+        objects.take_while(move |(key, _)| key.namespace == namespace).map(|(_, stored)| stored)
     }
 }
 
@@ -258,40 +255,41 @@ impl Server {
 
     fn write(&mut self, key: &Key, object: &mut Object) -> Result<Arc<Stored>, Error> {
         object.meta_mut().resource_version = None;
-        self.store.txn(&[Op::Put { key: key.path(), value: object.encode() }]);
-        self.follow(key)?;
+        let path = key.path();
+        self.store.txn(&[Op::Put { key: path.clone(), value: object.encode() }]);
+        self.follow(key, &path)?;
         self.get(key).cloned()
     }
 
     fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
-        self.store.txn(&[Op::Delete { key: key.path(), range_end: None }]);
-        self.follow(key)?;
+        let path = key.path();
+        self.store.txn(&[Op::Delete { key: path.clone(), range_end: None }]);
+        self.follow(key, &path)?;
         let last = self.log.back().map(|change| change.object.clone());
         last.ok_or_else(|| Error::not_found(key))
     }
 
-    /// Takes over what the store says has changed; all of it is about `key`, which was just written.
-    fn follow(&mut self, key: &Key) -> Result<(), Error> {
+    /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written.
+    fn follow(&mut self, key: &Key, path: &str) -> Result<(), Error> {
         for event in self.store.events().into_iter().flat_map(|response| response.events) {
-            if event.kv.key != key.path() {
-                let message = format!("the store told of {} where {} was written", event.kv.key, key.path());
+            if event.kv.key != path {
+                let message = format!("the store told of {} where {path} was written", event.kv.key);
                 return Err(Error::internal(message));
             }
             let revision = event.kv.mod_revision;
             self.state.revision = revision;
             let objects = self.state.objects.entry(key.kind).or_default();
-            let name = (key.namespace.clone(), key.name.clone());
             let (kind, object, previous) = match event.kind {
                 EventKind::Put => {
                     let mut object = Object::decode(key.kind, &event.kv.value)
-                        .map_err(|e| Error::bad_request(format!("the store's {} can't be read: {e}", key.path())))?;
+                        .map_err(|e| Error::bad_request(format!("the store's {path} can't be read: {e}")))?;
                     object.meta_mut().resource_version = Some(revision.to_string());
                     let stored = Stored::new(object);
-                    let previous = objects.insert(name, stored.clone());
+                    let previous = objects.insert(key.clone(), stored.clone());
                     (if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, stored, previous)
                 }
                 EventKind::Delete => {
-                    let Some(previous) = objects.remove(&name) else { continue };
+                    let Some(previous) = objects.remove(key) else { continue };
                     let mut last = previous.object.clone();
                     last.meta_mut().resource_version = Some(revision.to_string());
                     (ChangeKind::Deleted, Stored::new(last), Some(previous))

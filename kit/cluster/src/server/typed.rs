@@ -33,29 +33,30 @@ impl Server {
     /// that changes nothing is not written.
     pub fn update(&mut self, object: Object) -> Result<Arc<Stored>, Error> {
         let key = object.key();
-        if let Some(renewed) = self.renew(&key, &object) {
-            return renewed;
-        }
+        let object = match self.renew(&key, object) {
+            Ok(renewed) => return renewed,
+            Err(object) => object,
+        };
         let mut value = canonical(key.kind, &object.to_value());
         self.take_over(&key, &mut value, None)?;
         self.update_value(&key, value, &WriteOptions::default())
     }
 
-    /// Heartbeats are most of what a large cluster writes, and there is little to check in them.
-    fn renew(&mut self, key: &Key, object: &Object) -> Option<Result<Arc<Stored>, Error>> {
-        let (Object::Lease(new), Ok(stored)) = (object, self.get(key).cloned()) else { return None };
-        let Object::Lease(old) = &stored.object else { return None };
-        let spec = new.spec.as_ref()?;
-        let lasts = spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0);
-        let counts = spec.lease_transitions.is_none_or(|transitions| transitions >= 0);
-        // Whoever sends other metadata, or something wrong, goes the way of all others.
-        if new.metadata != old.metadata || !lasts || !counts {
-            return None;
+    /// Heartbeats are most of what a large cluster writes, and there is little to check in them. Whoever sends other
+    /// metadata, or something wrong, gets the object back and goes the way of all others.
+    fn renew(&mut self, key: &Key, mut object: Object) -> Result<Result<Arc<Stored>, Error>, Object> {
+        let (Object::Lease(new), Ok(stored)) = (&object, self.get(key)) else { return Err(object) };
+        let right = new.spec.as_ref().is_some_and(|spec| {
+            spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0)
+                && spec.lease_transitions.is_none_or(|transitions| transitions >= 0)
+        });
+        if !right || new.metadata != *stored.object.meta() {
+            return Err(object);
         }
-        if new == old {
-            return Some(Ok(stored));
+        if object == stored.object {
+            return Ok(Ok(stored.clone()));
         }
-        Some(self.write(key, &mut object.clone()))
+        Ok(self.write(key, &mut object))
     }
 
     /// Stores an object's new status; everything else stays.
