@@ -7,7 +7,7 @@ use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::object::{AsKind, Key, Kind, Object};
 use crate::server::{Change, ChangeKind, DeleteOptions, Stored, registry};
-use kit_api::core::{Node, Pod, Taint, Toleration};
+use kit_api::core::{Node, Pod, PodSpec, Taint};
 use kit_api::{pod, toleration};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,12 +46,16 @@ fn matters(change: &Change) -> bool {
     fn taints(stored: &Stored) -> Option<&Vec<Taint>> {
         stored.get::<Node>()?.spec.as_ref()?.taints.as_ref()
     }
-    fn pod(stored: &Stored) -> Option<(&str, Option<&Vec<Toleration>>, Option<&String>)> {
-        let spec = stored.get::<Pod>()?.spec.as_ref()?;
-        Some((stored.object.uid(), spec.tolerations.as_ref(), spec.node_name.as_ref()))
+    fn spec(stored: &Stored) -> Option<&PodSpec> {
+        stored.get::<Pod>()?.spec.as_ref()
     }
-    let now = &change.object;
-    change.previous.as_ref().is_none_or(|before| taints(now) != taints(before) || pod(now) != pod(before))
+    let (now, Some(before)) = (&change.object, &change.previous) else { return true };
+    let tolerations = |stored| spec(stored).and_then(|spec| spec.tolerations.as_ref());
+    let node = |stored| spec(stored).and_then(|spec| spec.node_name.as_ref());
+    now.object.uid() != before.object.uid()
+        || taints(now) != taints(before)
+        || tolerations(now) != tolerations(before)
+        || node(now) != node(before)
 }
 
 impl TaintEviction {

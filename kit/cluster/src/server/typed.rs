@@ -65,7 +65,11 @@ impl Server {
         let old = self.get(&key)?.clone();
         self.check_version(&key, object.meta(), old.object.meta())?;
         let mut new = old.object.clone();
-        if !with_status_of(&mut new, object.clone()) || old.object.meta().managed_fields.is_some() {
+        let long = match old.object.meta().managed_fields {
+            None => with_status_of(&mut new, object),
+            Some(_) => Err(object),
+        };
+        if let Err(object) = long {
             let mut value = canonical(key.kind, &object.to_value());
             self.take_over(&key, &mut value, Some("status"))?;
             return self.update_value(&key, value, &WriteOptions { subresource: Some("status"), ..Default::default() });
@@ -165,8 +169,8 @@ impl Server {
 }
 
 /// Takes the status of one object into another of its kind, and the metadata that goes with it
-/// (`strategy::prepare_for_status_update`); `false` for kinds that go the long way.
-fn with_status_of(to: &mut Object, from: Object) -> bool {
+/// (`strategy::prepare_for_status_update`); gives it back if its kind goes the long way.
+fn with_status_of(to: &mut Object, from: Object) -> Result<(), Object> {
     let (labels, annotations) = (from.meta().labels.clone(), from.meta().annotations.clone());
     let finalizers = from.meta().finalizers.clone();
     match (&mut *to, from) {
@@ -180,12 +184,12 @@ fn with_status_of(to: &mut Object, from: Object) -> bool {
         (Object::Deployment(to), Object::Deployment(from)) => {
             to.metadata.annotations = annotations;
             to.status = from.status;
-            return true;
+            return Ok(());
         }
         (Object::HorizontalPodAutoscaler(to), Object::HorizontalPodAutoscaler(from)) => to.status = from.status,
-        _ => return false,
+        (_, from) => return Err(from),
     }
     let meta = to.meta_mut();
     (meta.labels, meta.annotations, meta.finalizers) = (labels, annotations, finalizers);
-    true
+    Ok(())
 }
