@@ -61,8 +61,9 @@ pub enum Strategy {
     RequestedToCapacityRatio {
         /// The resources.
         resources: Vec<WeightedResource>,
-        /// The curve: straight lines between these points, level before the first and after the last. They are in the
-        /// order of their utilization. Between two points: `score₁ + (score₂ − score₁) × (u − u₁) ÷ (u₂ − u₁)` in integers.
+        /// The curve: straight lines between these points, level before the first and after the last. There is at least one, and
+        /// each has a greater utilization than the one before it. Between two points:
+        /// `score₁ + (score₂ − score₁) × (u − u₁) ÷ (u₂ − u₁)` in integers.
         shape: Vec<ShapePoint>,
     },
 }
