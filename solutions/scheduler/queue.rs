@@ -111,12 +111,12 @@ impl SchedulingQueue for Exercise {
     // ANCHOR_END: failed
 
     // ANCHOR: changed
-    fn changed(&mut self, hints: &[Hint], now: i64) {
+    fn changed(&mut self, hints: &[Hint], _now: i64) {
         for Hint { plugin, pods } in hints {
             for name in pods {
                 match self.pods.get_mut(name) {
                     Some(Entry { place: Place::InFlight(helped), .. }) => _ = helped.insert(plugin.clone()),
-                    Some(entry) if entry.plugins.contains(plugin) => self.requeue(name, now),
+                    Some(entry) if entry.plugins.contains(plugin) => self.requeue(name),
                     _ => {}
                 }
             }
@@ -124,12 +124,9 @@ impl SchedulingQueue for Exercise {
     }
 
     fn flush(&mut self, now: i64) {
-        let long = |name: &&String| {
-            let waits = self.pods.get(*name).map_or(0, |entry| now - entry.failed_at);
-            waits > self.config.max_unschedulable
-        };
+        let long = |name: &&String| now - self.pods[*name].failed_at > self.config.max_unschedulable;
         for name in self.unschedulable.iter().filter(long).cloned().collect::<Vec<_>>() {
-            self.requeue(&name, now);
+            self.requeue(&name);
         }
     }
     // ANCHOR_END: changed
@@ -141,20 +138,18 @@ impl Exercise {
         self.joined
     }
 
-    /// Moves an unschedulable pod to where it waits for its next attempt.
-    fn requeue(&mut self, name: &str, now: i64) {
+    /// An unschedulable pod waits for its next attempt from now on. If its backoff is over, the next `pop` finds that out.
+    fn requeue(&mut self, name: &str) {
         let Some(entry) = self.pods.get(name) else { return };
         if matches!(entry.place, Place::Unschedulable) && !entry.pod.gated {
-            let place = if self.backs_off_until(entry) < now / 1000 { Place::Active } else { Place::Backoff };
-            self.change_place(name, place);
+            self.change_place(name, Place::Backoff);
         }
     }
 
     // ANCHOR: backoff
-    /// The second in which the backoff ends; in the past before the first attempt.
+    /// The second in which the backoff ends. Before the first attempt there is none.
     fn backs_off_until(&self, entry: &Entry) -> i64 {
-        let Some(doublings) = entry.attempts.checked_sub(1) else { return i64::MIN };
-        let factor = 1_i64.checked_shl(doublings.min(62)).unwrap_or(i64::MAX);
+        let factor = 2_i64.saturating_pow(entry.attempts.saturating_sub(1));
         let backoff = self.config.initial_backoff.saturating_mul(factor).min(self.config.max_backoff);
         (entry.failed_at + backoff) / 1000
     }
