@@ -5,6 +5,7 @@ pub mod control_plane {
     pub mod raft_election;
     pub mod raft_replication;
     pub mod store;
+    pub mod work_queue;
 }
 pub mod failure {
     //! What happens when something breaks.
@@ -42,6 +43,7 @@ use kit::{Modules, Slot};
 pub fn modules() -> Modules {
     Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
+        work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),

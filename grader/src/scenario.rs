@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
 use kit_cluster::raft::play as group;
 use kit_cluster::timeline::{Failure, Play, Timeline};
+use kit_cluster::workers;
 use kit_contract::{Args, Modules, Player, remote};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +36,8 @@ pub enum Script {
     Timeline(Box<Timeline>),
     /// A group of members, each of them a module on its own.
     Group(Box<group::Script>),
+    /// The workers of a controller, with the module as their queue.
+    Workers(Box<workers::Script>),
 }
 
 /// One question.
@@ -120,10 +123,15 @@ impl Scenario {
                 let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
                 Script::Group(Box::new(script))
             }
+            None if file.timeline.contains_key("workers") => {
+                let script = Value::Object(std::mem::take(&mut file.timeline));
+                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                Script::Workers(Box::new(script))
+            }
             _ => {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
-                bail!("{}: {unknown}a scenario has `steps`, a `timeline` or a `group`", path.display());
+                bail!("{}: {unknown}a scenario has `steps`, a `timeline`, a `group` or `workers`", path.display());
             }
         };
         let File { why, read, level, new, .. } = file;
@@ -138,6 +146,7 @@ impl Scenario {
             Script::Timeline(timeline) => timeline.timeline.len() + 1,
             Script::Group(script) if script.storm.is_some() => 1,
             Script::Group(script) => script.play.len(),
+            Script::Workers(script) => script.play.len(),
         }
     }
 
@@ -155,14 +164,21 @@ impl Scenario {
                 self.ask(steps, player.as_mut())
             }
             Script::Timeline(timeline) => self.run(timeline, modules, clock),
-            Script::Group(script) => self.group(script, exercise, modules),
+            Script::Group(script) => {
+                self.acts(|see| group::play(script, exercise, modules, &solutions::modules(), see))
+            }
+            Script::Workers(script) => self.acts(|see| workers::play(script, modules, see)),
         }
     }
 
-    fn group(&self, script: &group::Script, exercise: &str, modules: &Modules) -> Result<(Vec<Seen>, bool)> {
+    /// Plays a script of acts, each of which has a title and what was seen then.
+    fn acts(
+        &self,
+        play: impl FnOnce(&mut dyn FnMut(String, Vec<String>)) -> Result<(), String>,
+    ) -> Result<(Vec<Seen>, bool)> {
         let mut seen = Vec::new();
         let mut see = |asked, answer| seen.push(Seen { say: None, asked: vec![asked], answer });
-        match remote::catch_lost(|| group::play(script, exercise, modules, &solutions::modules(), &mut see)) {
+        match remote::catch_lost(|| play(&mut see)) {
             Some(Ok(())) => Ok((seen, false)),
             Some(Err(why)) => Err(self.wrong(&format!("step {}", seen.len() + 1), &why)),
             None => Ok((seen, true)),

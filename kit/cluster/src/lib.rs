@@ -22,3 +22,4 @@ pub mod server;
 pub mod store;
 pub mod timeline;
 pub mod work_queue;
+pub mod workers;

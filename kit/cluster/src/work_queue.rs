@@ -1,6 +1,8 @@
 //! The work queue of a controller: each key is there once, and due at a time.
 //!
-//! Upstream: `client-go/util/workqueue`.
+//! Upstream: `client-go/util/workqueue`, which hands out keys in the order of additions and remembers those that are being
+//! processed (`control_plane/work_queue` is that exercise). Here a reconcile takes no time, so that nothing can be added
+//! meanwhile, and keys come in their own order.
 
 use crate::agenda::Instant;
 use std::collections::BTreeMap;

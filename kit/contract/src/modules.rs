@@ -117,6 +117,8 @@ modules! {
     "control_plane/raft_replication" raft_replication: crate::control_plane::RaftReplication;
     /// The revisioned key-value store.
     "control_plane/store" store: crate::control_plane::Store;
+    /// The work queue of a controller.
+    "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The class of a pod and the OOM scores of its containers.

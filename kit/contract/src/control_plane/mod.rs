@@ -3,7 +3,9 @@
 pub mod raft_election;
 pub mod raft_replication;
 pub mod store;
+pub mod work_queue;
 
 pub use raft_election::*;
 pub use raft_replication::*;
 pub use store::*;
+pub use work_queue::*;
