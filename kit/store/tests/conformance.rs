@@ -1,0 +1,92 @@
+//! One suite for all stores: stories in `suite/*.yaml`, and beside each the answers that etcd 3.4.23 gave to it.
+//!
+//! The answers are written by `RECORD=1 cargo test -p kit-store --features etcd etcd_itself`, and by nothing else.
+
+mod play;
+
+use kit_store::{Disk, Kv, Memory, Options};
+use play::stories;
+use similar::TextDiff;
+use std::time::Duration;
+
+/// In the stories watches are told every two seconds how far they are; etcd's usual ten minutes are long.
+fn options() -> Options {
+    Options { progress_interval: Duration::from_secs(2) }
+}
+
+fn holds<K: Kv>(patience: Duration, mut store: impl FnMut() -> K) {
+    let mut wrong = String::new();
+    for story in stories() {
+        let expected = story.expected();
+        let transcript = story.play(&mut store(), Some(&expected), patience);
+        if transcript != expected {
+            let diff = TextDiff::from_lines(&expected, &transcript);
+            wrong += &format!("{}\n{}", story.name, diff.unified_diff().header("etcd", "this store"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn memory() {
+    holds(Duration::ZERO, || Memory::new(options()));
+}
+
+#[test]
+fn disk() {
+    // A new file for each story, in one folder for all.
+    let (folder, mut files) = (tempfile::tempdir().expect("a folder"), 0..);
+    holds(Duration::ZERO, || {
+        let path = folder.path().join(format!("{}.redb", files.next().unwrap_or_default()));
+        Disk::open(&path, options()).unwrap_or_else(|e| panic!("{e}"))
+    });
+}
+
+#[test]
+#[cfg_attr(not(feature = "etcd"), ignore = "needs an etcd: cargo test -p kit-store --features etcd")]
+fn etcd_itself() {
+    #[cfg(feature = "etcd")]
+    etcd::holds();
+}
+
+#[cfg(feature = "etcd")]
+mod etcd {
+    use super::*;
+    use kit_store::{Etcd, Server};
+
+    /// A server of its own for each story, since revisions count from its beginning.
+    struct Own {
+        store: Etcd,
+        _server: Server,
+        _folder: tempfile::TempDir,
+    }
+
+    fn start() -> Own {
+        let folder = tempfile::tempdir().expect("a folder");
+        let interval = ["--experimental-watch-progress-notify-interval", "2s"];
+        let server = Server::start(folder.path(), &interval).unwrap_or_else(|e| panic!("{e}"));
+        let store = server.connect().unwrap_or_else(|e| panic!("{e}"));
+        Own { store, _server: server, _folder: folder }
+    }
+
+    pub fn holds() {
+        let record = std::env::var_os("RECORD").is_some();
+        let only = std::env::var("STORY").ok();
+        let mut wrong = String::new();
+        for story in stories().into_iter().filter(|story| only.as_ref().is_none_or(|only| *only == story.name)) {
+            let mut etcd = start();
+            if record {
+                let transcript = story.play(&mut etcd.store, None, Duration::from_secs(1));
+                std::fs::write(story.golden(), transcript).expect("the answers are written");
+                continue;
+            }
+            let expected = story.expected();
+            let transcript = story.play(&mut etcd.store, Some(&expected), Duration::from_secs(10));
+            if transcript != expected {
+                let diff = TextDiff::from_lines(&expected, &transcript);
+                wrong += &format!("{}\n{}", story.name, diff.unified_diff().header("recorded", "now"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+    }
+}
