@@ -14,8 +14,10 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend
 use std::path::Path;
 use std::time::Duration;
 
-/// Revision and place in it, to: revision of creation, version, lease, key, value.
-const VERSIONS: TableDefinition<(i64, i64), (i64, i64, i64, &[u8], &[u8])> = TableDefinition::new("versions");
+/// The revision that created the key, version, lease, key, value.
+type Row<'a> = (i64, i64, i64, &'a [u8], &'a [u8]);
+/// By revision and place in it.
+const VERSIONS: TableDefinition<(i64, i64), Row<'_>> = TableDefinition::new("versions");
 /// Id to time in seconds.
 const LEASES: TableDefinition<i64, i64> = TableDefinition::new("leases");
 /// The revision of the last compaction.

@@ -60,11 +60,11 @@ impl Command {
             }
             Command::Txn(request) => {
                 let path = Path::choose(state, request);
-                path.check(state, |op| match op {
+                path.check(|op| match op {
                     Op::Put(put) => check_key(state, put).and_then(|()| check_lease(state, put)),
                     _ => Ok(()),
                 })?;
-                path.check(state, |op| match op {
+                path.check(|op| match op {
                     Op::Range(range) => check_range(state, range),
                     _ => Ok(()),
                 })?;
@@ -133,10 +133,10 @@ impl<'a> Path<'a> {
         Path { succeeded, ops, within: within.collect() }
     }
 
-    fn check(&self, state: &State, check: impl Fn(&Op) -> Result<()> + Copy) -> Result<()> {
+    fn check(&self, check: impl Fn(&Op) -> Result<()> + Copy) -> Result<()> {
         let mut within = self.within.iter();
         self.ops.iter().try_for_each(|op| match op {
-            Op::Txn(_) => within.next().map_or(Ok(()), |path| path.check(state, check)),
+            Op::Txn(_) => within.next().map_or(Ok(()), |path| path.check(check)),
             op => check(op),
         })
     }
