@@ -30,7 +30,7 @@ impl Qos for Exercise {
     }
 
     /// What the kernel adds to the badness of a container's processes, from -1000, never to be killed, to 1000, to be
-    /// killed first. `memory_capacity` is the node's, in bytes.
+    /// killed first. `memory_capacity` is the node's, in bytes, and more than 0.
     ///
     /// 1. A node-critical pod: -997. That is a critical pod (`kit::api::qos::is_critical`) with the priority class
     ///    `system-node-critical`.

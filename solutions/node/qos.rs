@@ -50,7 +50,7 @@ impl Qos for Exercise {
             QosClass::Burstable => {}
         }
         // The more it asks for, the more it may use before it is the first to go.
-        let adjust = |request: i64| 1000 - 1000_i64.wrapping_mul(request) / memory_capacity.max(1);
+        let adjust = |request: i64| 1000 - 1000_i64.wrapping_mul(request) / memory_capacity;
         let this = containers(pod).find(|c| c.name == container);
         let mut score = adjust(this.map_or(0, memory_request));
         if this.is_some_and(is_sidecar) {

@@ -28,7 +28,7 @@ contract! {
         fn class(&self, pod: &Pod) -> QosClass;
 
         /// What the kernel adds to the badness of a container's processes (`/proc/PID/oom_score_adj`), from -1000,
-        /// never to be killed, to 1000, to be killed first. `memory_capacity` is the node's, in bytes.
+        /// never to be killed, to 1000, to be killed first. `memory_capacity` is the node's, in bytes, and more than 0.
         ///
         /// 1. A node-critical pod: -997. That is a critical pod (`kit::api::qos::is_critical`) with the priority
         ///    class `system-node-critical`.
