@@ -9,6 +9,7 @@ mod admission;
 mod allocate;
 mod apply;
 mod auth;
+mod commit;
 mod custom;
 mod diff;
 mod door;
@@ -168,6 +169,9 @@ impl Snapshot {
 /// The API server.
 pub struct Server {
     store: Box<dyn Store>,
+    etcd: Option<commit::Etcd>,
+    stopped: bool,
+    full: bool,
     qos: Box<dyn Qos>,
     state: Snapshot,
     /// Changes since the last compaction, oldest first.
@@ -200,6 +204,9 @@ impl Server {
         store.watch(&everything);
         let mut server = Server {
             store,
+            etcd: None,
+            stopped: false,
+            full: false,
             qos,
             state: Snapshot::default(),
             log: VecDeque::new(),
@@ -223,6 +230,7 @@ impl Server {
     pub fn enter(&mut self, now: Instant, actor: &Arc<str>) {
         self.now = now;
         self.actor = actor.clone();
+        self.let_etcd_pass(now);
         let (at, revision) = self.compaction;
         if now >= at {
             self.compact(revision);
@@ -255,22 +263,18 @@ impl Server {
 
     fn write(&mut self, key: &Key, object: &mut Object) -> Result<Arc<Stored>, Error> {
         object.meta_mut().resource_version = None;
-        let path = key.path();
-        self.store.txn(&[Op::Put { key: path.clone(), value: object.encode() }]);
-        self.follow(key, &path)?;
+        self.commit(key, Op::Put { key: key.path(), value: object.encode() })?;
         self.get(key).cloned()
     }
 
     fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
-        let path = key.path();
-        self.store.txn(&[Op::Delete { key: path.clone(), range_end: None }]);
-        self.follow(key, &path)?;
+        self.commit(key, Op::Delete { key: key.path(), range_end: None })?;
         let last = self.log.back().map(|change| change.object.clone());
         last.ok_or_else(|| Error::not_found(key))
     }
 
     /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written.
-    fn follow(&mut self, key: &Key, path: &str) -> Result<(), Error> {
+    fn follow(&mut self, key: &Key, path: &str, by: &Arc<str>) -> Result<(), Error> {
         for event in self.store.events().into_iter().flat_map(|response| response.events) {
             if event.kv.key != path {
                 let message = format!("the store told of {} where {path} was written", event.kv.key);
@@ -281,10 +285,7 @@ impl Server {
             let objects = self.state.objects.entry(key.kind).or_default();
             let (kind, object, previous) = match event.kind {
                 EventKind::Put => {
-                    let mut object = Object::decode(key.kind, &event.kv.value)
-                        .map_err(|e| Error::bad_request(format!("the store's {path} can't be read: {e}")))?;
-                    object.meta_mut().resource_version = Some(revision.to_string());
-                    let stored = Stored::new(object);
+                    let stored = Stored::new(commit::decode(key, &event.kv.value, revision)?);
                     let previous = objects.insert(key.clone(), stored.clone());
                     (if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, stored, previous)
                 }
@@ -295,7 +296,7 @@ impl Server {
                     (ChangeKind::Deleted, Stored::new(last), Some(previous))
                 }
             };
-            self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: self.actor.clone() });
+            self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: by.clone() });
         }
         Ok(())
     }

@@ -136,6 +136,11 @@ impl Error {
         Error::plain(500, "", message)
     }
 
+    /// Nobody answers at the server's address.
+    pub fn unreachable() -> Error {
+        Error::plain(503, "ServiceUnavailable", "dial tcp 127.0.0.1:6443: connect: connection refused")
+    }
+
     /// A JSON patch doesn't fit the object; upstream doesn't tell which operation.
     pub fn rejected() -> Error {
         let message = "the server rejected our request due to an error in our request";

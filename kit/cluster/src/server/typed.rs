@@ -1,6 +1,6 @@
 //! The API server for callers in the same process: typed objects, the same rules.
 
-use super::write::WriteOptions;
+use super::write::{MODIFIED, WriteOptions};
 use super::{DeleteOptions, Error, Patch, Server, Stored, canonical, registry};
 use crate::object::{AsKind, Key, Kind, Object};
 use kit_api::core::Pod;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 impl Server {
     /// One object.
     pub fn get(&self, key: &Key) -> Result<&Arc<Stored>, Error> {
+        if self.stopped {
+            return Err(Error::unreachable());
+        }
         self.state.get(key).ok_or_else(|| Error::not_found(key))
     }
 
@@ -80,8 +83,7 @@ impl Server {
     fn check_version(&self, key: &Key, mine: &ObjectMeta, theirs: &ObjectMeta) -> Result<(), Error> {
         let moved = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine != theirs;
         if moved(&mine.resource_version, &theirs.resource_version) || moved(&mine.uid, &theirs.uid) {
-            let why = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Error::conflict(key, why));
+            return Err(Error::conflict(key, MODIFIED));
         }
         Ok(())
     }

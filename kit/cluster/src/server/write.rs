@@ -23,7 +23,8 @@ pub(crate) struct WriteOptions {
     pub manager: Option<String>,
 }
 
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+pub(super) const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Server {
     /// Now, as the API writes times.
