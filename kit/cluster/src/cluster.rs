@@ -1,5 +1,6 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
+use crate::control_plane::ControlPlane;
 use crate::controllers::autoscaler::Autoscalers;
 use crate::controllers::deployment::Deployments;
 use crate::controllers::endpoint_slice::EndpointSlices;
@@ -28,6 +29,9 @@ const EPOCH: i64 = 1_748_779_200;
 pub struct Config {
     /// How many nodes, `node-1` and so on, or which.
     pub nodes: Nodes,
+    /// How many hosts the control plane has, each with a member of etcd and a candidate of each process. Without them it
+    /// never fails: one store, and components that always run.
+    pub control_planes: usize,
     /// In how many zones the numbered nodes stand, in turn; 0 for none.
     pub zones: usize,
     /// The source of chance.
@@ -42,6 +46,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             nodes: Nodes::Count(3),
+            control_planes: 0,
             zones: 0,
             seed: 7,
             images: Registry::new(),
@@ -81,19 +86,37 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
     let server = Server::new(store, modules.qos.make(&()), Random::new(config.seed), epoch);
     let usage = Usage::default();
-    let components: Vec<Box<dyn Component>> = vec![
-        Box::new(Kubelets::new(config.shapes(), config.images.clone(), usage.clone())),
-        Box::new(Scheduler::new(modules)),
-        Box::new(Deployments::new(modules)),
-        Box::new(ReplicaSets::new(modules)),
-        Box::new(EndpointSlices::default()),
-        Box::new(GarbageCollector::default()),
-        Box::new(Namespaces::default()),
-        Box::new(NodeLifecycle::new(modules, &config.node_lifecycle)),
-        Box::new(TaintEviction::default()),
-        Box::new(Autoscalers::new(modules, usage)),
-    ];
-    Engine::new(server, components, clock)
+    let kubelets = Kubelets::new(config.shapes(), config.images.clone(), usage.clone());
+    let scheduler = {
+        let modules = modules.clone();
+        move || -> Vec<Box<dyn Component>> { vec![Box::new(Scheduler::new(&modules))] }
+    };
+    let controllers = {
+        let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
+        move || -> Vec<Box<dyn Component>> {
+            vec![
+                Box::new(Deployments::new(&modules)),
+                Box::new(ReplicaSets::new(&modules)),
+                Box::new(EndpointSlices::default()),
+                Box::new(GarbageCollector::default()),
+                Box::new(Namespaces::default()),
+                Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
+                Box::new(TaintEviction::default()),
+                Box::new(Autoscalers::new(&modules, usage.clone())),
+            ]
+        }
+    };
+    let mut components: Vec<Box<dyn Component>> = vec![Box::new(kubelets)];
+    if config.control_planes == 0 {
+        components.extend(scheduler());
+        components.extend(controllers());
+        return Engine::new(server, components, clock);
+    }
+    let server = server.with_etcd(config.control_planes as u64, config.seed);
+    let control_plane = ControlPlane::new(config.control_planes)
+        .with("kube-scheduler", Box::new(scheduler))
+        .with("kube-controller-manager", Box::new(controllers));
+    Engine::new(server, components, clock).with_control_plane(control_plane)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 
 use crate::agenda::{Agenda, Instant};
 use crate::cache::Cache;
+use crate::control_plane::{ControlPlane, HostFault, Term};
 use crate::explain::Log;
 use crate::object::Kind;
-use crate::server::{Change, ChangeKind, Server};
+use crate::server::{Change, ChangeKind, Error, Server};
 use kit_api::jiff::Timestamp;
 use kit_contract::remote::catch_lost;
 use std::cell::Cell;
@@ -17,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How long it takes until a watch shows a change, unless a scenario says otherwise.
 pub const WATCH_LAG: Instant = Instant::millis(2);
+/// How long a component waits that can't reach the API server, or has no right to act.
+const TRY_AGAIN: Instant = Instant::seconds(1);
 
 /// A part of the control plane, without any input or output of its own.
 pub trait Component {
@@ -39,14 +42,27 @@ pub trait Component {
 /// What can be done to a cluster. Each has its counterpart.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// A node loses power: its kubelet and all its containers stop.
+    /// A node loses power: its kubelet and all its containers stop. So do hosts of the control plane, and the API server.
     Crash(String),
-    /// The node comes back; containers start anew.
+    /// It comes back; containers start anew.
     Restart(String),
     /// A node and the control plane don't hear each other any more; containers run on.
     Partition(String),
     /// They hear each other again.
     Heal(String),
+    /// The clock of a node, or of a host of the control plane, is ahead.
+    Skew {
+        /// The node or host.
+        of: String,
+        /// By how much; negative if it is behind.
+        by: Instant,
+    },
+    /// etcd uses up its quota.
+    Fill,
+    /// It has room again.
+    Free,
+    /// etcd forgets all history but the last revision.
+    Compact,
     /// The containers of a pod end with this exit code.
     Kill {
         /// `namespace/name` of the pod.
@@ -112,13 +128,25 @@ struct Running {
     lag: Instant,
     paused: bool,
     wake: Option<Instant>,
+    /// The process that it is a part of, if only the leader of several works.
+    process: Option<usize>,
+}
+
+impl Running {
+    fn new(component: Box<dyn Component>, process: Option<usize>) -> Running {
+        let actor = component.name().into();
+        let cache = Cache::default();
+        Running { component, actor, cache, cursor: 0, lag: WATCH_LAG, paused: false, wake: None, process }
+    }
 }
 
 /// Components, their clock and the API server.
 pub struct Engine {
     server: Server,
+    /// Numbers of components, and after them of processes.
     agenda: Agenda<usize>,
     components: Vec<Running>,
+    control_plane: Option<ControlPlane>,
     clock: Clock,
     log: Log,
     user: Arc<str>,
@@ -128,19 +156,12 @@ pub struct Engine {
 impl Engine {
     /// An engine with `components`, each awake from the start.
     pub fn new(server: Server, components: Vec<Box<dyn Component>>, clock: Clock) -> Engine {
-        let components = components.into_iter().map(|component| Running {
-            actor: component.name().into(),
-            component,
-            cache: Cache::default(),
-            cursor: 0,
-            lag: WATCH_LAG,
-            paused: false,
-            wake: None,
-        });
+        let components = components.into_iter().map(|component| Running::new(component, None));
         let mut engine = Engine {
             server,
             agenda: Agenda::default(),
             components: components.collect(),
+            control_plane: None,
             clock,
             log: Log::default(),
             user: "user".into(),
@@ -150,6 +171,24 @@ impl Engine {
             engine.wake(index, Instant::default());
         }
         engine
+    }
+
+    /// The same engine with the components of these processes; of each, one host's work at a time.
+    pub fn with_control_plane(mut self, control_plane: ControlPlane) -> Engine {
+        for process in 0..control_plane.processes() {
+            let components = control_plane.make(process).into_iter();
+            self.components.extend(components.map(|component| Running::new(component, Some(process))));
+        }
+        for process in 0..control_plane.processes() {
+            self.agenda.put(Instant::default(), self.components.len() + process);
+        }
+        self.control_plane = Some(control_plane);
+        self
+    }
+
+    /// What can be said of the control plane, by subject; nothing if it has no hosts.
+    pub fn control_plane(&self) -> Vec<(String, String)> {
+        self.control_plane.as_ref().map(|plane| plane.table(&self.server)).unwrap_or_default()
     }
 
     /// The time since the cluster began.
@@ -178,7 +217,13 @@ impl Engine {
 
     /// Does something to the cluster; an error if no component knows of it.
     pub fn fault(&mut self, fault: &Fault) -> Result<(), String> {
-        let mut known = false;
+        let begin = self.server.end();
+        self.server.enter(self.agenda.now(), &self.user);
+        let mut known = self.fault_of_control_plane(fault).map_err(|error| error.message)?;
+        self.tell(begin);
+        if known {
+            return Ok(());
+        }
         for index in 0..self.components.len() {
             let begin = self.server.end();
             known |= self.touch(index, |component, world| component.fault(fault, world))?;
@@ -186,6 +231,46 @@ impl Engine {
             self.ask_for_wake(index);
         }
         if known { Ok(()) } else { Err(format!("nothing in this cluster can do {fault:?}")) }
+    }
+
+    fn fault_of_control_plane(&mut self, fault: &Fault) -> Result<bool, Error> {
+        const SERVER: &str = "kube-apiserver";
+        const NO_PLANE: &str = "the control plane fails only where `cluster` has hosts for it: `control_planes: 3`";
+        let Some(plane) = &mut self.control_plane else {
+            let named = |name: &str| name == SERVER || name.starts_with("control-plane-");
+            return match fault {
+                Fault::Fill | Fault::Free | Fault::Compact => Err(Error::bad_request(NO_PLANE)),
+                Fault::Crash(of)
+                | Fault::Restart(of)
+                | Fault::Partition(of)
+                | Fault::Heal(of)
+                | Fault::Skew { of, .. }
+                    if named(of) =>
+                {
+                    Err(Error::bad_request(NO_PLANE))
+                }
+                _ => Ok(false),
+            };
+        };
+        let server = &mut self.server;
+        match fault {
+            Fault::Crash(name) if name == SERVER => plane.stop_server(true, server).map(|()| true),
+            Fault::Restart(name) if name == SERVER => plane.stop_server(false, server).map(|()| true),
+            Fault::Crash(name) => plane.fault(name, HostFault::Crash, server),
+            Fault::Restart(name) => plane.fault(name, HostFault::Restart, server),
+            Fault::Partition(name) => plane.fault(name, HostFault::Partition, server),
+            Fault::Heal(name) => plane.fault(name, HostFault::Heal, server),
+            Fault::Skew { of, by } => plane.fault(of, HostFault::Skew(*by), server),
+            Fault::Fill | Fault::Free => {
+                server.set_full(*fault == Fault::Fill);
+                Ok(true)
+            }
+            Fault::Compact => {
+                server.forget_history();
+                Ok(true)
+            }
+            Fault::Kill { .. } | Fault::Load { .. } => Ok(false),
+        }
     }
 
     /// Makes a component's watches slower or faster.
@@ -228,11 +313,21 @@ impl Engine {
         };
         let now = self.agenda.now();
         self.clock.0.set(now);
+        if let Some(process) = index.checked_sub(self.components.len()) {
+            self.elect(process);
+            return Ok(true);
+        }
         let running = &mut self.components[index];
         if running.paused || running.wake.is_none_or(|wake| wake > now) {
             return Ok(true);
         }
         running.wake = None;
+        if let (Some(process), Some(plane)) = (running.process, &self.control_plane)
+            && (!plane.acts(process) || self.server.outage().is_some())
+        {
+            self.wake(index, now + TRY_AGAIN);
+            return Ok(true);
+        }
         let begin = self.server.end();
         let done = catch_lost(|| self.awake(index));
         self.tell(begin);
@@ -242,6 +337,28 @@ impl Engine {
         }
         self.ask_for_wake(index);
         Ok(true)
+    }
+
+    /// Lets the candidates of a process try; a new leader begins with nothing but what it lists.
+    fn elect(&mut self, process: usize) {
+        let (now, begin) = (self.agenda.now(), self.server.end());
+        let Some(plane) = &mut self.control_plane else { return };
+        let (term, next) = plane.elect(process, &mut self.server, now);
+        // Without any host that runs somebody must look again when one is back.
+        self.agenda.put(next.unwrap_or(now + TRY_AGAIN).max(now + TRY_AGAIN), self.components.len() + process);
+        if term == Term::Begins {
+            let new = plane.make(process);
+            let mine = |index: &usize| self.components[*index].process == Some(process);
+            let mine: Vec<usize> = (0..self.components.len()).filter(mine).collect();
+            for (index, component) in mine.into_iter().zip(new) {
+                let running = &mut self.components[index];
+                running.component = component;
+                running.cache = Cache::default();
+                self.relist(index);
+                self.wake(index, now);
+            }
+        }
+        self.tell(begin);
     }
 
     /// Runs until `until`.

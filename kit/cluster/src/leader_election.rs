@@ -9,6 +9,7 @@ use crate::agenda::Instant;
 use crate::object::{AsKind, Key, Kind};
 use crate::server::{Error, Server};
 use kit_api::coordination::{Lease, LeaseSpec};
+use kit_api::jiff::SignedDuration;
 use kit_api::meta::{MicroTime, ObjectMeta};
 
 /// How patient everybody is. Each must be shorter than the one before.
@@ -54,6 +55,8 @@ pub struct Elector {
     timing: Timing,
     /// The lease as it was last seen, and when it was first seen so.
     observed: Option<(LeaseSpec, Instant)>,
+    /// How far its clock is ahead of the others': it is written into the lease, and nobody goes by it.
+    pub skew: Instant,
     /// When it last made or renewed the lease, if it leads.
     renewed: Option<Instant>,
     next: Instant,
@@ -67,6 +70,7 @@ impl Elector {
             lease: Key::new(Kind::Lease, namespace, name),
             timing,
             observed: None,
+            skew: Instant::default(),
             renewed: None,
             next: Instant::default(),
         }
@@ -99,7 +103,8 @@ impl Elector {
     }
 
     fn acquire_or_renew(&mut self, server: &mut Server, now: Instant) -> Result<bool, Error> {
-        let time = Some(MicroTime(server.time()));
+        let time = server.time() + SignedDuration::from_nanos(self.skew.nanos);
+        let time = Some(MicroTime(time));
         let mut mine = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some((self.timing.lease_duration.nanos / 1_000_000_000) as i32),

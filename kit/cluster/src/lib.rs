@@ -8,6 +8,7 @@
 pub mod agenda;
 pub mod cache;
 pub mod cluster;
+pub mod control_plane;
 pub mod controllers;
 pub mod engine;
 pub mod explain;

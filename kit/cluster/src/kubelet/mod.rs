@@ -14,6 +14,7 @@ use crate::server::{Change, ChangeKind, DeleteOptions};
 use image::Registry;
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, Pod};
+use kit_api::jiff::SignedDuration;
 use kit_api::pod;
 use node::{NodeShape, Ready};
 use pod_worker::PodWorker;
@@ -49,6 +50,10 @@ struct Kubelet {
     addresses: usize,
     up: bool,
     connected: bool,
+    /// Whether something could not be written: it is said again when the API server answers.
+    behind: bool,
+    /// How far its clock is ahead.
+    skew: Instant,
     reported: Option<Instant>,
 }
 
@@ -64,7 +69,9 @@ impl Kubelets {
         let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
             let pods = BTreeMap::new();
             let name = shape.name.clone();
-            (name, Kubelet { shape, index, pods, addresses: 0, up: true, connected: true, reported: None })
+            let skew = Instant::default();
+            let (up, connected, behind) = (true, true, false);
+            (name, Kubelet { shape, index, pods, addresses: 0, up, connected, behind, skew, reported: None })
         });
         Kubelets {
             registry,
@@ -135,7 +142,9 @@ impl Kubelets {
             return;
         }
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
-        _ = world.server.update_status(pod.into_object());
+        if world.server.update_status(pod.into_object()).is_err_and(|error| error.code >= 500) {
+            self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.behind = true);
+        }
     }
 
     fn tick(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
@@ -146,12 +155,15 @@ impl Kubelets {
         let events = running.worker.advance(world.now, world.time());
         let key = running.key.clone();
         if running.worker.stops_at.is_some_and(|at| at <= world.now) {
-            kubelet.pods.remove(uid);
-            self.pods.remove(uid);
             // The kubelet confirms the end with a grace period of 0, for this very pod.
             let options =
                 DeleteOptions { grace_period_seconds: Some(0), uid: Some(uid.into()), ..DeleteOptions::default() };
-            _ = world.server.delete(&key, &options);
+            if world.server.delete(&key, &options).is_err_and(|error| error.code >= 500) {
+                kubelet.behind = true;
+                return;
+            }
+            kubelet.pods.remove(uid);
+            self.pods.remove(uid);
             return;
         }
         if connected {
@@ -171,6 +183,7 @@ impl Kubelets {
             world.cache.all::<Pod>().filter(|pod| pod::node_name(pod) == Some(node)).cloned().collect();
         let there: BTreeSet<_> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
         if let Some(kubelet) = self.nodes.get_mut(node) {
+            kubelet.behind = false;
             kubelet.pods.retain(|uid, _| there.contains(uid));
         }
         for pod in &pods {
@@ -228,16 +241,21 @@ impl Kubelet {
     }
 
     fn heartbeat(&mut self, world: &mut World<'_>) {
-        let (time, now) = (world.time(), world.now);
+        let now = world.now;
+        let time = world.time() + SignedDuration::from_nanos(self.skew.nanos);
         let lease = self.shape.lease(time);
         let meta = &lease.metadata;
         let (namespace, name) =
             (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         // As upstream does, it renews the lease that is there, and makes one only if there is none.
-        _ = match world.server.fetch::<Lease>(namespace, name) {
+        let renewed = match world.server.fetch::<Lease>(namespace, name) {
             Ok(there) => world.server.update(Lease { spec: lease.spec, ..there }.into_object()),
             Err(_) => world.server.create(lease.into_object()),
         };
+        if renewed.is_err_and(|error| error.code >= 500) {
+            self.behind = true;
+            return;
+        }
         let there = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok().cloned();
         let there = there.as_ref().and_then(|stored| stored.get::<Node>());
         let asked = there.is_some_and(|node| node::ready(node) != Ready::True);
@@ -282,6 +300,12 @@ impl Component for Kubelets {
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
             }
+            if world.server.outage().is_none() {
+                let behind =
+                    self.nodes.iter_mut().filter(|(_, kubelet)| kubelet.up && kubelet.connected && kubelet.behind);
+                let behind: Vec<String> = behind.map(|(name, _)| name.clone()).collect();
+                behind.iter().for_each(|name| self.resync(name, world));
+            }
             self.renew = self.renew + RENEW;
         }
         if !self.loads.is_empty() || self.usage.borrow().is_empty() {
@@ -325,6 +349,12 @@ impl Kubelets {
 
     fn fault_of_pods(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
         match fault {
+            Fault::Skew { of, by } => {
+                let names = self.names();
+                let kubelet =
+                    self.nodes.get_mut(of).ok_or_else(|| format!("there is no node `{of}`; there are: {names}"))?;
+                kubelet.skew = *by;
+            }
             Fault::Kill { pod, exit_code } => {
                 let mut found = None;
                 for (node, kubelet) in &mut self.nodes {

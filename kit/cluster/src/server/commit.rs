@@ -40,6 +40,16 @@ impl Server {
         self.etcd.as_mut().map(|etcd| &mut etcd.quorum)
     }
 
+    /// How many members of etcd run and hear each other, and how many there are.
+    pub fn members_of_etcd(&self) -> Option<(usize, usize)> {
+        self.etcd.as_ref().map(|etcd| etcd.quorum.members())
+    }
+
+    /// Whether the server is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Why nothing can be written now.
     pub fn outage(&self) -> Option<Error> {
         let led = self.etcd.as_ref().is_none_or(|etcd| etcd.quorum.leader().is_some());

@@ -301,6 +301,11 @@ impl Server {
         Ok(())
     }
 
+    /// Compacts the store at its last revision, as an operator may (`etcdctl compact`).
+    pub fn forget_history(&mut self) {
+        self.compact(self.state.revision);
+    }
+
     fn compact(&mut self, revision: i64) {
         if let Err(StoreError::FutureRevision) = self.store.compact(revision.max(1)) {
             return;

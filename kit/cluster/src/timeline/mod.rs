@@ -76,6 +76,14 @@ pub enum Step {
     Load(BTreeMap<String, i64>),
     /// Makes the watches of components slow: `{replicaset-controller: 5s}`.
     Lag(BTreeMap<String, Span>),
+    /// Sets clocks ahead, or back: `{control-plane-2: 1h}`.
+    Skew(BTreeMap<String, Skew>),
+    /// Something uses up its room: `etcd`.
+    Fill(String),
+    /// It has room again.
+    Free(String),
+    /// Something forgets its history: `etcd`.
+    Compact(String),
     /// Stops a component.
     Pause(String),
     /// Lets it go on.
@@ -95,6 +103,18 @@ impl TryFrom<String> for Span {
             Ok(_) => Err(format!("time doesn't go back by {text}")),
             Err(e) => Err(e),
         }
+    }
+}
+
+/// How far a clock is ahead, as Go writes it; negative if it is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Skew(pub Instant);
+
+impl TryFrom<String> for Skew {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Skew)
     }
 }
 
@@ -139,6 +159,8 @@ pub struct Play<'a> {
     rest: Rest,
     /// How many decisions were seen.
     decided: u64,
+    /// The control plane as it was seen last.
+    plane: Vec<(String, String)>,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -173,13 +195,15 @@ impl<'a> Play<'a> {
         settle(&mut engine, &mut rest)?;
         let zero = engine.now();
         let mut observer = Observer::new(&timeline.observe, &timeline.always);
-        let lines = observer.look(engine.server().snapshot());
+        let plane = engine.control_plane();
+        let lines = observer.look(engine.server().snapshot(), &plane);
         let lines = lines.into_iter().chain(rest.complaint());
         let lines = lines.map(|line| format!("t=0s     {line}")).collect();
         let traced = engine.server().end();
         let decided = engine.log().count();
-        let play =
-            Play { timeline, engine, observer, zero, next: 0, trace: Vec::new(), traced, acted: false, rest, decided };
+        let trace = Vec::new();
+        let (next, acted) = (0, false);
+        let play = Play { timeline, engine, observer, zero, next, trace, traced, acted, rest, decided, plane };
         Ok((play, lines))
     }
 
@@ -224,7 +248,11 @@ impl<'a> Play<'a> {
                 lines = self.watch(until)?;
             }
             step => {
-                act(&mut self.engine, step)?;
+                match act(&mut self.engine, step) {
+                    // It may be right to ask, and only the wrong time.
+                    Err(error) if error.code >= 500 => lines.push(format!("         refused: {}", error.message)),
+                    done => done?,
+                }
                 self.acted = true;
             }
         }
@@ -256,6 +284,9 @@ impl<'a> Play<'a> {
                 }
             }
             self.write_trace();
+            let plane = self.engine.control_plane();
+            changed |= plane != self.plane;
+            self.plane = plane;
             if !changed && !self.acted {
                 continue;
             }
@@ -266,7 +297,7 @@ impl<'a> Play<'a> {
                 lines.extend(decisions.into_iter().map(|line| format!("{label:<8} {line}")));
                 self.decided = self.engine.log().count();
             }
-            let changed = self.observer.look(snapshot);
+            let changed = self.observer.look(snapshot, &self.plane);
             lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
         }
         Ok(lines)
@@ -327,49 +358,54 @@ fn settle(engine: &mut Engine, rest: &mut Rest) -> Result<(), Failure> {
 }
 
 /// Creates an object, or lays the manifest over the one that is there.
-pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), String> {
-    let name = manifest["kind"].as_str().ok_or("a manifest has a `kind`")?;
-    let kind = Kind::named(name).ok_or_else(|| format!("the cluster has no objects of kind `{name}`"))?;
+pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
+    let wrong = |why: String| Error::bad_request(why);
+    let name = manifest["kind"].as_str().ok_or_else(|| wrong("a manifest has a `kind`".into()))?;
+    let kind = Kind::named(name).ok_or_else(|| wrong(format!("the cluster has no objects of kind `{name}`")))?;
     let json = manifest.to_string();
     let mut object =
-        Object::decode(kind, &json).map_err(|e| format!("{name} {}: {e}", manifest["metadata"]["name"]))?;
+        Object::decode(kind, &json).map_err(|e| wrong(format!("{name} {}: {e}", manifest["metadata"]["name"])))?;
     if kind.namespaced() && object.namespace().is_empty() {
         object.meta_mut().namespace = Some("default".into());
     }
     let key = object.key();
-    engine
-        .request(|server| match server.get(&key) {
-            Ok(_) => server.patch(&key, &Patch::Merge(manifest.clone()), false),
-            Err(_) => server.create(object),
-        })
-        .map(|_| ())
-        .map_err(|e| e.message)
+    let answer = engine.request(|server| match server.get(&key) {
+        Ok(_) => server.patch(&key, &Patch::Merge(manifest.clone()), false),
+        Err(_) => server.create(object),
+    });
+    answer.map(|_| ())
 }
 
-fn act(engine: &mut Engine, step: &Step) -> Result<(), String> {
-    match step {
+fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
+    let patch = |engine: &mut Engine, target: &str, patch: Value| {
+        let key = find(engine, target)?;
+        engine.request(|server| server.patch(&key, &Patch::Merge(patch), false)).map(|_| ())
+    };
+    let done = match step {
         Step::Run(_) => Ok(()),
-        Step::Apply(manifests) => manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
+        Step::Apply(manifests) => return manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
         Step::Delete(target) => {
             let key = find(engine, target)?;
-            engine.request(|server| server.delete(&key, &DeleteOptions::default())).map(|_| ()).map_err(|e| e.message)
+            return engine.request(|server| server.delete(&key, &DeleteOptions::default())).map(|_| ());
         }
-        Step::Patch(patches) => patches.iter().try_for_each(|(target, patch)| {
-            let key = find(engine, target)?;
-            let patch = Patch::Merge(patch.clone());
-            engine.request(|server| server.patch(&key, &patch, false)).map(|_| ()).map_err(|e| e.message)
-        }),
-        Step::Scale(sizes) => sizes.iter().try_for_each(|(target, replicas)| {
-            let key = find(engine, target)?;
-            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            engine.request(|server| server.patch(&key, &patch, false)).map(|_| ()).map_err(|e| e.message)
-        }),
-        Step::Crash(node) => engine.fault(&Fault::Crash(node.clone())),
-        Step::Restart(node) => engine.fault(&Fault::Restart(node.clone())),
-        Step::Partition(node) => engine.fault(&Fault::Partition(node.clone())),
-        Step::Heal(node) => engine.fault(&Fault::Heal(node.clone())),
+        Step::Patch(patches) => return patches.iter().try_for_each(|(target, to)| patch(engine, target, to.clone())),
+        Step::Scale(sizes) => {
+            let mut sizes = sizes.iter();
+            return sizes
+                .try_for_each(|(target, replicas)| patch(engine, target, json!({"spec": {"replicas": replicas}})));
+        }
+        Step::Crash(name) => engine.fault(&Fault::Crash(name.clone())),
+        Step::Restart(name) => engine.fault(&Fault::Restart(name.clone())),
+        Step::Partition(name) => engine.fault(&Fault::Partition(name.clone())),
+        Step::Heal(name) => engine.fault(&Fault::Heal(name.clone())),
+        Step::Skew(skews) => {
+            skews.iter().try_for_each(|(of, by)| engine.fault(&Fault::Skew { of: of.clone(), by: by.0 }))
+        }
+        Step::Fill(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Fill)),
+        Step::Free(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Free)),
+        Step::Compact(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Compact)),
         Step::Kill(pods) => pods.iter().try_for_each(|(target, exit_code)| {
-            let key = find(engine, target)?;
+            let key = find(engine, target).map_err(|error| error.message)?;
             engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
         }),
         Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
@@ -379,11 +415,20 @@ fn act(engine: &mut Engine, step: &Step) -> Result<(), String> {
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
         Step::Pause(component) => engine.pause(component, true),
         Step::Resume(component) => engine.pause(component, false),
-    }
+    };
+    done.map_err(Error::bad_request)
+}
+
+fn of_etcd(name: &str) -> Result<(), String> {
+    if name == "etcd" { Ok(()) } else { Err(format!("only `etcd` has room and history, and not `{name}`")) }
 }
 
 /// `kind/name` or `kind/namespace/name`; `pod/web#2` is the second oldest pod of the workload `web`.
-fn find(engine: &Engine, target: &str) -> Result<Key, String> {
+fn find(engine: &Engine, target: &str) -> Result<Key, Error> {
+    find_key(engine, target).map_err(Error::bad_request)
+}
+
+fn find_key(engine: &Engine, target: &str) -> Result<Key, String> {
     let parts: Vec<&str> = target.split('/').collect();
     let (kind, namespace, name) = match parts[..] {
         [kind, name] => (kind, "default", name),
@@ -439,6 +484,13 @@ impl std::fmt::Display for Step {
                 let lags = lags.iter().map(|(name, lag)| (name.clone(), lag.0)).collect();
                 all("lag", &lags, " ")
             }
+            Step::Skew(skews) => {
+                let skews = skews.iter().map(|(name, by)| (name.clone(), by.0)).collect();
+                all("skew", &skews, " by ")
+            }
+            Step::Fill(name) => format!("fill {name}"),
+            Step::Free(name) => format!("free {name}"),
+            Step::Compact(name) => format!("compact {name}"),
             Step::Pause(component) => format!("pause {component}"),
             Step::Resume(component) => format!("resume {component}"),
         };

@@ -37,6 +37,8 @@ pub enum Subject {
     Events,
     /// The scheduler's decisions about pods, node by node.
     Decisions,
+    /// Whether the API server answers, how many members etcd has, and who leads.
+    ControlPlane,
 }
 
 /// Something that must hold at every instant: `web ready >= 3`, `web pods <= 5`.
@@ -98,8 +100,9 @@ impl Observer {
     }
 
     /// What is different from the last look: `subject: before → now`.
-    pub fn look(&mut self, snapshot: &Snapshot) -> Vec<String> {
-        if snapshot.revision == self.revision {
+    pub fn look(&mut self, snapshot: &Snapshot, plane: &[(String, String)]) -> Vec<String> {
+        let shown = self.subjects.contains(&Subject::ControlPlane);
+        if snapshot.revision == self.revision && !shown {
             return Vec::new();
         }
         self.revision = snapshot.revision;
@@ -107,6 +110,7 @@ impl Observer {
         for subject in &self.subjects {
             tabulate(*subject, snapshot, &mut table);
         }
+        table.extend(plane.iter().filter(|_| shown).cloned());
         let mut lines = Vec::new();
         for subject in self.table.keys().chain(table.keys()).collect::<BTreeSet<_>>() {
             match (self.table.get(subject), table.get(subject)) {
@@ -256,7 +260,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
         // They are no state of an object: see `decisions`.
-        Subject::Decisions => {}
+        Subject::Decisions | Subject::ControlPlane => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };
