@@ -82,6 +82,14 @@ impl Lessor {
         lessor
     }
 
+    /// Takes note of leases that came and went.
+    pub fn reconcile(&mut self, leases: &Leases, now: Duration) {
+        self.ends.retain(|&id, _| leases.get(id).is_some());
+        for (id, lease) in leases.iter().filter(|(id, _)| !self.ends.contains_key(id)).collect::<Vec<_>>() {
+            self.renew(id, lease.ttl, now);
+        }
+    }
+
     pub fn renew(&mut self, id: i64, ttl: i64, now: Duration) {
         self.ends.insert(id, now + Duration::from_secs(ttl.max(0) as u64));
     }

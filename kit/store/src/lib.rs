@@ -14,6 +14,7 @@ mod etcd;
 mod kv;
 mod lease;
 mod memory;
+mod replicated;
 #[cfg(feature = "etcd")]
 mod server;
 mod size;
@@ -28,5 +29,6 @@ pub use error::{Error, Result};
 pub use etcd::Etcd;
 pub use kv::{Kv, Options};
 pub use memory::Memory;
+pub use replicated::{Member, Replicated};
 #[cfg(feature = "etcd")]
 pub use server::Server;

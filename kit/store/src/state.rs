@@ -68,6 +68,15 @@ impl State {
         state
     }
 
+    /// All versions that [`State::load`] needs, in the order in which they were written.
+    pub fn versions(&self) -> Vec<Version> {
+        let older = |version: &&Version| version.kv.mod_revision < self.compacted;
+        let mut versions: Vec<_> = self.keys.values().flatten().filter(older).cloned().collect();
+        versions.sort_by_key(|version| (version.kv.mod_revision, version.sub));
+        versions.extend(self.history.iter().cloned());
+        versions
+    }
+
     pub fn revision(&self) -> i64 {
         self.revision
     }

@@ -79,6 +79,16 @@ impl Hub {
         self.watches.remove(&watch_id).is_some()
     }
 
+    /// The first name that this hub would choose for a watch.
+    pub fn next_name(&self) -> i64 {
+        self.next
+    }
+
+    /// Chooses no name before this one, as a hub that goes on for another.
+    pub fn names_from(&mut self, next: i64) {
+        self.next = self.next.max(next);
+    }
+
     /// The next poll tells how far all watches are.
     pub fn request_progress(&mut self) {
         self.progress_asked += 1;

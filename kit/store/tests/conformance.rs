@@ -4,7 +4,7 @@
 
 mod play;
 
-use kit_store::{Disk, Kv, Memory, Options};
+use kit_store::{Disk, Kv, Memory, Options, Replicated};
 use play::stories;
 use similar::TextDiff;
 use std::time::Duration;
@@ -40,6 +40,13 @@ fn disk() {
         let path = folder.path().join(format!("{}.redb", files.next().unwrap_or_default()));
         Disk::open(&path, options()).unwrap_or_else(|e| panic!("{e}"))
     });
+}
+
+#[test]
+fn replicated() {
+    holds(Duration::ZERO, || Replicated::new(1, 1, options()));
+    holds(Duration::ZERO, || Replicated::new(3, 2, options()));
+    holds(Duration::ZERO, || Replicated::new(5, 3, options()));
 }
 
 #[test]

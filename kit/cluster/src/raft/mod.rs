@@ -10,6 +10,7 @@
 //! Sources: Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm* (sections are cited as §),
 //! Ongaro's thesis, and etcd-io/raft, which etcd uses.
 
+pub mod client;
 mod election;
 mod flaw;
 mod follower;

@@ -1,10 +1,8 @@
-//! What is beside the embedded store: the same store behind Raft, over a simulated network.
+//! What is beside the embedded store, which is the module of `control_plane/store`.
 //!
-//! The embedded store is the module of `control_plane/store`. [`replicated`] puts one of it behind each member of a group;
-//! [`quorum`] is the members of a cluster's etcd, which agree on the order of the API server's writes.
+//! [`quorum`] is the members of a cluster's etcd, which agree on the order of the API server's writes. The crate `kit-store`
+//! has whole stores with etcd's semantics: on disk, replicated, and etcd itself.
 
 pub mod quorum;
-pub mod replicated;
 
 pub use quorum::Quorum;
-pub use replicated::{Replicated, Unavailable};
