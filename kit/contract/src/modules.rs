@@ -111,6 +111,8 @@ macro_rules! modules {
 }
 
 modules! {
+    /// A copy of what the API server has, and whom it tells of changes.
+    "control_plane/informer" informer: crate::control_plane::Informer;
     /// One member of a Raft group, as far as it elects.
     "control_plane/raft_election" raft_election: crate::control_plane::RaftElection;
     /// One member of a Raft group, as far as it replicates.

@@ -1,10 +1,12 @@
 //! Contracts of the chapter `control_plane`.
 
+pub mod informer;
 pub mod raft_election;
 pub mod raft_replication;
 pub mod store;
 pub mod work_queue;
 
+pub use informer::*;
 pub use raft_election::*;
 pub use raft_replication::*;
 pub use store::*;
