@@ -2,6 +2,7 @@
 
 pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
+    pub mod garbage_collector;
     pub mod informer;
     pub mod raft_election;
     pub mod raft_replication;
@@ -62,5 +63,6 @@ pub fn modules() -> Modules {
         rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
         raft_election: Slot::of::<control_plane::raft_election::Exercise>(),
         raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),
+        garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),
     }
 }

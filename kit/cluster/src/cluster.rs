@@ -98,7 +98,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
                 Box::new(EndpointSlices::default()),
-                Box::new(GarbageCollector::default()),
+                Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),
                 Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
                 Box::new(TaintEviction::default()),

@@ -284,7 +284,10 @@ impl Engine {
     /// Stops a component, or lets it go on.
     pub fn pause(&mut self, component: &str, paused: bool) -> Result<(), String> {
         let index = self.index(component)?;
-        self.components[index].paused = paused;
+        let running = &mut self.components[index];
+        running.paused = paused;
+        // What it wanted to be woken for while it was stopped is over.
+        running.wake = None;
         self.wake(index, self.agenda.now());
         Ok(())
     }

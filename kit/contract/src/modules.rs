@@ -111,6 +111,8 @@ macro_rules! modules {
 }
 
 modules! {
+    /// The garbage collector.
+    "control_plane/garbage_collector" garbage_collector: crate::control_plane::GarbageCollector;
     /// A copy of what the API server has, and whom it tells of changes.
     "control_plane/informer" informer: crate::control_plane::Informer;
     /// One member of a Raft group, as far as it elects.

@@ -1,30 +1,47 @@
-//! The garbage collector: deletes what has lost its owners, lets owners wait for what they own, and sets it free.
+//! The garbage collector around the module that decides.
 //!
-//! It keeps a graph of who owns whom, by uid, from what its watches show. Before it acts on an object it reads the object
-//! and its owners from the API server, since the graph may be behind. Source:
-//! `pkg/controller/garbagecollector/garbagecollector.go` and `graph_builder.go`.
+//! It keeps a graph of who owns whom, by uid, from what its watches show, and a queue of the objects to which something
+//! may have happened. Of each it reads the object and its owners from the API server, since the graph may be behind, asks
+//! the module and does what it says. Source: `pkg/controller/garbagecollector/garbagecollector.go` and
+//! `graph_builder.go`.
+//!
+//! Two kinds aren't watched: events, as upstream, and leases, which change all the time and own nothing. Nor are custom
+//! resources; they can be owners, but lose nothing when theirs go.
 
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::object::{Key, Kind, Object};
-use crate::server::{Change, ChangeKind, DeleteOptions, Error, Propagation};
+use crate::server::{self, Change, ChangeKind, DeleteOptions, Error, Resource};
+use crate::work_queue::WorkQueue;
 use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_contract::Modules;
+use kit_contract::control_plane::garbage_collector::{
+    Action, Decision, FOREGROUND_DELETION, Item, Lookup, ORPHAN, Owner, Propagation, Relative,
+};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The finalizer of an owner that stays until its dependents are gone.
-const FOREGROUND: &str = "foregroundDeletion";
-/// The finalizer of an owner that stays until its dependents have forgotten it.
-const ORPHAN: &str = "orphan";
+use std::sync::LazyLock;
 
 /// Looks after the dependents of what is deleted.
-#[derive(Default)]
 pub struct GarbageCollector {
+    module: Box<dyn kit_contract::control_plane::GarbageCollector>,
+    /// What the watches have shown and not taken away again, by uid.
+    seen: BTreeMap<String, Key>,
     /// The dependents of each owner, by the owner's uid.
     dependents: BTreeMap<String, BTreeSet<Key>>,
-    /// Objects that may have to be deleted, or that wait for their dependents.
-    suspects: BTreeSet<Key>,
-    /// Owners whose dependents are to be set free.
-    orphaning: BTreeSet<Key>,
+    /// Objects to be looked at.
+    queue: WorkQueue<Key>,
+}
+
+impl GarbageCollector {
+    /// A collector with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        GarbageCollector {
+            module: modules.garbage_collector.make(&()),
+            seen: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            queue: WorkQueue::default(),
+        }
+    }
 }
 
 impl Component for GarbageCollector {
@@ -33,67 +50,90 @@ impl Component for GarbageCollector {
     }
 
     fn watches(&self) -> &'static [Kind] {
-        &[
-            Kind::Deployment,
-            Kind::ReplicaSet,
-            Kind::Pod,
-            Kind::Service,
-            Kind::EndpointSlice,
-            Kind::Endpoints,
-            Kind::StatefulSet,
-            Kind::DaemonSet,
-            Kind::ControllerRevision,
-            Kind::Job,
-            Kind::CronJob,
-            Kind::PersistentVolumeClaim,
-            Kind::ConfigMap,
-            Kind::Secret,
-        ]
+        static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+            Kind::ALL.iter().copied().filter(|kind| !matches!(kind, Kind::Event | Kind::Lease)).collect()
+        });
+        &KINDS
     }
 
-    fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
+    /// Changes the graph, and asks for a look at those to whom the change may matter (`processGraphChanges`).
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
         let object = &change.object.object;
-        let key = object.key();
+        let (key, uid) = (object.key(), object.uid());
         let owners = |object: &Object| object.meta().owner_references.clone().unwrap_or_default();
         let before = change.previous.as_ref().map(|stored| owners(&stored.object)).unwrap_or_default();
         let after = if change.kind == ChangeKind::Deleted { Vec::new() } else { owners(object) };
-        for owner in &before {
-            if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
-                dependents.remove(&key);
+        if before != after {
+            for owner in &before {
+                if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
+                    dependents.remove(&key);
+                }
+            }
+            for owner in &after {
+                self.dependents.entry(owner.uid.clone()).or_default().insert(key.clone());
             }
         }
-        for owner in &after {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(key.clone());
-        }
+        let mut suspects = BTreeSet::new();
         // An owner that waits for this dependent may go on.
-        for owner in before.iter().filter(|owner| !after.contains(owner)) {
-            self.suspects.extend(key_of(owner, &key.namespace));
+        let lost = before.iter().filter(|owner| !after.contains(owner));
+        suspects.extend(lost.filter_map(|owner| self.seen.get(&owner.uid).cloned()));
+        // An owner that the graph doesn't know, or knows under another name, may not exist.
+        let mut gained = after.iter().filter(|owner| !before.contains(owner));
+        if gained.any(|owner| !self.seen.get(&owner.uid).is_some_and(|at| means(owner, &key, at))) {
+            suspects.insert(key.clone());
         }
-        if change.kind == ChangeKind::Deleted {
-            self.suspects.extend(self.dependents.remove(object.uid()).unwrap_or_default());
-        } else if waits_for_dependents(object.meta()) {
-            self.suspects.extend(self.dependents.get(object.uid()).cloned().unwrap_or_default());
-            self.suspects.insert(key);
-        } else if is_ending_with(object.meta(), ORPHAN) {
-            self.orphaning.insert(key);
-        } else if before != after {
-            self.suspects.insert(key);
+        let mine = self.dependents.get(uid).cloned().unwrap_or_default();
+        let turns = |finalizer: &str| {
+            let before = change.previous.as_ref().is_some_and(|old| is_ending_with(old.object.meta(), finalizer));
+            is_ending_with(object.meta(), finalizer) && !before
+        };
+        match change.kind {
+            ChangeKind::Deleted => {
+                self.seen.remove(uid);
+                self.dependents.remove(uid);
+                suspects.extend(mine.iter().cloned());
+            }
+            ChangeKind::Added => {
+                let elsewhere = mine.iter().filter(|dependent| {
+                    let stored = world.cache.get(dependent);
+                    let owners = stored.map(|stored| owners(&stored.object)).unwrap_or_default();
+                    owners.iter().any(|owner| owner.uid == uid && !means(owner, dependent, &key))
+                });
+                suspects.extend(elsewhere.cloned());
+                self.seen.insert(uid.into(), key.clone());
+            }
+            ChangeKind::Modified => {}
         }
+        if change.kind != ChangeKind::Deleted && turns(FOREGROUND_DELETION) {
+            suspects.extend(mine);
+            suspects.insert(key.clone());
+        }
+        if change.kind != ChangeKind::Deleted && turns(ORPHAN) {
+            suspects.insert(key);
+        }
+        suspects.into_iter().for_each(|suspect| self.queue.add(suspect, world.now));
     }
 
     fn run(&mut self, world: &mut World<'_>) {
-        for key in std::mem::take(&mut self.orphaning) {
-            _ = self.orphan(&key, world);
-        }
-        while let Some(key) = self.suspects.pop_first() {
-            // What fails has changed meanwhile, and then the watch brings it again.
-            _ = self.attempt_to_delete(&key, world);
+        while let Some(key) = self.queue.pop(world.now) {
+            match self.look_at(&key, world) {
+                Ok(()) => self.queue.forget(&key),
+                // It is gone, and the watch will show that.
+                Err(error) if error.is_not_found() => self.queue.forget(&key),
+                Err(_) => self.queue.retry(key, world.now),
+            }
         }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        None
+        self.queue.next()
     }
+}
+
+/// Whether a reference from the object `of` means the object `at`, but for the uid (`ownerReferenceMatchesCoordinates`).
+fn means(owner: &OwnerReference, of: &Key, at: &Key) -> bool {
+    let namespace = at.namespace.is_empty() || at.namespace == of.namespace;
+    namespace && owner.kind == at.kind.name() && owner.name == at.name && owner.api_version == at.kind.api_version()
 }
 
 /// Whether an object is being deleted and has this finalizer.
@@ -101,134 +141,156 @@ fn is_ending_with(meta: &ObjectMeta, finalizer: &str) -> bool {
     meta.deletion_timestamp.is_some() && meta.finalizers.iter().flatten().any(|there| there == finalizer)
 }
 
-fn waits_for_dependents(meta: &ObjectMeta) -> bool {
-    is_ending_with(meta, FOREGROUND)
+/// The kind that a reference names; none if the API server doesn't serve it.
+fn kind_of(owner: &OwnerReference, world: &World<'_>) -> Option<Kind> {
+    let all = Resource::all().iter().map(Resource::as_kind).chain(world.server.custom_kinds());
+    let mut kinds = Kind::ALL.iter().copied().chain(all);
+    kinds.find(|kind| kind.name() == owner.kind && kind.api_version() == owner.api_version)
 }
 
-/// Where an owner is found. None for kinds that the cluster doesn't know: nothing is decided by them.
-fn key_of(owner: &OwnerReference, namespace: &str) -> Option<Key> {
-    let kind = Kind::named(&owner.kind)?;
-    Some(Key::new(kind, if kind.namespaced() { namespace } else { "" }, &owner.name))
+fn look_up(owner: &OwnerReference, namespace: &str, world: &World<'_>) -> Lookup {
+    let Some(kind) = kind_of(owner, world) else { return Lookup::Failed };
+    if kind.namespaced() && namespace.is_empty() {
+        return Lookup::NoNamespace;
+    }
+    let key = Key::new(kind, if kind.namespaced() { namespace } else { "" }, &owner.name);
+    let found = world.server.get(&key).ok();
+    found.map_or(Lookup::NotFound, |stored| Lookup::Found(Box::new(relevant(stored.object.meta()))))
 }
 
-fn remove_finalizer(key: &Key, finalizer: &str, world: &mut World<'_>) -> Result<(), Error> {
-    let mut object = world.server.get(key)?.object.clone();
-    object.meta_mut().finalizers.iter_mut().for_each(|all| all.retain(|there| there != finalizer));
-    world.server.update(object).map(|_| ())
-}
-
-/// Takes references to owners away from an object.
-fn disown(key: &Key, uids: &[&str], world: &mut World<'_>) -> Result<(), Error> {
-    let mut object = world.server.get(key)?.object.clone();
-    let owners = object.meta_mut().owner_references.take().unwrap_or_default();
-    let owners: Vec<_> = owners.into_iter().filter(|owner| !uids.contains(&owner.uid.as_str())).collect();
-    object.meta_mut().owner_references = Some(owners).filter(|owners| !owners.is_empty());
-    world.server.update(object).map(|_| ())
-}
-
-/// What becomes of an owner reference (`classifyReferences`).
-#[derive(PartialEq)]
-enum Owner {
-    /// The owner is there.
-    Solid,
-    /// It isn't, or another object has its name.
-    Dangling,
-    /// It waits for its dependents to go.
-    Waiting,
-}
-
-fn classify(owner: &OwnerReference, namespace: &str, world: &World<'_>) -> Owner {
-    let Some(key) = key_of(owner, namespace) else { return Owner::Solid };
-    match world.server.get(&key) {
-        Ok(there) if there.object.uid() != owner.uid => Owner::Dangling,
-        Ok(there) if waits_for_dependents(there.object.meta()) => Owner::Waiting,
-        Ok(_) => Owner::Solid,
-        Err(_) => Owner::Dangling,
+/// What of an object's metadata can matter.
+fn relevant(meta: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: meta.name.clone(),
+        namespace: meta.namespace.clone(),
+        uid: meta.uid.clone(),
+        deletion_timestamp: meta.deletion_timestamp.clone(),
+        finalizers: meta.finalizers.clone(),
+        owner_references: meta.owner_references.clone(),
+        ..ObjectMeta::default()
     }
 }
 
 impl GarbageCollector {
-    fn dependents(&self, uid: &str) -> impl Iterator<Item = &Key> {
-        self.dependents.get(uid).into_iter().flatten()
-    }
-
-    /// Sets the dependents of an owner free, and then the owner itself.
-    fn orphan(&mut self, key: &Key, world: &mut World<'_>) -> Result<(), Error> {
-        let uid = world.server.get(key)?.object.uid().to_string();
-        for dependent in self.dependents(&uid) {
-            match disown(dependent, &[&uid], world) {
-                Err(error) if !error.is_not_found() => return Err(error),
-                _ => {}
-            }
+    fn item(&self, key: &Key, object: &Object, world: &World<'_>) -> Item {
+        let relative =
+            |object: &Object| Relative { kind: object.kind().name().into(), metadata: relevant(object.meta()) };
+        let owners = object.meta().owner_references.iter().flatten().map(|reference| Owner {
+            reference: reference.clone(),
+            lookup: look_up(reference, &key.namespace, world),
+            seen_in: self.seen.get(&reference.uid).map(|at| at.namespace.clone()),
+        });
+        let dependents = self.dependents.get(object.uid()).into_iter().flatten();
+        let dependents = dependents.filter_map(|dependent| world.cache.get(dependent));
+        Item {
+            object: relative(object),
+            owners: owners.collect(),
+            dependents: dependents.map(|stored| relative(&stored.object)).collect(),
         }
-        remove_finalizer(key, ORPHAN, world)
     }
 
-    /// Deletes an object if none of its owners is left (`attemptToDeleteItem`).
-    fn attempt_to_delete(&mut self, key: &Key, world: &mut World<'_>) -> Result<(), Error> {
+    fn look_at(&mut self, key: &Key, world: &mut World<'_>) -> Result<(), Error> {
         let stored = world.server.get(key)?.clone();
-        let (meta, uid) = (stored.object.meta(), stored.object.uid());
-        if waits_for_dependents(meta) {
-            return self.go_on_waiting(key, uid, world);
+        let item = self.item(key, &stored.object, world);
+        let mut decision = self.module.process(&item);
+        decision.actions.sort_by_key(order);
+        self.act(key, &stored.object, &decision, world)?;
+        if item.owners.iter().any(|owner| owner.lookup == Lookup::Failed) {
+            return Err(Error::internal("an owner can't be looked up"));
         }
-        if meta.deletion_timestamp.is_some() {
-            return Ok(());
+        if is_ending_with(&item.object.metadata, FOREGROUND_DELETION) {
+            self.hurry(&item, world);
         }
-        let owners = meta.owner_references.clone().unwrap_or_default();
-        let classes: Vec<Owner> = owners.iter().map(|owner| classify(owner, &key.namespace, world)).collect();
-        if owners.is_empty() {
-            return Ok(());
-        }
-        if classes.contains(&Owner::Solid) {
-            // The other owners would wait for ever for an object that stays.
-            let gone = owners.iter().zip(&classes).filter(|(_, class)| **class != Owner::Solid);
-            let gone: Vec<&str> = gone.map(|(owner, _)| owner.uid.as_str()).collect();
-            return if gone.is_empty() { Ok(()) } else { disown(key, &gone, world) };
-        }
-        let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|there| there == finalizer);
-        let propagation = if classes.contains(&Owner::Waiting) && self.dependents(uid).next().is_some() {
-            self.break_circle(key, uid, world)?;
-            Propagation::Foreground
-        } else if has(ORPHAN) {
-            Propagation::Orphan
-        } else if has(FOREGROUND) {
-            Propagation::Foreground
-        } else {
-            Propagation::Background
-        };
-        let options = DeleteOptions { uid: Some(uid.into()), propagation, ..DeleteOptions::default() };
-        world.server.delete(key, &options).map(|_| ())
-    }
-
-    /// Lets an owner go if nothing that it owns blocks it any more, and else looks at what does
-    /// (`processDeletingDependentsItem`).
-    fn go_on_waiting(&mut self, key: &Key, uid: &str, world: &mut World<'_>) -> Result<(), Error> {
-        let blocks = |dependent: &&Key| {
-            let owners = world.cache.get(dependent).and_then(|stored| stored.object.meta().owner_references.as_ref());
-            let mut owners = owners.into_iter().flatten();
-            owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
-        };
-        let blocking: Vec<Key> = self.dependents(uid).filter(blocks).cloned().collect();
-        if blocking.is_empty() {
-            return remove_finalizer(key, FOREGROUND, world);
-        }
-        let waits = |dependent: &Key| {
-            world.server.get(dependent).is_ok_and(|stored| stored.object.meta().deletion_timestamp.is_some())
-        };
-        self.suspects.extend(blocking.into_iter().filter(|dependent| !waits(dependent)));
         Ok(())
     }
 
-    /// An object whose owners and whose dependents wait for each other doesn't hold up its owners any more.
-    fn break_circle(&self, key: &Key, uid: &str, world: &mut World<'_>) -> Result<(), Error> {
-        let waits = |dependent: &Key| world.server.get(dependent).is_ok_and(|s| waits_for_dependents(s.object.meta()));
-        if !self.dependents(uid).any(waits) {
-            return Ok(());
+    /// Has a look at those for whom an owner waits and who aren't waiting themselves (`processDeletingDependentsItem`).
+    fn hurry(&mut self, item: &Item, world: &World<'_>) {
+        let uid = item.object.uid();
+        for dependent in item.dependents.iter().filter(|d| d.metadata.deletion_timestamp.is_none()) {
+            let mut owners = dependent.metadata.owner_references.iter().flatten();
+            let blocks = owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true));
+            if let Some(key) = self.seen.get(dependent.uid()).filter(|_| blocks) {
+                self.queue.add(key.clone(), world.now);
+            }
         }
-        let mut object = world.server.get(key)?.object.clone();
-        for owner in object.meta_mut().owner_references.iter_mut().flatten() {
-            owner.block_owner_deletion = Some(false);
-        }
-        world.server.update(object).map(|_| ())
     }
+
+    fn act(&self, key: &Key, object: &Object, decision: &Decision, world: &mut World<'_>) -> Result<(), Error> {
+        for action in &decision.actions {
+            match action {
+                Action::WarnOfNamespace { owner } => warn(object, owner, world),
+                Action::DropReferences { of, owners } if of == object.uid() => disown(key, of, owners, world)?,
+                Action::DropReferences { of, owners } => {
+                    // A module may name anybody; only dependents are its business here.
+                    let mut dependents = self.dependents.get(object.uid()).into_iter().flatten();
+                    let named = |dependent: &&Key| world.cache.get(dependent).is_some_and(|d| d.object.uid() == of);
+                    let Some(dependent) = dependents.find(named).cloned() else { continue };
+                    match disown(&dependent, of, owners, world) {
+                        Err(error) if !error.is_not_found() => return Err(error),
+                        _ => {}
+                    }
+                }
+                Action::Unblock => change(key, object.uid(), world, |meta| {
+                    for owner in meta.owner_references.iter_mut().flatten() {
+                        owner.block_owner_deletion = owner.block_owner_deletion.map(|_| false);
+                    }
+                })?,
+                Action::RemoveFinalizer { finalizer } => change(key, object.uid(), world, |meta| {
+                    meta.finalizers.iter_mut().for_each(|all| all.retain(|there| there != finalizer));
+                })?,
+                Action::Delete { propagation } => {
+                    let propagation = match propagation {
+                        Propagation::Background => server::Propagation::Background,
+                        Propagation::Foreground => server::Propagation::Foreground,
+                        Propagation::Orphan => server::Propagation::Orphan,
+                    };
+                    let uid = Some(object.uid().into());
+                    world.server.delete(key, &DeleteOptions { uid, propagation, ..DeleteOptions::default() })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn order(action: &Action) -> u8 {
+    match action {
+        Action::WarnOfNamespace { .. } => 0,
+        Action::DropReferences { .. } | Action::Unblock => 1,
+        Action::RemoveFinalizer { .. } => 2,
+        Action::Delete { .. } => 3,
+    }
+}
+
+/// `reportInvalidNamespaceOwnerRef` of `graph_builder.go`.
+fn warn(object: &Object, uid: &str, world: &mut World<'_>) {
+    let mut owners = object.meta().owner_references.iter().flatten();
+    let Some(owner) = owners.find(|owner| owner.uid == uid) else { return };
+    let OwnerReference { api_version, kind, name, .. } = owner;
+    let namespace = object.namespace();
+    let message = format!(
+        "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}] does not exist in namespace \
+         {namespace:?}"
+    );
+    world.server.record(object, "Warning", "OwnerRefInvalidNamespace", &message);
+}
+
+/// Changes the metadata of an object, if it is still the same one.
+fn change(key: &Key, uid: &str, world: &mut World<'_>, f: impl FnOnce(&mut ObjectMeta)) -> Result<(), Error> {
+    let mut object = world.server.get(key)?.object.clone();
+    if object.uid() != uid {
+        return Err(Error::not_found(key));
+    }
+    f(object.meta_mut());
+    world.server.update(object).map(|_| ())
+}
+
+/// Takes references to owners away from an object.
+fn disown(key: &Key, uid: &str, owners: &[String], world: &mut World<'_>) -> Result<(), Error> {
+    change(key, uid, world, |meta| {
+        let there = meta.owner_references.take().unwrap_or_default();
+        let rest: Vec<_> = there.into_iter().filter(|owner| !owners.contains(&owner.uid)).collect();
+        meta.owner_references = Some(rest).filter(|rest| !rest.is_empty());
+    })
 }

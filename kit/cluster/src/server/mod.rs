@@ -61,7 +61,7 @@ pub struct DeleteOptions {
 }
 
 /// What happens to the dependents of a deleted object.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Propagation {
     /// The garbage collector deletes them afterwards.
     #[default]

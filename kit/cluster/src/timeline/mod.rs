@@ -10,7 +10,7 @@ use crate::agenda::Instant;
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Fault, Lost};
 use crate::object::{Key, Kind, Object};
-use crate::server::{DeleteOptions, Error, Patch};
+use crate::server::{DeleteOptions, Error, Patch, Propagation};
 use kit_contract::Modules;
 use observe::{Invariant, Observer, Subject};
 use serde::{Deserialize, Serialize};
@@ -56,8 +56,8 @@ pub enum Step {
     Run(Span),
     /// Creates objects, or changes those that are there.
     Apply(Vec<Value>),
-    /// Deletes an object.
-    Delete(String),
+    /// Deletes an object, or several, each with what is to become of its dependents: `{deployment/web: Orphan}`.
+    Delete(Deletion),
     /// Changes parts of objects: `{deployment/web: {spec: {paused: true}}}`.
     Patch(BTreeMap<String, Value>),
     /// Asks for numbers of replicas: `{replicaset/web: 5}`.
@@ -88,6 +88,16 @@ pub enum Step {
     Pause(String),
     /// Lets it go on.
     Resume(String),
+}
+
+/// What is deleted, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Deletion {
+    /// One object, as `kubectl delete` does it: in the background.
+    One(String),
+    /// Objects and their `propagationPolicy`.
+    How(BTreeMap<String, Propagation>),
 }
 
 /// A span of time, as Go writes it.
@@ -362,6 +372,7 @@ pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
     let wrong = |why: String| Error::bad_request(why);
     let name = manifest["kind"].as_str().ok_or_else(|| wrong("a manifest has a `kind`".into()))?;
     let kind = Kind::named(name).ok_or_else(|| wrong(format!("the cluster has no objects of kind `{name}`")))?;
+    let manifest = with_uids(engine, manifest)?;
     let json = manifest.to_string();
     let mut object =
         Object::decode(kind, &json).map_err(|e| wrong(format!("{name} {}: {e}", manifest["metadata"]["name"])))?;
@@ -376,17 +387,35 @@ pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
     answer.map(|_| ())
 }
 
+fn delete(engine: &mut Engine, target: &str, propagation: Propagation) -> Result<(), Error> {
+    let key = find(engine, target)?;
+    let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+    engine.request(|server| server.delete(&key, &options)).map(|_| ())
+}
+
+/// An object whose owner references may say `uid: deployment/web`, since nobody knows uids in advance.
+fn with_uids(engine: &Engine, value: &Value) -> Result<Value, Error> {
+    let mut value = value.clone();
+    for owner in value["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+        if let Some(target) = owner["uid"].as_str().filter(|uid| uid.contains('/')) {
+            owner["uid"] = engine.server().get(&find(engine, target)?)?.object.uid().into();
+        }
+    }
+    Ok(value)
+}
+
 fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
     let patch = |engine: &mut Engine, target: &str, patch: Value| {
         let key = find(engine, target)?;
+        let patch = with_uids(engine, &patch)?;
         engine.request(|server| server.patch(&key, &Patch::Merge(patch), false)).map(|_| ())
     };
     let done = match step {
         Step::Run(_) => Ok(()),
         Step::Apply(manifests) => return manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
-        Step::Delete(target) => {
-            let key = find(engine, target)?;
-            return engine.request(|server| server.delete(&key, &DeleteOptions::default())).map(|_| ());
+        Step::Delete(Deletion::One(target)) => return delete(engine, target, Propagation::Background),
+        Step::Delete(Deletion::How(targets)) => {
+            return targets.iter().try_for_each(|(target, propagation)| delete(engine, target, *propagation));
         }
         Step::Patch(patches) => return patches.iter().try_for_each(|(target, to)| patch(engine, target, to.clone())),
         Step::Scale(sizes) => {
@@ -467,7 +496,12 @@ impl std::fmt::Display for Step {
                 };
                 format!("apply {}", manifests.iter().map(name).collect::<Vec<_>>().join(", "))
             }
-            Step::Delete(target) => format!("delete {target}"),
+            Step::Delete(Deletion::One(target)) => format!("delete {target}"),
+            Step::Delete(Deletion::How(targets)) => all(
+                "delete",
+                &targets.iter().map(|(name, how)| (name.clone(), format!("{how:?}"))).collect(),
+                " with propagation ",
+            ),
             Step::Patch(patches) => {
                 let all: Vec<_> =
                     patches.iter().map(|(target, patch)| format!("{target} {}", kit_contract::flow(patch))).collect();

@@ -2,6 +2,8 @@
 //!
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
+mod owners;
+
 use crate::explain::Log;
 use crate::object::{Kind, Object};
 use crate::server::Snapshot;
@@ -35,6 +37,8 @@ pub enum Subject {
     Reasons,
     /// Events, by object and reason.
     Events,
+    /// What is there, who owns it and what holds it.
+    Owners,
     /// The scheduler's decisions about pods, node by node.
     Decisions,
     /// Whether the API server answers, how many members etcd has, and who leads.
@@ -185,16 +189,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                     status.ready_replicas.unwrap_or(0),
                     status.available_replicas.unwrap_or(0)
                 );
-                let hash = set.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
-                let name = set.metadata.name.as_deref().unwrap_or_default();
-                let revision = set.metadata.annotations.as_ref();
-                let revision = revision.and_then(|all| all.get("deployment.kubernetes.io/revision"));
-                // The hash of a template says nothing to people; the revision does.
-                let name = match (hash.and_then(|hash| name.strip_suffix(hash.as_str())), revision) {
-                    (Some(name), Some(revision)) => format!("{name}{revision}"),
-                    _ => name.to_string(),
-                };
-                table.insert(format!("replicaset/{name}"), value);
+                table.insert(format!("replicaset/{}", owners::readable(&set.metadata)), value);
             }
         }
         Subject::Deployments => {
@@ -259,6 +254,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(subject, counts.join(", "));
             }
         }
+        Subject::Owners => owners::tabulate(snapshot, table),
         // They are no state of an object: see `decisions`.
         Subject::Decisions | Subject::ControlPlane => {}
         Subject::Reasons => {
