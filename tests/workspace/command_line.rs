@@ -52,6 +52,22 @@ fn mistakes_on_the_command_line_are_explained() {
     }
 }
 
+/// A program is kept with its source, and only with its own: one with warnings is kept without.
+#[test]
+fn an_edit_that_is_undone_is_undone() {
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let file = folder.path().join("taints.rs");
+    let right = root().join("tests/modules/scheduler/taints/correct/early-return.rs");
+    let right = std::fs::read_to_string(right).expect("an alternative can be read");
+    let wrong = format!("{}\nfn unused() {{}}\n", right.replace("\"NoExecute\"", "\"Never\""));
+    for (source, code) in [(&right, 0), (&wrong, 1), (&right, 0)] {
+        std::fs::write(&file, source).expect("the folder is writable");
+        let out = grade(&["run", "scheduler/taints", "--modules", file.to_str().expect("temporary folders are UTF-8")]);
+        assert_eq!(out.status.code(), Some(code), "{}", text(&out));
+        assert!(!text(&out).contains("error"), "{}", text(&out));
+    }
+}
+
 /// What a learner reads is the product: each wrong module's explanation is kept as text.
 #[test]
 fn wrong_modules_are_explained() {

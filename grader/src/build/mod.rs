@@ -247,6 +247,8 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         rustc::Compiled::Program { warnings } => warnings,
         rustc::Compiled::Errors(errors) => return Ok(Program::Broken { errors }),
     };
+    // From here on the program is another one; the old source may come back, and must not find it.
+    let _ = std::fs::remove_file(&source);
     std::fs::rename(work.0.join(rustc::OUTPUT), &program)
         .with_context(|| format!("can't write {}", program.display()))?;
     // A module with warnings is built again, so that they are seen again.
