@@ -4,7 +4,9 @@
 //! who only solves exercises has to compile a parser of Rust.
 
 mod defaults;
+mod macros;
 mod mutants;
+mod omissions;
 
 use anyhow::{Context, bail};
 

@@ -6,7 +6,7 @@ use proc_macro2::{LineColumn, Span};
 use serde::Serialize;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Arm, BinOp, Block, Expr, ExprMethodCall, ItemFn, ItemMod, Lit, RangeLimits, Signature, UnOp};
+use syn::{Arm, BinOp, Block, Expr, ExprMethodCall, ItemFn, ItemMod, Lit, Macro, RangeLimits, Signature, Stmt, UnOp};
 
 /// One mistake: replace the bytes from `start` to `end` of the file by `text`.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +36,7 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
-struct Mutator<'a> {
+pub struct Mutator<'a> {
     text: &'a str,
     starts: Vec<usize>,
     functions: Vec<String>,
@@ -50,11 +50,16 @@ impl Mutator<'_> {
         self.starts[at.line - 1] + line.char_indices().nth(at.column).map_or(line.len(), |(byte, _)| byte)
     }
 
-    fn replace(&mut self, span: Span, what: String, text: &str) {
+    /// What stands there.
+    pub fn source(&self, span: Span) -> &str {
+        &self.text[self.byte(span.start())..self.byte(span.end())]
+    }
+
+    pub fn replace(&mut self, span: Span, what: String, text: &str) {
         self.replace_between(span, span, what, text);
     }
 
-    fn replace_between(&mut self, first: Span, last: Span, what: String, text: &str) {
+    pub fn replace_between(&mut self, first: Span, last: Span, what: String, text: &str) {
         let (start, end) = (self.byte(first.start()), self.byte(last.end()));
         let function = self.functions.last().cloned().unwrap_or_default();
         self.mutants.push(Mutant { line: first.start().line, function, what, start, end, text: text.into() });
@@ -67,12 +72,17 @@ impl Mutator<'_> {
         }
     }
 
+    pub fn decide_guard(&mut self, guard: &Expr) {
+        for value in ["true", "false"] {
+            self.replace(guard.span(), format!("guard → `{value}`"), value);
+        }
+    }
+
     fn function(&mut self, signature: &Signature, block: &Block, visit: impl FnOnce(&mut Self)) {
         self.functions.push(signature.ident.to_string());
         for value in defaults::of(&signature.output) {
             // A body that is this value already is no mistake.
-            let body = self.text[self.byte(block.span().start())..self.byte(block.span().end())].to_string();
-            if body.trim_matches(['{', '}']).trim() != value {
+            if self.source(block.span()).trim_matches(['{', '}']).trim() != value {
                 self.replace(block.span(), format!("body → `{value}`"), &format!("{{ {value} }}"));
             }
         }
@@ -149,6 +159,10 @@ impl<'ast> Visit<'ast> for Mutator<'_> {
                 RangeLimits::HalfOpen(dots) => self.swap(dots.span(), "..", &["..="]),
                 RangeLimits::Closed(dots) => self.swap(dots.span(), "..=", &[".."]),
             },
+            Expr::If(expression) => self.decide_beforehand(expression),
+            Expr::Struct(literal) => self.leave_out_field(literal),
+            Expr::Tuple(tuple) => self.swap_neighbours(tuple),
+            Expr::Call(call) => self.leave_out_reverse(call),
             _ => {}
         }
         visit::visit_expr(self, expression);
@@ -176,21 +190,28 @@ impl<'ast> Visit<'ast> for Mutator<'_> {
         }
     }
 
+    fn visit_stmt(&mut self, statement: &'ast Stmt) {
+        self.leave_out_statement(statement);
+        visit::visit_stmt(self, statement);
+    }
+
+    fn visit_macro(&mut self, invocation: &'ast Macro) {
+        self.mutate_macro(invocation);
+    }
+
     fn visit_expr_match(&mut self, expression: &'ast syn::ExprMatch) {
         // Without its last arm a match is hardly ever complete.
         for arm in expression.arms.iter().rev().skip(1) {
-            let pattern = self.text[self.byte(arm.pat.span().start())..self.byte(arm.pat.span().end())].to_string();
+            let what = format!("delete the arm `{}`", one_line(self.source(arm.pat.span())));
             let last = arm.comma.as_ref().map_or(arm.body.span(), Spanned::span);
-            self.replace_between(arm.span(), last, format!("delete the arm `{}`", one_line(&pattern)), "");
+            self.replace_between(arm.span(), last, what, "");
         }
         visit::visit_expr_match(self, expression);
     }
 
     fn visit_arm(&mut self, arm: &'ast Arm) {
         if let Some((_, guard)) = &arm.guard {
-            for value in ["true", "false"] {
-                self.replace(guard.span(), format!("guard → `{value}`"), value);
-            }
+            self.decide_guard(guard);
         }
         visit::visit_arm(self, arm);
     }
@@ -215,11 +236,12 @@ impl<'ast> Visit<'ast> for Mutator<'_> {
         if let Some(other) = other {
             self.swap(call.method.span(), &name, &[other]);
         }
+        self.leave_out_step(call);
         visit::visit_expr_method_call(self, call);
     }
 }
 
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -235,7 +257,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_one_change_of_the_text() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 16] = [
             (
                 "fn f(a: u8) -> bool { a < b }",
                 &[
@@ -258,8 +280,37 @@ mod tests {
                     "const N: u8 = match x { A => a, B if true => b, _ => d };",
                 ],
             ),
-            ("const N: u8 = a.min(b);", &["const N: u8 = a.max(b);"]),
+            ("const N: u8 = a.min(b);", &["const N: u8 = a;", "const N: u8 = a.max(b);"]),
             ("#[cfg(test)] mod tests { const N: u8 = 1; }", &[]),
+            (
+                "const N: bool = matches!(x, A | B if c);",
+                &[
+                    "const N: bool = !matches!(x, A | B if c);",
+                    "const N: bool = matches!(x, A if c);",
+                    "const N: bool = matches!(x, B if c);",
+                    "const N: bool = matches!(x, A | B if false);",
+                    "const N: bool = matches!(x, A | B if true);",
+                ],
+            ),
+            ("const N: &[bool] = vec![a == b];", &["const N: &[bool] = vec![a != b];"]),
+            ("const N: () = { l.sort(); l };", &["const N: () = {  l };"]),
+            (
+                "const N: u8 = if a { b } else { c };",
+                &["const N: u8 = if false { b } else { c };", "const N: u8 = if true { b } else { c };"],
+            ),
+            (
+                "const N: u8 = l.rev().filter(f).max();",
+                &[
+                    "const N: u8 = l.filter(f).max();",
+                    "const N: u8 = l.rev().max();",
+                    "const N: u8 = l.rev().filter(f).min();",
+                ],
+            ),
+            ("const N: A = A { b, c: d, ..e };", &["const N: A = A {  c: d, ..e };", "const N: A = A { b,  ..e };"]),
+            (
+                "const N: (u8, u8) = (a, Reverse(b));",
+                &["const N: (u8, u8) = (Reverse(b), a);", "const N: (u8, u8) = (a, (b));"],
+            ),
             (
                 "fn f() -> Option<(u8, Vec<u8>)> { g() }",
                 &[
