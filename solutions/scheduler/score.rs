@@ -26,8 +26,8 @@ impl Score for Exercise {
                 if weights == 0 { 0 } else { sum / weights }
             }
             Strategy::RequestedToCapacityRatio { resources, shape } => {
-                let ratio =
-                    |requested: i64, allocatable: i64| on_curve(shape, requested.min(allocatable) * 100 / allocatable);
+                // Beyond 100 % the curve is level: its last point is there at most.
+                let ratio = |requested: i64, allocatable: i64| on_curve(shape, requested * 100 / allocatable);
                 let (sum, weights) = weighted(resources, pod, node, ratio, true);
                 if weights == 0 { 0 } else { (sum as f64 / weights as f64).round() as i64 }
             }

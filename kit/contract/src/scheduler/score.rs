@@ -82,7 +82,7 @@ pub struct WeightedResource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShapePoint {
-    /// In percent.
+    /// In percent, from 0 to 100.
     pub utilization: i64,
     /// From 0 to 100. (A scheduler's configuration has it from 0 to 10.)
     pub score: i64,
