@@ -1,6 +1,6 @@
 #!/bin/sh
-# Edit → verdict of one exercise, warm: `cargo grade run` beside `rustlings run`, alternating in one run.
-# Prints the median of each in seconds, and the ratio. Usage: tests/bench/edit_to_verdict.sh [ROUNDS]
+# Edit → verdict of one exercise, warm: `cargo grade run` beside `rustlings run`, alternating in one run, and the same
+# without the sandbox. Prints the median of each in seconds, and the ratio. Usage: tests/bench/edit_to_verdict.sh [ROUNDS]
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${1:-15}
@@ -38,18 +38,21 @@ cargo build --quiet --package grader
 cp "$ours" "$mine"
 target/debug/grader run "$exercise" >/dev/null
 (cd "$room/rustlings" && "$bench/bin/rustlings" run variables1 >/dev/null 2>&1)
-rm -f "$bench/ours.txt" "$bench/alias.txt" "$bench/theirs.txt"
+rm -f "$bench/ours.txt" "$bench/bare.txt" "$bench/alias.txt" "$bench/theirs.txt"
 for round in $(seq "$rounds"); do
     edit="#[allow(dead_code)] fn edited() -> u64 { $round }"
     { cat "$ours"; echo "$edit"; } >"$mine"
     timed "$bench/ours.txt" target/debug/grader run "$exercise"
+    { cat "$ours"; echo "$edit" | sed 's/ }$/ * 2 }/'; } >"$mine"
+    timed "$bench/bare.txt" target/debug/grader run --sandbox off "$exercise"
     { cat "$ours"; echo "$edit + 1"; } | sed 's/} + 1$/+ 1 }/' >"$mine"
     timed "$bench/alias.txt" cargo grade run "$exercise"
     { cat "$room/rustlings/solutions/01_variables/variables1.rs"; echo "$edit"; } >"$theirs"
     (cd "$room/rustlings" && timed "$bench/theirs.txt" "$bench/bin/rustlings" run variables1)
 done
-awk -v a="$(median "$bench/ours.txt")" -v b="$(median "$bench/alias.txt")" -v c="$(median "$bench/theirs.txt")" 'BEGIN {
+awk -v a="$(median "$bench/ours.txt")" -v o="$(median "$bench/bare.txt")" -v b="$(median "$bench/alias.txt")" -v c="$(median "$bench/theirs.txt")" 'BEGIN {
     printf "grader, as in watch    %.3f s   ratio %.2f\n", a / 1e6, a / c
+    printf "without the sandbox    %.3f s   the sandbox costs %.0f ms\n", o / 1e6, (a - o) / 1e3
     printf "cargo grade run        %.3f s   ratio %.2f\n", b / 1e6, b / c
     printf "rustlings run          %.3f s\n", c / 1e6
 }'

@@ -20,21 +20,29 @@ pub fn matches(selector: &NodeSelector, node: &Node) -> bool {
     selector.node_selector_terms.iter().any(|term| term_matches(term, node))
 }
 
+/// The same of a node of which only name and labels are known.
+pub fn matches_labels(selector: &NodeSelector, name: &str, labels: &Labels) -> bool {
+    selector.node_selector_terms.iter().any(|term| term_matches_labels(term, name, labels))
+}
+
 /// Whether all of one term's requirements hold; one that is invalid never does.
 pub fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
+    let none = Labels::new();
+    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
+    term_matches_labels(term, node.metadata.name.as_deref().unwrap_or_default(), labels)
+}
+
+fn term_matches_labels(term: &NodeSelectorTerm, name: &str, labels: &Labels) -> bool {
     let (expressions, fields) = (term.match_expressions.as_deref(), term.match_fields.as_deref());
     let (expressions, fields) = (expressions.unwrap_or_default(), fields.unwrap_or_default());
     if expressions.is_empty() && fields.is_empty() {
         return false;
     }
-    let none = Labels::new();
-    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
     let label = |requirement: &NodeSelectorRequirement| {
         operator(&requirement.operator)
             .and_then(|op| Requirement::new(&requirement.key, op, requirement.values.clone().unwrap_or_default()).ok())
             .is_some_and(|requirement| requirement.matches(labels))
     };
-    let name = node.metadata.name.as_deref().unwrap_or_default();
     let field = |requirement: &NodeSelectorRequirement| {
         // The only field that nodes offer.
         let value = if requirement.key == "metadata.name" { name } else { "" };

@@ -3,6 +3,7 @@
 //! Pods of one template are alike in all that scheduling looks at: they share a [`Class`], which is worked out once. So a rule
 //! that holds between two pods is asked once for each pair of classes, and a node counts classes, not pods.
 
+use super::volumes::{self, Claim};
 use kit_api::core::{Affinity, Pod as ApiPod, PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint};
 use kit_api::meta::LabelSelector;
 use kit_api::selector::{Labels, Operator, Requirement, Selector};
@@ -58,6 +59,8 @@ pub struct Class {
     pub terms: Terms,
     /// The ports of the host that it wants.
     pub ports: Vec<HostPort>,
+    /// The claims for volumes that it refers to.
+    pub claims: Vec<Claim>,
     /// The image of each container, with a tag.
     pub images: Vec<String>,
     /// Its controller: API version, kind and name.
@@ -160,7 +163,10 @@ impl Classes {
         let init = spec.init_containers.as_ref().map_or(0, Vec::len);
         let rules = (&spec.affinity, &spec.tolerations, &spec.node_selector, &spec.topology_spread_constraints);
         let (namespace, labels) = (&pod.metadata.namespace, &pod.metadata.labels);
-        let key = serde_json::to_string(&(namespace, labels, init, parts, rules, &spec.overhead, &controller));
+        let claims = volumes::claims(pod.metadata.name.as_deref().unwrap_or_default(), spec);
+        let claimed: Vec<_> = claims.iter().map(|claim| (&claim.name, claim.ephemeral)).collect();
+        let key = (namespace, labels, init, parts, rules, &spec.overhead, &controller, claimed);
+        let key = serde_json::to_string(&key);
         let key = key.expect("API objects have string keys");
         if let Some(class) = self.known.get(&key) {
             return class.clone();
@@ -180,6 +186,7 @@ impl Classes {
             spread: spec.topology_spread_constraints.iter().flatten().map(|c| spread(c, &labels)).collect(),
             terms: spec.affinity.as_ref().map_or_else(Terms::default, |affinity| terms(affinity, &namespace, &labels)),
             ports: host_ports(spec),
+            claims,
             images: containers().map(|c| tagged(c.image.as_deref().unwrap_or_default())).collect(),
             controller,
             namespace,

@@ -4,7 +4,7 @@
 
 use super::class::{Classes, Pod};
 use super::cycle::{Found, State};
-use super::framework::{Framework, Profile};
+use super::framework::{Filter, Framework, Profile};
 use super::hints::{Event, helps};
 use super::message;
 use super::preemption::Preempted;
@@ -23,6 +23,8 @@ use std::rc::Rc;
 
 /// How often the queue is asked to look for pods that wait for too long (`flushUnschedulablePodsLeftover`).
 const FLUSH: Instant = Instant::seconds(30);
+/// How long the volumes of a pod may take to be bound (`bindTimeoutSeconds` of VolumeBinding).
+const BIND_TIMEOUT: Instant = Instant::seconds(600);
 const NAME: &str = "default-scheduler";
 
 /// Binds pods to nodes.
@@ -37,6 +39,8 @@ pub struct Scheduler {
     preemption: Box<dyn Preemption>,
     /// Pods without a node, by `namespace/name`.
     pending: BTreeMap<Rc<str>, Pending>,
+    /// Pods that have a node and wait for their volumes (PreBind), by `namespace/name`.
+    binding: BTreeMap<Rc<str>, Binding>,
     /// Something may be in the queue to be tried.
     awake_at: Option<Instant>,
 }
@@ -45,6 +49,13 @@ struct Pending {
     pod: Rc<Pod>,
     /// Who refused it last, and when.
     refused: Option<(BTreeSet<&'static str>, Instant)>,
+}
+
+struct Binding {
+    pod: Rc<Pod>,
+    api: ApiPod,
+    node: Name,
+    since: Instant,
 }
 
 impl Scheduler {
@@ -60,6 +71,7 @@ impl Scheduler {
             queue_config,
             preemption: modules.preemption.make(&()),
             pending: BTreeMap::new(),
+            binding: BTreeMap::new(),
             awake_at: None,
         }
     }
@@ -169,9 +181,66 @@ impl Scheduler {
             Some(node) => {
                 let scheduling = Scheduling::new(&pod, &found, &self.state, None);
                 world.log.add(&api.clone().into_object().key(), entry(world.now, scheduling));
-                self.bind(&pod, &api, node, world);
+                self.bind_volumes(&pod, api, node, world);
             }
             None => self.fail(&pod, &api, found, world),
+        }
+    }
+
+    /// Writes down which volumes the pod will have on its node, and binds it when they are bound (`PreBind`).
+    fn bind_volumes(&mut self, pod: &Rc<Pod>, api: ApiPod, node: Name, world: &mut World<'_>) {
+        let (namespace, claims) = (&pod.class.namespace, &pod.class.claims);
+        if self.state.objects.volumes.are_bound(namespace, claims) {
+            return self.bind(pod, &api, node, world);
+        }
+        let labels = self.state.nodes.place(node).map(|place| &self.state.nodes.list()[place].labels);
+        let plan = labels.and_then(|labels| self.state.objects.volumes.plan(namespace, claims, labels).ok());
+        let objects = plan.map(|plan| self.state.objects.volumes.carry_out(namespace, &plan, &node.to_string()));
+        for object in objects.unwrap_or_default() {
+            match world.server.update(object) {
+                // It counts from now on, before the watch shows it.
+                Ok(stored) => self.state.objects.set(&stored.object, false),
+                Err(_) => {
+                    self.queue.failed(&pod.key, &[], millis(world.now));
+                    return self.wake(world.now + Instant::seconds(1));
+                }
+            }
+        }
+        self.take_place(pod, node);
+        self.binding.insert(pod.key.clone(), Binding { pod: pod.clone(), api, node, since: world.now });
+    }
+
+    /// The pod counts on its node from now on, and is not tried any more.
+    fn take_place(&mut self, pod: &Rc<Pod>, node: Name) {
+        self.pending.remove(&pod.key);
+        self.queue.remove(&pod.key);
+        self.nominate(&pod.key, None);
+        let assumed = Pod { node_name: Some(node), nominated: None, ..(**pod).clone() };
+        self.state.nodes.set_pod(node, assumed);
+    }
+
+    /// Binds the pods whose volumes are bound by now, and gives up on those that have waited for too long.
+    fn finish_bindings(&mut self, world: &mut World<'_>) {
+        let volumes = &self.state.objects.volumes;
+        let ready = |binding: &Binding| volumes.are_bound(&binding.pod.class.namespace, &binding.pod.class.claims);
+        let late = |binding: &Binding| binding.since + BIND_TIMEOUT <= world.now;
+        let over = self.binding.iter().filter(|(_, binding)| ready(binding) || late(binding));
+        let over: Vec<(Rc<str>, bool)> = over.map(|(key, binding)| (key.clone(), ready(binding))).collect();
+        for (key, ready) in over {
+            let Some(Binding { pod, api, node, .. }) = self.binding.remove(&key) else { continue };
+            // A pod that was deleted meanwhile has no place any more.
+            if self.state.nodes.pod(&key).is_none() {
+                continue;
+            }
+            if ready {
+                self.bind(&pod, &api, node, world);
+                continue;
+            }
+            self.state.nodes.remove_pod(&key);
+            let message = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+            world.server.record(&api.into_object(), "Warning", "FailedScheduling", message);
+            self.see_pending((*pod).clone(), world.now);
+            self.happened(&Event::PodGone(&pod), world.now);
         }
     }
 
@@ -181,13 +250,11 @@ impl Scheduler {
             Ok(_) => {
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 world.server.record(&object, "Normal", "Scheduled", &message);
-                self.pending.remove(&pod.key);
-                self.queue.remove(&pod.key);
-                self.nominate(&pod.key, None);
-                // It counts from now on, before the watch shows it.
-                let assumed = Pod { node_name: Some(node), nominated: None, ..(**pod).clone() };
-                self.state.nodes.set_pod(node, assumed);
+                // It counts before the watch shows it.
+                self.take_place(pod, node);
             }
+            // One that had its place already comes back as a new one.
+            Err(_) if self.state.nodes.remove_pod(&pod.key).is_some() => self.see_pending((**pod).clone(), world.now),
             Err(_) => {
                 self.queue.failed(&pod.key, &[], millis(world.now));
                 self.wake(world.now + Instant::seconds(1));
@@ -299,6 +366,9 @@ impl State {
         let absent = count - found.refused.len();
         let refused = found.refused.values().flat_map(|refusal| &refusal.reasons).map(|reason| (reason.as_str(), 1));
         let said = match &found.restricted_to {
+            _ if found.hopeless.is_some() => {
+                format!("0/{count} nodes are available: {}.", found.hopeless.as_deref().unwrap_or_default())
+            }
             Some(names) if names.is_empty() => format!("0/{count} nodes are available: pod affinity terms conflict."),
             Some(_) if absent > 0 => {
                 let elsewhere = ("node(s) didn't satisfy plugin(s) [NodeAffinity]", absent);
@@ -312,6 +382,9 @@ impl State {
     /// The plugins whose word stands against the pod.
     pub fn rejectors(&self, found: &Found) -> BTreeSet<&'static str> {
         let mut plugins: BTreeSet<&'static str> = found.refused.values().map(|refusal| refusal.plugin).collect();
+        if found.hopeless.is_some() {
+            return BTreeSet::from([Filter::VolumeBinding.name()]);
+        }
         if found.restricted_to.is_some() {
             plugins.insert("NodeAffinity");
         }
@@ -337,6 +410,9 @@ impl Component for Scheduler {
             Kind::ReplicaSet,
             Kind::StatefulSet,
             Kind::PodDisruptionBudget,
+            Kind::PersistentVolumeClaim,
+            Kind::PersistentVolume,
+            Kind::StorageClass,
         ]
     }
 
@@ -358,12 +434,24 @@ impl Component for Scheduler {
                     self.happened(&Event::Node { old, new: node }, now);
                 }
             }
-            object => self.state.objects.set(object, gone),
+            object => {
+                self.state.objects.set(object, gone);
+                match object {
+                    Object::PersistentVolumeClaim(_) if !gone => {
+                        self.happened(&Event::Claim(object.namespace(), object.name()), now);
+                    }
+                    Object::PersistentVolume(_) | Object::StorageClass(_) if !gone => {
+                        self.happened(&Event::Storage, now);
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 
     fn run(&mut self, world: &mut World<'_>) {
         self.awake_at = None;
+        self.finish_bindings(world);
         self.queue.flush(millis(world.now));
         // A queue that hands out the same pods again and again is not worth more.
         for _ in 0..2 * self.pending.len() {
@@ -373,6 +461,7 @@ impl Component for Scheduler {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        [self.awake_at, self.next_flush()].into_iter().flatten().min()
+        let late = self.binding.values().map(|binding| binding.since + BIND_TIMEOUT).min();
+        [self.awake_at, self.next_flush(), late].into_iter().flatten().min()
     }
 }

@@ -43,6 +43,8 @@ pub struct Found {
     pub totals: Vec<i64>,
     /// The nodes to which the search was restricted, by name: there may be no such nodes.
     pub restricted_to: Option<Vec<String>>,
+    /// Why no node at all can take the pod, if that is known without looking at any (PreFilter of VolumeBinding).
+    pub hopeless: Option<String>,
     /// The node that was chosen.
     pub chosen: Option<Name>,
 }
@@ -62,6 +64,7 @@ impl State {
     /// The node on which room was made for the pod, if the pod fits there now (`evaluateNominatedNode`).
     fn nominated_node(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Option<usize> {
         let place = pod.nominated.and_then(|name| self.nodes.place(name))?;
+        self.objects.volumes.pre_filter(&pod.class.namespace, &pod.class.claims).ok()?;
         let mut cycle = framework.cycle(pod, &self.nodes);
         self.refusal(pod, place, framework, &mut cycle).is_none().then_some(place)
     }
@@ -70,6 +73,12 @@ impl State {
     pub fn find(&mut self, pod: &Rc<Pod>, framework: &mut Framework) -> Found {
         self.nodes.arrange();
         let mut found = Found { restricted_to: framework.node_names(pod), ..Found::default() };
+        if found.restricted_to.as_ref().is_none_or(|names| !names.is_empty()) {
+            found.hopeless = self.objects.volumes.pre_filter(&pod.class.namespace, &pod.class.claims).err();
+        }
+        if found.hopeless.is_some() {
+            return found;
+        }
         let mut cycle = framework.cycle(pod, &self.nodes);
         let count = self.nodes.list().len();
         let named: Option<Vec<usize>> = found

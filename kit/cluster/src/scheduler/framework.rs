@@ -1,7 +1,7 @@
 //! The plugins in their order: which nodes a pod can go to, and which of these is best.
 //!
 //! Source: `pkg/scheduler/framework/runtime/framework.go` and the default profile of
-//! `pkg/scheduler/apis/config/v1/default_plugins.go`. Plugins that look at volumes are left out.
+//! `pkg/scheduler/apis/config/v1/default_plugins.go`.
 
 use super::class::{Class, Pod, Spread};
 use super::nodes::{Node, Nodes};
@@ -39,19 +39,21 @@ pub enum Filter {
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    VolumeBinding,
     PodTopologySpread,
     InterPodAffinity,
 }
 
 impl Filter {
     /// All of them, in their order.
-    pub const ALL: [Filter; 8] = [
+    pub const ALL: [Filter; 9] = [
         Filter::NodeUnschedulable,
         Filter::NodeName,
         Filter::TaintToleration,
         Filter::NodeAffinity,
         Filter::NodePorts,
         Filter::NodeResourcesFit,
+        Filter::VolumeBinding,
         Filter::PodTopologySpread,
         Filter::InterPodAffinity,
     ];
@@ -65,6 +67,7 @@ impl Filter {
             Filter::NodeAffinity => "NodeAffinity",
             Filter::NodePorts => "NodePorts",
             Filter::NodeResourcesFit => "NodeResourcesFit",
+            Filter::VolumeBinding => "VolumeBinding",
             Filter::PodTopologySpread => "PodTopologySpread",
             Filter::InterPodAffinity => "InterPodAffinity",
         }
@@ -80,6 +83,7 @@ impl Filter {
                 class.node_affinity.required.is_some() || !class.node_affinity.node_selector.is_empty()
             }
             Filter::NodePorts => !class.ports.is_empty(),
+            Filter::VolumeBinding => !class.claims.is_empty(),
             Filter::PodTopologySpread => class.spread.iter().any(|spread| spread.hard),
             Filter::InterPodAffinity => {
                 let required = !class.terms.affinity.is_empty() || !class.terms.anti_affinity.is_empty();
@@ -231,6 +235,10 @@ impl Framework {
                 }
                 let reasons = lacks.iter().flat_map(Show::lines).collect();
                 return Some(Refusal { plugin: filter.name(), reasons, unresolvable: false });
+            }
+            Filter::VolumeBinding => {
+                let reasons = objects.volumes.plan(&class.namespace, &class.claims, &node.labels).err()?;
+                return Some(Refusal { plugin: filter.name(), reasons, unresolvable: true });
             }
             Filter::PodTopologySpread => match self.spread_verdict(cycle, place, nodes) {
                 SpreadVerdict::Fits => None,

@@ -31,6 +31,10 @@ pub enum Event<'a> {
     },
     /// A pod is gone from its node.
     PodGone(&'a Pod),
+    /// A claim for a volume came, or is different: its namespace and name.
+    Claim(&'a str, &'a str),
+    /// A volume or a storage class came, or is different.
+    Storage,
 }
 
 /// Whether the change could help a pod that this plugin refused. `fits` says whether node affinity would let the pod in.
@@ -60,6 +64,11 @@ pub fn helps(
         ("NodeResourcesFit", Event::Node { old, new }) => {
             could_hold(class, new) && old.is_none_or(|old| grew(old, new))
         }
+        ("VolumeBinding", Event::Storage) => true,
+        ("VolumeBinding", Event::Claim(namespace, name)) => {
+            class.namespace == *namespace && class.claims.iter().any(|claim| claim.name == *name)
+        }
+        ("VolumeBinding", Event::Node { old, new }) => old.is_none_or(|old| old.metadata.labels != new.metadata.labels),
         ("PodTopologySpread", Event::Pod { old, new }) => {
             old.is_none_or(|old| old.class.labels != new.class.labels)
                 && (counts(class, new) || old.is_some_and(|old| counts(class, old)))

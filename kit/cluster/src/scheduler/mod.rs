@@ -4,7 +4,8 @@
 //! pod that the queue lets go, one [`cycle`] asks the modules in the [`framework`] and, where no node is left, [`preemption`];
 //! then [`component`] binds the pod, or says why it can't be placed. [`hints`] say which waiting pods a change could help.
 //!
-//! Source: `pkg/scheduler` with its default profile. Volumes, resource claims, extenders and other profiles are left out.
+//! Source: `pkg/scheduler` with its default profile. Of the plugins for volumes there is VolumeBinding;
+//! VolumeRestrictions, VolumeZone, NodeVolumeLimits, resource claims, extenders and other profiles are left out.
 
 pub mod class;
 pub mod component;
@@ -17,5 +18,6 @@ pub mod objects;
 pub mod preemption;
 pub mod report;
 pub mod tables;
+pub mod volumes;
 
 pub use component::Scheduler;

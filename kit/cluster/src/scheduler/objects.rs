@@ -1,6 +1,7 @@
 //! The other objects that decisions depend on: namespaces, what controls pods, and disruption budgets.
 
 use super::class::{Class, Term, selector_of};
+use super::volumes::Volumes;
 use crate::object::{AsKind, Object};
 use kit_api::apps::{ReplicaSet, StatefulSet};
 use kit_api::core::ReplicationController;
@@ -20,6 +21,8 @@ pub struct Objects {
     sets: BTreeMap<(&'static str, String, String), Selector>,
     replication_controllers: Named<Labels>,
     budgets: Named<Budget>,
+    /// Volumes and claims for them.
+    pub volumes: Volumes,
     version: u64,
 }
 
@@ -62,7 +65,11 @@ impl Objects {
             }
         }
         let key = (object.namespace().to_string(), object.name().to_string());
-        self.version += u64::from(!matches!(object, Object::PodDisruptionBudget(_)));
+        let kinds = matches!(
+            object,
+            Object::Namespace(_) | Object::Service(_) | Object::ReplicaSet(_) | Object::StatefulSet(_)
+        );
+        self.version += u64::from(kinds);
         match object {
             Object::Namespace(namespace) => {
                 put(&mut self.namespaces, key.1, namespace.metadata.labels.clone().unwrap_or_default(), gone);
@@ -92,7 +99,7 @@ impl Objects {
                 };
                 put(&mut self.budgets, key, budget, gone);
             }
-            _ => {}
+            object => self.volumes.set(object, gone),
         }
     }
 
