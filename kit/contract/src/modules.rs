@@ -22,6 +22,11 @@ impl<C: Contract + ?Sized + 'static> Slot<C> {
         Slot(Rc::new(M::make))
     }
 
+    /// Modules that this makes, in this process.
+    pub fn by(make: impl Fn(&C::Config) -> Box<C> + 'static) -> Self {
+        Slot(Rc::new(make))
+    }
+
     /// Modules behind `link`, in another process.
     pub fn remote(link: Link) -> Self {
         Slot(Rc::new(move |config| C::remote(link.another(), config)))

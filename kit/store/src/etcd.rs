@@ -6,7 +6,7 @@ use crate::{Bytes, Error, Result};
 use etcd_client as client;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// How long a watch may be silent before [`Kv::poll`] takes it that nothing more is there.
@@ -57,6 +57,22 @@ impl Etcd {
             Ok(Ok(None)) => Err(Error::Other("etcd has closed the stream of the watches".into())),
             Ok(Ok(Some(response))) => Ok(Some(response)),
         }
+    }
+
+    /// Listens until so many events have come, or nothing comes for a while: how many came, and when the last of them did.
+    ///
+    /// # Errors
+    ///
+    /// If the watches end.
+    pub fn poll_until(&mut self, events: usize) -> Result<(usize, Instant)> {
+        let (mut came, mut last) = (0, Instant::now());
+        while came < events
+            && let Some(response) = self.next(PATIENCE)?
+        {
+            came += response.events().len();
+            last = Instant::now();
+        }
+        Ok((came, last))
     }
 
     /// Waits for a certain response and keeps all others.

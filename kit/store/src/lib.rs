@@ -14,6 +14,7 @@ mod etcd;
 mod kv;
 mod lease;
 mod memory;
+mod module;
 mod replicated;
 #[cfg(feature = "etcd")]
 mod server;
@@ -29,6 +30,7 @@ pub use error::{Error, Result};
 pub use etcd::Etcd;
 pub use kv::{Kv, Options};
 pub use memory::Memory;
+pub use module::Module;
 pub use replicated::{Member, Replicated};
 #[cfg(feature = "etcd")]
 pub use server::Server;
