@@ -17,6 +17,7 @@ pub mod field;
 mod go;
 mod names;
 mod patch;
+mod recorder;
 pub mod registry;
 mod resource;
 mod rules;
@@ -184,6 +185,7 @@ pub struct Server {
     epoch: Timestamp,
     now: Instant,
     actor: Arc<str>,
+    recorder: recorder::Recorder,
     /// The time and the revision at which history will be compacted next.
     compaction: (Instant, i64),
     /// Changes up to this revision can't be watched any more.
@@ -216,6 +218,7 @@ impl Server {
             epoch,
             now: Instant::default(),
             actor: "".into(),
+            recorder: recorder::Recorder::default(),
             compaction: (COMPACT_AFTER, 0),
             horizon: 0,
             custom: BTreeMap::new(),

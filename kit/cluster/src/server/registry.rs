@@ -6,8 +6,6 @@ use crate::object::{AsKind, Object};
 use kit_api::core::{Event, EventSource, ObjectReference, Pod, PodCondition};
 use kit_api::jiff::Timestamp;
 use kit_api::meta::{ObjectMeta, Time};
-use siphasher::sip::SipHasher13;
-use std::hash::{Hash, Hasher};
 
 /// Sets a condition of a pod; its transition time moves only if the status does.
 pub fn set_condition(
@@ -35,14 +33,18 @@ pub fn set_condition(
     }
 }
 
-/// An event about an object; the same event about the same object has the same name, so that it is counted.
-pub fn event(about: &Object, type_: &str, reason: &str, message: &str, by: &str, now: Timestamp) -> Object {
-    let mut hasher = SipHasher13::new();
-    (about.kind(), about.uid(), type_, reason, message, by).hash(&mut hasher);
+/// An event about an object: type, reason and message. Events with the same `id` have the same name and are counted.
+pub fn event(
+    about: &Object,
+    id: u64,
+    (type_, reason, message): (&str, &str, &str),
+    by: &str,
+    now: Timestamp,
+) -> Object {
     let namespace = if about.namespace().is_empty() { "default" } else { about.namespace() };
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{:016x}", about.name(), hasher.finish())),
+            name: Some(format!("{}.{id:016x}", about.name())),
             namespace: Some(namespace.into()),
             ..Default::default()
         },

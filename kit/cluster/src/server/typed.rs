@@ -123,13 +123,15 @@ impl Server {
         self.delete_object(key, options).map(|(object, _)| object)
     }
 
-    /// Records an event, or counts one that was recorded before (`client-go/tools/record`).
+    /// Records an event, or counts one that was recorded before, or drops it: see [`recorder`](super::recorder).
     pub fn record(&mut self, about: &Object, kind: &str, reason: &str, message: &str) {
-        let mut event = registry::event(about, kind, reason, message, &self.actor, self.time());
+        let Some(told) = self.recorder.tell(&self.actor, about, (kind, reason, message), self.now) else { return };
+        let mut event = registry::event(about, told.id, (kind, reason, &told.message), &self.actor, self.time());
         let key = event.key();
         if let Some(there) = self.state.get(&key).and_then(|there| there.get::<kit_api::core::Event>()) {
             let mut again = there.clone();
             again.count = Some(again.count.unwrap_or(1) + 1);
+            again.message = Some(told.message);
             again.last_timestamp = Some(Time(self.time()));
             _ = self.write(&key, &mut again.into_object());
             return;
