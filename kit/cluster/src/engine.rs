@@ -356,6 +356,7 @@ impl Engine {
             for (index, component) in mine.into_iter().zip(new) {
                 let running = &mut self.components[index];
                 running.component = component;
+                self.server.forget_events_of(&running.actor);
                 running.cache = Cache::default();
                 self.relist(index);
                 self.wake(index, now);

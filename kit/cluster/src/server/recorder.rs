@@ -67,6 +67,12 @@ impl Recorder {
         self.spend(object, now).then_some(told)
     }
 
+    /// Forgets what a component has told.
+    pub fn forget(&mut self, by: &str) {
+        self.similar.retain(|((component, _), ..), _| **component != *by);
+        self.used.retain(|(component, _), _| **component != *by);
+    }
+
     fn spend(&mut self, object: About, now: Instant) -> bool {
         let (used, at) = self.used.entry(object).or_insert((0, now));
         *used = (*used - (now - *at).nanos).max(0);

@@ -145,6 +145,11 @@ impl Server {
         }
     }
 
+    /// The component of this name begins anew, and doesn't know which events it has told.
+    pub fn forget_events_of(&mut self, by: &str) {
+        self.recorder.forget(by);
+    }
+
     /// What is there before anybody asks for anything: the namespaces and the priorities of the system.
     pub(super) fn bootstrap(&mut self) {
         let namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"].map(|name| {

@@ -3,6 +3,7 @@
 //! Messages: `sigs.k8s.io/json` for types, `apimachinery/pkg/runtime/serializer/json` for unknown fields.
 
 use super::{Field, Struct, Type};
+use crate::server::go::type_name;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_api::Quantity;
@@ -211,22 +212,13 @@ fn go_type(of: Type) -> String {
         format!("{}.{name}", if package == "autoscaling" { "v2" } else { "v1" })
     };
     match of {
-        Type::String => "string".into(),
-        Type::Bool => "bool".into(),
-        Type::Int32 => "int32".into(),
-        Type::Int64 => "int64".into(),
-        Type::Float64 => "float64".into(),
-        Type::Bytes => "[]uint8".into(),
-        Type::Quantity => "resource.Quantity".into(),
-        Type::IntOrString => "intstr.IntOrString".into(),
-        Type::Time => "string".into(),
-        Type::MicroTime => "string".into(),
-        Type::Raw => "runtime.RawExtension".into(),
+        Type::Time | Type::MicroTime => "string".into(),
         Type::Pointer(of) => go_type(*of),
         Type::List(of) => format!("[]{}", go_type(*of)),
         Type::Map(of) => format!("map[string]{}", go_type(*of)),
         Type::Alias(name, _) => versioned(name),
         Type::Struct(_) => of.structure().map_or_else(String::new, |of| versioned(of.name)),
+        plain => type_name(plain),
     }
 }
 

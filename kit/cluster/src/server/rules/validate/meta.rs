@@ -140,23 +140,28 @@ pub fn finalizers_added(e: &mut Errors, new: &At<'_>, old: &Value) {
     }
 }
 
+/// How many values the operators have that labels and nodes are both selected with.
+pub fn values_of_operator(e: &mut Errors, requirement: &At<'_>) {
+    let (operator, values) = (requirement.get("operator"), requirement.get("values"));
+    match operator.text() {
+        "In" | "NotIn" if values.is_empty() => {
+            e.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "In" | "NotIn" => {}
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            e.forbidden(&values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+        }
+        "Exists" | "DoesNotExist" => {}
+        _ => e.invalid(&operator, "not a valid selector operator"),
+    }
+}
+
 pub fn label_selector(e: &mut Errors, selector: &At<'_>) {
     labels(e, &selector.get("matchLabels"));
     for requirement in selector.get("matchExpressions").items() {
-        let (operator, values) = (requirement.get("operator"), requirement.get("values"));
-        match operator.text() {
-            "In" | "NotIn" if values.is_empty() => {
-                e.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
-            }
-            "In" | "NotIn" => {}
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                e.forbidden(&values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
-            }
-            "Exists" | "DoesNotExist" => {}
-            _ => e.invalid(&operator, "not a valid selector operator"),
-        }
+        values_of_operator(e, &requirement);
         label_name(e, &requirement.get("key"));
-        for value in values.items() {
+        for value in requirement.get("values").items() {
             e.all_invalid(&value, name::label_value(value.text()));
         }
     }

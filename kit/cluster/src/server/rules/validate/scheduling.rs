@@ -52,19 +52,11 @@ fn node_selector_term(e: &mut Errors, term: &At<'_>) {
     for requirement in term.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
         match operator.text() {
-            "In" | "NotIn" if values.is_empty() => {
-                e.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
-            }
-            "In" | "NotIn" => {}
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                e.forbidden(&values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
-            }
-            "Exists" | "DoesNotExist" => {}
             "Gt" | "Lt" if values.len() != 1 => {
                 e.required(&values, "must be specified single value when `operator` is 'Lt' or 'Gt'");
             }
             "Gt" | "Lt" => {}
-            _ => e.invalid(&operator, "not a valid selector operator"),
+            _ => meta::values_of_operator(e, &requirement),
         }
         meta::label_name(e, &requirement.get("key"));
     }
