@@ -5,8 +5,8 @@ use crate::author::golden;
 use crate::build::{self, Module, Program};
 use crate::grade::{self, grade, transcript};
 use crate::human::{BOLD, mark, paint};
-use crate::process::Start;
-use crate::report::{KUBERNETES, SCHEMA_VERSION, Status};
+use crate::process::{Kind, Start};
+use crate::report::{KUBERNETES, SCHEMA_VERSION, ScenarioResult, Status};
 use crate::run::exit_code;
 use crate::scenario::{Scenario, render_golden};
 use crate::workspace::{Entry, Workspace, bin_name, files, read, stem};
@@ -269,8 +269,9 @@ fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> V
             continue;
         };
         let result = grade(workspace, entry, grade::Module::Program(program));
-        let failed: Vec<_> =
-            result.scenarios.iter().filter(|s| s.status == Status::Failed).map(|s| s.name.as_str()).collect();
+        // Some mistakes show by a panic, such as numbers that grow without end.
+        let fails = |s: &&ScenarioResult| s.status == Status::Failed || s.kind == Some(Kind::Panic);
+        let failed: Vec<_> = result.scenarios.iter().filter(fails).map(|s| s.name.as_str()).collect();
         if !failed.contains(&named) {
             let seen = if failed.is_empty() { "no scenario".into() } else { failed.join(", ") };
             let message = result.message.unwrap_or_default();
