@@ -26,7 +26,6 @@ const PODS: usize = 10_000;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    println!("values of {VALUE} bytes, files in {}\n", folder.path().display());
     println!("{:<12} {:>8} {:>12}", "writes", "clients", "per second");
     row("file", 1, appends(folder.path()));
     writes("memory", &mut Memory::default());
