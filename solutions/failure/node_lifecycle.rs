@@ -199,7 +199,7 @@ impl Exercise {
 
     /// The state of a zone with so many nodes that are ready and that are not (`ComputeZoneState`).
     pub fn state(&self, ready: usize, not_ready: usize) -> ZoneState {
-        let share = not_ready as f64 / (ready + not_ready).max(1) as f64;
+        let share = not_ready as f64 / (ready + not_ready) as f64;
         match () {
             () if ready == 0 && not_ready > 0 => ZoneState::FullDisruption,
             () if not_ready > 2 && share >= self.config.unhealthy_zone_threshold => ZoneState::PartialDisruption,
