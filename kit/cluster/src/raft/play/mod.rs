@@ -14,8 +14,8 @@ pub use storm::Storm;
 use super::message::Id;
 use super::network::MILLISECOND;
 use kit_api::duration::Duration;
-use kit_contract::Modules;
 use kit_contract::control_plane::LogEnd;
+use kit_contract::{Modules, Show};
 use serde::Deserialize;
 use stage::Stage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ pub enum Role {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Lets time pass; then the group is looked at.
+    /// Lets time pass; then the group is looked at. A slow group has more time, as long as it comes nearer to rest.
     Run(Span),
     /// Lets time pass, and nobody looks.
     Wait(Span),
@@ -149,7 +149,7 @@ pub(super) enum Happening<M> {
 
 /// The modules of one exercise.
 pub(super) trait Lesson {
-    type Message: Clone;
+    type Message: Clone + Show;
     /// Makes a member's module from what it saved.
     fn start(&mut self, stage: &mut Stage<Self::Message>, id: Id);
     /// Loses everything that a member didn't save.
@@ -160,6 +160,10 @@ pub(super) trait Lesson {
     /// What clients do in a storm, every 40 ms.
     fn chore(&mut self, stage: &mut Stage<Self::Message>, number: u64);
     fn standing(&self, stage: &Stage<Self::Message>) -> Standing;
+    /// Whether nothing is on its way any more, so that who looks now sees what there is to see.
+    fn rests(&self, _: &Stage<Self::Message>) -> bool {
+        true
+    }
 }
 
 /// Plays a script; `see` hears of each step and what was seen. The play ends where a promise is broken.
@@ -221,6 +225,7 @@ fn take<L: Lesson>(stage: &mut Stage<L::Message>, lesson: &mut L, step: &Step) -
     match step {
         Step::Run(time) => {
             stage.run(lesson, time.nanos);
+            stage.settle(lesson);
             return Ok(lesson.standing(stage).lines);
         }
         Step::Wait(time) => stage.run(lesson, time.nanos),

@@ -270,9 +270,10 @@ impl Replication {
         }
         let candidate = self.members[&id].last();
         let term = self.members.values().map(|member| member.term).max().unwrap_or_default() + 1;
-        let reach = |other: Id| stage.net.connects(id, other) && stage.net.connects(other, id);
-        let up =
-            self.members.iter().filter(|(other, _)| !stage.down.contains(other) && (**other == id || reach(**other)));
+        let up = self
+            .members
+            .iter()
+            .filter(|(other, _)| !stage.down.contains(other) && (**other == id || stage.connected(id, **other)));
         let voters: Vec<Id> = up.filter(|(_, member)| member.last() <= candidate).map(|(other, _)| *other).collect();
         if voters.len() <= self.members.len() / 2 {
             return false;
@@ -384,7 +385,7 @@ impl Lesson for Replication {
             |below, reason| random.below(below, Purpose { component: "chore", object: "", reason, attempt: number });
         let any = 1 + draw(self.members.len() as u64, "who");
         let reaches = |leader: Id| {
-            let connected = |id: &&Id| stage.net.connects(leader, **id) && stage.net.connects(**id, leader);
+            let connected = |id: &&Id| stage.connected(leader, **id);
             stage.members.iter().filter(|id| **id == leader || (!stage.down.contains(id) && connected(id))).count()
         };
         let works = self.leader(stage).is_some_and(|leader| reaches(leader) > self.members.len() / 2);
@@ -399,6 +400,16 @@ impl Lesson for Replication {
         if draw(3, "past") == 0 && !stage.down.contains(&any) && self.leads(any) {
             self.propose(stage, any);
         }
+    }
+
+    /// Where a majority hears its leader, everybody who does has applied what that one wrote; elsewhere all have it.
+    fn rests(&self, stage: &Net) -> bool {
+        let Some(leader) = self.leader(stage) else { return true };
+        let last = self.members[&leader].last();
+        let up = |id: &Id| !stage.down.contains(id) && (*id == leader || stage.connected(leader, *id));
+        let hears: Vec<_> = self.members.iter().filter(|(id, _)| up(id)).map(|(_, member)| member).collect();
+        let works = hears.len() > self.members.len() / 2;
+        hears.iter().all(|member| member.last() == last && (!works || member.applied == last.1))
     }
 
     fn standing(&self, stage: &Net) -> Standing {

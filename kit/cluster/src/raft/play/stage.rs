@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const ELECTION: i64 = 150 * MILLISECOND;
 const HEARTBEAT: i64 = 50 * MILLISECOND;
 const CHORE: i64 = 40 * MILLISECOND;
+/// Whoever says nothing new for so long, over many heartbeats, never will.
+const SILENCE: i64 = 500 * MILLISECOND;
+/// So long a group may take to come to rest.
+const PATIENCE: i64 = 60_000 * MILLISECOND;
 /// So many lines of history are shown with a broken promise.
 const SHOWN: usize = 18;
 
@@ -45,13 +49,15 @@ pub struct Stage<M> {
     timers: BTreeMap<Id, u64>,
     pub(super) doomed: BTreeMap<Id, Doom>,
     history: Vec<String>,
+    /// What members said to each other, each thing once.
+    said: BTreeSet<(Id, Id, String)>,
     broken: Option<String>,
     /// Faults to come: what [`Bell::Fault`] stands for.
     pub(super) faults: Vec<(i64, super::storm::Fault)>,
     pub(super) chores: bool,
 }
 
-impl<M: Clone> Stage<M> {
+impl<M: Clone + Show> Stage<M> {
     pub fn new(setup: &Setup) -> Self {
         let random = Random::new(setup.seed);
         Stage {
@@ -64,6 +70,7 @@ impl<M: Clone> Stage<M> {
             timers: BTreeMap::new(),
             doomed: BTreeMap::new(),
             history: Vec::new(),
+            said: BTreeSet::new(),
             broken: None,
             faults: Vec::new(),
             chores: false,
@@ -113,10 +120,24 @@ impl<M: Clone> Stage<M> {
                     self.happens(lesson, id, Happening::HeartbeatDue);
                 }
                 Due::Rings(Bell::Fault(number)) => self.fault(lesson, number),
-                Due::Rings(Bell::Chore(number)) => {
+                Due::Rings(Bell::Chore(number)) if self.chores => {
                     lesson.chore(self, number);
                     self.net.ring(CHORE, Bell::Chore(number + 1));
                 }
+                Due::Rings(Bell::Chore(_)) => {}
+            }
+        }
+    }
+
+    /// Gives a group that is slow, and not wrong, the time to come to rest: as long as its members say something new to
+    /// each other.
+    pub fn settle(&mut self, lesson: &mut impl Lesson<Message = M>) {
+        let until = self.net.now() + Instant { nanos: PATIENCE };
+        while !self.is_broken() && !lesson.rests(self) && self.net.now() < until {
+            let said = self.said.len();
+            self.run(lesson, SILENCE);
+            if self.said.len() == said {
+                return;
             }
         }
     }
@@ -184,6 +205,11 @@ impl<M: Clone> Stage<M> {
         }
     }
 
+    /// Whether two members hear each other.
+    pub fn connected(&self, a: Id, b: Id) -> bool {
+        self.net.connects(a, b) && self.net.connects(b, a)
+    }
+
     pub fn heal(&mut self) {
         self.net.heal();
         self.net.weather = Weather::CALM;
@@ -193,6 +219,7 @@ impl<M: Clone> Stage<M> {
     /// Sends, and says what became of it.
     pub fn send(&mut self, from: Id, to: Id, term: u64, message: M) -> &'static str {
         self.greatest_term = self.greatest_term.max(term);
+        self.said.insert((from, to, message.lines().concat()));
         match self.net.send(from, to, message) {
             Fate::Lost => " (lost)",
             Fate::Sent | Fate::Repeated => "",
