@@ -2,6 +2,7 @@
 
 pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
+    pub mod concurrency;
     pub mod garbage_collector;
     pub mod informer;
     pub mod raft_election;
@@ -45,6 +46,7 @@ use kit::{Modules, Slot};
 pub fn modules() -> Modules {
     Modules {
         store: Slot::of::<control_plane::store::Exercise>(),
+        concurrency: Slot::of::<control_plane::concurrency::Exercise>(),
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),

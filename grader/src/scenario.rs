@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
 use kit_cluster::raft::play as group;
 use kit_cluster::timeline::{Failure, Play, Timeline};
-use kit_cluster::workers;
+use kit_cluster::{workers, writers};
 use kit_contract::{Args, Modules, Player, remote};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -38,6 +38,8 @@ pub enum Script {
     Group(Box<group::Script>),
     /// The workers of a controller, with the module as their queue.
     Workers(Box<workers::Script>),
+    /// The module as one of several clients of the API server.
+    Writers(Box<writers::Script>),
 }
 
 /// One question.
@@ -128,10 +130,18 @@ impl Scenario {
                 let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
                 Script::Workers(Box::new(script))
             }
+            None if file.timeline.contains_key("client") => {
+                let script = Value::Object(std::mem::take(&mut file.timeline));
+                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                Script::Writers(Box::new(script))
+            }
             _ => {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
-                bail!("{}: {unknown}a scenario has `steps`, a `timeline`, a `group` or `workers`", path.display());
+                bail!(
+                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers` or a `client`",
+                    path.display()
+                );
             }
         };
         let File { why, read, level, new, .. } = file;
@@ -147,6 +157,7 @@ impl Scenario {
             Script::Group(script) if script.storm.is_some() => 1,
             Script::Group(script) => script.play.len(),
             Script::Workers(script) => script.play.len(),
+            Script::Writers(_) => 1,
         }
     }
 
@@ -168,6 +179,7 @@ impl Scenario {
                 self.acts(|see| group::play(script, exercise, modules, &solutions::modules(), see))
             }
             Script::Workers(script) => self.acts(|see| workers::play(script, modules, see)),
+            Script::Writers(script) => self.acts(|see| writers::play(script, modules, &solutions::modules(), see)),
         }
     }
 

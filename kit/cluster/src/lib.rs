@@ -24,3 +24,4 @@ pub mod store;
 pub mod timeline;
 pub mod work_queue;
 pub mod workers;
+pub mod writers;

@@ -22,6 +22,8 @@ pub mod workloads;
 
 pub use kit_api as api;
 pub use modules::{EXERCISES, Modules, Player, Slot, serve};
+/// For contracts about objects of any form.
+pub use serde_json;
 pub use show::{Show, flow};
 
 use remote::Link;

@@ -116,6 +116,8 @@ macro_rules! modules {
 }
 
 modules! {
+    /// A client that writes what others write, too.
+    "control_plane/concurrency" concurrency: crate::control_plane::Concurrency;
     /// The garbage collector.
     "control_plane/garbage_collector" garbage_collector: crate::control_plane::GarbageCollector;
     /// A copy of what the API server has, and whom it tells of changes.

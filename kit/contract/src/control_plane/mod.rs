@@ -1,5 +1,6 @@
 //! Contracts of the chapter `control_plane`.
 
+pub mod concurrency;
 pub mod garbage_collector;
 pub mod informer;
 pub mod raft_election;
@@ -7,6 +8,7 @@ pub mod raft_replication;
 pub mod store;
 pub mod work_queue;
 
+pub use concurrency::*;
 pub use garbage_collector::GarbageCollector;
 pub use informer::*;
 pub use raft_election::*;
