@@ -2,6 +2,7 @@
 
 pub mod control_plane {
     //! What stands between a request and the controllers that act on it.
+    pub mod admission;
     pub mod concurrency;
     pub mod garbage_collector;
     pub mod informer;
@@ -66,5 +67,6 @@ pub fn modules() -> Modules {
         raft_election: Slot::of::<control_plane::raft_election::Exercise>(),
         raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),
         garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),
+        admission: Slot::of::<control_plane::admission::Exercise>(),
     }
 }

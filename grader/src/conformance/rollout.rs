@@ -44,7 +44,13 @@ const EVERYBODY: &str = "user";
 fn rollout(case: &Value) -> Result<(), String> {
     let modules = solutions::modules();
     let mut stage = Stage {
-        server: Server::new(modules.store.make(&()), modules.qos.make(&()), Random::new(7), Timestamp::UNIX_EPOCH),
+        server: Server::new(
+            modules.store.make(&()),
+            modules.qos.make(&()),
+            modules.admission.make(&()),
+            Random::new(7),
+            Timestamp::UNIX_EPOCH,
+        ),
         cache: Cache::default(),
         controller: Deployments::new(&modules),
         seen: 0,

@@ -270,6 +270,23 @@ impl Ord for Quantity {
     }
 }
 
+/// In JSON a quantity is a string, `"500m"`; numbers are read, too.
+impl serde::Serialize for Quantity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        text.parse().map_err(|e| serde::de::Error::custom(format!("{text:?}: {e}")))
+    }
+}
+
 impl Default for Quantity {
     fn default() -> Self {
         Quantity::new(0, Format::DecimalSI)

@@ -8,6 +8,7 @@ use crate::controllers::garbage_collector::GarbageCollector;
 use crate::controllers::namespace::Namespaces;
 use crate::controllers::node_lifecycle::NodeLifecycle;
 use crate::controllers::replica_set::ReplicaSets;
+use crate::controllers::resource_quota::ResourceQuotas;
 use crate::controllers::taint_eviction::TaintEviction;
 use crate::engine::{Clock, Component, Engine};
 use crate::kubelet::image::Registry;
@@ -84,7 +85,8 @@ impl Config {
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
     let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
-    let server = Server::new(store, modules.qos.make(&()), Random::new(config.seed), epoch);
+    let server =
+        Server::new(store, modules.qos.make(&()), modules.admission.make(&()), Random::new(config.seed), epoch);
     let usage = Usage::default();
     let kubelets = Kubelets::new(config.shapes(), config.images.clone(), usage.clone());
     let scheduler = {
@@ -100,6 +102,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
                 Box::new(EndpointSlices::default()),
                 Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),
+                Box::new(ResourceQuotas::default()),
                 Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
                 Box::new(TaintEviction::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),

@@ -244,7 +244,13 @@ mod tests {
 
     fn server() -> Server {
         let modules = solutions::modules();
-        Server::new(modules.store.make(&()), modules.qos.make(&()), Random::new(1), Timestamp::UNIX_EPOCH)
+        Server::new(
+            modules.store.make(&()),
+            modules.qos.make(&()),
+            modules.admission.make(&()),
+            Random::new(1),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     fn send(server: &mut Server, method: &str, path: &str, body: Value) {

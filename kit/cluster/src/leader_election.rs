@@ -179,7 +179,13 @@ mod tests {
 
     fn server() -> Server {
         let modules = solutions::modules();
-        Server::new(modules.store.make(&()), modules.qos.make(&()), Random::new(1), Timestamp::UNIX_EPOCH)
+        Server::new(
+            modules.store.make(&()),
+            modules.qos.make(&()),
+            modules.admission.make(&()),
+            Random::new(1),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     fn candidate(name: &str) -> Elector {

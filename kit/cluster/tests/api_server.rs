@@ -22,7 +22,11 @@ impl Client {
         let modules = solutions::modules();
         let (store, qos) = (modules.store.make(&()), modules.qos.make(&()));
         let epoch = Timestamp::from_second(1_750_000_000).expect("a time");
-        Client { server: Server::new(store, qos, Random::new(1), epoch), user: None, token: None }
+        Client {
+            server: Server::new(store, qos, modules.admission.make(&()), Random::new(1), epoch),
+            user: None,
+            token: None,
+        }
     }
 
     fn send(&mut self, line: &str, media: &str, body: &Value) -> Response {

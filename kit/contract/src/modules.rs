@@ -116,6 +116,8 @@ macro_rules! modules {
 }
 
 modules! {
+    /// Four plugins of the admission chain.
+    "control_plane/admission" admission: crate::control_plane::Admission;
     /// A client that writes what others write, too.
     "control_plane/concurrency" concurrency: crate::control_plane::Concurrency;
     /// The garbage collector.

@@ -11,4 +11,5 @@ pub mod horizontal;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod taint_eviction;

@@ -37,7 +37,7 @@ use crate::object::{AsKind, Key, Kind, Object};
 use crate::random::Random;
 use imbl::OrdMap;
 use kit_api::jiff::Timestamp;
-use kit_contract::control_plane::{EventKind, Op, Store, StoreError, WatchRequest};
+use kit_contract::control_plane::{Admission, EventKind, Op, Store, StoreError, WatchRequest};
 use kit_contract::node::Qos;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -174,6 +174,7 @@ pub struct Server {
     stopped: bool,
     full: bool,
     qos: Box<dyn Qos>,
+    admission: Box<dyn Admission>,
     state: Snapshot,
     /// Changes since the last compaction, oldest first.
     log: VecDeque<Change>,
@@ -199,8 +200,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server over an empty store; `qos` classifies new pods. `epoch` is the calendar time at which the virtual clock stands at zero.
-    pub fn new(mut store: Box<dyn Store>, qos: Box<dyn Qos>, random: Random, epoch: Timestamp) -> Server {
+    /// A server over an empty store; `qos` classifies new pods, and `admission` admits them. `epoch` is the calendar time
+    /// at which the virtual clock stands at zero.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        qos: Box<dyn Qos>,
+        admission: Box<dyn Admission>,
+        random: Random,
+        epoch: Timestamp,
+    ) -> Server {
         let everything =
             WatchRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
         store.watch(&everything);
@@ -210,6 +218,7 @@ impl Server {
             stopped: false,
             full: false,
             qos,
+            admission,
             state: Snapshot::default(),
             log: VecDeque::new(),
             dropped: 0,

@@ -1,5 +1,6 @@
 //! Contracts of the chapter `control_plane`.
 
+pub mod admission;
 pub mod concurrency;
 pub mod garbage_collector;
 pub mod informer;
@@ -8,6 +9,7 @@ pub mod raft_replication;
 pub mod store;
 pub mod work_queue;
 
+pub use admission::Admission;
 pub use concurrency::*;
 pub use garbage_collector::GarbageCollector;
 pub use informer::*;

@@ -2,13 +2,15 @@
 //!
 //! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
 //! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass; then
-//! those that only check: LimitRanger and, last, ResourceQuota.
+//! those that only check: LimitRanger and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
+//! ResourceQuota are the module of `control_plane/admission`; what it looks at is made here ([`view`]).
 //!
 //! There is no controller that makes a `default` service account for each namespace: every namespace has one. Pods
 //! get its name, and no volume with a token.
 
 mod limits;
 mod quota;
+mod view;
 
 use super::rules::{default_to, map_in};
 use super::{Error, Server};
@@ -16,6 +18,7 @@ use crate::object::{Key, Kind};
 use kit_api::core::Namespace;
 use kit_api::scheduling::PriorityClass;
 use kit_api::storage::StorageClass;
+use kit_contract::control_plane::admission::{self, AdmitRequest, Operation};
 use serde_json::{Value, json};
 
 /// What is asked for.
@@ -29,9 +32,6 @@ pub(super) enum Verb {
 
 /// Namespaces that can't be deleted (`NamespaceLifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
-/// How long a pod tolerates a node that is not ready or unreachable, if it doesn't say
-/// (`plugin/pkg/admission/defaulttolerationseconds/admission.go`).
-const TOLERATED_SECONDS: i64 = 300;
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 fn key_of(kind: Kind, value: &Value) -> Key {
@@ -49,12 +49,10 @@ impl Server {
         }
         match (kind, verb) {
             (Kind::Pod, Verb::Create) => {
-                self.limit_defaults(&key, value);
                 self.service_account(&key, value)?;
-                self.priority(&key, value)?;
-                tolerate_lost_nodes(value);
+                self.admit_pod(verb, &key, value)?;
             }
-            (Kind::Pod, Verb::Update) => tolerate_lost_nodes(value),
+            (Kind::Pod, Verb::Update) => self.admit_pod(verb, &key, value)?,
             (Kind::Node, Verb::Create) => taint_until_ready(value),
             (Kind::PersistentVolumeClaim, Verb::Create) => self.default_storage_class(value),
             _ => {}
@@ -72,10 +70,10 @@ impl Server {
         dry_run: bool,
     ) -> Result<(), Error> {
         let key = key_of(kind, value);
-        if verb == Verb::Create {
-            self.check_limits(&key, value)?;
+        if verb == Verb::Create && kind == Kind::PersistentVolumeClaim {
+            self.check_claim(&key, value)?;
         }
-        self.check_quota(verb, &key, value, old, dry_run)
+        self.check_limits_and_quotas(verb, &key, value, old, dry_run)
     }
 
     /// Refuses to delete what the system can't do without.
@@ -127,48 +125,24 @@ impl Server {
         Ok(())
     }
 
-    /// `plugin/pkg/admission/priority/admission.go`.
-    fn priority(&self, key: &Key, pod: &mut Value) -> Result<(), Error> {
-        let spec = map_in(pod, "spec");
-        let named = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_string();
-        let classes = || self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
-        let class = match named.as_str() {
-            "" => classes().filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value),
-            name => {
-                let class = classes().find(|class| class.metadata.name.as_deref() == Some(name));
-                let why = format!("no PriorityClass with name {name} was found");
-                Some(class.ok_or_else(|| Error::forbidden(key, &why))?)
-            }
+    /// The plugins of the module that change pods.
+    fn admit_pod(&self, verb: Verb, key: &Key, pod: &mut Value) -> Result<(), Error> {
+        let classes = self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
+        let classes = classes.map(|class| admission::PriorityClass {
+            name: class.metadata.name.clone().unwrap_or_default(),
+            value: class.value,
+            global_default: class.global_default == Some(true),
+            preemption_policy: class.preemption_policy.clone(),
+        });
+        let request = AdmitRequest {
+            operation: if verb == Verb::Create { Operation::Create } else { Operation::Update },
+            pod: view::pod(pod),
+            limits: self.limits_of(&key.namespace),
+            priority_classes: classes.collect(),
         };
-        let priority = class.map_or(0, |class| class.value);
-        let policy = class.and_then(|class| class.preemption_policy.clone());
-        if let Some(name) = class.and_then(|class| class.metadata.name.clone()) {
-            spec.insert("priorityClassName".into(), name.into());
-        }
-        match spec.get("priority").and_then(Value::as_i64) {
-            Some(asked) if asked != i64::from(priority) => {
-                let why = format!(
-                    "the integer value of priority ({asked}) must not be provided in pod spec; priority admission \
-                     controller computed {priority} from the given PriorityClass name"
-                );
-                return Err(Error::forbidden(key, &why));
-            }
-            _ => spec.insert("priority".into(), priority.into()),
-        };
-        let policy = policy.unwrap_or_else(|| "PreemptLowerPriority".into());
-        match spec.get("preemptionPolicy").and_then(Value::as_str) {
-            Some(asked) if asked != policy => {
-                let why = format!(
-                    "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority \
-                     admission controller computed {policy} from the given PriorityClass name"
-                );
-                Err(Error::forbidden(key, &why))
-            }
-            _ => {
-                spec.insert("preemptionPolicy".into(), policy.into());
-                Ok(())
-            }
-        }
+        let admitted = self.admission.admit(&request).map_err(|why| Error::forbidden(key, &why))?;
+        view::change(pod, &request.pod, &admitted);
+        Ok(())
     }
 
     /// `plugin/pkg/admission/storage/storageclass/setdefault/admission.go`: the newest class that says so.
@@ -185,26 +159,6 @@ impl Server {
         let newest = classes.filter(says).max_by_key(|class| class.metadata.creation_timestamp.clone());
         if let Some(name) = newest.and_then(|class| class.metadata.name.clone()) {
             spec.insert("storageClassName".into(), name.into());
-        }
-    }
-}
-
-fn tolerate_lost_nodes(pod: &mut Value) {
-    let spec = map_in(pod, "spec");
-    if !spec.get("tolerations").is_some_and(Value::is_array) {
-        spec.insert("tolerations".into(), json!([]));
-    }
-    let Some(tolerations) = spec["tolerations"].as_array_mut() else { return };
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        // Admission looks at keys and effects alone: a toleration of every key covers both taints.
-        let covers = |toleration: &Value| {
-            let text = |field: &str| toleration[field].as_str().unwrap_or_default();
-            (text("key") == key || text("key").is_empty()) && ["", "NoExecute"].contains(&text("effect"))
-        };
-        if !tolerations.iter().any(covers) {
-            tolerations.push(json!({
-                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS,
-            }));
         }
     }
 }

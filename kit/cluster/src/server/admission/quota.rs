@@ -1,22 +1,21 @@
 //! ResourceQuotas: a namespace uses no more than it may.
 //!
 //! The hard limits that count are those in a quota's status, where the quota controller puts them; until then nothing
-//! is refused. Sources: `apiserver/pkg/admission/plugin/resourcequota/controller.go`, `pkg/quota/v1/evaluator/core`.
+//! is refused. What an object counts for is said here, what follows from it by the module. Sources:
+//! `apiserver/pkg/admission/plugin/resourcequota/controller.go`, `pkg/quota/v1/evaluator/core`.
 
 use super::super::{Error, Server};
-use super::Verb;
+use super::{Verb, view};
 use crate::object::{AsKind, Key, Kind};
 use kit_api::Quantity;
-use kit_api::core::{Pod, ResourceQuota};
+use kit_api::core::{Pod, ResourceQuota, ResourceQuotaStatus};
 use kit_api::pod_resources::{self, RequestOptions, Text};
+use kit_contract::control_plane::admission::{Amounts, Quota, ScopeTerm, ValidateRequest};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-type Amounts = BTreeMap<String, Quantity>;
 
 impl Server {
-    /// Counts what is asked for, or refuses it.
-    pub(super) fn check_quota(
+    /// Asks the module whether there is room for what is asked for, and counts it.
+    pub(super) fn check_limits_and_quotas(
         &mut self,
         verb: Verb,
         key: &Key,
@@ -24,66 +23,35 @@ impl Server {
         old: Option<&Value>,
         dry_run: bool,
     ) -> Result<(), Error> {
-        let quotas: Vec<ResourceQuota> = self
-            .state
-            .list_in(Kind::ResourceQuota, &key.namespace)
-            .filter_map(|stored| stored.get::<ResourceQuota>().cloned())
-            .collect();
-        if quotas.is_empty() || key.namespace.is_empty() {
+        // Of most kinds only new objects are counted (`Handles` of the evaluators).
+        let counted = verb == Verb::Create || matches!(key.kind, Kind::Service | Kind::PersistentVolumeClaim);
+        if !counted || key.namespace.is_empty() {
             return Ok(());
         }
-        let asked = usage(key.kind, value);
-        let before = old.map(|old| usage(key.kind, old)).unwrap_or_default();
-        if verb == Verb::Update && key.kind != Kind::Service && key.kind != Kind::PersistentVolumeClaim {
+        let stored = self.state.list_in(Kind::ResourceQuota, &key.namespace);
+        let quotas: Vec<ResourceQuota> = stored.filter_map(|stored| stored.get::<ResourceQuota>().cloned()).collect();
+        let limits = if key.kind == Kind::Pod { self.limits_of(&key.namespace) } else { Vec::new() };
+        if quotas.is_empty() && limits.is_empty() {
             return Ok(());
         }
-        let mut charged = Vec::new();
-        for quota in quotas {
-            let status = quota.status.clone().unwrap_or_default();
-            let hard = amounts(&status.hard);
-            let named = |name: &&String| asked.contains_key(*name) || must_say(key.kind, name);
-            let counted: Vec<&String> = hard.keys().filter(named).collect();
-            if counted.is_empty() || !in_scope(&quota, key.kind, value) {
-                continue;
+        let request = ValidateRequest {
+            pod: (key.kind == Kind::Pod).then(|| view::pod(value)),
+            usage: usage(key.kind, value),
+            old_usage: old.map(|old| usage(key.kind, old)).unwrap_or_default(),
+            limits,
+            quotas: quotas.iter().map(quota).collect(),
+        };
+        let charges = self.admission.validate(&request).map_err(|why| Error::forbidden(key, &why))?;
+        for charge in charges.into_iter().filter(|_| !dry_run) {
+            // A module may name quotas that don't exist.
+            let named = |quota: &&ResourceQuota| quota.metadata.name.as_deref() == Some(&charge.quota);
+            let Some(mut quota) = quotas.iter().find(named).cloned() else { continue };
+            let status = quota.status.get_or_insert_default();
+            let mut used = view::list(&status.used);
+            for (name, more) in &charge.add {
+                used.entry(name.clone()).or_default().add(more);
             }
-            let name = quota.metadata.name.clone().unwrap_or_default();
-            if let Some(missing) = unsaid(key.kind, value, &counted) {
-                return Err(Error::forbidden(key, &format!("failed quota: {name}: must specify {missing}")));
-            }
-            let used = amounts(&status.used);
-            let mut next = used.clone();
-            let mut over = Vec::new();
-            for resource in counted {
-                let mut delta = asked.get(resource).cloned().unwrap_or_default();
-                delta.sub(before.get(resource).unwrap_or(&Quantity::default()));
-                if delta.sign() == 0 {
-                    continue;
-                }
-                let now = next.entry(resource.clone()).or_default();
-                now.add(&delta);
-                if delta.sign() > 0 && *now > hard[resource] {
-                    over.push((resource.clone(), delta));
-                }
-            }
-            if !over.is_empty() {
-                let say = |of: &dyn Fn(&String, &Quantity) -> Quantity| -> String {
-                    let all: Vec<String> =
-                        over.iter().map(|(name, delta)| format!("{name}={}", of(name, delta))).collect();
-                    all.join(",")
-                };
-                let requested = say(&|_, delta| delta.clone());
-                let there = say(&|name, _| used.get(name).cloned().unwrap_or_default());
-                let most = say(&|name, _| hard[name].clone());
-                let why = format!("exceeded quota: {name}, requested: {requested}, used: {there}, limited: {most}");
-                return Err(Error::forbidden(key, &why));
-            }
-            if next != used {
-                charged.push((quota, next));
-            }
-        }
-        for (mut quota, used) in charged.into_iter().filter(|_| !dry_run) {
-            let used = used.into_iter().map(|(name, amount)| (name, Text(amount.to_string()))).collect();
-            quota.status.get_or_insert_default().used = Some(used);
+            status.used = Some(used.into_iter().map(|(name, amount)| (name, Text(amount.to_string()))).collect());
             let mut object = quota.into_object();
             let key = object.key();
             self.write(&key, &mut object)?;
@@ -92,8 +60,77 @@ impl Server {
     }
 }
 
-fn amounts(of: &Option<BTreeMap<String, Text>>) -> Amounts {
-    of.iter().flatten().filter_map(|(name, amount)| Some((name.clone(), amount.0.parse().ok()?))).collect()
+/// What is counted for quotas, beside the requests.
+const COUNTED: [Kind; 8] = [
+    Kind::Pod,
+    Kind::Service,
+    Kind::PersistentVolumeClaim,
+    Kind::ConfigMap,
+    Kind::Secret,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::ResourceQuota,
+];
+
+impl Server {
+    /// The status that a quota has when everything in its namespace is counted (`CalculateUsage`).
+    pub(crate) fn count_quota(&self, quota: &ResourceQuota) -> Option<ResourceQuotaStatus> {
+        let hard = view::list(&quota.spec.as_ref()?.hard);
+        let mut used: Amounts = hard.keys().map(|name| (name.clone(), Quantity::default())).collect();
+        let namespace = quota.metadata.namespace.as_deref().unwrap_or_default();
+        let seen = self::quota(quota);
+        for stored in COUNTED.into_iter().flat_map(|kind| self.state.list_in(kind, namespace)) {
+            let (kind, value) = (stored.object.kind(), stored.to_value());
+            if !in_scope(&seen, (kind == Kind::Pod).then(|| view::pod(&value)).as_ref()) {
+                continue;
+            }
+            for (name, amount) in usage(kind, &value) {
+                used.entry(name).and_modify(|there| there.add(&amount));
+            }
+        }
+        let text = |of: Amounts| Some(of.into_iter().map(|(name, amount)| (name, Text(amount.to_string()))).collect());
+        Some(ResourceQuotaStatus { hard: text(hard), used: text(used) })
+    }
+}
+
+/// Whether a quota counts an object. The controller must not depend on the module that admits, so it has a view of its own.
+fn in_scope(quota: &Quota, pod: Option<&view::Pod>) -> bool {
+    let Some(pod) = pod else { return quota.scopes.is_empty() && quota.scope_selector.is_empty() };
+    let class = pod.priority_class_name.as_deref().unwrap_or_default();
+    let plain = |scope: &str| match scope {
+        "Terminating" => pod.active_deadline_seconds.is_some(),
+        "NotTerminating" => pod.active_deadline_seconds.is_none(),
+        "BestEffort" => pod.best_effort,
+        "NotBestEffort" => !pod.best_effort,
+        "CrossNamespacePodAffinity" => pod.cross_namespace_affinity,
+        _ => !class.is_empty(),
+    };
+    let selected = |term: &ScopeTerm| match (term.scope_name.as_str(), term.operator.as_str()) {
+        ("PriorityClass", "In") => term.values.iter().any(|value| value == class),
+        ("PriorityClass", "NotIn") => !term.values.iter().any(|value| value == class),
+        ("PriorityClass", "DoesNotExist") => class.is_empty(),
+        (scope, _) => plain(scope),
+    };
+    quota.scopes.iter().all(|scope| plain(scope)) && quota.scope_selector.iter().all(selected)
+}
+
+/// A quota as the module sees it.
+fn quota(quota: &ResourceQuota) -> Quota {
+    let status = quota.status.clone().unwrap_or_default();
+    let spec = quota.spec.clone().unwrap_or_default();
+    let terms = spec.scope_selector.and_then(|selector| selector.match_expressions).unwrap_or_default();
+    let term = |term: kit_api::core::ScopedResourceSelectorRequirement| ScopeTerm {
+        scope_name: term.scope_name,
+        operator: term.operator,
+        values: term.values.unwrap_or_default(),
+    };
+    Quota {
+        name: quota.metadata.name.clone().unwrap_or_default(),
+        hard: view::list(&status.hard),
+        used: view::list(&status.used),
+        scopes: spec.scopes.unwrap_or_default(),
+        scope_selector: terms.into_iter().map(term).collect(),
+    }
 }
 
 /// What an object counts for.
@@ -148,62 +185,4 @@ fn usage(kind: Kind, value: &Value) -> Amounts {
         _ => {}
     }
     usage
-}
-
-/// Whether pods must say how much of this they want, once a quota counts it.
-fn must_say(kind: Kind, name: &str) -> bool {
-    kind == Kind::Pod
-        && ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"].contains(&name)
-}
-
-/// Which containers don't say what they must (`Constraints` of the pod evaluator).
-fn unsaid(kind: Kind, value: &Value, counted: &[&String]) -> Option<String> {
-    let needed = counted.iter().filter(|name| must_say(kind, name));
-    let mut missing: Vec<String> = Vec::new();
-    for name in needed {
-        let (list, resource) = match name.split_once('.') {
-            Some((list, resource)) => (list, resource),
-            None => ("requests", name.as_str()),
-        };
-        let containers = ["containers", "initContainers"].map(|field| value["spec"][field].as_array());
-        let without: Vec<&str> = (containers.into_iter().flatten().flatten())
-            .filter(|container| container["resources"][list].get(resource).is_none())
-            .filter_map(|container| container["name"].as_str())
-            .collect();
-        if !without.is_empty() {
-            missing.push(format!("{name} for: {}", without.join(",")));
-        }
-    }
-    (!missing.is_empty()).then(|| missing.join("; "))
-}
-
-/// Whether a quota is about objects like this one.
-fn in_scope(quota: &ResourceQuota, kind: Kind, value: &Value) -> bool {
-    let spec = quota.spec.clone().unwrap_or_default();
-    let scopes = spec.scopes.unwrap_or_default();
-    let selected = spec.scope_selector.and_then(|selector| selector.match_expressions).unwrap_or_default();
-    if scopes.is_empty() && selected.is_empty() {
-        return true;
-    }
-    let (best_effort, terminating) =
-        (value["status"]["qosClass"] == "BestEffort", value["spec"]["activeDeadlineSeconds"].as_i64().is_some());
-    let class = value["spec"]["priorityClassName"].as_str().unwrap_or_default();
-    let plain = scopes.iter().all(|scope| match scope.as_str() {
-        "BestEffort" => best_effort,
-        "NotBestEffort" => !best_effort,
-        "Terminating" => terminating,
-        "NotTerminating" => !terminating,
-        "PriorityClass" => !class.is_empty(),
-        _ => false,
-    });
-    let by_class = selected.iter().filter(|term| term.scope_name == "PriorityClass").all(|term| {
-        let values = term.values.clone().unwrap_or_default();
-        match term.operator.as_str() {
-            "In" => values.iter().any(|value| value == class),
-            "NotIn" => !values.iter().any(|value| value == class),
-            "Exists" => !class.is_empty(),
-            _ => class.is_empty(),
-        }
-    });
-    kind == Kind::Pod && plain && by_class
 }
