@@ -235,16 +235,16 @@ fn by_average(request: &MetricRequest, value_milli: i64, target_milli: i64) -> P
 type Outcome = (i32, AbleToScale, ScalingLimited);
 
 // ANCHOR: stabilize
-/// The recommendations that are still in a window, this one among them.
-fn recent(request: &DecideRequest, proposed: i32, window_seconds: i32) -> impl Iterator<Item = i32> {
+/// The earlier recommendations that are still in a window.
+fn recent(request: &DecideRequest, window_seconds: i32) -> impl Iterator<Item = i32> {
     let recent = request.recommendations.iter().filter(move |r| r.seconds_ago < i64::from(window_seconds));
-    recent.map(|recommendation| recommendation.replicas).chain([proposed])
+    recent.map(|recommendation| recommendation.replicas)
 }
 
 /// An HPA without `behavior`: the greatest recommendation of five minutes, and at most a doubling.
 fn without_behavior(request: &DecideRequest, proposed: i32) -> Outcome {
     let DecideRequest { current_replicas: current, min_replicas: min, max_replicas: max, .. } = *request;
-    let stabilized = recent(request, proposed, 300).fold(proposed, i32::max);
+    let stabilized = recent(request, 300).fold(proposed, i32::max);
     let able = if stabilized == proposed { AbleToScale::ReadyForNewScale } else { AbleToScale::ScaleDownStabilized };
     let rate = current.saturating_mul(2).max(4);
     let (limit, reason) =
@@ -263,8 +263,8 @@ fn with_behavior(request: &DecideRequest, proposed: i32, behavior: &Behavior) ->
     let up = Rules::up(behavior);
     let down = Rules::down(behavior);
 
-    let least = recent(request, proposed, up.window_seconds).fold(proposed, i32::min);
-    let greatest = recent(request, proposed, down.window_seconds).fold(proposed, i32::max);
+    let least = recent(request, up.window_seconds).fold(proposed, i32::min);
+    let greatest = recent(request, down.window_seconds).fold(proposed, i32::max);
     let stabilized = current.max(least).min(greatest);
     let able = match proposed {
         _ if stabilized == proposed => AbleToScale::ReadyForNewScale,
@@ -279,7 +279,7 @@ fn with_behavior(request: &DecideRequest, proposed: i32, behavior: &Behavior) ->
         if stabilized > limit {
             return (limit, able, reason);
         }
-    } else if stabilized < current {
+    } else {
         let rate = down.limit(request).min(current);
         let (limit, reason) =
             if min < rate { (rate, ScalingLimited::ScaleDownLimit) } else { (min, ScalingLimited::TooFewReplicas) };
