@@ -362,6 +362,6 @@ mod tests {
             "observe": ["/metadata/annotations/count"],
             "requests": 6,
         }));
-        assert_eq!(lines, ["done", "in at most 6 requests", "/metadata/annotations/count  \"3\""]);
+        assert_eq!(lines, ["done", "in at most 6 requests", "/metadata/annotations/count  3"]);
     }
 }
