@@ -235,23 +235,10 @@ impl Informer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
-    use kit_api::jiff::Timestamp;
     use serde_json::json;
     use std::sync::Arc;
 
     const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-    fn server() -> Server {
-        let modules = solutions::modules();
-        Server::new(
-            modules.store.make(&()),
-            modules.qos.make(&()),
-            modules.admission.make(&()),
-            Random::new(1),
-            Timestamp::UNIX_EPOCH,
-        )
-    }
 
     fn send(server: &mut Server, method: &str, path: &str, body: Value) {
         let body = body.to_string();
@@ -274,7 +261,7 @@ mod tests {
 
     #[test]
     fn it_lists_once_and_then_follows() {
-        let (mut server, mut informer) = (server(), Informer::new(MAPS, None));
+        let (mut server, mut informer) = (Server::of_reference(), Informer::new(MAPS, None));
         informer.add_index("team", |object| {
             object["metadata"]["labels"]["team"].as_str().map(str::to_string).into_iter().collect()
         });
@@ -289,7 +276,7 @@ mod tests {
 
     #[test]
     fn it_lists_again_when_it_missed_too_much() {
-        let (mut server, mut informer) = (server(), Informer::new(MAPS, None));
+        let (mut server, mut informer) = (Server::of_reference(), Informer::new(MAPS, None));
         make(&mut server, "a", "red");
         informer.sync(&mut server, Instant::default());
         send(&mut server, "DELETE", &format!("{MAPS}/a"), json!({}));
@@ -303,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_resync_tells_of_everything_again() {
-        let (mut server, mut informer) = (server(), Informer::new(MAPS, Some(Instant::seconds(30))));
+        let (mut server, mut informer) = (Server::of_reference(), Informer::new(MAPS, Some(Instant::seconds(30))));
         make(&mut server, "a", "red");
         assert_eq!(told(&informer.sync(&mut server, Instant::default())), ["+default/a"]);
         assert_eq!(told(&informer.sync(&mut server, Instant::seconds(29))), Vec::<String>::new());

@@ -173,20 +173,7 @@ impl Elector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
-    use kit_api::jiff::Timestamp;
     use std::sync::Arc;
-
-    fn server() -> Server {
-        let modules = solutions::modules();
-        Server::new(
-            modules.store.make(&()),
-            modules.qos.make(&()),
-            modules.admission.make(&()),
-            Random::new(1),
-            Timestamp::UNIX_EPOCH,
-        )
-    }
 
     fn candidate(name: &str) -> Elector {
         Elector::new(name, "kube-system", "scheduler", Timing::default())
@@ -225,7 +212,7 @@ mod tests {
 
     #[test]
     fn another_leads_when_the_lease_has_run_out() {
-        let (mut server, mut a, mut b) = (server(), candidate("a"), candidate("b"));
+        let (mut server, mut a, mut b) = (Server::of_reference(), candidate("a"), candidate("b"));
         let history = play(&mut server, &mut a, &mut b, 60, |second| second >= 20);
         let told: Vec<(i64, &str)> = history.iter().map(|(second, leader)| (*second, leader.as_str())).collect();
         // It renewed at 18 s for the last time: it stops after ten seconds, and the other waits for fifteen.
@@ -236,14 +223,14 @@ mod tests {
 
     #[test]
     fn a_short_break_changes_nothing() {
-        let (mut server, mut a, mut b) = (server(), candidate("a"), candidate("b"));
+        let (mut server, mut a, mut b) = (Server::of_reference(), candidate("a"), candidate("b"));
         let history = play(&mut server, &mut a, &mut b, 60, |second| (20..26).contains(&second));
         assert_eq!(history, [(0, "a".to_string())]);
     }
 
     #[test]
     fn a_lease_that_is_given_back_is_free_at_once() {
-        let (mut server, mut a, mut b) = (server(), candidate("a"), candidate("b"));
+        let (mut server, mut a, mut b) = (Server::of_reference(), candidate("a"), candidate("b"));
         assert_eq!(a.try_now(Some(&mut server), Instant::default()), Turn::Started);
         assert_eq!(b.try_now(Some(&mut server), Instant::default()), Turn::Waiting);
         a.release(&mut server).expect("nobody changed it");

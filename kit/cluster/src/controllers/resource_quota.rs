@@ -5,7 +5,7 @@
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::object::{AsKind, Kind, Object};
-use crate::server::{Change, ChangeKind};
+use crate::server::{COUNTED, Change, ChangeKind};
 use kit_api::core::ResourceQuota;
 use kit_api::pod;
 use std::collections::BTreeSet;
@@ -23,16 +23,7 @@ impl Component for ResourceQuotas {
     }
 
     fn watches(&self) -> &'static [Kind] {
-        &[
-            Kind::ResourceQuota,
-            Kind::Pod,
-            Kind::Service,
-            Kind::PersistentVolumeClaim,
-            Kind::ConfigMap,
-            Kind::Secret,
-            Kind::Deployment,
-            Kind::ReplicaSet,
-        ]
+        &COUNTED
     }
 
     fn observe(&mut self, change: &Change, _world: &mut World<'_>) {

@@ -12,6 +12,9 @@ use kit_contract::control_plane::{Op, RangeRequest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+const TIMED_OUT: &str = "etcdserver: request timed out";
+const NO_SPACE: &str = "etcdserver: mvcc: database space exceeded";
+
 /// The members of etcd, and what they were asked.
 pub(super) struct Etcd {
     quorum: Quorum,
@@ -55,8 +58,8 @@ impl Server {
         let led = self.etcd.as_ref().is_none_or(|etcd| etcd.quorum.leader().is_some());
         match (self.stopped, led, self.full) {
             (true, ..) => Some(Error::unreachable()),
-            (_, false, _) => Some(Error::internal("etcdserver: request timed out")),
-            (_, _, true) => Some(Error::internal("etcdserver: mvcc: database space exceeded")),
+            (_, false, _) => Some(Error::internal(TIMED_OUT)),
+            (_, _, true) => Some(Error::internal(NO_SPACE)),
             _ => None,
         }
     }
@@ -104,14 +107,14 @@ impl Server {
             return Err(Error::unreachable());
         }
         if self.full && matches!(op, Op::Put { .. }) {
-            return Err(Error::internal("etcdserver: mvcc: database space exceeded"));
+            return Err(Error::internal(NO_SPACE));
         }
         let by = self.actor.clone();
         let Some(etcd) = &mut self.etcd else { return self.carry_out(key, op, &by) };
         let (number, _) = etcd.quorum.agree();
         let version = self.state.get(key).and_then(|stored| stored.object.meta().resource_version.clone());
         etcd.asked.insert(number, Write { key: key.clone(), op, version, by });
-        self.carry_out_agreed(number).unwrap_or_else(|| Err(Error::internal("etcdserver: request timed out")))
+        self.carry_out_agreed(number).unwrap_or_else(|| Err(Error::internal(TIMED_OUT)))
     }
 
     /// Lets the members of etcd go on until `now`.

@@ -26,6 +26,7 @@ mod status;
 mod typed;
 mod write;
 
+pub(crate) use admission::COUNTED;
 pub use auth::User;
 pub use door::{Body, Request, Response, Watch};
 pub use patch::Patch;
@@ -327,5 +328,15 @@ impl Server {
             self.dropped += 1;
         }
         self.horizon = self.horizon.max(revision);
+    }
+}
+
+#[cfg(test)]
+impl Server {
+    /// A server with the reference's modules, for tests.
+    pub(crate) fn of_reference() -> Server {
+        let modules = solutions::modules();
+        let (store, qos) = (modules.store.make(&()), modules.qos.make(&()));
+        Server::new(store, qos, modules.admission.make(&()), Random::new(1), Timestamp::UNIX_EPOCH)
     }
 }

@@ -294,9 +294,11 @@ impl<'a> Play<'a> {
                 }
             }
             self.write_trace();
-            let plane = self.engine.control_plane();
-            changed |= plane != self.plane;
-            self.plane = plane;
+            if self.timeline.observe.contains(&Subject::ControlPlane) {
+                let plane = self.engine.control_plane();
+                changed |= plane != self.plane;
+                self.plane = plane;
+            }
             if !changed && !self.acted {
                 continue;
             }

@@ -12,6 +12,8 @@ mod limits;
 mod quota;
 mod view;
 
+pub(crate) use quota::COUNTED;
+
 use super::rules::{default_to, map_in};
 use super::{Error, Server};
 use crate::object::{Key, Kind};

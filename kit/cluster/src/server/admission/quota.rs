@@ -61,7 +61,7 @@ impl Server {
 }
 
 /// What is counted for quotas, beside the requests.
-const COUNTED: [Kind; 8] = [
+pub(crate) const COUNTED: [Kind; 8] = [
     Kind::Pod,
     Kind::Service,
     Kind::PersistentVolumeClaim,

@@ -59,8 +59,7 @@ impl Server {
             Ok(stored) => stored,
             Err(error) => return Ok(Response::error(&error).warn(sent.warnings)),
         };
-        self.learn(&stored);
-        Ok(self.show(target, request, 201, &stored.to_value())?.warn(sent.warnings))
+        Ok(self.written(target, request, 201, &stored)?.warn(sent.warnings))
     }
 
     /// Checks that an object is meant for the path that it was sent to.
@@ -99,8 +98,7 @@ impl Server {
         self.place(target, &mut sent.value)?;
         let options = WriteOptions { dry_run, subresource, manager: Some(manager(request, query)) };
         let stored = self.update_value(&target.key(), sent.value, &options)?;
-        self.learn(&stored);
-        Ok(self.show(target, request, 200, &stored.to_value())?.warn(sent.warnings))
+        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
     }
 
     pub(super) fn do_patch(
@@ -123,8 +121,7 @@ impl Server {
         self.place(target, &mut sent.value)?;
         let options = WriteOptions { dry_run, subresource: status_of(target), manager: Some(manager(request, query)) };
         let stored = self.update_value(&key, sent.value, &options)?;
-        self.learn(&stored);
-        Ok(self.show(target, request, 200, &stored.to_value())?.warn(sent.warnings))
+        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
     }
 
     fn do_apply(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
@@ -169,8 +166,7 @@ impl Server {
             Some(_) => (200, self.update_value(&key, object, &options)?),
             None => (201, self.create_value(target.kind, object, &options)?),
         };
-        self.learn(&stored);
-        self.show(target, request, code, &stored.to_value())
+        self.written(target, request, code, &stored)
     }
 
     pub(super) fn do_delete(
@@ -295,11 +291,19 @@ fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(D
 }
 
 impl Server {
-    /// What is written about resources changes what is served.
-    pub(super) fn learn(&mut self, stored: &Stored) {
+    /// The answer to a write. What is written about resources changes what is served.
+    fn written(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        code: u16,
+        stored: &Stored,
+    ) -> Result<Response, Error> {
+        let value = stored.to_value();
         if stored.object.kind().name() == "CustomResourceDefinition" {
-            self.define(&stored.to_value());
+            self.define(&value);
         }
+        self.show(target, request, code, &value)
     }
 
     fn forget(&mut self, stored: &Stored, gone: bool) {

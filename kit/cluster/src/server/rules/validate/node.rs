@@ -71,14 +71,7 @@ pub fn claim(e: &mut Errors, spec: &At<'_>) {
             resources::positive(e, &at);
         }
     }
-    let class = spec.get("storageClassName");
-    if !class.text().is_empty() {
-        e.all_invalid(&class, name::dns1123_subdomain(class.text()));
-    }
-    let mode = spec.get("volumeMode");
-    if mode.is_set() && !["Block", "Filesystem"].contains(&mode.text()) {
-        e.not_supported(&mode, &["Block", "Filesystem"]);
-    }
+    class_and_mode(e, spec);
 }
 
 pub fn volume(e: &mut Errors, spec: &At<'_>) {
@@ -160,6 +153,11 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
     if path.text() == "/" && reclaim.text() == "Recycle" {
         e.forbidden(&reclaim, "may not be 'recycle' for a hostPath mount of '/'");
     }
+    class_and_mode(e, spec);
+}
+
+/// What claims and volumes say alike.
+fn class_and_mode(e: &mut Errors, spec: &At<'_>) {
     let class = spec.get("storageClassName");
     if !class.text().is_empty() {
         e.all_invalid(&class, name::dns1123_subdomain(class.text()));
