@@ -153,7 +153,7 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
     let about = |object: &Object| object.name() == pod || workload(object) == pod;
     let mut keys: Vec<_> = log.keys().filter(|key| key.kind == Kind::Pod).collect();
     let snapshot = play.engine().server().snapshot();
-    keys.retain(|key| key.name == pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
+    keys.retain(|key| *key.name == *pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
     if keys.is_empty() {
         bail!("nothing was decided about a pod `{pod}`; name a pod or its workload");
     }
@@ -162,11 +162,9 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
             let at = entry.at - zero;
             let at = if at.nanos < 0 { "before the clock showed 0".to_string() } else { format!("t={at}") };
             let seed = timeline.cluster.seed;
-            let about =
-                entry.scheduling.as_ref().map_or(String::new(), |scheduling| format!(" · {}", scheduling.summary()));
-            let by = format!("{}, seed {seed}, {at}", entry.by);
-            println!("  {}{about}   {}", paint(BOLD, &key.name), paint(DIM, by));
-            entry.lines.iter().for_each(|line| println!("      {line}"));
+            let (name, summary) = (paint(BOLD, &key.name), entry.scheduling.summary());
+            println!("  {name} · {summary}   {}", paint(DIM, format!("{}, seed {seed}, {at}", entry.by)));
+            entry.scheduling.lines().iter().for_each(|line| println!("      {line}"));
         }
     }
     println!();

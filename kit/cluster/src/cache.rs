@@ -5,6 +5,7 @@
 use crate::object::{AsKind, Key, Kind};
 use crate::server::{Change, ChangeKind, Stored};
 use kit_api::owner;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,34 +15,38 @@ type Objects = BTreeMap<Key, Arc<Stored>>;
 #[derive(Debug, Default)]
 pub struct Cache {
     objects: BTreeMap<Kind, Objects>,
-    /// What has no controller stands under "".
-    controlled: BTreeMap<(Kind, String), Objects>,
+    /// From when it was first asked for.
+    controlled: OnceCell<Controlled>,
+}
+
+/// The objects of [indexed] kinds by the uid of their controller; what has none stands under "".
+type Controlled = BTreeMap<(Kind, String), Objects>;
+
+fn indexed(kind: Kind) -> bool {
+    matches!(kind, Kind::Pod | Kind::ReplicaSet)
+}
+
+fn controller(stored: &Stored) -> (Kind, String) {
+    let owner = owner::controller_of(stored.object.meta());
+    (stored.key.kind, owner.map_or(String::new(), |owner| owner.uid.clone()))
 }
 
 impl Cache {
     /// Takes over one change.
     pub fn apply(&mut self, change: &Change) {
-        let object = &change.object.object;
-        let key = object.key();
-        let kind = key.kind;
-        let controller =
-            |stored: &Stored| owner::controller_of(stored.object.meta()).map_or("".into(), |o| o.uid.clone());
-        let objects = self.objects.entry(kind).or_default();
+        let key = &change.object.key;
+        let objects = self.objects.entry(key.kind).or_default();
         let previous = match change.kind {
-            ChangeKind::Deleted => objects.remove(&key),
+            ChangeKind::Deleted => objects.remove(key),
             _ => objects.insert(key.clone(), change.object.clone()),
         };
-        if !indexed(kind) {
-            return;
-        }
-        if let Some(previous) = previous
-            && let Some(siblings) = self.controlled.get_mut(&(kind, controller(&previous)))
-        {
-            siblings.remove(&key);
+        let Some(controlled) = self.controlled.get_mut().filter(|_| indexed(key.kind)) else { return };
+        if let Some(siblings) = previous.and_then(|previous| controlled.get_mut(&controller(&previous))) {
+            siblings.remove(key);
         }
         if change.kind != ChangeKind::Deleted {
-            let siblings = self.controlled.entry((kind, controller(&change.object))).or_default();
-            siblings.insert(key, change.object.clone());
+            let siblings = controlled.entry(controller(&change.object)).or_default();
+            siblings.insert(key.clone(), change.object.clone());
         }
     }
 
@@ -69,7 +74,7 @@ impl Cache {
     pub fn list<'a, T: AsKind + 'static>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a T> {
         let from = Key::new(T::KIND, namespace, "");
         let objects = self.objects.get(&T::KIND).into_iter().flat_map(move |objects| objects.range(from.clone()..));
-        objects.take_while(move |(key, _)| key.namespace == namespace).filter_map(|(_, stored)| stored.get())
+        objects.take_while(move |(key, _)| *key.namespace == *namespace).filter_map(|(_, stored)| stored.get())
     }
 
     /// The objects of a type in one namespace whose controller has this uid; those without a controller for "".
@@ -78,12 +83,27 @@ impl Cache {
         namespace: &'a str,
         uid: &str,
     ) -> impl Iterator<Item = &'a T> {
-        let siblings = self.controlled.get(&(T::KIND, uid.to_string()));
-        let siblings = siblings.into_iter().flatten().filter(move |(key, _)| key.namespace == namespace);
-        siblings.filter_map(|(_, stored)| stored.get())
+        self.stored_controlled_by(T::KIND, namespace, uid).filter_map(|stored| stored.get())
     }
-}
 
-fn indexed(kind: Kind) -> bool {
-    matches!(kind, Kind::Pod | Kind::ReplicaSet)
+    /// The same for objects of a kind, pods or replica sets.
+    pub fn stored_controlled_by<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a str,
+        uid: &str,
+    ) -> impl Iterator<Item = &'a Arc<Stored>> + use<'a> {
+        let siblings = self.controlled.get_or_init(|| self.by_controller()).get(&(kind, uid.to_string()));
+        let siblings = siblings.into_iter().flatten().filter(move |(key, _)| *key.namespace == *namespace);
+        siblings.map(|(_, stored)| stored)
+    }
+
+    fn by_controller(&self) -> Controlled {
+        let mut controlled = Controlled::default();
+        let objects = self.objects.iter().filter(|(kind, _)| indexed(**kind)).flat_map(|(_, objects)| objects);
+        for (key, stored) in objects {
+            controlled.entry(controller(stored)).or_default().insert(key.clone(), stored.clone());
+        }
+        controlled
+    }
 }

@@ -14,10 +14,8 @@ pub struct Entry {
     pub at: Instant,
     /// Who decided.
     pub by: &'static str,
-    /// What and why, one line for each part.
-    pub lines: Vec<String>,
-    /// The same as data, if it was the scheduler's.
-    pub scheduling: Option<Box<Scheduling>>,
+    /// What, and why.
+    pub scheduling: Scheduling,
 }
 
 /// How many decisions about one object are remembered: the last ones.

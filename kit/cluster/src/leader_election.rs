@@ -117,8 +117,8 @@ impl Elector {
             Ok(lease) => lease,
             Err(error) if error.is_not_found() => {
                 let metadata = ObjectMeta {
-                    name: Some(self.lease.name.clone()),
-                    namespace: Some(self.lease.namespace.clone()),
+                    name: Some(self.lease.name.to_string()),
+                    namespace: Some(self.lease.namespace.to_string()),
                     ..ObjectMeta::default()
                 };
                 server.create(Lease { metadata, spec: Some(mine.clone()) }.into_object())?;

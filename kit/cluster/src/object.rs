@@ -5,8 +5,10 @@ use crate::server::Resource;
 use kit_api::meta::{ObjectMeta, OwnerReference};
 use kit_api::{apps, autoscaling, batch, coordination, core, discovery, networking, policy, scheduling, storage};
 use kit_codec::Json;
+use serde::ser::SerializeStruct;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! objects {
     ($($(#[$doc:meta])* $Kind:ident($Type:ty) $plural:literal $api_version:literal $namespaced:literal;)+) => {
@@ -103,6 +105,9 @@ macro_rules! objects {
                 fn into_object(self) -> Object {
                     Object::$Kind(Box::new(self))
                 }
+                fn meta(&self) -> &ObjectMeta {
+                    &self.metadata
+                }
             }
         )+
     };
@@ -116,6 +121,8 @@ pub trait AsKind: Sized {
     fn of(object: &Object) -> Option<&Self>;
     /// The object among all kinds.
     fn into_object(self) -> Object;
+    /// Its metadata.
+    fn meta(&self) -> &ObjectMeta;
 }
 
 /// An object without a type of its own here.
@@ -247,16 +254,70 @@ impl Object {
         self.meta().uid.as_deref().unwrap_or_default()
     }
 
+    /// The object as readers see it when it was written with this revision.
+    pub fn at_revision(mut self, revision: i64) -> Object {
+        self.meta_mut().resource_version = Some(revision.to_string());
+        self
+    }
+
     /// Where it is found.
     pub fn key(&self) -> Key {
-        Key { kind: self.kind(), namespace: self.namespace().into(), name: self.name().into() }
+        About::from(self).key()
+    }
+
+    /// A reference with which it owns and controls another object.
+    pub fn controller_ref(&self) -> OwnerReference {
+        About::from(self).controller_ref()
+    }
+}
+
+/// Which object something is about: what it takes to name it.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its metadata.
+    pub meta: &'a ObjectMeta,
+}
+
+impl<'a> From<&'a Object> for About<'a> {
+    fn from(object: &'a Object) -> Self {
+        About { kind: object.kind(), meta: object.meta() }
+    }
+}
+
+impl<'a, T: AsKind> From<&'a T> for About<'a> {
+    fn from(object: &'a T) -> Self {
+        About { kind: T::KIND, meta: object.meta() }
+    }
+}
+
+impl About<'_> {
+    /// The object's name; empty before it has one.
+    pub fn name(&self) -> &str {
+        self.meta.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its namespace; empty for objects of the whole cluster.
+    pub fn namespace(&self) -> &str {
+        self.meta.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Its unique id.
+    pub fn uid(&self) -> &str {
+        self.meta.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Where it is found.
+    pub fn key(&self) -> Key {
+        Key::new(self.kind, self.namespace(), self.name())
     }
 
     /// A reference with which it owns and controls another object (`metav1.NewControllerRef`).
     pub fn controller_ref(&self) -> OwnerReference {
         OwnerReference {
-            api_version: self.kind().api_version().into(),
-            kind: self.kind().name().into(),
+            api_version: self.kind.api_version().into(),
+            kind: self.kind.name().into(),
             name: self.name().into(),
             uid: self.uid().into(),
             controller: Some(true),
@@ -271,9 +332,9 @@ pub struct Key {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace; empty for objects of the whole cluster.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Key {
@@ -301,6 +362,16 @@ impl Key {
             true => format!("/registry/{plural}/{}/{}", self.namespace, self.name),
             false => format!("/registry/{plural}/{}", self.name),
         }
+    }
+}
+
+impl serde::Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Key", 3)?;
+        fields.serialize_field("kind", &self.kind)?;
+        fields.serialize_field("namespace", &*self.namespace)?;
+        fields.serialize_field("name", &*self.name)?;
+        fields.end()
     }
 }
 

@@ -7,7 +7,7 @@ use super::horizontal::{self, History, Scale};
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::kubelet::Usage;
-use crate::object::{AsKind, Key, Kind, Object};
+use crate::object::{About, AsKind, Key, Kind, Object};
 use crate::server::{Change, ChangeKind, Patch};
 use horizontal::metrics::{Metrics, PodMetrics};
 use kit_api::autoscaling::HorizontalPodAutoscaler as Autoscaler;
@@ -40,9 +40,8 @@ impl Autoscalers {
         let usage = self.usage.borrow();
         let mut metrics = Metrics::default();
         for pod in pods {
-            let of = |field: &Option<String>| field.clone().unwrap_or_default();
-            let name = (of(&pod.metadata.namespace), of(&pod.metadata.name));
-            let Some((milli_cpu, memory)) = usage.get(&name) else { continue };
+            let key = About::from(pod).key();
+            let Some((milli_cpu, memory)) = usage.get(&key) else { continue };
             // All of it is the first container's: the nodes measure pods.
             let containers = pod.spec.iter().flat_map(|spec| &spec.containers).enumerate().map(|(index, container)| {
                 let share = i64::from(index == 0);
@@ -51,14 +50,13 @@ impl Autoscalers {
             });
             let containers = containers.collect();
             let measured = PodMetrics { timestamp: world.time(), window_seconds: WINDOW_SECONDS, containers };
-            metrics.resources.insert(name.1, measured);
+            metrics.resources.insert(key.name.to_string(), measured);
         }
         metrics
     }
 
     fn sync(&mut self, hpa: &Autoscaler, world: &mut World<'_>) {
-        let object = hpa.clone().into_object();
-        let key = object.key();
+        let key = About::from(hpa).key();
         let reference = hpa.spec.as_ref().map(|spec| spec.scale_target_ref.clone()).unwrap_or_default();
         let target = Kind::named(&reference.kind).map(|kind| Key::new(kind, &key.namespace, &reference.name));
         let scale = target.as_ref().and_then(|target| scale_of(&world.server.get(target).ok()?.object));
@@ -73,7 +71,7 @@ impl Autoscalers {
             _ = world.server.patch(&target, &patch, false);
         }
         for event in result.events {
-            world.server.record(&object, event.type_, &event.reason, &event.message);
+            world.server.record(hpa, event.type_, &event.reason, &event.message);
         }
         if let Ok(mut hpa) = world.server.fetch::<Autoscaler>(&key.namespace, &key.name) {
             hpa.status = Some(result.status);

@@ -11,7 +11,7 @@ mod sync;
 use crate::agenda::Instant;
 use crate::cache::Cache;
 use crate::engine::{Component, World};
-use crate::object::{AsKind, Key, Kind, Object};
+use crate::object::{About, AsKind, Key, Kind, Object};
 use crate::server::{Change, ChangeKind};
 use crate::work_queue::WorkQueue;
 use kit_api::apps::{Deployment, ReplicaSet};
@@ -168,7 +168,7 @@ fn claim(deployment: &Deployment, world: &mut World<'_>) -> Vec<ReplicaSet> {
             continue;
         }
         let mut set = orphan.clone();
-        let owner = deployment.clone().into_object().controller_ref();
+        let owner = About::from(deployment).controller_ref();
         set.metadata.owner_references.get_or_insert_default().push(owner);
         if let Ok(adopted) = world.server.update(set.into_object()) {
             claimed.extend(adopted.get::<ReplicaSet>().cloned());

@@ -8,7 +8,7 @@
 use crate::agenda::Instant;
 use crate::cache::Cache;
 use crate::engine::{Component, World};
-use crate::object::{AsKind, Key, Kind, Object};
+use crate::object::{About, AsKind, Key, Kind, Object};
 use crate::server::{Change, DeleteOptions};
 use crate::work_queue::WorkQueue;
 use kit_api::core::{Container, Node, ObjectReference, Pod, Service, ServicePort};
@@ -110,7 +110,7 @@ fn sync((namespace, name): &Name, world: &mut World<'_>) {
     for (index, (ports, endpoints)) in parts.into_iter().enumerate() {
         // Upstream draws a random suffix; a number says as much and stays the same in every run.
         let slice = slice(service, &format!("{name}-{index}"), ports, endpoints);
-        stale.retain(|key| Some(&key.name) != slice.metadata.name.as_ref());
+        stale.retain(|key| Some(&*key.name) != slice.metadata.name.as_deref());
         let object = slice.into_object();
         if world.server.get(&object.key()).is_ok() {
             _ = world.server.update(object);
@@ -170,7 +170,7 @@ fn slice(service: &Service, name: &str, ports: &[EndpointPort], endpoints: &[End
             name: Some(name.into()),
             namespace: service.metadata.namespace.clone(),
             labels: Some(labels),
-            owner_references: Some(vec![Object::Service(Box::new(service.clone())).controller_ref()]),
+            owner_references: Some(vec![About::from(service).controller_ref()]),
             ..Default::default()
         },
         address_type: "IPv4".into(),

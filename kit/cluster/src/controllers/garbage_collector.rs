@@ -133,7 +133,7 @@ impl Component for GarbageCollector {
 /// Whether a reference from the object `of` means the object `at`, but for the uid (`ownerReferenceMatchesCoordinates`).
 fn means(owner: &OwnerReference, of: &Key, at: &Key) -> bool {
     let namespace = at.namespace.is_empty() || at.namespace == of.namespace;
-    namespace && owner.kind == at.kind.name() && owner.name == at.name && owner.api_version == at.kind.api_version()
+    namespace && owner.kind == at.kind.name() && *owner.name == *at.name && owner.api_version == at.kind.api_version()
 }
 
 /// Whether an object is being deleted and has this finalizer.
@@ -178,7 +178,7 @@ impl GarbageCollector {
         let owners = object.meta().owner_references.iter().flatten().map(|reference| Owner {
             reference: reference.clone(),
             lookup: look_up(reference, &key.namespace, world),
-            seen_in: self.seen.get(&reference.uid).map(|at| at.namespace.clone()),
+            seen_in: self.seen.get(&reference.uid).map(|at| at.namespace.to_string()),
         });
         let dependents = self.dependents.get(object.uid()).into_iter().flatten();
         let dependents = dependents.filter_map(|dependent| world.cache.get(dependent));

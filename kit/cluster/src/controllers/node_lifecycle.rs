@@ -6,7 +6,7 @@
 
 use crate::agenda::Instant;
 use crate::engine::{Component, World};
-use crate::object::{AsKind, Kind, Object};
+use crate::object::{AsKind, Key, Kind, Object};
 use crate::server::{Change, ChangeKind, registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, NodeCondition, Pod, Taint};
@@ -200,16 +200,15 @@ fn change_taints(name: &str, changes: Vec<(bool, Taint)>, world: &mut World<'_>)
 
 /// Pods on a lost node are not ready: they leave the endpoints long before they are deleted (`MarkPodsNotReady`).
 fn mark_pods_not_ready(name: &str, world: &mut World<'_>) {
-    let Ok(node) = world.server.fetch::<Node>("", name) else { return };
+    let Ok(node) = world.server.get(&Key::new(Kind::Node, "", name)).cloned() else { return };
     let message = format!("Node {name} status is now: NodeNotReady");
-    world.server.record(&node.into_object(), "Normal", "NodeNotReady", &message);
+    world.server.record(&node.object, "Normal", "NodeNotReady", &message);
     let pods: Vec<Pod> = world.cache.all::<Pod>().filter(|pod| pod::node_name(pod) == Some(name)).cloned().collect();
     for mut pod in pods.into_iter().filter(pod::is_ready) {
-        let about = Object::Pod(Box::new(pod.clone()));
         registry::set_condition(&mut pod, "Ready", "False", None, None, world.time());
         pod.metadata.resource_version = None;
-        if world.server.update_status(pod.into_object()).is_ok() {
-            world.server.record(&about, "Warning", "NodeNotReady", "Node is not ready");
+        if let Ok(stored) = world.server.update_status(pod.into_object()) {
+            world.server.record(&stored.object, "Warning", "NodeNotReady", "Node is not ready");
         }
     }
 }

@@ -5,12 +5,12 @@
 use crate::agenda::Instant;
 use crate::cache::Cache;
 use crate::engine::{Component, World};
-use crate::object::{AsKind, Key, Kind, Object};
+use crate::object::{About, AsKind, Key, Kind, Object};
 use crate::server::{Change, ChangeKind, DeleteOptions, Error, Stored};
 use crate::work_queue::WorkQueue;
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
-use kit_api::meta::{MicroTime, ObjectMeta, Time};
+use kit_api::meta::{LabelSelector, MicroTime, ObjectMeta, Time};
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_contract::Modules;
@@ -32,6 +32,26 @@ pub struct ReplicaSets {
     module: Box<dyn ReplicaSetController>,
     queue: WorkQueue<Name>,
     expected: BTreeMap<String, Expected>,
+    /// The pods that the last sync of each ReplicaSet saw, by its uid.
+    seen: BTreeMap<String, Copies>,
+}
+
+/// Pods as a module is asked about them, and the objects that they are copies of. Most pods are the same from one sync to the
+/// next, and their copies serve again.
+#[derive(Default)]
+struct Copies {
+    stored: Vec<Arc<Stored>>,
+    pods: Vec<Pod>,
+}
+
+impl Copies {
+    /// Copies of these objects, in their order.
+    fn of(stored: Vec<Arc<Stored>>, before: Copies) -> Copies {
+        let mut known: BTreeMap<_, _> = before.stored.iter().map(Arc::as_ptr).zip(before.pods).collect();
+        let copy = |stored: &Arc<Stored>| known.remove(&Arc::as_ptr(stored)).or_else(|| stored.get().cloned());
+        let pods = stored.iter().filter_map(copy).collect();
+        Copies { stored, pods }
+    }
 }
 
 /// What was asked for and isn't seen yet, by the uid of the ReplicaSet.
@@ -46,7 +66,12 @@ struct Expected {
 impl ReplicaSets {
     /// A controller with the module of the slot.
     pub fn new(modules: &Modules) -> Self {
-        ReplicaSets { module: modules.replica_set.make(&()), queue: WorkQueue::default(), expected: BTreeMap::new() }
+        ReplicaSets {
+            module: modules.replica_set.make(&()),
+            queue: WorkQueue::default(),
+            expected: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
     }
 
     fn pod_changed(&mut self, change: &Change, world: &World<'_>) {
@@ -89,16 +114,20 @@ impl ReplicaSets {
     }
 
     fn sync(&mut self, name: &Name, world: &mut World<'_>) {
-        let Some(set) = world.cache.fetch::<ReplicaSet>(&name.0, &name.1) else {
+        let cache = world.cache;
+        let Some(set) = cache.fetch::<ReplicaSet>(&name.0, &name.1) else {
             return;
         };
         let uid = set.metadata.uid.clone().unwrap_or_default();
-        let mut request = request(set, world.cache, world.time());
-        request.expectations = self.expectations(&uid, world.now);
+        let (pods, related) = relatives(set, cache);
+        let Copies { stored, pods } = Copies::of(pods, self.seen.remove(&uid).unwrap_or_default());
+        let (expectations, now) = (self.expectations(&uid, world.now), MicroTime(world.time()));
+        let request = SyncRequest { replica_set: set.clone(), pods, related, expectations, now };
         let result = self.module.sync(&request);
-        let failure = self.act(&request.replica_set, &result.actions, &uid, world);
+        self.seen.insert(uid.clone(), Copies { stored, pods: request.pods });
+        let failure = self.act(set, &result.actions, &uid, world);
         let failed = failure.is_some();
-        let written = write_status(&request.replica_set, result.status, failure, world);
+        let written = write_status(set, result.status, failure, world);
         if failed || written.is_err_and(|error| !error.is_not_found()) {
             self.queue.retry(name.clone(), world.now);
         } else {
@@ -115,7 +144,6 @@ impl ReplicaSets {
         let mut expected = Expected { since: world.now, ..Expected::default() };
         let mut failure = None;
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-        let about = Object::ReplicaSet(Box::new(set.clone()));
         for action in actions {
             match action {
                 Action::AdoptPod { name } => set_owner(world, namespace, name, set, true),
@@ -132,11 +160,11 @@ impl ReplicaSets {
             match world.server.delete(&key, &options) {
                 Ok(_) => {
                     expected.deletions.extend(there);
-                    world.server.record(&about, "Normal", "SuccessfulDelete", &format!("Deleted pod: {name}"));
+                    world.server.record(set, "Normal", "SuccessfulDelete", &format!("Deleted pod: {name}"));
                 }
                 Err(error) if error.is_not_found() => {}
                 Err(error) => {
-                    world.server.record(&about, "Warning", "FailedDelete", &format!("Error deleting: {error}"));
+                    world.server.record(set, "Warning", "FailedDelete", &format!("Error deleting: {error}"));
                     failure.get_or_insert(Failure { reason: "FailedDelete", error });
                 }
             }
@@ -152,10 +180,10 @@ impl ReplicaSets {
                     Ok(pod) => {
                         expected.creations += 1;
                         let message = format!("Created pod: {}", pod.object.name());
-                        world.server.record(&about, "Normal", "SuccessfulCreate", &message);
+                        world.server.record(set, "Normal", "SuccessfulCreate", &message);
                     }
                     Err(error) => {
-                        world.server.record(&about, "Warning", "FailedCreate", &format!("Error creating: {error}"));
+                        world.server.record(set, "Warning", "FailedCreate", &format!("Error creating: {error}"));
                         failure.get_or_insert(Failure { reason: "FailedCreate", error });
                     }
                 }
@@ -176,18 +204,17 @@ struct Failure {
     error: Error,
 }
 
-/// Writes the counts, and in the condition `ReplicaFailure` what went wrong (`calculateStatus`). As long as something goes
-/// wrong, the condition says what it said first.
+/// Writes the counts, and in the condition `ReplicaFailure` what went wrong (`calculateStatus`), if they are others than
+/// before. As long as something goes wrong, the condition says what it said first.
 fn write_status(
     set: &ReplicaSet,
     status: Status,
     failure: Option<Failure>,
     world: &mut World<'_>,
-) -> Result<Arc<Stored>, Error> {
+) -> Result<(), Error> {
     const REPLICA_FAILURE: &str = "ReplicaFailure";
-    let mut set = set.clone();
     let some = |count: i32| Some(count).filter(|count| *count != 0);
-    let before = set.status.take().unwrap_or_default();
+    let before = set.status.clone().unwrap_or_default();
     let mut conditions = before.conditions.clone().unwrap_or_default();
     let is_failure = |condition: &ReplicaSetCondition| condition.type_ == REPLICA_FAILURE;
     match failure {
@@ -201,7 +228,7 @@ fn write_status(
             last_transition_time: Some(Time(world.time())),
         }),
     }
-    set.status = Some(ReplicaSetStatus {
+    let status = Some(ReplicaSetStatus {
         replicas: status.replicas,
         fully_labeled_replicas: some(status.fully_labeled_replicas),
         ready_replicas: some(status.ready_replicas),
@@ -210,7 +237,10 @@ fn write_status(
         conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
         ..before
     });
-    world.server.update_status(set.into_object())
+    if status == set.status {
+        return Ok(());
+    }
+    world.server.update_status(ReplicaSet { status, ..set.clone() }.into_object()).map(drop)
 }
 
 impl Component for ReplicaSets {
@@ -225,7 +255,9 @@ impl Component for ReplicaSets {
     fn observe(&mut self, change: &Change, world: &mut World<'_>) {
         match &change.object.object {
             Object::ReplicaSet(set) if change.kind == ChangeKind::Deleted => {
-                self.expected.remove(set.metadata.uid.as_deref().unwrap_or_default());
+                let uid = set.metadata.uid.as_deref().unwrap_or_default();
+                self.expected.remove(uid);
+                self.seen.remove(uid);
             }
             Object::ReplicaSet(set) => self.queue.add(name_of(&set.metadata), world.now),
             _ => self.pod_changed(change, world),
@@ -247,32 +279,27 @@ fn name_of(meta: &ObjectMeta) -> Name {
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
-/// What a sync needs to see: its own pods, those that it might adopt, and those of its siblings.
-fn request(set: &ReplicaSet, cache: &Cache, now: kit_api::jiff::Timestamp) -> SyncRequest {
+/// What a sync needs to see: its own pods, those that it might adopt, and those of its siblings, by name; and the selectors
+/// of the siblings.
+fn relatives(set: &ReplicaSet, cache: &Cache) -> (Vec<Arc<Stored>>, Vec<LabelSelector>) {
     let meta = &set.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let siblings: Vec<&ReplicaSet> = match controller_of(meta) {
         Some(owner) => cache.controlled_by(namespace, &owner.uid).collect(),
         None => Vec::new(),
     };
-    let mut pods: Vec<&Pod> = cache.controlled_by(namespace, "").collect();
-    pods.extend(cache.controlled_by::<Pod>(namespace, meta.uid.as_deref().unwrap_or_default()));
-    for sibling in siblings.iter().filter(|sibling| sibling.metadata.uid != meta.uid) {
-        pods.extend(cache.controlled_by::<Pod>(namespace, sibling.metadata.uid.as_deref().unwrap_or_default()));
-    }
-    pods.sort_by_key(|pod| pod.metadata.name.as_deref());
-    SyncRequest {
-        replica_set: set.clone(),
-        pods: pods.into_iter().cloned().collect(),
-        related: siblings.iter().filter_map(|set| Some(set.spec.as_ref()?.selector.clone())).collect(),
-        expectations: Expectations::default(),
-        now: MicroTime(now),
-    }
+    let others = siblings.iter().map(|sibling| &sibling.metadata.uid).filter(|uid| **uid != meta.uid);
+    let uids = [Some(""), meta.uid.as_deref()].into_iter().chain(others.map(|uid| uid.as_deref())).flatten();
+    let mut pods: Vec<_> =
+        uids.flat_map(|uid| cache.stored_controlled_by(Kind::Pod, namespace, uid)).cloned().collect();
+    pods.sort_by(|one, other| one.key.name.cmp(&other.key.name));
+    let related = siblings.iter().filter_map(|set| Some(set.spec.as_ref()?.selector.clone())).collect();
+    (pods, related)
 }
 
 /// A pod as the template has it (`GetPodFromTemplate` of `pkg/controller/controller_utils.go`).
 fn pod_of(set: &ReplicaSet) -> Object {
-    let owner = Object::ReplicaSet(Box::new(set.clone()));
+    let owner = About::from(set);
     let template = set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
     let meta = template.metadata.unwrap_or_default();
     Pod {
@@ -298,7 +325,7 @@ fn set_owner(world: &mut World<'_>, namespace: &str, pod: &str, set: &ReplicaSet
     let owners = pod.metadata.owner_references.get_or_insert_default();
     owners.retain(|owner| Some(&owner.uid) != set.metadata.uid.as_ref());
     if adopt {
-        owners.push(Object::ReplicaSet(Box::new(set.clone())).controller_ref());
+        owners.push(About::from(set).controller_ref());
     }
     if owners.is_empty() {
         pod.metadata.owner_references = None;

@@ -69,7 +69,7 @@ impl TaintEviction {
         let Some(stays) = stays else {
             if self.timers.remove(&key).is_some() {
                 let message = format!("Cancelling deletion of Pod {}/{}", key.namespace, key.name);
-                world.server.record(&pod.clone().into_object(), "Normal", "TaintManagerEviction", &message);
+                world.server.record(pod, "Normal", "TaintManagerEviction", &message);
             }
             return;
         };
@@ -84,7 +84,7 @@ impl TaintEviction {
             return;
         }
         let message = format!("Marking for deletion Pod {}/{}", key.namespace, key.name);
-        world.server.record(&pod.clone().into_object(), "Normal", "TaintManagerEviction", &message);
+        world.server.record(&pod, "Normal", "TaintManagerEviction", &message);
         let why = "Taint manager: deleting due to NoExecute taint";
         let reason = Some("DeletionByTaintManager");
         registry::set_condition(&mut pod, "DisruptionTarget", "True", reason, Some(why), world.time());

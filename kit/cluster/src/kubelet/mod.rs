@@ -27,8 +27,8 @@ const RENEW: Instant = Instant::seconds(10);
 /// How often a node posts its status though nothing changed (`nodeStatusReportFrequency`).
 const REPORT: Instant = Instant::seconds(300);
 
-/// What pods use, as `metrics.k8s.io` would say: CPU in thousandths and memory in bytes, by namespace and name.
-pub type Usage = Rc<RefCell<BTreeMap<(String, String), (i64, i64)>>>;
+/// What pods use, as `metrics.k8s.io` would say: CPU in thousandths and memory in bytes.
+pub type Usage = Rc<RefCell<BTreeMap<Key, (i64, i64)>>>;
 
 /// All kubelets of the cluster.
 pub struct Kubelets {
@@ -200,14 +200,13 @@ impl Kubelets {
     /// Splits the load of each Deployment among its running pods and writes down what each uses.
     fn measure(&mut self, world: &World<'_>) {
         let mut usage = BTreeMap::new();
-        let mut sharing: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
         for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
             for running in kubelet.pods.values() {
                 let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
-                let name = (running.key.namespace.clone(), running.key.name.clone());
-                usage.insert(name.clone(), running.worker.usage());
+                usage.insert(running.key.clone(), running.worker.usage());
                 if pod::is_ready(pod) && !pod::is_terminating(pod) {
-                    sharing.entry(workload(&running.key, pod)).or_default().push(name);
+                    sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
                 }
             }
         }
@@ -225,7 +224,7 @@ impl Kubelets {
 
 /// `namespace/name` of the Deployment that a pod belongs to: its ReplicaSet's name without the template's hash.
 fn workload(key: &Key, pod: &Pod) -> String {
-    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(key.name.as_str(), |owner| owner.name.as_str());
+    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(&*key.name, |owner| owner.name.as_str());
     let name = match pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")) {
         Some(hash) => owner.strip_suffix(hash.as_str()).and_then(|name| name.strip_suffix('-')).unwrap_or(owner),
         None => owner,

@@ -13,13 +13,14 @@ use crate::agenda::Instant;
 use crate::engine::{Component, World};
 use crate::explain::Entry;
 use crate::object::{AsKind, Key, Kind, Object};
-use crate::server::{Change, ChangeKind, DeleteOptions, registry};
+use crate::server::{Change, ChangeKind, DeleteOptions, Stored, registry};
 use kit_api::core::Pod as ApiPod;
 use kit_api::{Name, pod};
 use kit_contract::Modules;
 use kit_contract::scheduler::{Hint, NodeAffinity, PendingPod, Preemption, QueueConfig, SchedulingQueue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How often the queue is asked to look for pods that wait for too long (`flushUnschedulablePodsLeftover`).
 const FLUSH: Instant = Instant::seconds(30);
@@ -53,7 +54,7 @@ struct Pending {
 
 struct Binding {
     pod: Rc<Pod>,
-    api: ApiPod,
+    api: Arc<Stored>,
     node: Name,
     since: Instant,
 }
@@ -175,12 +176,12 @@ impl Scheduler {
         let Some(pending) = self.pending.get(key) else { return self.queue.remove(key) };
         let pod = pending.pod.clone();
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
-        let Some(api) = world.cache.fetch::<ApiPod>(namespace, name).cloned() else { return };
+        let Some(api) = world.cache.get(&Key::new(Kind::Pod, namespace, name)).cloned() else { return };
         let found = self.state.schedule(&pod, &mut self.framework);
         match found.chosen {
             Some(node) => {
                 let scheduling = Scheduling::new(&pod, &found, &self.state, None);
-                world.log.add(&api.clone().into_object().key(), entry(world.now, scheduling));
+                world.log.add(&api.key, entry(world.now, scheduling));
                 self.bind_volumes(&pod, api, node, world);
             }
             None => self.fail(&pod, &api, found, world),
@@ -188,7 +189,7 @@ impl Scheduler {
     }
 
     /// Writes down which volumes the pod will have on its node, and binds it when they are bound (`PreBind`).
-    fn bind_volumes(&mut self, pod: &Rc<Pod>, api: ApiPod, node: Name, world: &mut World<'_>) {
+    fn bind_volumes(&mut self, pod: &Rc<Pod>, api: Arc<Stored>, node: Name, world: &mut World<'_>) {
         let (namespace, claims) = (&pod.class.namespace, &pod.class.claims);
         if self.state.objects.volumes.are_bound(namespace, claims) {
             return self.bind(pod, &api, node, world);
@@ -238,18 +239,17 @@ impl Scheduler {
             }
             self.state.nodes.remove_pod(&key);
             let message = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
-            world.server.record(&api.into_object(), "Warning", "FailedScheduling", message);
+            world.server.record(&api.object, "Warning", "FailedScheduling", message);
             self.see_pending((*pod).clone(), world.now);
             self.happened(&Event::PodGone(&pod), world.now);
         }
     }
 
-    fn bind(&mut self, pod: &Rc<Pod>, api: &ApiPod, node: Name, world: &mut World<'_>) {
-        let object = api.clone().into_object();
-        match world.server.bind(object.namespace(), object.name(), &node) {
+    fn bind(&mut self, pod: &Rc<Pod>, api: &Stored, node: Name, world: &mut World<'_>) {
+        match world.server.bind(&api.key.namespace, &api.key.name, &node) {
             Ok(_) => {
                 let message = format!("Successfully assigned {} to {node}", pod.key);
-                world.server.record(&object, "Normal", "Scheduled", &message);
+                world.server.record(&api.object, "Normal", "Scheduled", &message);
                 // It counts before the watch shows it.
                 self.take_place(pod, node);
             }
@@ -263,7 +263,7 @@ impl Scheduler {
     }
 
     /// No node is left: make room, or wait (`handleSchedulingFailure`).
-    fn fail(&mut self, pod: &Rc<Pod>, api: &ApiPod, found: Found, world: &mut World<'_>) {
+    fn fail(&mut self, pod: &Rc<Pod>, stored: &Stored, found: Found, world: &mut World<'_>) {
         let now = world.time().as_millisecond();
         let preempted = match self.state.nodes.list().is_empty() {
             true => Preempted::default(),
@@ -271,8 +271,7 @@ impl Scheduler {
         };
         let message = self.state.failure(&found, &preempted);
         let scheduling = Scheduling::new(pod, &found, &self.state, Some(&preempted));
-        let object = api.clone().into_object();
-        world.log.add(&object.key(), entry(world.now, scheduling));
+        world.log.add(&stored.key, entry(world.now, scheduling));
         let plugins = self.state.rejectors(&found);
         let names: Vec<String> = plugins.iter().map(|plugin| plugin.to_string()).collect();
         if let Some(pending) = self.pending.get_mut(&pod.key) {
@@ -280,7 +279,7 @@ impl Scheduler {
         }
         self.queue.failed(&pod.key, &names, millis(world.now));
 
-        let mut api = api.clone();
+        let Some(mut api) = stored.get::<ApiPod>().cloned() else { return };
         let status = api.status.get_or_insert_default();
         if let Some(node) = &preempted.node {
             status.nominated_node_name = Some(node.clone());
@@ -291,10 +290,10 @@ impl Scheduler {
         let (reason, text) = (Some("Unschedulable"), Some(message.as_str()));
         registry::set_condition(&mut api, "PodScheduled", "False", reason, text, world.time());
         _ = world.server.update_status(api.into_object());
-        world.server.record(&object, "Warning", "FailedScheduling", &message);
+        world.server.record(&stored.object, "Warning", "FailedScheduling", &message);
         self.nominate(&pod.key, nominated);
         if let Some(node) = preempted.node {
-            self.make_room(pod, &object, &node, &preempted.candidates, world);
+            self.make_room(pod, &stored.object, &node, &preempted.candidates, world);
         }
     }
 
@@ -343,7 +342,7 @@ impl Scheduler {
 }
 
 fn entry(at: Instant, scheduling: Scheduling) -> Entry {
-    Entry { number: 0, at, by: NAME, lines: scheduling.lines(), scheduling: Some(Box::new(scheduling)) }
+    Entry { number: 0, at, by: NAME, scheduling }
 }
 
 /// Whether the pod asks for this scheduler.

@@ -158,7 +158,7 @@ impl Server {
         let claims = json!({
             "aud": audiences, "exp": now + seconds, "iat": now, "nbf": now,
             "iss": "https://kubernetes.default.svc.cluster.local",
-            "kubernetes.io": {"namespace": account.namespace, "serviceaccount": {"name": account.name, "uid": uid}},
+            "kubernetes.io": {"namespace": *account.namespace, "serviceaccount": {"name": *account.name, "uid": uid}},
             "sub": format!("system:serviceaccount:{}:{}", account.namespace, account.name),
         });
         let random = self.draw(&account.path(), "token");
@@ -169,7 +169,7 @@ impl Server {
         let expires = kit_api::jiff::Timestamp::from_second(now + seconds).map(|at| at.to_string()).unwrap_or_default();
         let mut answer = json!({
             "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": account.name, "namespace": account.namespace, "creationTimestamp": self.stamp()},
+            "metadata": {"name": *account.name, "namespace": *account.namespace, "creationTimestamp": self.stamp()},
             "status": {"token": token, "expirationTimestamp": expires},
         });
         answer["spec"] = json!({

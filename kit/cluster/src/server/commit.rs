@@ -26,6 +26,8 @@ pub(super) struct Etcd {
 struct Write {
     key: Key,
     op: Op,
+    /// What the operation puts.
+    object: Option<Object>,
     /// The object's resource version, as the server knew it; none if there was no object.
     version: Option<String>,
     by: Arc<str>,
@@ -87,7 +89,7 @@ impl Server {
             let unknown = || Error::internal(format!("the store has {}, which nobody wrote", kv.key));
             let key = keys.get(&kv.key).ok_or_else(unknown)?;
             let object = decode(key, &kv.value, kv.mod_revision)?;
-            state.objects.entry(key.kind).or_default().insert(key.clone(), Stored::new(object));
+            state.objects.entry(key.kind).or_default().insert(key.clone(), Stored::new(key, object));
         }
         self.state = state;
         self.dropped += self.log.len();
@@ -102,7 +104,7 @@ impl Server {
     }
 
     /// Writes one key, on condition that its object is what the server knows.
-    pub(super) fn commit(&mut self, key: &Key, op: Op) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, key: &Key, op: Op, object: Option<Object>) -> Result<(), Error> {
         if self.stopped {
             return Err(Error::unreachable());
         }
@@ -110,10 +112,10 @@ impl Server {
             return Err(Error::internal(NO_SPACE));
         }
         let by = self.actor.clone();
-        let Some(etcd) = &mut self.etcd else { return self.carry_out(key, op, &by) };
+        let Some(etcd) = &mut self.etcd else { return self.carry_out(key, op, object, &by) };
         let (number, _) = etcd.quorum.agree();
         let version = self.state.get(key).and_then(|stored| stored.object.meta().resource_version.clone());
-        etcd.asked.insert(number, Write { key: key.clone(), op, version, by });
+        etcd.asked.insert(number, Write { key: key.clone(), op, object, version, by });
         self.carry_out_agreed(number).unwrap_or_else(|| Err(Error::internal(TIMED_OUT)))
     }
 
@@ -131,10 +133,12 @@ impl Server {
     fn carry_out_agreed(&mut self, number: u64) -> Option<Result<(), Error>> {
         let mut mine = None;
         for agreed in self.etcd.as_mut()?.quorum.agreed() {
-            let Some(Write { key, op, version, by }) = self.etcd.as_mut()?.asked.remove(&agreed) else { continue };
+            let Some(Write { key, op, object, version, by }) = self.etcd.as_mut()?.asked.remove(&agreed) else {
+                continue;
+            };
             let there = self.state.get(&key).and_then(|stored| stored.object.meta().resource_version.clone());
             let done = match there == version {
-                true => self.carry_out(&key, op, &by),
+                true => self.carry_out(&key, op, object, &by),
                 false => Err(Error::conflict(&key, super::write::MODIFIED)),
             };
             if agreed == number {
@@ -144,19 +148,19 @@ impl Server {
         mine
     }
 
-    fn carry_out(&mut self, key: &Key, op: Op, by: &Arc<str>) -> Result<(), Error> {
-        let path = match &op {
-            Op::Put { key, .. } | Op::Delete { key, .. } => key.clone(),
+    fn carry_out(&mut self, key: &Key, op: Op, object: Option<Object>, by: &Arc<str>) -> Result<(), Error> {
+        let op = [op];
+        self.store.txn(&op);
+        let written = match op {
+            [Op::Put { value, .. }] => object.map(|object| (value, object)),
+            [Op::Delete { .. }] => None,
         };
-        self.store.txn(&[op]);
-        self.follow(key, &path, by)
+        self.follow(key, written, by)
     }
 }
 
 /// The object of a key as it is in the store, where it has no resource version.
 pub(super) fn decode(key: &Key, json: &str, revision: i64) -> Result<Object, Error> {
     let wrong = |e| Error::internal(format!("the store's {} can't be read: {e}", key.path()));
-    let mut object = Object::decode(key.kind, json).map_err(wrong)?;
-    object.meta_mut().resource_version = Some(revision.to_string());
-    Ok(object)
+    Ok(Object::decode(key.kind, json).map_err(wrong)?.at_revision(revision))
 }

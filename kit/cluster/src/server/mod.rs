@@ -92,7 +92,7 @@ pub struct Change {
 }
 
 /// What happened to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub enum ChangeKind {
     /// It is new.
     Added,
@@ -105,14 +105,16 @@ pub enum ChangeKind {
 /// An object as it is stored.
 #[derive(Debug)]
 pub struct Stored {
+    /// Where it is found.
+    pub key: Key,
     /// The object, with its resource version.
     pub object: Object,
     json: OnceLock<String>,
 }
 
 impl Stored {
-    fn new(object: Object) -> Arc<Stored> {
-        Arc::new(Stored { object, json: OnceLock::new() })
+    fn new(key: &Key, object: Object) -> Arc<Stored> {
+        Arc::new(Stored { key: key.clone(), object, json: OnceLock::new() })
     }
 
     /// The object in JSON as Go writes it, encoded once for all readers.
@@ -164,7 +166,7 @@ impl Snapshot {
     pub fn list_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Arc<Stored>> {
         let from = Key::new(kind, namespace, "");
         let objects = self.objects.get(&kind).into_iter().flat_map(move |objects| objects.range(from.clone()..));
-        objects.take_while(move |(key, _)| key.namespace == namespace).map(|(_, stored)| stored)
+        objects.take_while(move |(key, _)| *key.namespace == *namespace).map(|(_, stored)| stored)
     }
 }
 
@@ -274,20 +276,23 @@ impl Server {
         }
     }
 
-    fn write(&mut self, key: &Key, object: &mut Object) -> Result<Arc<Stored>, Error> {
+    fn write(&mut self, key: &Key, mut object: Object) -> Result<Arc<Stored>, Error> {
         object.meta_mut().resource_version = None;
-        self.commit(key, Op::Put { key: key.path(), value: object.encode() })?;
+        let op = Op::Put { key: key.path(), value: object.encode() };
+        self.commit(key, op, Some(object))?;
         self.get(key).cloned()
     }
 
     fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
-        self.commit(key, Op::Delete { key: key.path(), range_end: None })?;
+        self.commit(key, Op::Delete { key: key.path(), range_end: None }, None)?;
         let last = self.log.back().map(|change| change.object.clone());
         last.ok_or_else(|| Error::not_found(key))
     }
 
-    /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written.
-    fn follow(&mut self, key: &Key, path: &str, by: &Arc<str>) -> Result<(), Error> {
+    /// Takes over what the store says has changed; all of it is about `key`, which was just written. `written` is the object
+    /// and its JSON: where the store has that very text, it need not be read.
+    fn follow(&mut self, key: &Key, mut written: Option<(String, Object)>, by: &Arc<str>) -> Result<(), Error> {
+        let path = key.path();
         for event in self.store.events().into_iter().flat_map(|response| response.events) {
             if event.kv.key != path {
                 let message = format!("the store told of {} where {path} was written", event.kv.key);
@@ -298,15 +303,18 @@ impl Server {
             let objects = self.state.objects.entry(key.kind).or_default();
             let (kind, object, previous) = match event.kind {
                 EventKind::Put => {
-                    let stored = Stored::new(commit::decode(key, &event.kv.value, revision)?);
+                    let object = match written.take_if(|(json, _)| *json == event.kv.value) {
+                        Some((_, object)) => object.at_revision(revision),
+                        None => commit::decode(key, &event.kv.value, revision)?,
+                    };
+                    let stored = Stored::new(key, object);
                     let previous = objects.insert(key.clone(), stored.clone());
                     (if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, stored, previous)
                 }
                 EventKind::Delete => {
                     let Some(previous) = objects.remove(key) else { continue };
-                    let mut last = previous.object.clone();
-                    last.meta_mut().resource_version = Some(revision.to_string());
-                    (ChangeKind::Deleted, Stored::new(last), Some(previous))
+                    let last = previous.object.clone().at_revision(revision);
+                    (ChangeKind::Deleted, Stored::new(key, last), Some(previous))
                 }
             };
             self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: by.clone() });

@@ -4,7 +4,7 @@
 //! the cluster, and keeps them apart by name.
 
 use crate::agenda::Instant;
-use crate::object::Object;
+use crate::object::About;
 use siphasher::sip::SipHasher13;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -19,15 +19,15 @@ const BURST: i64 = 25;
 const REFILL: Instant = Instant::seconds(300);
 
 /// One component, and one object that it tells of.
-type About = (Arc<str>, String);
+type Pair = (Arc<str>, String);
 
 /// What was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     /// By type and reason: the last messages, and when the last one was.
-    similar: BTreeMap<(About, String, String), (BTreeSet<String>, Instant)>,
+    similar: BTreeMap<(Pair, String, String), (BTreeSet<String>, Instant)>,
     /// How much of the burst is used up, in nanoseconds of refilling, and when that was so.
-    used: BTreeMap<About, (i64, Instant)>,
+    used: BTreeMap<Pair, (i64, Instant)>,
 }
 
 /// An event that is to be written.
@@ -44,11 +44,11 @@ impl Recorder {
     pub fn tell(
         &mut self,
         by: &Arc<str>,
-        about: &Object,
+        about: About<'_>,
         (type_, reason, message): (&str, &str, &str),
         now: Instant,
     ) -> Option<Told> {
-        let object: About = (by.clone(), format!("{:?} {}", about.kind(), about.uid()));
+        let object: Pair = (by.clone(), format!("{:?} {}", about.kind, about.uid()));
         let (messages, last) =
             self.similar.entry((object.clone(), type_.into(), reason.into())).or_insert((BTreeSet::new(), now));
         if now > *last + SIMILAR_FOR {
@@ -73,7 +73,7 @@ impl Recorder {
         self.used.retain(|(component, _), _| **component != *by);
     }
 
-    fn spend(&mut self, object: About, now: Instant) -> bool {
+    fn spend(&mut self, object: Pair, now: Instant) -> bool {
         let (used, at) = self.used.entry(object).or_insert((0, now));
         *used = (*used - (now - *at).nanos).max(0);
         *at = now;
@@ -88,6 +88,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Object;
     use crate::object::Kind;
 
     fn pod() -> Object {
@@ -95,7 +96,7 @@ mod tests {
     }
 
     fn tell(recorder: &mut Recorder, message: &str, second: i64) -> Option<Told> {
-        recorder.tell(&"kubelet".into(), &pod(), ("Normal", "Pulled", message), Instant::seconds(second))
+        recorder.tell(&"kubelet".into(), (&pod()).into(), ("Normal", "Pulled", message), Instant::seconds(second))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Sources: `pkg/api/v1/pod/util.go` for conditions, `client-go/tools/record/event.go` for events.
 
-use crate::object::{AsKind, Object};
+use crate::object::{About, AsKind, Object};
 use kit_api::core::{Event, EventSource, ObjectReference, Pod, PodCondition};
 use kit_api::jiff::Timestamp;
 use kit_api::meta::{ObjectMeta, Time};
@@ -35,7 +35,7 @@ pub fn set_condition(
 
 /// An event about an object: type, reason and message. Events with the same `id` have the same name and are counted.
 pub fn event(
-    about: &Object,
+    about: About<'_>,
     id: u64,
     (type_, reason, message): (&str, &str, &str),
     by: &str,
@@ -49,8 +49,8 @@ pub fn event(
             ..Default::default()
         },
         involved_object: ObjectReference {
-            api_version: Some(about.kind().api_version().into()),
-            kind: Some(about.kind().name().into()),
+            api_version: Some(about.kind.api_version().into()),
+            kind: Some(about.kind.name().into()),
             name: Some(about.name().into()),
             namespace: Some(about.namespace().to_string()).filter(|namespace| !namespace.is_empty()),
             uid: Some(about.uid().into()),

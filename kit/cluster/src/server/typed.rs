@@ -2,7 +2,7 @@
 
 use super::write::{MODIFIED, WriteOptions};
 use super::{DeleteOptions, Error, Patch, Server, Stored, canonical, registry};
-use crate::object::{AsKind, Key, Kind, Object};
+use crate::object::{About, AsKind, Key, Kind, Object};
 use kit_api::core::Pod;
 use kit_api::jiff::Timestamp;
 use kit_api::meta::{ObjectMeta, Time};
@@ -47,7 +47,7 @@ impl Server {
 
     /// Heartbeats are most of what a large cluster writes, and there is little to check in them. Whoever sends other
     /// metadata, or something wrong, gets the object back and goes the way of all others.
-    fn renew(&mut self, key: &Key, mut object: Object) -> Result<Result<Arc<Stored>, Error>, Object> {
+    fn renew(&mut self, key: &Key, object: Object) -> Result<Result<Arc<Stored>, Error>, Object> {
         let (Object::Lease(new), Ok(stored)) = (&object, self.get(key)) else { return Err(object) };
         let right = new.spec.as_ref().is_some_and(|spec| {
             spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0)
@@ -59,7 +59,7 @@ impl Server {
         if object == stored.object {
             return Ok(Ok(stored.clone()));
         }
-        Ok(self.write(key, &mut object))
+        Ok(self.write(key, object))
     }
 
     /// Stores an object's new status; everything else stays.
@@ -77,7 +77,7 @@ impl Server {
             self.take_over(&key, &mut value, Some("status"))?;
             return self.update_value(&key, value, &WriteOptions { subresource: Some("status"), ..Default::default() });
         }
-        if new == old.object { Ok(old) } else { self.write(&key, &mut new) }
+        if new == old.object { Ok(old) } else { self.write(&key, new) }
     }
 
     fn check_version(&self, key: &Key, mine: &ObjectMeta, theirs: &ObjectMeta) -> Result<(), Error> {
@@ -115,7 +115,7 @@ impl Server {
         }
         spec.node_name = Some(node.into());
         registry::set_condition(&mut pod, "PodScheduled", "True", None, None, self.time());
-        self.write(&key, &mut pod.into_object())
+        self.write(&key, pod.into_object())
     }
 
     /// Deletes an object, or begins to: see [`DeleteOptions`]. The answer is the object as it is then.
@@ -124,7 +124,8 @@ impl Server {
     }
 
     /// Records an event, or counts one that was recorded before, or drops it: see [`recorder`](super::recorder).
-    pub fn record(&mut self, about: &Object, kind: &str, reason: &str, message: &str) {
+    pub fn record<'a>(&mut self, about: impl Into<About<'a>>, kind: &str, reason: &str, message: &str) {
+        let about = about.into();
         let Some(told) = self.recorder.tell(&self.actor, about, (kind, reason, message), self.now) else { return };
         let mut event = registry::event(about, told.id, (kind, reason, &told.message), &self.actor, self.time());
         let key = event.key();
@@ -133,7 +134,7 @@ impl Server {
             again.count = Some(again.count.unwrap_or(1) + 1);
             again.message = Some(told.message);
             again.last_timestamp = Some(Time(self.time()));
-            _ = self.write(&key, &mut again.into_object());
+            _ = self.write(&key, again.into_object());
             return;
         }
         // The server makes these itself, and makes them right: only the namespace can be in the way.
@@ -141,7 +142,7 @@ impl Server {
             let meta = event.meta_mut();
             meta.uid = Some(self.uid(&key));
             meta.creation_timestamp = Some(Time(Timestamp::from_second(self.time().as_second()).unwrap_or_default()));
-            _ = self.write(&key, &mut event);
+            _ = self.write(&key, event);
         }
     }
 

@@ -126,7 +126,7 @@ impl Server {
             && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0
             && !held_by_spec(key.kind, &value);
         if ends {
-            let last = Stored::new(self.decode(key, value)?);
+            let last = Stored::new(key, self.decode(key, value)?);
             if !options.dry_run {
                 self.remove(key)?;
             }
@@ -162,8 +162,8 @@ impl Server {
     }
 
     fn put(&mut self, key: &Key, value: Value, dry_run: bool) -> Result<Arc<Stored>, Error> {
-        let mut object = self.decode(key, value)?;
-        if dry_run { Ok(Stored::new(object)) } else { self.write(key, &mut object) }
+        let object = self.decode(key, value)?;
+        if dry_run { Ok(Stored::new(key, object)) } else { self.write(key, object) }
     }
 
     /// Deletes an object, or begins to. The answer is the object as it is then, and whether it is gone.
@@ -191,9 +191,9 @@ impl Server {
             namespace.status.get_or_insert_default().phase = Some("Terminating".into());
         }
         if options.dry_run {
-            return Ok((Stored::new(object), false));
+            return Ok((Stored::new(key, object), false));
         }
-        let marked = if object == old.object { old } else { self.write(key, &mut object)? };
+        let marked = if object == old.object { old } else { self.write(key, object)? };
         if held || (graceful && grace > 0) { Ok((marked, false)) } else { Ok((self.remove(key)?, true)) }
     }
 }

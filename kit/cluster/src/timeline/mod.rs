@@ -10,12 +10,13 @@ use crate::agenda::Instant;
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Fault, Lost};
 use crate::object::{Key, Kind, Object};
-use crate::server::{DeleteOptions, Error, Patch, Propagation};
+use crate::server::{ChangeKind, DeleteOptions, Error, Patch, Propagation};
 use kit_contract::Modules;
 use observe::{Invariant, Observer, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The set-up ends when nothing but heartbeats happened for so long.
 const QUIET: Instant = Instant::seconds(15);
@@ -179,17 +180,19 @@ pub struct Trace {
     /// Nanoseconds since the clock showed 0.
     pub nanos: i64,
     /// Who wrote.
-    pub by: String,
-    /// `Added`, `Modified` or `Deleted`.
-    pub event: String,
-    /// The kind of the object.
-    pub kind: Kind,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    #[serde(serialize_with = "text")]
+    pub by: Arc<str>,
+    /// What happened.
+    pub event: ChangeKind,
+    /// The object.
+    #[serde(flatten)]
+    pub key: Key,
     /// The revision of the write.
     pub revision: i64,
+}
+
+fn text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 impl<'a> Play<'a> {
@@ -226,10 +229,9 @@ impl<'a> Play<'a> {
         let server = self.engine.server();
         for index in self.traced..server.end() {
             let Ok(Some(change)) = server.change(index) else { continue };
-            let Key { kind, namespace, name } = change.object.object.key();
             let nanos = (change.at - self.zero).nanos;
-            let (by, event) = (change.by.to_string(), format!("{:?}", change.kind));
-            self.trace.push(Trace { nanos, by, event, kind, namespace, name, revision: change.revision });
+            let (by, key) = (change.by.clone(), change.object.key.clone());
+            self.trace.push(Trace { nanos, by, event: change.kind, key, revision: change.revision });
         }
         self.traced = server.end();
     }

@@ -296,16 +296,16 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
 pub fn decisions(log: &Log, since: u64, snapshot: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, entry) in log.since(since) {
-        let Some(scheduling) = &entry.scheduling else { continue };
-        let of = snapshot.get(key).map_or(key.name.as_str(), |stored| workload(&stored.object));
-        let subject = if of == key.name { format!("pod/{of}") } else { format!("a pod of {of}") };
+        let scheduling = &entry.scheduling;
+        let of = snapshot.get(key).map_or(&*key.name, |stored| workload(&stored.object));
+        let subject = if of == &*key.name { format!("pod/{of}") } else { format!("a pod of {of}") };
         let end = match (&scheduling.chosen, &scheduling.nominated) {
             (Some(node), _) => format!("→ {node}"),
             (None, Some(node)) => format!("makes room on {node}"),
             (None, None) => "waits".to_string(),
         };
         lines.push(format!("{subject} {end} · {}", scheduling.summary()));
-        lines.extend(entry.lines.iter().map(|line| format!("  {line}")));
+        lines.extend(scheduling.lines().iter().map(|line| format!("  {line}")));
     }
     lines
 }

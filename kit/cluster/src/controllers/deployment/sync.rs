@@ -7,7 +7,7 @@ use super::revision::{self, DESIRED_REPLICAS, HASH, MAX_REPLICAS, REVISION};
 use super::{Name, claim, pods_of, status};
 use crate::agenda::Instant;
 use crate::engine::World;
-use crate::object::AsKind;
+use crate::object::{About, AsKind};
 use crate::server::{DeleteOptions, Error};
 use kit_api::apps::{Deployment, ReplicaSet, ReplicaSetSpec};
 use kit_api::int_or_percent::IntOrString;
@@ -40,7 +40,7 @@ pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_
     let before = deployment.clone();
     if selector(&deployment) == LabelSelector::default() {
         let message = "This deployment is selecting all pods. A non-empty selector is required.";
-        world.server.record(&deployment.into_object(), "Warning", "SelectingAll", message);
+        world.server.record(&deployment, "Warning", "SelectingAll", message);
         return Ok(None);
     }
     let sets = claim(&deployment, world);
@@ -289,7 +289,7 @@ impl Sync<'_, '_> {
                 name: Some(format!("{}-{hash}", meta.name.as_deref().unwrap_or_default())),
                 namespace: meta.namespace.clone(),
                 labels: Some(labels),
-                owner_references: Some(vec![self.deployment.clone().into_object().controller_ref()]),
+                owner_references: Some(vec![About::from(&self.deployment).controller_ref()]),
                 ..ObjectMeta::default()
             },
             spec: Some(ReplicaSetSpec {
@@ -322,7 +322,7 @@ impl Sync<'_, '_> {
         }
         let old: Vec<&ReplicaSet> = self.old().collect();
         let forgotten = revision::forgotten(&self.deployment, &old);
-        let keys: Vec<_> = forgotten.into_iter().map(|set| set.clone().into_object().key()).collect();
+        let keys: Vec<_> = forgotten.into_iter().map(|set| About::from(set).key()).collect();
         for key in keys {
             match self.world.server.delete(&key, &DeleteOptions::default()) {
                 Err(error) if !error.is_not_found() => return Err(error),
@@ -349,6 +349,6 @@ impl Sync<'_, '_> {
     }
 
     fn record(&mut self, kind: &str, reason: &str, message: &str) {
-        self.world.server.record(&self.deployment.clone().into_object(), kind, reason, message);
+        self.world.server.record(&self.deployment, kind, reason, message);
     }
 }

@@ -80,7 +80,7 @@ impl Server {
 
     /// Refuses to delete what the system can't do without.
     pub(super) fn may_delete(&self, key: &Key) -> Result<(), Error> {
-        if key.kind == Kind::Namespace && IMMORTAL.contains(&key.name.as_str()) {
+        if key.kind == Kind::Namespace && IMMORTAL.contains(&&*key.name) {
             return Err(Error::forbidden(key, "this namespace may not be deleted"));
         }
         if key.kind == Kind::PriorityClass && key.name.starts_with("system-") {

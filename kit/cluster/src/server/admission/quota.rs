@@ -52,9 +52,9 @@ impl Server {
                 used.entry(name.clone()).or_default().add(more);
             }
             status.used = Some(used.into_iter().map(|(name, amount)| (name, Text(amount.to_string()))).collect());
-            let mut object = quota.into_object();
+            let object = quota.into_object();
             let key = object.key();
-            self.write(&key, &mut object)?;
+            self.write(&key, object)?;
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Server {
         if !gone || strategy::returns_deleted(&resource.kind) {
             return Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings));
         }
-        let mut details = json!({"name": key.name, "kind": resource.plural, "uid": stored.object.uid()});
+        let mut details = json!({"name": *key.name, "kind": resource.plural, "uid": stored.object.uid()});
         if !resource.group.is_empty() {
             details["group"] = resource.group.as_str().into();
         }

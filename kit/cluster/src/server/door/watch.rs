@@ -172,9 +172,8 @@ fn selected(watch: &Watch, change: &Change) -> Option<(&'static str, Arc<Stored>
         (true, false) => {
             // The object as it was when it was last seen, with the revision of the change.
             let previous = change.previous.as_ref()?;
-            let mut last = previous.object.clone();
-            last.meta_mut().resource_version = Some(change.revision.to_string());
-            Some(("DELETED", Stored::new(last)))
+            let last = previous.object.clone().at_revision(change.revision);
+            Some(("DELETED", Stored::new(&previous.key, last)))
         }
         (false, false) => None,
     }
