@@ -20,6 +20,7 @@ pub mod qos;
 pub mod quantity;
 pub mod safe_encode;
 pub mod selector;
+pub mod time;
 pub mod toleration;
 pub mod view;
 

@@ -10,7 +10,8 @@ use crate::object::{AsKind, Key, Kind};
 use crate::server::{Error, Server};
 use kit_api::coordination::{Lease, LeaseSpec};
 use kit_api::jiff::SignedDuration;
-use kit_api::meta::{MicroTime, ObjectMeta};
+use kit_api::meta::ObjectMeta;
+use kit_api::time;
 
 /// How patient everybody is. Each must be shorter than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl Elector {
 
     fn acquire_or_renew(&mut self, server: &mut Server, now: Instant) -> Result<bool, Error> {
         let time = server.time() + SignedDuration::from_nanos(self.skew.nanos);
-        let time = Some(MicroTime(time));
+        let time = Some(time::micros(time));
         let mut mine = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some((self.timing.lease_duration.nanos / 1_000_000_000) as i32),

@@ -9,6 +9,7 @@ use k8s_openapi::api::{
     scheduling::v1 as scheduling, storage::v1 as storage,
 };
 use serde_json::{Result, Value};
+use std::cell::RefCell;
 
 /// An object that is read from JSON and written to it, with `apiVersion` and `kind`. Errors say which field is wrong.
 pub trait Json: Sized {
@@ -22,6 +23,18 @@ pub trait Json: Sized {
     fn to_value(&self) -> Result<Value>;
 }
 
+/// A text of just the size that it needs: a cluster keeps many of them.
+fn text(write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<String> {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<u8>> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        write(scratch)?;
+        std::str::from_utf8(scratch).map(String::from).map_err(|e| serde_json::Error::io(std::io::Error::other(e)))
+    })
+}
+
 macro_rules! json {
     ($($Type:ty),+ $(,)?) => {$(
         impl Json for $Type {
@@ -32,7 +45,7 @@ macro_rules! json {
                 serde_json::from_value(value)
             }
             fn to_json(&self) -> Result<String> {
-                serde_json::to_string(self)
+                text(|json| serde_json::to_writer(json, self))
             }
             fn to_value(&self) -> Result<Value> {
                 serde_json::to_value(self)

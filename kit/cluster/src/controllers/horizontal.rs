@@ -18,8 +18,8 @@ use kit_api::autoscaling::{
 };
 use kit_api::core::Pod;
 use kit_api::jiff::Timestamp;
-use kit_api::meta::Time;
 use kit_api::selector::{Labels, Selector};
+use kit_api::time;
 use kit_contract::workloads::HorizontalPodAutoscaler;
 use kit_contract::workloads::hpa::{
     AbleToScale, Behavior, DecideRequest, Policy, PolicyType, Recommendation, ScaleEvent, ScalingActive,
@@ -189,7 +189,7 @@ impl Sync {
             self.condition("AbleToScale", true, "SucceededRescale", &message);
             let message = format!("New size: {replicas}; reason: {reason}");
             self.events.push(Event { type_: "Normal", reason: "SuccessfulRescale".into(), message });
-            self.status.last_scale_time = Some(Time(self.now));
+            self.status.last_scale_time = Some(time::seconds(self.now));
             if spec.behavior.is_some() {
                 history.scale_events.push((self.now, replicas - current));
             }
@@ -274,7 +274,7 @@ impl Sync {
         });
         let condition = &mut conditions[i];
         if condition.status != status {
-            condition.last_transition_time = Some(Time(self.now));
+            condition.last_transition_time = Some(time::seconds(self.now));
         }
         condition.status = status.into();
         condition.reason = Some(reason.into());

@@ -8,7 +8,7 @@ use crate::engine::{Component, World};
 use crate::object::{AsKind, Key, Kind};
 use crate::server::{Change, DeleteOptions, Resource};
 use kit_api::core::{Namespace, NamespaceCondition};
-use kit_api::meta::Time;
+use kit_api::time;
 use std::collections::BTreeMap;
 
 /// When a namespace that still holds something is looked at again.
@@ -106,7 +106,7 @@ fn tell(name: &str, left: &BTreeMap<String, usize>, world: &mut World<'_>) {
         ("NamespaceContentRemaining", content),
         ("NamespaceFinalizersRemaining", good("ContentHasNoFinalizers", "All content-preserving finalizers finished")),
     ];
-    let now = Time(world.time());
+    let now = time::seconds(world.time());
     let status = namespace.status.get_or_insert_default();
     let there = status.conditions.clone().unwrap_or_default();
     let list = conditions.into_iter().map(|(type_, (state, reason, message))| {

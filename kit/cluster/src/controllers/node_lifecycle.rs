@@ -11,8 +11,8 @@ use crate::server::{Change, ChangeKind, registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, NodeCondition, Pod, Taint};
 use kit_api::jiff::Timestamp;
-use kit_api::meta::Time;
 use kit_api::pod;
+use kit_api::time;
 use kit_contract::Modules;
 use kit_contract::failure::NodeLifecycle as Module;
 use kit_contract::failure::node_lifecycle::{Action, Answer, Config, ObservedNode, Status};
@@ -159,7 +159,7 @@ fn act(answer: Answer, world: &mut World<'_>) {
 /// Writes conditions; a heartbeat that was there stays, and one that never was is the node's creation.
 fn set_conditions(name: &str, conditions: Vec<NodeCondition>, world: &mut World<'_>) {
     let Ok(mut node) = world.server.fetch::<Node>("", name) else { return };
-    let (time, created) = (Time(world.time()), node.metadata.creation_timestamp.clone());
+    let (time, created) = (time::seconds(world.time()), node.metadata.creation_timestamp.clone());
     let there = node.status.get_or_insert_default().conditions.get_or_insert_default();
     for mut condition in conditions {
         condition.last_transition_time = Some(time.clone());
@@ -187,7 +187,7 @@ fn change_taints(name: &str, changes: Vec<(bool, Taint)>, world: &mut World<'_>)
         let same = |other: &Taint| other.key == taint.key && other.effect == taint.effect;
         match (add, taints.iter().position(same)) {
             (true, None) => {
-                taint.time_added = Some(Time(world.time()));
+                taint.time_added = Some(time::seconds(world.time()));
                 taints.push(taint);
             }
             (false, Some(index)) => _ = taints.remove(index),

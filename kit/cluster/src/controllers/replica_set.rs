@@ -10,9 +10,10 @@ use crate::server::{Change, ChangeKind, DeleteOptions, Error, Stored};
 use crate::work_queue::WorkQueue;
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
-use kit_api::meta::{LabelSelector, MicroTime, ObjectMeta, Time};
+use kit_api::meta::{LabelSelector, ObjectMeta};
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
+use kit_api::time;
 use kit_contract::Modules;
 use kit_contract::workloads::ReplicaSetController;
 use kit_contract::workloads::replica_set::{Action, Expectations, Status, SyncRequest};
@@ -45,12 +46,25 @@ struct Copies {
 }
 
 impl Copies {
-    /// Copies of these objects, in their order.
-    fn of(stored: Vec<Arc<Stored>>, before: Copies) -> Copies {
-        let mut known: BTreeMap<_, _> = before.stored.iter().map(Arc::as_ptr).zip(before.pods).collect();
-        let copy = |stored: &Arc<Stored>| known.remove(&Arc::as_ptr(stored)).or_else(|| stored.get().cloned());
-        let pods = stored.iter().filter_map(copy).collect();
-        Copies { stored, pods }
+    /// Makes them copies of these objects; those and these are sorted by name.
+    fn follow(&mut self, now: Vec<Arc<Stored>>) {
+        for (index, new) in now.iter().enumerate() {
+            while self.stored.get(index).is_some_and(|old| old.key < new.key) {
+                self.stored.remove(index);
+                self.pods.remove(index);
+            }
+            let copy = || new.get::<Pod>().cloned().unwrap_or_default();
+            match self.stored.get(index) {
+                Some(old) if Arc::ptr_eq(old, new) => {}
+                Some(old) if old.key == new.key => self.pods[index] = copy(),
+                _ => {
+                    self.stored.insert(index, new.clone());
+                    self.pods.insert(index, copy());
+                }
+            }
+        }
+        self.pods.truncate(now.len());
+        self.stored = now;
     }
 }
 
@@ -120,8 +134,10 @@ impl ReplicaSets {
         };
         let uid = set.metadata.uid.clone().unwrap_or_default();
         let (pods, related) = relatives(set, cache);
-        let Copies { stored, pods } = Copies::of(pods, self.seen.remove(&uid).unwrap_or_default());
-        let (expectations, now) = (self.expectations(&uid, world.now), MicroTime(world.time()));
+        let mut copies = self.seen.remove(&uid).unwrap_or_default();
+        copies.follow(pods);
+        let Copies { stored, pods } = copies;
+        let (expectations, now) = (self.expectations(&uid, world.now), time::micros(world.time()));
         let request = SyncRequest { replica_set: set.clone(), pods, related, expectations, now };
         let result = self.module.sync(&request);
         self.seen.insert(uid.clone(), Copies { stored, pods: request.pods });
@@ -225,7 +241,7 @@ fn write_status(
             status: "True".into(),
             reason: Some(reason.into()),
             message: Some(error.message),
-            last_transition_time: Some(Time(world.time())),
+            last_transition_time: Some(time::seconds(world.time())),
         }),
     }
     let status = Some(ReplicaSetStatus {

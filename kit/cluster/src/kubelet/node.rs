@@ -6,7 +6,8 @@
 use kit_api::coordination::{Lease, LeaseSpec};
 use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus};
 use kit_api::jiff::Timestamp;
-use kit_api::meta::{MicroTime, ObjectMeta, Time};
+use kit_api::meta::ObjectMeta;
+use kit_api::time;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -119,8 +120,8 @@ impl NodeShape {
                 status: status.into(),
                 reason: Some(reason.into()),
                 message: Some(message.into()),
-                last_heartbeat_time: Some(Time(time)),
-                last_transition_time: same.map_or(Some(Time(time)), |same| same.last_transition_time.clone()),
+                last_heartbeat_time: Some(time::seconds(time)),
+                last_transition_time: same.map_or(Some(time::seconds(time)), |same| same.last_transition_time.clone()),
             }
         });
         let address = |type_: &str, address: String| NodeAddress { type_: type_.into(), address };
@@ -144,7 +145,7 @@ impl NodeShape {
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.name.clone()),
                 lease_duration_seconds: Some(40),
-                renew_time: Some(MicroTime(time)),
+                renew_time: Some(time::micros(time)),
                 ..LeaseSpec::default()
             }),
         }

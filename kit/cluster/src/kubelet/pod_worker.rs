@@ -11,9 +11,9 @@ use kit_api::core::{
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
 };
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::meta::Time;
 use kit_api::pod_resources::is_sidecar;
 use kit_api::pod_status::{self, Said};
+use kit_api::time;
 
 /// Restarts wait 10 s, twice as long each time, at most five minutes, and begin anew after ten minutes of work.
 const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::seconds(300), Instant::seconds(600));
@@ -177,7 +177,7 @@ impl PodWorker {
                 status: status.into(),
                 reason: said.reason.map(str::to_string),
                 message: said.message,
-                last_transition_time: same.map_or(Some(Time(time)), |same| same.last_transition_time.clone()),
+                last_transition_time: same.map_or(Some(time::seconds(time)), |same| same.last_transition_time.clone()),
                 ..Default::default()
             });
         }
@@ -191,7 +191,7 @@ impl PodWorker {
             host_ip: Some(host_ip.into()),
             pod_ip: Some(self.ip.clone()),
             pod_ips: Some(vec![PodIP { ip: self.ip.clone() }]),
-            start_time: Some(Time(self.started)),
+            start_time: Some(time::seconds(self.started)),
             reason: None,
             message: None,
             ..before
@@ -206,7 +206,7 @@ fn mine_has(type_: &str) -> bool {
 impl Init {
     fn status(&self, now: Instant) -> ContainerStatus {
         let running = ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(Time(self.at)) }),
+            running: Some(ContainerStateRunning { started_at: Some(time::seconds(self.at)) }),
             ..ContainerState::default()
         };
         let done = now >= self.begins + INIT;
@@ -217,8 +217,8 @@ impl Init {
             let ended = ContainerStateTerminated {
                 exit_code: 0,
                 reason: Some("Completed".into()),
-                started_at: Some(Time(self.at)),
-                finished_at: Some(Time(self.at + SignedDuration::from_secs(1))),
+                started_at: Some(time::seconds(self.at)),
+                finished_at: Some(time::seconds(self.at + SignedDuration::from_secs(1))),
                 ..ContainerStateTerminated::default()
             };
             ContainerState { terminated: Some(ended), ..ContainerState::default() }
@@ -303,8 +303,8 @@ impl Run {
         let ended = ContainerStateTerminated {
             exit_code,
             reason: Some(reason.into()),
-            started_at: Some(Time(at)),
-            finished_at: Some(Time(time)),
+            started_at: Some(time::seconds(at)),
+            finished_at: Some(time::seconds(time)),
             ..Default::default()
         };
         let again = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
@@ -332,7 +332,7 @@ impl Run {
                 ..Default::default()
             },
             State::Running { at, .. } => ContainerState {
-                running: Some(ContainerStateRunning { started_at: Some(Time(*at)) }),
+                running: Some(ContainerStateRunning { started_at: Some(time::seconds(*at)) }),
                 ..Default::default()
             },
             State::Ended(ended) => ContainerState { terminated: Some(ended.clone()), ..Default::default() },

@@ -151,11 +151,11 @@ impl Server {
     fn carry_out(&mut self, key: &Key, op: Op, object: Option<Object>, by: &Arc<str>) -> Result<(), Error> {
         let op = [op];
         self.store.txn(&op);
-        let written = match op {
-            [Op::Put { value, .. }] => object.map(|object| (value, object)),
-            [Op::Delete { .. }] => None,
+        let (path, written) = match op {
+            [Op::Put { key, value }] => (key, object.map(|object| (value, object))),
+            [Op::Delete { key, .. }] => (key, None),
         };
-        self.follow(key, written, by)
+        self.follow(key, &path, written, by)
     }
 }
 

@@ -289,10 +289,15 @@ impl Server {
         last.ok_or_else(|| Error::not_found(key))
     }
 
-    /// Takes over what the store says has changed; all of it is about `key`, which was just written. `written` is the object
-    /// and its JSON: where the store has that very text, it need not be read.
-    fn follow(&mut self, key: &Key, mut written: Option<(String, Object)>, by: &Arc<str>) -> Result<(), Error> {
-        let path = key.path();
+    /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written. `written` is
+    /// the object and its JSON: where the store has that very text, it need not be read.
+    fn follow(
+        &mut self,
+        key: &Key,
+        path: &str,
+        mut written: Option<(String, Object)>,
+        by: &Arc<str>,
+    ) -> Result<(), Error> {
         for event in self.store.events().into_iter().flat_map(|response| response.events) {
             if event.kv.key != path {
                 let message = format!("the store told of {} where {path} was written", event.kv.key);

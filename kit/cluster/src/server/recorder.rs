@@ -88,8 +88,8 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::Object;
     use crate::object::Kind;
+    use crate::object::Object;
 
     fn pod() -> Object {
         Object::decode(Kind::Pod, r#"{"metadata": {"name": "web", "uid": "1"}}"#).expect("a pod")

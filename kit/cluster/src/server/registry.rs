@@ -5,7 +5,8 @@
 use crate::object::{About, AsKind, Object};
 use kit_api::core::{Event, EventSource, ObjectReference, Pod, PodCondition};
 use kit_api::jiff::Timestamp;
-use kit_api::meta::{ObjectMeta, Time};
+use kit_api::meta::ObjectMeta;
+use kit_api::time;
 
 /// Sets a condition of a pod; its transition time moves only if the status does.
 pub fn set_condition(
@@ -24,7 +25,7 @@ pub fn set_condition(
         status: status.into(),
         reason: reason.map(str::to_string),
         message: message.map(str::to_string),
-        last_transition_time: since.unwrap_or(Some(Time(now))),
+        last_transition_time: since.unwrap_or(Some(time::seconds(now))),
         ..Default::default()
     };
     match conditions.iter_mut().find(|there| there.type_ == type_) {
@@ -62,8 +63,8 @@ pub fn event(
         source: Some(EventSource { component: Some(by.into()), ..Default::default() }),
         reporting_component: Some(by.into()),
         count: Some(1),
-        first_timestamp: Some(Time(now)),
-        last_timestamp: Some(Time(now)),
+        first_timestamp: Some(time::seconds(now)),
+        last_timestamp: Some(time::seconds(now)),
         ..Default::default()
     }
     .into_object()

@@ -4,8 +4,8 @@ use super::write::{MODIFIED, WriteOptions};
 use super::{DeleteOptions, Error, Patch, Server, Stored, canonical, registry};
 use crate::object::{About, AsKind, Key, Kind, Object};
 use kit_api::core::Pod;
-use kit_api::jiff::Timestamp;
-use kit_api::meta::{ObjectMeta, Time};
+use kit_api::meta::ObjectMeta;
+use kit_api::time;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ impl Server {
             let mut again = there.clone();
             again.count = Some(again.count.unwrap_or(1) + 1);
             again.message = Some(told.message);
-            again.last_timestamp = Some(Time(self.time()));
+            again.last_timestamp = Some(time::seconds(self.time()));
             _ = self.write(&key, again.into_object());
             return;
         }
@@ -141,7 +141,7 @@ impl Server {
         if self.namespace_lives(&key).is_ok() {
             let meta = event.meta_mut();
             meta.uid = Some(self.uid(&key));
-            meta.creation_timestamp = Some(Time(Timestamp::from_second(self.time().as_second()).unwrap_or_default()));
+            meta.creation_timestamp = Some(time::seconds(self.time()));
             _ = self.write(&key, event);
         }
     }

@@ -286,6 +286,6 @@ fn mark(object: &mut Object, grace: i64, now: Timestamp) {
         meta.generation = meta.generation.map(|at| at + 1);
     }
     let at = Timestamp::from_second(began + grace).unwrap_or(now);
-    meta.deletion_timestamp = Some(kit_api::meta::Time(at));
+    meta.deletion_timestamp = Some(kit_api::time::seconds(at));
     meta.deletion_grace_period_seconds = Some(grace);
 }

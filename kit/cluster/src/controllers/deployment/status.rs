@@ -6,7 +6,7 @@
 use crate::agenda::Instant;
 use kit_api::apps::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet};
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::meta::Time;
+use kit_api::time;
 
 const AVAILABLE: &str = "Available";
 const PROGRESSING: &str = "Progressing";
@@ -46,8 +46,8 @@ fn new_condition(type_: &str, status: &str, reason: &str, message: String, now: 
         status: status.into(),
         reason: Some(reason.into()),
         message: Some(message),
-        last_update_time: Some(Time(now)),
-        last_transition_time: Some(Time(now)),
+        last_update_time: Some(time::seconds(now)),
+        last_transition_time: Some(time::seconds(now)),
     }
 }
 

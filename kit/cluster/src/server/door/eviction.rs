@@ -8,8 +8,8 @@ use crate::object::{AsKind, Key, Kind};
 use crate::server::field::Cause;
 use crate::server::{DeleteOptions, Error, Server, registry};
 use kit_api::core::Pod;
-use kit_api::meta::Time;
 use kit_api::policy::PodDisruptionBudget;
+use kit_api::time;
 use kit_api::{pod, selector};
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ impl Server {
             return Ok(());
         }
         let mut budget = budget.clone();
-        let now = Time(self.time());
+        let now = time::seconds(self.time());
         let status = budget.status.get_or_insert_default();
         status.disruptions_allowed -= 1;
         status.disrupted_pods.get_or_insert_default().insert(pod.into(), now);
