@@ -1,8 +1,10 @@
-//! One seed, one history: every write, by whom and when, and all that an observer sees.
+//! One seed, one history, in every run and every build: each write, by whom and when, and all that an observer sees.
 
 use kit_cluster::engine::Clock;
 use kit_cluster::timeline::{Play, Timeline, Trace};
 use serde_json::json;
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
 
 fn history(seed: u64) -> (Vec<String>, Vec<Trace>) {
     let timeline: Timeline = serde_json::from_value(json!({
@@ -39,4 +41,15 @@ fn the_same_seed_has_the_same_history() {
     assert_eq!(first.1, again.1);
     // Names are drawn, and nothing that an observer sees depends on them here.
     assert_ne!(first.1, other.1);
+}
+
+/// Debug and release builds have the same history: they are compared with the same file.
+#[test]
+fn every_build_has_the_same_history() {
+    let (mut lines, trace) = history(7);
+    let writes = serde_json::to_string(&trace).expect("a trace is plain data");
+    let mut hasher = SipHasher13::new();
+    hasher.write(writes.as_bytes());
+    lines.push(format!("{} writes with the hash {:x}", trace.len(), hasher.finish()));
+    insta::assert_snapshot!(lines.join("\n"));
 }
