@@ -3,6 +3,7 @@
 use super::group::{Done, Group, Machine, Options};
 use super::{Id, Refusal};
 use crate::agenda::Instant;
+use std::collections::BTreeSet;
 
 /// How long a request may take before it counts as lost, in nanoseconds (`--election-timeout` of 1 s makes it 7 s in etcd).
 pub const PATIENCE: i64 = 7_000_000_000;
@@ -27,6 +28,8 @@ impl std::error::Error for Unavailable {}
 pub struct Client<M: Machine> {
     /// The group, to lose members and links.
     pub group: Group<M>,
+    /// The members that the client hears.
+    pub reachable: BTreeSet<Id>,
     target: Id,
     tickets: u64,
 }
@@ -34,7 +37,7 @@ pub struct Client<M: Machine> {
 impl<M: Machine> Client<M> {
     /// A group of 1, 3 or 5 members, or of any other number, that have just started.
     pub fn new(members: u64, options: Options) -> Self {
-        Client { group: Group::new(members, options), target: 1, tickets: 0 }
+        Client { group: Group::new(members, options), reachable: (1..=members).collect(), target: 1, tickets: 0 }
     }
 
     /// Lets time pass, in nanoseconds.
@@ -62,7 +65,7 @@ impl<M: Machine> Client<M> {
             if let Ok(host) = host {
                 return self.group.machine(host).map(|machine| (host, machine)).ok_or(Unavailable);
             }
-            self.target = self.next_target();
+            self.ask_the_next();
         }
         Err(Unavailable)
     }
@@ -83,8 +86,9 @@ impl<M: Machine> Client<M> {
         )
     }
 
-    fn next_target(&self) -> Id {
-        self.target % self.group.ids().len() as Id + 1
+    fn ask_the_next(&mut self) {
+        let after = self.reachable.range(self.target + 1..).next().or(self.reachable.first());
+        self.target = after.copied().unwrap_or(self.target);
     }
 
     /// Asks the leader, whoever that is, and waits for the answer. What a leader has taken is not asked again.
@@ -97,12 +101,20 @@ impl<M: Machine> Client<M> {
         let deadline = self.group.now() + Instant { nanos: patience };
         self.tickets += 1;
         let ticket = self.tickets;
-        while let Err(refusal) = ask(&mut self.group, self.target, ticket) {
-            if self.group.now() >= deadline {
+        loop {
+            if !self.reachable.contains(&self.target) {
+                self.ask_the_next();
+            }
+            match ask(&mut self.group, self.target, ticket) {
+                Ok(()) => break,
+                Err(Refusal::NotLeader(Some(leader))) if self.reachable.contains(&leader) => self.target = leader,
+                Err(_) => self.ask_the_next(),
+            }
+            let left = (deadline - self.group.now()).nanos;
+            self.run(left.min(PAUSE));
+            if left <= PAUSE {
                 return Err(Unavailable);
             }
-            self.target = if let Refusal::NotLeader(Some(leader)) = refusal { leader } else { self.next_target() };
-            self.run(PAUSE);
         }
         while let Some(done) = self.group.next(deadline) {
             if matches!(done, Done::Superseded { ticket: of } if of == ticket) {

@@ -6,15 +6,12 @@
 //! follows the cluster's; while nothing happens to the members it stands still.
 
 use crate::agenda::Instant;
-use crate::raft::group::{Done, Group, Machine, Options};
-use crate::raft::{Id, Refusal};
+use crate::raft::Id;
+use crate::raft::client::{Client, PATIENCE, Unavailable};
+use crate::raft::group::{Machine, Options};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 
-/// How long a request may take before it counts as lost (with `--election-timeout` of 1 s it is 7 s in etcd).
-const PATIENCE: Instant = Instant::seconds(7);
-/// How long a client waits before it asks another member.
-const PAUSE: Instant = Instant::millis(20);
 /// So long after the last fault everything has been agreed on that can be.
 const CALM_AFTER: Instant = Instant::seconds(15);
 
@@ -51,13 +48,9 @@ impl Machine for Ledger {
     }
 }
 
-/// A write was not agreed on in time. It may still be, later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimedOut;
-
 /// The members.
 pub struct Quorum {
-    group: Group<Ledger>,
+    client: Client<Ledger>,
     /// The cluster's time on the group's clock.
     clock: Instant,
     /// Until then there may be something left to agree on.
@@ -69,7 +62,6 @@ pub struct Quorum {
     heard: BTreeSet<Id>,
     next: u64,
     taken: usize,
-    target: Id,
 }
 
 impl Quorum {
@@ -77,7 +69,7 @@ impl Quorum {
     pub fn new(members: u64, seed: u64) -> Self {
         let all: BTreeSet<Id> = (1..=members).collect();
         Quorum {
-            group: Group::new(members, Options::new(seed)),
+            client: Client::new(members, Options::new(seed)),
             clock: Instant::default(),
             busy: CALM_AFTER,
             stuck: Instant::default(),
@@ -85,89 +77,51 @@ impl Quorum {
             heard: all,
             next: 0,
             taken: 0,
-            target: 1,
         }
     }
 
     /// Lets time pass.
     pub fn pass(&mut self, elapsed: Instant) {
-        if self.clock >= self.busy && self.clock >= self.group.now() {
+        if self.clock >= self.busy && self.clock >= self.client.group.now() {
             return;
         }
-        let most = self.busy.max(self.group.now());
+        let most = self.busy.max(self.client.group.now());
         self.clock = (self.clock + elapsed).min(most);
-        self.run(self.clock);
-    }
-
-    fn run(&mut self, until: Instant) {
-        while self.group.next(until).is_some() {}
+        self.client.run((self.clock - self.client.group.now()).nanos);
     }
 
     /// The member that leads, if it is one that has a majority.
     pub fn leader(&self) -> Option<Id> {
-        let reached = self.reached();
-        let majority = reached.len() * 2 > self.group.ids().len();
-        self.group.leader().filter(|leader| majority && reached.contains(leader))
-    }
-
-    fn reached(&self) -> BTreeSet<Id> {
-        self.up.intersection(&self.heard).copied().collect()
+        let reached = &self.client.reachable;
+        let majority = reached.len() * 2 > self.client.group.ids().len();
+        self.client.group.leader().filter(|leader| majority && reached.contains(leader))
     }
 
     /// How many members run and are heard by the others, and how many there are.
     pub fn members(&self) -> (usize, usize) {
-        (self.reached().len(), self.group.ids().len())
+        (self.client.reachable.len(), self.client.group.ids().len())
     }
 
     /// Has the next write agreed on, and waits until it is: its number, and how that went.
-    pub fn agree(&mut self) -> (u64, Result<(), TimedOut>) {
+    pub fn agree(&mut self) -> (u64, Result<(), Unavailable>) {
         self.next += 1;
         let number = self.next;
         // The answer would be the same again: the requests of one moment wait beside each other, not after.
         if self.clock < self.stuck {
-            return (number, Err(TimedOut));
+            return (number, Err(Unavailable));
         }
-        let deadline = self.group.now().max(self.clock) + PATIENCE;
-        let agreed = self.wait_for(number, deadline);
-        if !agreed {
-            self.stuck = self.group.now();
+        // The members may be behind the cluster's clock.
+        let behind = (self.clock - self.client.group.now()).nanos.max(0);
+        let agreed = self.client.propose(&number.to_le_bytes(), behind + PATIENCE);
+        if agreed.is_err() {
+            self.stuck = self.client.group.now();
         }
-        (number, if agreed { Ok(()) } else { Err(TimedOut) })
-    }
-
-    fn wait_for(&mut self, number: u64, deadline: Instant) -> bool {
-        let command = number.to_le_bytes();
-        loop {
-            let reached = self.reached();
-            if !reached.contains(&self.target) {
-                let after = reached.range(self.target..).next().or(reached.first()).copied();
-                self.target = after.unwrap_or(self.target);
-            }
-            match self.group.propose(self.target, command.as_slice().into(), number) {
-                Ok(()) => break,
-                Err(Refusal::NotLeader(Some(leader))) if reached.contains(&leader) => self.target = leader,
-                Err(_) => self.target = self.target % self.group.ids().len() as Id + 1,
-            }
-            let next = self.group.now() + PAUSE;
-            if next >= deadline {
-                self.run(deadline);
-                return false;
-            }
-            self.run(next);
-        }
-        while let Some(done) = self.group.next(deadline) {
-            match done {
-                Done::Applied { ticket, .. } if ticket == number => return true,
-                Done::Superseded { ticket } if ticket == number => return false,
-                _ => {}
-            }
-        }
-        false
+        (number, agreed)
     }
 
     /// The numbers of the writes that were agreed on since this was last asked, in their order.
     pub fn agreed(&mut self) -> Vec<u64> {
-        let ledgers = self.group.ids().into_iter().filter_map(|id| self.group.machine(id));
+        let ledgers = self.client.group.ids().into_iter().filter_map(|id| self.client.group.machine(id));
         let longest = ledgers.max_by_key(|ledger| ledger.writes.len());
         let new = longest.and_then(|ledger| ledger.writes.get(self.taken..)).unwrap_or_default().to_vec();
         self.taken += new.len();
@@ -176,14 +130,14 @@ impl Quorum {
 
     /// A member loses power; what its disk has finished stays.
     pub fn crash(&mut self, id: Id) {
-        self.group.crash(id, 0);
+        self.client.group.crash(id, 0);
         self.up.remove(&id);
         self.disturbed();
     }
 
     /// A member comes back with what its disk holds.
     pub fn restart(&mut self, id: Id) {
-        self.group.start(id);
+        self.client.group.start(id);
         self.up.insert(id);
         self.disturbed();
     }
@@ -201,18 +155,19 @@ impl Quorum {
     }
 
     fn relink(&mut self) {
-        let all = self.group.ids();
-        self.group.links().heal();
+        let all = self.client.group.ids();
+        self.client.group.links().heal();
         for id in all.difference(&self.heard) {
             let others = all.iter().filter(|other| *other != id).copied().collect();
-            self.group.links().part(&BTreeSet::from([*id]), &others);
+            self.client.group.links().part(&BTreeSet::from([*id]), &others);
         }
         self.disturbed();
     }
 
     fn disturbed(&mut self) {
+        self.client.reachable = self.up.intersection(&self.heard).copied().collect();
         self.stuck = Instant::default();
-        self.clock = self.clock.max(self.group.now());
+        self.clock = self.clock.max(self.client.group.now());
         self.busy = self.clock + CALM_AFTER;
     }
 }
@@ -238,7 +193,7 @@ mod tests {
         let other = quorum.leader().expect("it leads");
         assert_ne!(other, lost);
         quorum.part(other);
-        assert_eq!(quorum.agree(), (4, Err(TimedOut)));
+        assert_eq!(quorum.agree(), (4, Err(Unavailable)));
         assert_eq!(quorum.agreed(), [1, 2, 3]);
         quorum.restart(lost);
         quorum.pass(Instant::seconds(60));
@@ -254,7 +209,7 @@ mod tests {
         quorum.crash(2);
         assert_eq!(quorum.agree().1, Ok(()));
         quorum.crash(3);
-        assert_eq!(quorum.agree().1, Err(TimedOut));
+        assert_eq!(quorum.agree().1, Err(Unavailable));
         quorum.restart(1);
         quorum.pass(Instant::seconds(60));
         assert!(quorum.leader().is_some());
