@@ -5,17 +5,19 @@
 //! second is what the second's line says, so that small delays inside of a second don't matter.
 
 pub mod observe;
+mod step;
+
+pub use step::{Deletion, Skew, Span, Step, apply};
 
 use crate::agenda::Instant;
 use crate::cluster::{self, Config};
-use crate::engine::{Clock, Engine, Fault, Lost};
-use crate::object::{Key, Kind, Object};
-use crate::server::{ChangeKind, DeleteOptions, Error, Patch, Propagation};
+use crate::engine::{Clock, Engine, Lost};
+use crate::object::{Key, Object};
+use crate::server::{ChangeKind, Error};
 use kit_contract::Modules;
 use observe::{Invariant, Observer, Subject};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The set-up ends when nothing but heartbeats happened for so long.
@@ -47,86 +49,6 @@ pub struct Timeline {
     /// What must hold at every instant: `web ready >= 3`.
     #[serde(default)]
     pub always: Vec<Invariant>,
-}
-
-/// One thing that is done to the cluster. Times are durations as Go writes them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// Lets time pass.
-    Run(Span),
-    /// Creates objects, or changes those that are there.
-    Apply(Vec<Value>),
-    /// Deletes an object, or several, each with what is to become of its dependents: `{deployment/web: Orphan}`.
-    Delete(Deletion),
-    /// Changes parts of objects: `{deployment/web: {spec: {paused: true}}}`.
-    Patch(BTreeMap<String, Value>),
-    /// Asks for numbers of replicas: `{replicaset/web: 5}`.
-    Scale(BTreeMap<String, i32>),
-    /// A node loses power.
-    Crash(String),
-    /// A node comes back.
-    Restart(String),
-    /// A node and the control plane don't hear each other.
-    Partition(String),
-    /// They do again.
-    Heal(String),
-    /// The containers of a pod end: `{pod/web#1: 137}`.
-    Kill(BTreeMap<String, i32>),
-    /// Gives workloads so many thousandths of a CPU to do: `{web: 800}`.
-    Load(BTreeMap<String, i64>),
-    /// Makes the watches of components slow: `{replicaset-controller: 5s}`.
-    Lag(BTreeMap<String, Span>),
-    /// Sets clocks ahead, or back: `{control-plane-2: 1h}`.
-    Skew(BTreeMap<String, Skew>),
-    /// Something uses up its room: `etcd`.
-    Fill(String),
-    /// It has room again.
-    Free(String),
-    /// Something forgets its history: `etcd`.
-    Compact(String),
-    /// Stops a component.
-    Pause(String),
-    /// Lets it go on.
-    Resume(String),
-}
-
-/// What is deleted, and how.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Deletion {
-    /// One object, as `kubectl delete` does it: in the background.
-    One(String),
-    /// Objects and their `propagationPolicy`.
-    How(BTreeMap<String, Propagation>),
-}
-
-/// A span of time, as Go writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Span(pub Instant);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.parse() {
-            Ok(span) if span >= Instant::default() => Ok(Span(span)),
-            Ok(_) => Err(format!("time doesn't go back by {text}")),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-/// How far a clock is ahead, as Go writes it; negative if it is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Skew(pub Instant);
-
-impl TryFrom<String> for Skew {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Skew)
-    }
 }
 
 /// What went wrong while a timeline was played.
@@ -260,7 +182,7 @@ impl<'a> Play<'a> {
                 lines = self.watch(until)?;
             }
             step => {
-                match act(&mut self.engine, step) {
+                match step::act(&mut self.engine, step) {
                     // It may be right to ask, and only the wrong time.
                     Err(error) if error.code >= 500 => lines.push(format!("         refused: {}", error.message)),
                     done => done?,
@@ -369,169 +291,4 @@ fn settle(engine: &mut Engine, rest: &mut Rest) -> Result<(), Failure> {
     let now = engine.now().nanos;
     engine.run_until(Instant { nanos: (now / ROUND + 1) * ROUND })?;
     Ok(())
-}
-
-/// Creates an object, or lays the manifest over the one that is there.
-pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
-    let wrong = |why: String| Error::bad_request(why);
-    let name = manifest["kind"].as_str().ok_or_else(|| wrong("a manifest has a `kind`".into()))?;
-    let kind = Kind::named(name).ok_or_else(|| wrong(format!("the cluster has no objects of kind `{name}`")))?;
-    let manifest = with_uids(engine, manifest)?;
-    let json = manifest.to_string();
-    let mut object =
-        Object::decode(kind, &json).map_err(|e| wrong(format!("{name} {}: {e}", manifest["metadata"]["name"])))?;
-    if kind.namespaced() && object.namespace().is_empty() {
-        object.meta_mut().namespace = Some("default".into());
-    }
-    let key = object.key();
-    let answer = engine.request(|server| match server.get(&key) {
-        Ok(_) => server.patch(&key, &Patch::Merge(manifest.clone()), false),
-        Err(_) => server.create(object),
-    });
-    answer.map(|_| ())
-}
-
-fn delete(engine: &mut Engine, target: &str, propagation: Propagation) -> Result<(), Error> {
-    let key = find(engine, target)?;
-    let options = DeleteOptions { propagation, ..DeleteOptions::default() };
-    engine.request(|server| server.delete(&key, &options)).map(|_| ())
-}
-
-/// An object whose owner references may say `uid: deployment/web`, since nobody knows uids in advance.
-fn with_uids(engine: &Engine, value: &Value) -> Result<Value, Error> {
-    let mut value = value.clone();
-    for owner in value["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
-        if let Some(target) = owner["uid"].as_str().filter(|uid| uid.contains('/')) {
-            owner["uid"] = engine.server().get(&find(engine, target)?)?.object.uid().into();
-        }
-    }
-    Ok(value)
-}
-
-fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
-    let patch = |engine: &mut Engine, target: &str, patch: Value| {
-        let key = find(engine, target)?;
-        let patch = with_uids(engine, &patch)?;
-        engine.request(|server| server.patch(&key, &Patch::Merge(patch), false)).map(|_| ())
-    };
-    let done = match step {
-        Step::Run(_) => Ok(()),
-        Step::Apply(manifests) => return manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
-        Step::Delete(Deletion::One(target)) => return delete(engine, target, Propagation::Background),
-        Step::Delete(Deletion::How(targets)) => {
-            return targets.iter().try_for_each(|(target, propagation)| delete(engine, target, *propagation));
-        }
-        Step::Patch(patches) => return patches.iter().try_for_each(|(target, to)| patch(engine, target, to.clone())),
-        Step::Scale(sizes) => {
-            let mut sizes = sizes.iter();
-            return sizes
-                .try_for_each(|(target, replicas)| patch(engine, target, json!({"spec": {"replicas": replicas}})));
-        }
-        Step::Crash(name) => engine.fault(&Fault::Crash(name.clone())),
-        Step::Restart(name) => engine.fault(&Fault::Restart(name.clone())),
-        Step::Partition(name) => engine.fault(&Fault::Partition(name.clone())),
-        Step::Heal(name) => engine.fault(&Fault::Heal(name.clone())),
-        Step::Skew(skews) => {
-            skews.iter().try_for_each(|(of, by)| engine.fault(&Fault::Skew { of: of.clone(), by: by.0 }))
-        }
-        Step::Fill(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Fill)),
-        Step::Free(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Free)),
-        Step::Compact(name) => of_etcd(name).and_then(|()| engine.fault(&Fault::Compact)),
-        Step::Kill(pods) => pods.iter().try_for_each(|(target, exit_code)| {
-            let key = find(engine, target).map_err(|error| error.message)?;
-            engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
-        }),
-        Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
-            let workload = format!("default/{workload}");
-            engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
-        }),
-        Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
-        Step::Pause(component) => engine.pause(component, true),
-        Step::Resume(component) => engine.pause(component, false),
-    };
-    done.map_err(Error::bad_request)
-}
-
-fn of_etcd(name: &str) -> Result<(), String> {
-    if name == "etcd" { Ok(()) } else { Err(format!("only `etcd` has room and history, and not `{name}`")) }
-}
-
-/// `kind/name` or `kind/namespace/name`; `pod/web#2` is the second oldest pod of the workload `web`.
-fn find(engine: &Engine, target: &str) -> Result<Key, Error> {
-    find_key(engine, target).map_err(Error::bad_request)
-}
-
-fn find_key(engine: &Engine, target: &str) -> Result<Key, String> {
-    let parts: Vec<&str> = target.split('/').collect();
-    let (kind, namespace, name) = match parts[..] {
-        [kind, name] => (kind, "default", name),
-        [kind, namespace, name] => (kind, namespace, name),
-        _ => return Err(format!("`{target}` names no object; `deployment/web` would")),
-    };
-    let kind = Kind::named(kind).ok_or_else(|| format!("the cluster has no objects of kind `{kind}`"))?;
-    let namespace = if kind.namespaced() { namespace } else { "" };
-    let snapshot = engine.server().snapshot();
-    let Some((workload, number)) = name.split_once('#') else {
-        let key = Key::new(kind, namespace, name);
-        return snapshot.get(&key).map(|_| key).ok_or_else(|| format!("there is no {target}"));
-    };
-    let mut pods: Vec<_> = (snapshot.list_in(kind, namespace))
-        .filter(|stored| observe::workload(&stored.object) == workload)
-        .map(|stored| (stored.object.meta().creation_timestamp.clone(), stored.object.key()))
-        .collect();
-    pods.sort();
-    let number: usize = number.parse().map_err(|_| format!("`{target}`: `#` is followed by a number from 1 on"))?;
-    let pod = number.checked_sub(1).and_then(|index| pods.get(index));
-    pod.map(|(_, key)| key.clone()).ok_or_else(|| format!("`{target}`: {workload} has {} pods", pods.len()))
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        fn all<T: std::fmt::Display>(verb: &str, map: &BTreeMap<String, T>, between: &str) -> String {
-            let all: Vec<_> = map.iter().map(|(name, value)| format!("{name}{between}{value}")).collect();
-            format!("{verb} {}", all.join(", "))
-        }
-        let text = match self {
-            Step::Run(span) => format!("run {}", span.0),
-            Step::Apply(manifests) => {
-                let name = |m: &Value| {
-                    let kind = m["kind"].as_str().unwrap_or_default().to_lowercase();
-                    format!("{kind}/{}", m["metadata"]["name"].as_str().unwrap_or_default())
-                };
-                format!("apply {}", manifests.iter().map(name).collect::<Vec<_>>().join(", "))
-            }
-            Step::Delete(Deletion::One(target)) => format!("delete {target}"),
-            Step::Delete(Deletion::How(targets)) => all(
-                "delete",
-                &targets.iter().map(|(name, how)| (name.clone(), format!("{how:?}"))).collect(),
-                " with propagation ",
-            ),
-            Step::Patch(patches) => {
-                let all: Vec<_> =
-                    patches.iter().map(|(target, patch)| format!("{target} {}", kit_contract::flow(patch))).collect();
-                format!("patch {}", all.join(", "))
-            }
-            Step::Scale(sizes) => all("scale", sizes, " to "),
-            Step::Crash(node) => format!("crash {node}"),
-            Step::Restart(node) => format!("restart {node}"),
-            Step::Partition(node) => format!("partition {node}"),
-            Step::Heal(node) => format!("heal {node}"),
-            Step::Kill(pods) => all("kill", pods, " with exit code "),
-            Step::Load(loads) => format!("{}m CPU", all("load", loads, " ")),
-            Step::Lag(lags) => {
-                let lags = lags.iter().map(|(name, lag)| (name.clone(), lag.0)).collect();
-                all("lag", &lags, " ")
-            }
-            Step::Skew(skews) => {
-                let skews = skews.iter().map(|(name, by)| (name.clone(), by.0)).collect();
-                all("skew", &skews, " by ")
-            }
-            Step::Fill(name) => format!("fill {name}"),
-            Step::Free(name) => format!("free {name}"),
-            Step::Compact(name) => format!("compact {name}"),
-            Step::Pause(component) => format!("pause {component}"),
-            Step::Resume(component) => format!("resume {component}"),
-        };
-        f.write_str(&text)
-    }
 }
