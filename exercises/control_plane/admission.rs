@@ -41,7 +41,7 @@ impl Admission for Exercise {
 /// Holds a pod against the limits, in their order.
 fn check_limits(pod: &Pod, limits: &[Limit]) -> Result<(), String> {
     let _ = (pod, limits, compare);
-    todo!("containers one by one, and the pod as a whole; then one problem, or all of them in brackets")
+    todo!("range by range: containers one by one, and the pod as a whole; then one problem, or all of them in brackets")
 }
 
 /// Adds what is wrong with these amounts.
@@ -53,7 +53,9 @@ fn compare(problems: &mut Vec<String>, limit: &Limit, requests: &Amounts, limits
 /// What an object adds to one quota, or why there is no room for it.
 fn charge(quota: &Quota, request: &ValidateRequest) -> Result<Charge, String> {
     let _ = (quota, request, Quantity::default());
-    todo!("is it about the object? is everything said? is the usage known? is there room?")
+    todo!(
+        "is it about the object? is everything said? is the usage known? and, if all quotas agree so far, is there room?"
+    )
 }
 
 kit::exercise!(Exercise: kit::control_plane::Admission);

@@ -65,7 +65,7 @@ impl Server {
         if !errors.0.is_empty() {
             return Err(Error::invalid_object(&key, errors.0));
         }
-        self.check(Verb::Create, kind, &value, None, options.dry_run)?;
+        self.check(kind, &value, None, options)?;
         if self.state.get(&key).is_some() {
             return Err(Error::already_exists(&key));
         }
@@ -119,7 +119,7 @@ impl Server {
         if !errors.0.is_empty() {
             return Err(Error::invalid_object(key, errors.0));
         }
-        self.check(Verb::Update, key.kind, &value, Some(&there), options.dry_run)?;
+        self.check(key.kind, &value, Some(&there), options)?;
         let metadata = &value["metadata"];
         let ends = metadata["deletionTimestamp"].is_string()
             && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)

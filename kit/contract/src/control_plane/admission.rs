@@ -48,8 +48,9 @@ contract! {
         /// What is charged to which quotas, or why the object is refused: the plugins that only check.
         ///
         /// **LimitRanger**, if there is a pod. The limits in their order; of one of type `Container` the containers and then the init containers; of
-        /// one of type `Pod` the pod as a whole, whose amounts are, resource by resource, the sum of its containers or the greatest of its init
-        /// containers, whichever is more. A resource counts as said if one of them says it. Of each first `min`,
+        /// one of type `Pod` the pod as a whole, whose amounts are, resource by resource, the sum of its containers and sidecars or the most that is in
+        /// use while it begins, whichever is more. In use is what an init container says and all sidecars before it; with a sidecar, it and those
+        /// before it. A resource counts as said if one of them says it. Of each first `min`,
         /// then `max`, then `max_limit_request_ratio`, each by name of the resource. At most one problem each, the first that holds:
         ///
         /// - `minimum NAME usage per TYPE is MIN` and then `.  No request is specified`, or `, but request is REQUEST` if that is less, or
@@ -60,10 +61,11 @@ contract! {
         ///   0`, or `, but no limit is specified or limit is 0`, or `, but provided ratio is PROVIDED` if that is more: limit by request, with
         ///   six digits after the point.
         ///
-        /// One problem is the reason itself; several are `[FIRST, SECOND]`, joined by `, `.
+        /// The first LimitRange that has problems is the last one that is looked at. What two containers have in common is said once. One problem
+        /// is the reason itself; several are `[FIRST, SECOND]`, joined by `, `.
         ///
-        /// **ResourceQuota**, after that: all quotas in their order, and the first one that refuses is the reason. A quota
-        /// is *about* the object if it has a resource in `hard` that counts here and if all its scopes match. A resource counts if it is in `usage`, and
+        /// **ResourceQuota**, after that: all quotas in their order, and the first one that refuses is the reason; but whether all is said and
+        /// known (1 and 2) is asked of all quotas before room (3) is asked of any. A quota is *about* the object if it has a resource in `hard` that counts here and if all its scopes match. A resource counts if it is in `usage`, and
         /// for pods also if it is one of `cpu`, `memory`, `requests.cpu`, `requests.memory`, `limits.cpu` and `limits.memory`.
         ///
         /// Scopes stand in `scopes` and in `scope_selector`, and match only pods: `Terminating` if the pod has an `active_deadline_seconds`, `NotTerminating`
@@ -105,7 +107,7 @@ pub struct AdmitRequest {
 pub struct ValidateRequest {
     /// The pod, if it is one.
     pub pod: Option<Pod>,
-    /// What the object counts for.
+    /// What the object counts for; 0 where its kind is counted and this object needs nothing.
     pub usage: Amounts,
     /// What it counted for before, if it was there.
     pub old_usage: Amounts,
@@ -159,12 +161,16 @@ pub struct Container {
     pub requests: Amounts,
     /// The most that it may use.
     pub limits: Amounts,
+    /// Whether it is an init container that goes on beside the others (`restartPolicy: Always`).
+    pub sidecar: bool,
 }
 
 /// One entry of a LimitRange (`LimitRangeItem`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
+    /// The name of the LimitRange that it stands in. Those of one stand together.
+    pub range: String,
     /// `Container`, `Pod` or another type, which is no business of the module.
     #[serde(rename = "type")]
     pub type_: String,
@@ -252,7 +258,8 @@ impl Show for Pod {
         let containers = self.containers.iter().map(|container| ("container", container));
         let containers = containers.chain(self.init_containers.iter().map(|container| ("init container", container)));
         let mut lines: Vec<String> = containers
-            .map(|(title, Container { name, requests, limits })| {
+            .map(|(title, Container { name, requests, limits, sidecar })| {
+                let title = if *sidecar { "sidecar" } else { title };
                 format!("{title} {}: requests {}, limits {}", flow(name), amounts(requests), amounts(limits))
             })
             .collect();
@@ -281,7 +288,8 @@ impl Show for Limit {
         ];
         let said = all.iter().filter(|(_, of)| !of.is_empty());
         let said: Vec<_> = said.map(|(name, of)| format!("{name} {}", amounts(of))).collect();
-        vec![format!("limit per {}: {}", flow(&self.type_), said.join(", "))]
+        let range = if self.range.is_empty() { String::new() } else { format!("{}, ", flow(&self.range)) };
+        vec![format!("{range}limit per {}: {}", flow(&self.type_), said.join(", "))]
     }
 }
 

@@ -15,6 +15,7 @@ mod view;
 pub(crate) use quota::COUNTED;
 
 use super::rules::{default_to, map_in};
+use super::write::WriteOptions;
 use super::{Error, Server};
 use crate::object::{Key, Kind};
 use kit_api::core::Namespace;
@@ -62,20 +63,30 @@ impl Server {
         Ok(())
     }
 
-    /// Refuses what would break a limit.
+    /// Refuses what would break a limit. Of subresources only `resize` is looked at (`SupportsAttributes`, `Handles`).
     pub(super) fn check(
         &mut self,
-        verb: Verb,
         kind: Kind,
         value: &Value,
         old: Option<&Value>,
-        dry_run: bool,
+        options: &WriteOptions,
     ) -> Result<(), Error> {
         let key = key_of(kind, value);
-        if verb == Verb::Create && kind == Kind::PersistentVolumeClaim {
+        let counted = match options.subresource {
+            None if old.is_none() => true,
+            None => matches!(kind, Kind::Service | Kind::PersistentVolumeClaim),
+            Some(subresource) => kind == Kind::Pod && subresource == "resize",
+        };
+        let namespaced = !key.namespace.is_empty();
+        // Nobody has ever counted events (`DefaultIgnoredResources`).
+        if !counted || !namespaced || kind.name() == "Event" {
+            return Ok(());
+        }
+        let dying = old.is_some_and(|old| old["metadata"]["deletionTimestamp"].is_string());
+        if kind == Kind::PersistentVolumeClaim && !dying {
             self.check_claim(&key, value)?;
         }
-        self.check_limits_and_quotas(verb, &key, value, old, dry_run)
+        self.check_limits_and_quotas(&key, value, old, dying, options.dry_run)
     }
 
     /// Refuses to delete what the system can't do without.

@@ -4,42 +4,45 @@
 //! is refused. What an object counts for is said here, what follows from it by the module. Sources:
 //! `apiserver/pkg/admission/plugin/resourcequota/controller.go`, `pkg/quota/v1/evaluator/core`.
 
-use super::super::{Error, Server};
-use super::{Verb, view};
+use super::super::{Error, Resource, Server, Stored};
+use super::view;
 use crate::object::{AsKind, Key, Kind};
 use kit_api::Quantity;
 use kit_api::core::{Pod, ResourceQuota, ResourceQuotaStatus};
 use kit_api::pod_resources::{self, RequestOptions, Text};
 use kit_contract::control_plane::admission::{Amounts, Quota, ScopeTerm, ValidateRequest};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 impl Server {
     /// Asks the module whether there is room for what is asked for, and counts it.
     pub(super) fn check_limits_and_quotas(
         &mut self,
-        verb: Verb,
         key: &Key,
         value: &Value,
         old: Option<&Value>,
+        dying: bool,
         dry_run: bool,
     ) -> Result<(), Error> {
-        // Of most kinds only new objects are counted (`Handles` of the evaluators).
-        let counted = verb == Verb::Create || matches!(key.kind, Kind::Service | Kind::PersistentVolumeClaim);
-        if !counted || key.namespace.is_empty() {
-            return Ok(());
-        }
         let stored = self.state.list_in(Kind::ResourceQuota, &key.namespace);
         let quotas: Vec<ResourceQuota> = stored.filter_map(|stored| stored.get::<ResourceQuota>().cloned()).collect();
-        let limits = if key.kind == Kind::Pod { self.limits_of(&key.namespace) } else { Vec::new() };
+        let limited = key.kind == Kind::Pod && !dying;
+        let limits = if limited { self.limits_of(&key.namespace) } else { Vec::new() };
         if quotas.is_empty() && limits.is_empty() {
             return Ok(());
         }
+        let mut used = usage(key.kind, value);
+        let quotas_seen: Vec<Quota> = quotas.iter().map(quota).collect();
+        let hard = quotas_seen.iter().flat_map(|quota| quota.hard.keys());
+        for name in hard.filter(|name| counts(key.kind, name) && !must_be_said(name)) {
+            used.entry(name.clone()).or_default();
+        }
         let request = ValidateRequest {
             pod: (key.kind == Kind::Pod).then(|| view::pod(value)),
-            usage: usage(key.kind, value),
+            usage: used,
             old_usage: old.map(|old| usage(key.kind, old)).unwrap_or_default(),
             limits,
-            quotas: quotas.iter().map(quota).collect(),
+            quotas: quotas_seen,
         };
         let charges = self.admission.validate(&request).map_err(|why| Error::forbidden(key, &why))?;
         for charge in charges.into_iter().filter(|_| !dry_run) {
@@ -76,15 +79,28 @@ impl Server {
     /// The status that a quota has when everything in its namespace is counted (`CalculateUsage`).
     pub(crate) fn count_quota(&self, quota: &ResourceQuota) -> Option<ResourceQuotaStatus> {
         let hard = view::list(&quota.spec.as_ref()?.hard);
-        let mut used: Amounts = hard.keys().map(|name| (name.clone(), Quantity::default())).collect();
+        // What nobody counts keeps the usage that it has.
+        let custom = |kind: &Kind| hard.contains_key(&format!("count/{}", kind.resource().qualified()));
+        let kinds: BTreeSet<Kind> = COUNTED
+            .into_iter()
+            .chain(hard.keys().filter_map(|name| kind_of(name)))
+            .chain(self.custom_kinds().filter(custom))
+            .collect();
+        let counted = |name: &&String| kinds.iter().any(|kind| counts(*kind, name));
+        let mut used: Amounts = hard.keys().filter(counted).map(|name| (name.clone(), Quantity::default())).collect();
+        let before = quota.status.as_ref().map(|status| view::list(&status.used)).unwrap_or_default();
+        for (name, amount) in before.into_iter().filter(|(name, _)| hard.contains_key(name)) {
+            used.entry(name).or_insert(amount);
+        }
         let namespace = quota.metadata.namespace.as_deref().unwrap_or_default();
         let seen = self::quota(quota);
-        for stored in COUNTED.into_iter().flat_map(|kind| self.state.list_in(kind, namespace)) {
+        for stored in kinds.into_iter().flat_map(|kind| self.state.list_in(kind, namespace)) {
             let (kind, value) = (stored.object.kind(), stored.to_value());
             if !in_scope(&seen, (kind == Kind::Pod).then(|| view::pod(&value)).as_ref()) {
                 continue;
             }
-            for (name, amount) in usage(kind, &value) {
+            let gone = kind == Kind::Pod && self.should_be_gone(stored);
+            for (name, amount) in usage(kind, &value).into_iter().filter(|(name, _)| !gone || name == "count/pods") {
                 used.entry(name).and_modify(|there| there.add(&amount));
             }
         }
@@ -133,9 +149,53 @@ fn quota(quota: &ResourceQuota) -> Quota {
     }
 }
 
+fn one() -> Quantity {
+    Quantity::new(1, kit_api::quantity::Format::DecimalSI)
+}
+
+/// What must be said where it is counted: the module knows that these count for pods.
+fn must_be_said(name: &str) -> bool {
+    let name = name.strip_prefix("requests.").or(name.strip_prefix("limits.")).unwrap_or(name);
+    ["cpu", "memory"].contains(&name)
+}
+
+/// The kind behind `count/deployments.apps`, if it is built in.
+fn kind_of(name: &str) -> Option<Kind> {
+    let name = name.strip_prefix("count/")?;
+    Resource::all().iter().find(|resource| resource.qualified() == name).map(|resource| resource.as_kind())
+}
+
+/// Whether a resource has a domain that isn't Kubernetes' own (`IsNativeResource`).
+fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/")
+}
+
+/// Whether a resource of a quota is about a kind, as `MatchingResources` of the evaluators say it.
+fn counts(kind: Kind, name: &str) -> bool {
+    let by_class = |name: &str| CLAIMS.iter().any(|of| name.ends_with(&format!("{BY_CLASS}{of}")));
+    name == format!("count/{}", kind.resource().qualified())
+        || match kind {
+            Kind::Pod => {
+                let plain = name.strip_prefix("requests.").or(name.strip_prefix("limits.")).unwrap_or(name);
+                let huge = name.strip_prefix("requests.").unwrap_or(name).starts_with("hugepages-");
+                let extended = name.strip_prefix("requests.").is_some_and(is_extended);
+                name == "pods" || COMPUTE.contains(&plain) || huge || extended
+            }
+            Kind::Service => ["services", "services.nodeports", "services.loadbalancers"].contains(&name),
+            Kind::PersistentVolumeClaim => CLAIMS.contains(&name) || by_class(name),
+            Kind::ConfigMap | Kind::Secret | Kind::ResourceQuota => name == kind.plural(),
+            Kind::Other(resource) => resource.kind == "ReplicationController" && name == resource.plural,
+            _ => false,
+        }
+}
+
+const COMPUTE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+const CLAIMS: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
+const BY_CLASS: &str = ".storageclass.storage.k8s.io/";
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
 /// What an object counts for.
 fn usage(kind: Kind, value: &Value) -> Amounts {
-    let one = || Quantity::new(1, kit_api::quantity::Format::DecimalSI);
     let mut usage = Amounts::new();
     usage.insert(format!("count/{}", kind.resource().qualified()), one());
     match kind {
@@ -146,23 +206,30 @@ fn usage(kind: Kind, value: &Value) -> Amounts {
             }
             usage.insert("pods".into(), one());
             for (name, amount) in pod_resources::requests(&pod, &RequestOptions::default()) {
-                if ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()) {
+                let compute = COMPUTE.contains(&name.as_str()) || name.starts_with("hugepages-");
+                if compute {
                     usage.insert(name.clone(), amount.clone());
                 }
-                usage.insert(format!("requests.{name}"), amount);
+                if compute || is_extended(&name) {
+                    usage.insert(format!("requests.{name}"), amount);
+                }
             }
-            for (name, amount) in pod_resources::limits(&pod) {
+            let limits = pod_resources::limits(&pod).into_iter();
+            for (name, amount) in limits.filter(|(name, _)| COMPUTE.contains(&name.as_str())) {
                 usage.insert(format!("limits.{name}"), amount);
             }
         }
         Kind::Service => {
             usage.insert("services".into(), one());
-            let ports = value["spec"]["ports"].as_array().map_or(0, Vec::len) as i64;
+            let all = || value["spec"]["ports"].as_array().into_iter().flatten();
+            let ports = all().count() as i64;
+            let chosen = all().filter(|port| port["nodePort"].as_i64().unwrap_or_default() != 0).count() as i64;
             let count = |number| Quantity::new(number, kit_api::quantity::Format::DecimalSI);
             let type_ = value["spec"]["type"].as_str().unwrap_or_default();
             let node_ports = match type_ {
                 "NodePort" => ports,
-                "LoadBalancer" if value["spec"]["allocateLoadBalancerNodePorts"] != false => ports,
+                "LoadBalancer" if value["spec"]["allocateLoadBalancerNodePorts"] == false => chosen,
+                "LoadBalancer" => ports,
                 _ => 0,
             };
             usage.insert("services.nodeports".into(), count(node_ports));
@@ -170,13 +237,24 @@ fn usage(kind: Kind, value: &Value) -> Amounts {
         }
         Kind::PersistentVolumeClaim => {
             usage.insert("persistentvolumeclaims".into(), one());
-            let storage = value["spec"]["resources"]["requests"]["storage"].as_str().and_then(|text| text.parse().ok());
-            let storage: Quantity = storage.unwrap_or_default();
-            if let Some(class) = value["spec"]["storageClassName"].as_str() {
-                usage.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
-                usage.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage.clone());
+            // The older way to say the class still goes first (`GetPersistentVolumeClaimClass`).
+            let class = value["metadata"]["annotations"][CLASS_ANNOTATION].as_str();
+            let class = class.or(value["spec"]["storageClassName"].as_str()).filter(|class| !class.is_empty());
+            if let Some(class) = class {
+                usage.insert(format!("{class}{BY_CLASS}persistentvolumeclaims"), one());
             }
-            usage.insert("requests.storage".into(), storage);
+            let amount = |of: &Value| of["storage"].as_str().and_then(|text| text.parse::<Quantity>().ok());
+            let asked = amount(&value["spec"]["resources"]["requests"]);
+            let asked = asked.map(|asked| match amount(&value["status"]["allocatedResources"]) {
+                Some(allocated) if allocated > asked => allocated,
+                _ => asked,
+            });
+            if let Some(storage) = asked.map(whole_bytes) {
+                if let Some(class) = class {
+                    usage.insert(format!("{class}{BY_CLASS}requests.storage"), storage.clone());
+                }
+                usage.insert("requests.storage".into(), storage);
+            }
         }
         Kind::ConfigMap | Kind::Secret | Kind::ResourceQuota => _ = usage.insert(kind.plural().into(), one()),
         Kind::Other(resource) if resource.kind == "ReplicationController" => {
@@ -185,4 +263,18 @@ fn usage(kind: Kind, value: &Value) -> Amounts {
         _ => {}
     }
     usage
+}
+
+/// Rounded up, since a quota can't hold parts of a byte.
+fn whole_bytes(amount: Quantity) -> Quantity {
+    if amount.milli_value() % 1000 == 0 { amount } else { Quantity::new(amount.value(), amount.format()) }
+}
+
+impl Server {
+    /// Whether a pod that is being deleted is out of time, so that it is not held against the user (`QuotaV1Pod`).
+    fn should_be_gone(&self, stored: &Stored) -> bool {
+        let meta = stored.object.meta();
+        let times = meta.deletion_timestamp.as_ref().zip(meta.deletion_grace_period_seconds);
+        times.is_some_and(|(at, grace)| self.time().as_second() > at.0.as_second() + grace)
+    }
 }

@@ -30,6 +30,7 @@ pub fn pod(value: &Value) -> Pod {
             name: container["name"].as_str().unwrap_or_default().into(),
             requests: amounts(&container["resources"]["requests"]),
             limits: amounts(&container["resources"]["limits"]),
+            sidecar: field == "initContainers" && container["restartPolicy"] == "Always",
         };
         all.map(container).collect()
     };

@@ -39,8 +39,13 @@ impl Admission for Exercise {
 
     fn validate(&self, request: &ValidateRequest) -> Result<Vec<Charge>, String> {
         if let Some(pod) = &request.pod {
-            let mut problems = Vec::new();
+            let mut problems: Vec<String> = Vec::new();
+            let mut range = "";
             for limit in &request.limits {
+                if limit.range != range && !problems.is_empty() {
+                    break;
+                }
+                range = &limit.range;
                 if limit.type_ == "Container" {
                     for container in pod.containers.iter().chain(pod.init_containers.iter()) {
                         hold(&mut problems, limit, &container.requests, &container.limits);
@@ -52,23 +57,44 @@ impl Admission for Exercise {
                         plus(&mut requests, &container.requests);
                         plus(&mut limits, &container.limits);
                     }
-                    for container in &pod.init_containers {
-                        greater(&mut requests, &container.requests);
-                        greater(&mut limits, &container.limits);
+                    let (mut most_requests, mut most_limits) = (Amounts::new(), Amounts::new());
+                    for (at, container) in pod.init_containers.iter().enumerate() {
+                        let mut now = container.clone();
+                        for sidecar in pod.init_containers[..at].iter().filter(|before| before.sidecar) {
+                            plus(&mut now.requests, &sidecar.requests);
+                            plus(&mut now.limits, &sidecar.limits);
+                        }
+                        greater(&mut most_requests, &now.requests);
+                        greater(&mut most_limits, &now.limits);
+                        if container.sidecar {
+                            plus(&mut requests, &container.requests);
+                            plus(&mut limits, &container.limits);
+                        }
                     }
+                    greater(&mut requests, &most_requests);
+                    greater(&mut limits, &most_limits);
                     hold(&mut problems, limit, &requests, &limits);
                 }
             }
-            if problems.len() == 1 {
-                return Err(problems.remove(0));
+            let mut once: Vec<String> = Vec::new();
+            for problem in problems {
+                if !once.contains(&problem) {
+                    once.push(problem);
+                }
             }
-            if problems.len() > 1 {
-                return Err(format!("[{}]", problems.join(", ")));
+            if once.len() == 1 {
+                return Err(once.remove(0));
+            }
+            if once.len() > 1 {
+                return Err(format!("[{}]", once.join(", ")));
             }
         }
-        let mut charges = Vec::new();
+        let (mut names, mut charges) = (Vec::new(), Vec::new());
         for quota in &request.quotas {
-            let add = room(quota, request)?;
+            names.push(ready(quota, request)?);
+        }
+        for (quota, names) in request.quotas.iter().zip(names) {
+            let add = room(quota, names, request)?;
             if !add.is_empty() {
                 charges.push(Charge { quota: quota.name.clone(), add });
             }
@@ -181,7 +207,7 @@ fn hold(problems: &mut Vec<String>, limit: &Limit, requests: &Amounts, limits: &
     }
 }
 
-fn room(quota: &Quota, request: &ValidateRequest) -> Result<Amounts, String> {
+fn ready(quota: &Quota, request: &ValidateRequest) -> Result<Vec<String>, String> {
     let title = &quota.name;
     let is_pod = request.pod.is_some();
     let forced = |name: &String| {
@@ -198,16 +224,16 @@ fn room(quota: &Quota, request: &ValidateRequest) -> Result<Amounts, String> {
         }
     }
     if names.is_empty() {
-        return Ok(Amounts::new());
+        return Ok(Vec::new());
     }
     for scope in &quota.scopes {
         if !matches(request, scope, "Exists", &[]) {
-            return Ok(Amounts::new());
+            return Ok(Vec::new());
         }
     }
     for term in &quota.scope_selector {
         if !matches(request, &term.scope_name, &term.operator, &term.values) {
-            return Ok(Amounts::new());
+            return Ok(Vec::new());
         }
     }
     let mut missing = Vec::new();
@@ -234,6 +260,11 @@ fn room(quota: &Quota, request: &ValidateRequest) -> Result<Amounts, String> {
     if !names.iter().all(|name| quota.used.contains_key(name)) {
         return Err(format!("status unknown for quota: {title}, resources: {}", names.join(",")));
     }
+    Ok(names)
+}
+
+fn room(quota: &Quota, names: Vec<String>, request: &ValidateRequest) -> Result<Amounts, String> {
+    let title = &quota.name;
     let mut add = Amounts::new();
     let (mut requested, mut used, mut limited) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {

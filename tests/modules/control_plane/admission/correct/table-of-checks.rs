@@ -30,7 +30,11 @@ impl Admission for Exercise {
         if let Some(pod) = &request.pod {
             check_limits(pod, &request.limits)?;
         }
-        let charges = request.quotas.iter().map(|quota| charge(quota, request)).collect::<Result<Vec<_>, _>>()?;
+        let about = request.quotas.iter().map(|quota| Ok((quota, counted(quota, request)?)));
+        // All must be said and known before anybody asks for room.
+        let about = about.collect::<Result<Vec<_>, String>>()?;
+        let charges = about.into_iter().map(|(quota, counted)| charge(quota, &counted, request));
+        let charges = charges.collect::<Result<Vec<_>, _>>()?;
         Ok(charges.into_iter().filter(|charge| !charge.add.is_empty()).collect())
     }
 }
@@ -97,38 +101,60 @@ fn tolerate_lost_nodes(pod: &mut Pod) {
 }
 
 fn check_limits(pod: &Pod, limits: &[Limit]) -> Result<(), String> {
-    let mut problems = Vec::new();
-    for limit in limits {
-        match limit.type_.as_str() {
-            "Container" => {
-                for container in pod.containers.iter().chain(&pod.init_containers) {
-                    compare(&mut problems, limit, &container.requests, &container.limits);
+    for range in limits.chunk_by(|one, next| one.range == next.range) {
+        let mut problems = Vec::new();
+        for limit in range {
+            match limit.type_.as_str() {
+                "Container" => {
+                    for container in pod.containers.iter().chain(&pod.init_containers) {
+                        compare(&mut problems, limit, &container.requests, &container.limits);
+                    }
                 }
+                "Pod" => compare(&mut problems, limit, &total(pod, |c| &c.requests), &total(pod, |c| &c.limits)),
+                _ => {}
             }
-            "Pod" => compare(&mut problems, limit, &total(pod, |c| &c.requests), &total(pod, |c| &c.limits)),
-            _ => {}
+        }
+        let mut said = BTreeSet::new();
+        problems.retain(|problem| said.insert(problem.clone()));
+        match &problems[..] {
+            [] => {}
+            [one] => return Err(one.clone()),
+            many => return Err(format!("[{}]", many.join(", "))),
         }
     }
-    match &problems[..] {
-        [] => Ok(()),
-        [one] => Err(one.clone()),
-        many => Err(format!("[{}]", many.join(", "))),
-    }
+    Ok(())
 }
 
-/// The sum of the containers, or the greatest init container.
+/// What runs in the end, or the most that is in use before: an init container beside the sidecars that came before it.
 fn total(pod: &Pod, side: impl Fn(&Container) -> &Amounts) -> Amounts {
-    let mut total = Amounts::new();
-    for (name, amount) in pod.containers.iter().flat_map(&side) {
-        total.entry(name.clone()).or_default().add(amount);
+    let add = |to: &mut Amounts, more: &Amounts| {
+        for (name, amount) in more {
+            to.entry(name.clone()).or_default().add(amount);
+        }
+    };
+    let (mut total, mut sidecars, mut most) = (Amounts::new(), Amounts::new(), Amounts::new());
+    pod.containers.iter().for_each(|container| add(&mut total, side(container)));
+    for container in &pod.init_containers {
+        let mut now = sidecars.clone();
+        add(&mut now, side(container));
+        if container.sidecar {
+            add(&mut total, side(container));
+            sidecars = now.clone();
+        }
+        raise(&mut most, &now);
     }
-    for (name, amount) in pod.init_containers.iter().flat_map(&side) {
-        let there = total.entry(name.clone()).or_default();
+    raise(&mut total, &most);
+    total
+}
+
+/// The greater of each amount.
+fn raise(to: &mut Amounts, other: &Amounts) {
+    for (name, amount) in other {
+        let there = to.entry(name.clone()).or_default();
         if amount > there {
             *there = amount.clone();
         }
     }
-    total
 }
 
 /// A check of one resource: what it allows, what the container says, and what is wrong then.
@@ -175,21 +201,20 @@ fn ratio(name: &str, bound: &Quantity, request: Option<&Quantity>, limit: Option
         [_, None] => "no limit is specified or limit is 0".to_string(),
         [Some(request), Some(limit)] => {
             let provided = limit as f64 / request as f64;
-            (provided > bound.approximate_f64()).then(|| format!("provided ratio is {provided:.6}"))?
+            (provided * 1000.0 > bound.milli_value() as f64).then(|| format!("provided ratio is {provided:.6}"))?
         }
     };
     Some(format!("{name} max limit to request ratio per TYPE is {bound}, but {problem}"))
 }
 
-/// What an object adds to one quota, or why there is no room for it.
-fn charge(quota: &Quota, request: &ValidateRequest) -> Result<Charge, String> {
+/// The resources of a quota that count here, none if it isn't about the object; or what isn't said or known.
+fn counted<'a>(quota: &'a Quota, request: &ValidateRequest) -> Result<Vec<&'a String>, String> {
     let Quota { name: title, hard, used, .. } = quota;
-    let mut charge = Charge { quota: title.clone(), ..Charge::default() };
     let must_say = |name: &str| request.pod.is_some() && MUST_SAY.contains(&name);
     let counted: Vec<&String> =
         hard.keys().filter(|name| request.usage.contains_key(*name) || must_say(name)).collect();
     if counted.is_empty() || !in_scope(quota, request.pod.as_ref()) {
-        return Ok(charge);
+        return Ok(Vec::new());
     }
     let missing = counted.iter().filter(|name| must_say(name)).filter_map(|name| unsaid(name, request.pod.as_ref()?));
     let missing: Vec<String> = missing.collect();
@@ -200,8 +225,15 @@ fn charge(quota: &Quota, request: &ValidateRequest) -> Result<Charge, String> {
         let names: Vec<&str> = counted.iter().map(|name| name.as_str()).collect();
         return Err(format!("status unknown for quota: {title}, resources: {}", names.join(",")));
     }
+    Ok(counted)
+}
+
+/// What an object adds to one quota, or why there is no room for it.
+fn charge(quota: &Quota, counted: &[&String], request: &ValidateRequest) -> Result<Charge, String> {
+    let Quota { name: title, hard, used, .. } = quota;
+    let mut charge = Charge { quota: title.clone(), ..Charge::default() };
     let mut over = Vec::new();
-    for name in counted {
+    for name in counted.iter().copied() {
         let mut more = request.usage.get(name).cloned().unwrap_or_default();
         more.sub(request.old_usage.get(name).unwrap_or(&Quantity::default()));
         if more.sign() <= 0 {
@@ -248,7 +280,7 @@ fn in_scope(quota: &Quota, pod: Option<&Pod>) -> bool {
         _ => false,
     };
     let selected = quota.scope_selector.iter().all(|term| {
-        let named = term.values.iter().any(|value| value == class);
+        let named = !class.is_empty() && term.values.iter().any(|value| value == class);
         match (term.scope_name.as_str(), term.operator.as_str()) {
             ("PriorityClass", "In") => named,
             ("PriorityClass", "NotIn") => !named,
