@@ -16,6 +16,9 @@ impl ResourcesFit for Exercise {
     /// In this order: room for one more pod (`Lack::TooManyPods`), CPU, memory, ephemeral storage, then other resources by
     /// name. What counts is what other pods have *requested*, never what they use. What a pod doesn't ask for, it can't
     /// lack, even on a node that has given away more than it has.
+    ///
+    /// `pod.requests`, `node.allocatable` and `node.requested` have the fields `milli_cpu`, `memory` and
+    /// `ephemeral_storage`, and a map `scalar` of all others by name. `scored` belongs to another exercise.
     fn filter(&self, pod: &PodRequest, node: &NodeResources) -> Vec<Lack> {
         let _ = (pod, node);
         todo!("compare what is asked for with what is left, resource by resource")

@@ -46,8 +46,8 @@ impl DeploymentController for Exercise {
 ///    the pods that may be unavailable), less the pods of the new set that aren't available (its size less its
 ///    available pods). If that isn't more than 0, do nothing else.
 /// 3. *The unhealthy ones first.* From the oldest to the youngest, each active old set loses its pods that aren't
-///    available, up to that number for all together. If one has more available pods than its size, its status is
-///    behind: do nothing else.
+///    available, up to that number for all together; when it is used up, go on with 4. If, before that, one has more
+///    available pods than its size, its status is behind: do nothing else.
 /// 4. *The others.* What is available beyond `min_available`, in the new set and in the sets that were active, the
 ///    old ones lose, from the oldest to the youngest, none below 0.
 fn roll(request: &SyncRequest, posts: Fenceposts) -> Vec<Action> {
@@ -73,9 +73,10 @@ fn recreate(request: &SyncRequest) -> Vec<Action> {
 /// 3. With `Recreate` nothing else is done. With `RollingUpdate`, what is missing to `replicas` plus surge (to 0 if
 ///    `replicas` is 0), or what is above it, is shared out among the active sets, largest first; of equally large
 ///    ones the younger first to grow, the older first to shrink. The share of a set is its size × (`replicas` + surge)
-///    ÷ its `max_replicas`, rounded to the nearest whole number, less its size; less its size alone if `replicas` is
-///    0; and 0 if `max_replicas` is 0. No share, in the direction of the whole, is greater than what is left to be
-///    shared. What is left after the last one goes to the first, whose size doesn't fall below 0.
+///    ÷ its `max_replicas`, rounded to the nearest whole number, less its size. If `replicas` is 0 it
+///    is minus its size; otherwise, if `max_replicas` is 0, it is 0. No share, in the direction of the whole, is
+///    greater than what is left to be shared. What is left after the last one goes to the first, whose size doesn't
+///    fall below 0.
 fn scale(request: &SyncRequest, posts: Option<Fenceposts>) -> Vec<Action> {
     let _ = (request, posts);
     todo!("one active set? a saturated one? otherwise in proportion")

@@ -11,6 +11,7 @@ use crate::{Show, flow};
 use kit_api::meta::{ObjectMeta, OwnerReference};
 use serde::{Deserialize, Serialize};
 
+// ANCHOR: contract
 /// The finalizer of an owner that stays until the dependents that block it are gone.
 pub const FOREGROUND_DELETION: &str = "foregroundDeletion";
 /// The finalizer of an owner that stays until its dependents have forgotten it.
@@ -167,6 +168,7 @@ impl From<Vec<Action>> for Decision {
         Decision { actions }
     }
 }
+// ANCHOR_END: contract
 
 impl Show for Decision {
     fn lines(&self) -> Vec<String> {

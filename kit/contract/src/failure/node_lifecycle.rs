@@ -12,6 +12,7 @@ pub use kit_api::core::Taint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+// ANCHOR: contract
 /// The key of the taints of a node that says it is not ready.
 pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
 /// The key of the taints of a node that says nothing any more.
@@ -243,6 +244,7 @@ impl ObservedNode {
         self.taints.iter().any(|taint| taint.key == key && taint.effect == effect)
     }
 }
+// ANCHOR_END: contract
 
 impl Show for Answer {
     fn lines(&self) -> Vec<String> {

@@ -13,6 +13,7 @@ mod show;
 
 use serde::{Deserialize, Serialize};
 
+// ANCHOR: contract
 contract! {
     /// Decides how many replicas a workload should have.
     pub trait HorizontalPodAutoscaler {
@@ -379,3 +380,4 @@ pub enum ScalingLimited {
     /// The rate of going down.
     ScaleDownLimit,
 }
+// ANCHOR_END: contract

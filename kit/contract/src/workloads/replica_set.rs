@@ -17,6 +17,7 @@ use kit_api::{owner, pod, selector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+// ANCHOR: contract
 contract! {
     /// Brings the pods of one replica set to the number that it asks for.
     pub trait ReplicaSetController {
@@ -151,6 +152,7 @@ pub struct Status {
     /// The `metadata.generation` of the replica set that this sync saw.
     pub observed_generation: i64,
 }
+// ANCHOR_END: contract
 
 impl Show for SyncResult {
     fn lines(&self) -> Vec<String> {

@@ -13,6 +13,7 @@ pub use kit_api::int_or_percent::IntOrString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+// ANCHOR: contract
 contract! {
     /// Decides the sizes of the replica sets of one Deployment. A *size* is always `spec.replicas` of a replica set.
     pub trait DeploymentController {
@@ -42,7 +43,8 @@ contract! {
         ///    plus surge (to 0 if `replicas` is 0), or what is above it, is shared out among the active sets, largest
         ///    first; of equally large ones the younger first to grow, the older first to shrink. The share of a set
         ///    is its size × (`replicas` + surge) ÷ its `max_replicas`, rounded to the nearest whole number (a half
-        ///    away from zero), less its size; less its size alone if `replicas` is 0; and 0 if `max_replicas` is 0.
+        ///    away from zero), less its size. If `replicas` is 0 it is minus its size; otherwise, if
+        ///    `max_replicas` is 0, it is 0.
         ///    No share, in the direction of the whole, is greater than what is left to be shared. What is left
         ///    after the last one goes to the first, whose size doesn't fall below 0.
         ///
@@ -57,8 +59,9 @@ contract! {
         ///    pods of the new set that aren't available (its size less its available pods). If that isn't more than
         ///    0, nothing else is done.
         /// 3. *The unhealthy ones first.* From the oldest active old set to the youngest, each loses the pods that
-        ///    aren't available (its size less its available pods), up to that number for all together. If a set has
-        ///    more available pods than its size, its status is behind: nothing else is done in this sync.
+        ///    aren't available (its size less its available pods), up to that number for all together; when it is
+        ///    used up, no further set is looked at. If, before that, a set has more available pods than its size, its
+        ///    status is behind: nothing else is done in this sync.
         /// 4. *The others.* If more pods are available than `minAvailable`, in the new set and in the sets that were
         ///    active, the old ones lose the difference, from the oldest to the youngest, none below 0.
         ///
@@ -164,6 +167,7 @@ pub enum Action {
         replicas: i32,
     },
 }
+// ANCHOR_END: contract
 
 impl Show for Fenceposts {
     fn lines(&self) -> Vec<String> {
