@@ -15,7 +15,7 @@ use kit::workloads::hpa::{DecideRequest, Decision, MetricError, MetricRequest, P
 struct Exercise;
 
 impl HorizontalPodAutoscaler for Exercise {
-    /// How many replicas one metric asks for, before any limit. The contract has the rules in full.
+    /// How many replicas one metric asks for, before any limit. `kit/contract/src/workloads/hpa.rs` has the rules in full.
     ///
     /// - **Pods.** Tell the pods apart: ignored, unready, missing (no sample), counted. For `cpu` a young pod is unready
     ///   until it is ready and its sample is from after that.
@@ -30,7 +30,7 @@ impl HorizontalPodAutoscaler for Exercise {
         todo!("tell the pods apart, then take the ratio of current to target")
     }
 
-    /// How many replicas the target gets. The contract has the rules in full.
+    /// How many replicas the target gets. `kit/contract/src/workloads/hpa.rs` has the rules in full.
     ///
     /// - **Range first.** 0 replicas stay 0 (unless the minimum is 0); replicas outside of the range go to its edge.
     /// - **Metrics.** The greatest proposal wins; if one failed, the others may scale up but not down.
@@ -38,7 +38,7 @@ impl HorizontalPodAutoscaler for Exercise {
     ///   window. A recommendation as old as the window is out of it.
     /// - **Rate and range.** The policies count from the replicas at the start of their period. The stricter of rate and
     ///   range limits, and the range is named if both are equal.
-    /// - Without a `behavior` the rules are older and simpler: see the contract.
+    /// - Without a `behavior` the rules are older and simpler: see the same file.
     fn decide(&self, request: &DecideRequest) -> Decision {
         let _ = request;
         todo!("take the greatest proposal, stabilize it, then limit it")
