@@ -43,10 +43,10 @@ impl NodeLifecycle for Exercise {
     /// One pass over all nodes, sorted by name. The kit makes one every 5 seconds.
     ///
     /// **Heartbeats.** The controller hears from a node when the heartbeat time of its condition `Ready` is another
-    /// than in the pass before, or the renew time of its lease a later one (or there was none). *When* it heard is the
-    /// time of the pass, by its own clock: what the node's clock says is not compared with it. A node that appears
-    /// was heard now, or, if it has no condition `Ready`, when it was created; one that gets or loses that condition was
-    /// heard now.
+    /// than in the pass before, or the renew time of its lease later than any before (or there was none). *When* it
+    /// heard is the time of the pass, by its own clock: what the node's clock says is not compared with it. A node that
+    /// appears was heard now, or, if it has neither a condition `Ready` nor a lease, when it was created; one that gets
+    /// or loses that condition was heard now.
     ///
     /// **Silence.** A node is silent when it was heard more than the grace period ago, which is that of the start-up
     /// while it has no condition `Ready`. If a silent node's `Ready` isn't `Unknown` yet, then of `Ready`,

@@ -14,6 +14,7 @@ impl Taints for Exercise {
     /// The first taint that keeps the pod away, in the order in which the node lists them.
     ///
     /// Only `NoSchedule` and `NoExecute` taints keep a pod away; `PreferNoSchedule` is a matter of score.
+    /// `Verdict::Fits` where none does. What is `None` in a toleration may as well be an empty text.
     fn filter(&self, tolerations: &[Toleration], taints: &[Taint]) -> Verdict {
         let _ = (tolerations, taints);
         todo!("find the first taint that no toleration covers")

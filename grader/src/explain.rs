@@ -3,10 +3,10 @@
 use crate::Format;
 use crate::build::{self, Module, Program};
 use crate::grade::transcript;
-use crate::human::{BOLD, DIM, GREEN, RED, clean, paint};
+use crate::human::{BOLD, DIM, GREEN, RED, clean, fit, paint};
 use crate::report::{KUBERNETES, SCHEMA_VERSION};
 use crate::scenario::{Scenario, Script, Seen};
-use crate::workspace::Workspace;
+use crate::workspace::{NEAR, Workspace};
 use anstream::println;
 use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
@@ -14,7 +14,7 @@ use kit_cluster::object::{Kind, Object};
 use kit_cluster::timeline::observe::workload;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use serde::Serialize;
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, TextDiff, get_close_matches};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,6 +66,18 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lists the scenarios of an exercise, in the order in which they are played, and why each exists.
+pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
+    let entry = workspace.one(exercise)?;
+    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    println!("  {} · {} scenarios, the simplest first\n", paint(BOLD, &entry.name), scenarios.len());
+    for Scenario { name, why, .. } in &scenarios {
+        println!("{}", fit(&format!("  {}   {why}", paint(BOLD, name)), 4));
+    }
+    println!("\n  {}", paint(DIM, format_args!("one of them whole: cargo grade explain {} SCENARIO", entry.name)));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Shows a scenario with a program's answers beside the reference's; of a timeline, with `pod`, every decision of the
 /// reference about the pods of a workload.
 pub fn explain(
@@ -75,16 +87,15 @@ pub fn explain(
     pod: Option<&str>,
     file: Option<PathBuf>,
 ) -> Result<ExitCode> {
-    let entry = match workspace.select(&[exercise.to_string()])?[..] {
-        [entry] => entry,
-        _ => bail!("`{exercise}` names several exercises"),
-    };
+    let entry = workspace.one(exercise)?;
     let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
     let scenario = scenarios.iter().find(|scenario| scenario.name == name).with_context(|| {
         let known: Vec<_> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-        format!("{} has no scenario `{name}`; it has: {}", entry.name, known.join(", "))
+        let near = get_close_matches(name, &known, 1, NEAR).pop();
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        format!("{} has no scenario `{name}`; {near}`cargo grade explain {0}` lists them all", entry.name)
     })?;
-    println!("\n  {}   {}\n", paint(BOLD, name), scenario.why);
+    println!("\n{}\n", fit(&format!("  {}   {}", paint(BOLD, name), scenario.why), 4));
     if let Some(pod) = pod {
         let Script::Timeline(timeline) = &scenario.script else {
             bail!("`--pod` asks for a decision of the scheduler, and {name} has no cluster");

@@ -3,6 +3,7 @@
 use crate::human::{BOLD, DIM, GREEN, RED, paint};
 use crate::report::Status;
 use crate::suite::Suite;
+use crate::terminal::columns;
 use crate::workspace::{Entry, Workspace, read, write};
 use anstream::println;
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// No line of a hint is longer.
+const WIDEST: usize = 100;
+
 /// Shows one hint more than the last time.
 pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode> {
     let entry = workspace.one(name)?;
@@ -20,11 +24,14 @@ pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode
         read(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let before = if restart { 0 } else { shown.get(&entry.name).copied().unwrap_or(0) };
     let now = (before + 1).min(entry.hints.len());
+    let width = columns().map_or(WIDEST, |columns| columns.min(WIDEST));
     println!("  {}\n", paint(BOLD, format_args!("{} · hints", entry.name)));
     for (i, hint) in entry.hints.iter().take(now).enumerate() {
         let first = format!("  {}. ", i + 1);
-        let line =
-            textwrap::fill(hint.trim(), textwrap::Options::new(100).initial_indent(&first).subsequent_indent("     "));
+        let line = textwrap::fill(
+            hint.trim(),
+            textwrap::Options::new(width).initial_indent(&first).subsequent_indent("     "),
+        );
         // Hints that were seen before step back behind the new one.
         println!("{}\n", if i + 1 < now { paint(DIM, line) } else { line });
     }

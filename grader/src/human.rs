@@ -2,9 +2,11 @@
 
 use crate::record::TurningPoint;
 use crate::report::{Difference, ExerciseResult, ScenarioResult, Status};
+use crate::terminal::columns;
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
+use textwrap::{Options, WordSplitter};
 
 /// Writes a line into a `String`, which can't fail.
 macro_rules! line {
@@ -84,7 +86,7 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
     if wrong.len() > explained {
         line!(out);
         for scenario in wrong[explained..].iter().take(NAMED) {
-            line!(out, "  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
+            line!(out, "{}", title(scenario));
         }
         match wrong.len().saturating_sub(explained + NAMED) {
             0 => {}
@@ -103,11 +105,28 @@ pub fn after_a_pass(exercise: &str) -> String {
     format!("      compare   cargo grade diff {exercise}\n      go deeper book/src/{exercise}.md#follow-up-questions")
 }
 
+/// Which scenario it is, and why it exists.
+fn title(scenario: &ScenarioResult) -> String {
+    fit(&format!("  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why), 6)
+}
+
+/// Breaks a line where the terminal ends, if there is one; what follows begins with so many blanks.
+pub fn fit(line: &str, indent: usize) -> String {
+    let Some(columns) = columns() else {
+        return line.into();
+    };
+    let blanks = " ".repeat(indent);
+    let options = Options::new(columns).subsequent_indent(&blanks);
+    textwrap::fill(line, options.break_words(false).word_splitter(WordSplitter::NoHyphenation))
+}
+
+/// An answer of so many characters is shown once more on one line; the difference shows longer ones well enough.
+const ANSWERED: usize = 100;
 /// So many lines of a difference are shown.
 const DIFF: usize = 24;
 
 fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
-    line!(out, "\n  {} {}   {}\n", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why);
+    line!(out, "\n{}\n", title(scenario));
     if let Some(kind) = scenario.kind {
         line!(out, "      {}", paint(RED, format_args!("error: {kind}")));
     }
@@ -146,7 +165,12 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
     match yours {
         Some(_) if timeline => {}
         None => field(out, "expected", expected),
-        Some(yours) => field(out, "answered", &[shorten(&yours.join(" · "), 200)]),
+        Some(yours) => {
+            let answered = yours.join(" · ");
+            if answered.chars().count() <= ANSWERED {
+                field(out, "answered", &[answered]);
+            }
+        }
     }
     if !printed.trim().is_empty() {
         let mut lines: Vec<String> = printed.lines().take(PRINTED).map(|line| shorten(&clean(line), 160)).collect();
@@ -166,15 +190,23 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
 fn field(out: &mut String, name: &str, lines: &[String]) {
     for (i, line) in lines.iter().enumerate() {
         let name = if i == 0 { name } else { "" };
-        line!(out, "      {} {line}", paint(DIM, format_args!("{name:<9}")));
+        let nested = line.len() - line.trim_start().len();
+        let line = format!("      {} {line}", paint(DIM, format_args!("{name:<9}")));
+        line!(out, "{}", fit(&line, 18 + nested));
     }
 }
+
+/// Up to this column the words `expected` and `yours` stand behind their lines.
+const WIDEST: usize = 76;
+/// What a line of a difference needs beside its text.
+const LABEL: usize = "    - ".len() + "   expected".len();
 
 /// Expected against yours, line by line, with a few lines around each change.
 fn diff(out: &mut String, expected: &[String], yours: &[String]) {
     let (old, new) = (expected.join("\n") + "\n", yours.join("\n") + "\n");
     let diff = TextDiff::from_lines(&old, &new);
-    let width = expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, 76);
+    let widest = columns().map_or(WIDEST, |columns| columns.saturating_sub(LABEL).clamp(20, WIDEST));
+    let width = expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, widest);
     let mut labelled = [false; 2];
     let mut shown = 0;
     for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
@@ -197,12 +229,11 @@ fn diff(out: &mut String, expected: &[String], yours: &[String]) {
             };
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
-            let label = if first { label } else { "" };
-            line!(
-                out,
-                "    {}",
-                format!("{}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label)).trim_end()
-            );
+            if first {
+                line!(out, "    {}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label));
+            } else {
+                line!(out, "    {}", paint(style, format_args!("{sign} {line}")));
+            }
         }
     }
     if shown > DIFF {

@@ -74,9 +74,10 @@ enum Command {
     /// Shows a scenario from beginning to end, your answers beside the reference's
     Explain {
         exercise: String,
-        scenario: String,
+        /// Without it: all scenarios of the exercise, and why each exists
+        scenario: Option<String>,
         /// Instead: what the reference's scheduler decided about this pod or workload, node by node
-        #[arg(long)]
+        #[arg(long, requires = "scenario")]
         pod: Option<String>,
         /// Another file than yours
         #[arg(long)]
@@ -189,9 +190,10 @@ fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(&workspace, &args),
         Some(Command::Merge(args)) => run::merge(&workspace, &args),
         Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
-        Some(Command::Explain { exercise, scenario, pod, modules }) => {
-            explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules)
-        }
+        Some(Command::Explain { exercise, scenario, pod, modules }) => match scenario {
+            Some(scenario) => explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules),
+            None => explain::list(&workspace, &exercise),
+        },
         Some(Command::Play { file, format }) => explain::play(&file, format),
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),

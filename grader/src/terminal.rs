@@ -1,11 +1,20 @@
-//! Single keys from a terminal that is put back as it was, however the program ends.
+//! The width of a terminal, and single keys from one that is put back as it was, however the program ends.
 
 use anyhow::Result;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{IsTerminal, Read, stdin, stdout};
 use std::sync::mpsc::Sender;
+
+/// How many columns the terminal has; none if what is written goes elsewhere.
+pub fn columns() -> Option<usize> {
+    let size = tcgetwinsize(stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns >= NARROW)
+}
+
+/// Below this, lines are left as they are.
+const NARROW: usize = 40;
 
 /// What someone at the keyboard wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

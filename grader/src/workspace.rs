@@ -3,7 +3,11 @@
 use crate::settings::Limits;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use similar::get_close_matches;
 use std::path::{Path, PathBuf};
+
+/// How alike two names must be, from 0 to 1, for one to be taken for the other mistyped.
+pub const NEAR: f32 = 0.7;
 
 /// The kit's folder.
 pub struct Workspace {
@@ -73,12 +77,7 @@ impl Workspace {
     pub fn select(&self, names: &[String]) -> Result<Vec<&Entry>> {
         for name in names {
             if !self.catalog.iter().any(|e| e.is(name) || e.chapter() == name) {
-                let near = self
-                    .catalog
-                    .iter()
-                    .map(|e| e.name.as_str())
-                    .find(|e| e.contains(name.as_str()) || name.contains(e.split('/').nth(1).unwrap_or(e)));
-                match near {
+                match self.near(name) {
                     Some(near) => bail!("there is no exercise `{name}`; did you mean `{near}`?"),
                     None => bail!("there is no exercise `{name}`; `cargo grade list` shows them all"),
                 }
@@ -86,6 +85,15 @@ impl Workspace {
         }
         let chosen = |e: &&Entry| names.is_empty() || names.iter().any(|n| e.is(n) || e.chapter() == n);
         Ok(self.catalog.iter().filter(chosen).collect())
+    }
+
+    /// The exercise or chapter that was probably meant.
+    fn near(&self, name: &str) -> Option<&str> {
+        let own = |e: &'_ Entry| e.name.len() - e.name.split_once('/').map_or(0, |(_, own)| own.len());
+        let part = |e: &&Entry| e.name.contains(name) || name.contains(&e.name[own(e)..]);
+        let known = || self.catalog.iter().flat_map(|e| [&e.name, &e.name[own(e)..], e.chapter()]);
+        let close = || get_close_matches(name, &known().collect::<Vec<_>>(), 1, NEAR).pop();
+        self.catalog.iter().find(part).map(|e| e.name.as_str()).or_else(close)
     }
 
     /// Where an exercise stands in learning order; unknown ones come last.

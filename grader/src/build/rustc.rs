@@ -38,7 +38,8 @@ pub enum Compiled {
 pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, out: &Path) -> Result<Compiled> {
     let limits = &workspace.limits;
     let named = |name: &str, path: &Path| [OsString::from(name), path.into()].join(std::ffi::OsStr::new("="));
-    let mut args: Vec<OsString> = vec![input.into()];
+    // Short, since errors and panics name it.
+    let mut args: Vec<OsString> = vec![input.strip_prefix(&workspace.root).unwrap_or(input).into()];
     args.extend(["--edition", "2024", "--crate-type", "bin", "--crate-name", "module"].map(OsString::from));
     args.extend(["--error-format", "json", "--json", "diagnostic-rendered-ansi", "--extern"].map(OsString::from));
     args.extend([named("kit", &kit.library), "-L".into(), named("dependency", &kit.dependencies)]);

@@ -56,10 +56,10 @@ contract! {
         /// One pass over all nodes, sorted by name. The kit makes one every 5 seconds.
         ///
         /// **Heartbeats.** The controller hears from a node when the heartbeat time of its condition `Ready` is
-        /// another than in the pass before, or the renew time of its lease a later one (or there was none). *When* it heard is the
-        /// time of the pass, by its own clock: what the node's clock says is not compared with it. A node that appears
-        /// was heard now, or, if it has no condition `Ready`, when it was created; one that gets or loses that condition was
-        /// heard now.
+        /// another than in the pass before, or the renew time of its lease later than any before (or there was none).
+        /// *When* it heard is the time of the pass, by its own clock: what the node's clock says is not compared with
+        /// it. A node that appears was heard now, or, if it has neither a condition `Ready` nor a lease, when it was
+        /// created; one that gets or loses that condition was heard now.
         ///
         /// **Silence.** A node is silent when it was heard more than the grace period ago, which is that of the
         /// start-up while it has no condition `Ready`. If a silent node's `Ready` isn't `Unknown` yet, then of
@@ -247,34 +247,41 @@ impl ObservedNode {
 // ANCHOR_END: contract
 
 impl Show for Answer {
+    /// The conditions of a node that become `Unknown` for one reason share a line.
     fn lines(&self) -> Vec<String> {
         let mut actions: Vec<&Action> = self.actions.iter().collect();
         actions.sort();
         actions.dedup();
-        let mut lines: Vec<String> = actions.into_iter().flat_map(Show::lines).collect();
+        let mut unknown: BTreeMap<[&str; 3], Vec<&str>> = BTreeMap::new();
+        let mut others = Vec::new();
+        for action in actions {
+            let line = match action {
+                Action::SetUnknown { node, condition, reason, message } => {
+                    unknown.entry([node, reason, message]).or_default().push(condition);
+                    continue;
+                }
+                Action::MarkPodsNotReady { node } => format!("{}: its pods are not ready", flow(node)),
+                Action::AddTaint { node, key, effect } => {
+                    format!("{}: add taint {}:{}", flow(node), flow(key), flow(effect))
+                }
+                Action::RemoveTaint { node, key, effect } => {
+                    format!("{}: remove taint {}:{}", flow(node), flow(key), flow(effect))
+                }
+            };
+            others.push(line);
+        }
+        let unknown = unknown.into_iter().map(|([node, reason, message], conditions)| {
+            let conditions: Vec<_> = conditions.iter().map(flow).collect();
+            let become_ = if conditions.len() == 1 { "becomes" } else { "become" };
+            let conditions = conditions.join(", ");
+            format!("{}: {conditions} {become_} Unknown, {} ({})", flow(&node), flow(&reason), flow(&message))
+        });
+        let mut lines: Vec<String> = unknown.chain(others).collect();
         if lines.is_empty() {
             lines.push("no action".into());
         }
         lines.extend(self.again_after_ms.map(|ms| format!("ask again after {}", seconds(ms))));
         lines
-    }
-}
-
-impl Show for Action {
-    fn lines(&self) -> Vec<String> {
-        vec![match self {
-            Action::SetUnknown { node, condition, reason, message } => {
-                let (node, condition) = (flow(node), flow(condition));
-                format!("{node}: {condition} becomes Unknown, {} ({})", flow(reason), flow(message))
-            }
-            Action::MarkPodsNotReady { node } => format!("{}: its pods are not ready", flow(node)),
-            Action::AddTaint { node, key, effect } => {
-                format!("{}: add taint {}:{}", flow(node), flow(key), flow(effect))
-            }
-            Action::RemoveTaint { node, key, effect } => {
-                format!("{}: remove taint {}:{}", flow(node), flow(key), flow(effect))
-            }
-        }]
     }
 }
 
