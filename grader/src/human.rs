@@ -221,7 +221,7 @@ fn diff(out: &mut String, expected: &[String], yours: &[String]) {
             let line = change.value().trim_end_matches('\n');
             let (style, sign, label) = match change.tag() {
                 ChangeTag::Equal => {
-                    line!(out, "      {line}");
+                    line!(out, "{}", fit(&format!("      {line}"), 8));
                     continue;
                 }
                 ChangeTag::Delete => (GREEN, "-", "expected"),
@@ -229,11 +229,12 @@ fn diff(out: &mut String, expected: &[String], yours: &[String]) {
             };
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
-            if first {
-                line!(out, "    {}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label));
+            let line = if first {
+                format!("    {}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label))
             } else {
-                line!(out, "    {}", paint(style, format_args!("{sign} {line}")));
-            }
+                format!("    {}", paint(style, format_args!("{sign} {line}")))
+            };
+            line!(out, "{}", fit(&line, 8));
         }
     }
     if shown > DIFF {
