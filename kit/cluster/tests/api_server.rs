@@ -200,7 +200,7 @@ fn custom_resources_are_served_as_soon_as_they_are_defined() {
     let widgets = "/apis/example.com/v1/namespaces/default/widgets";
     assert_eq!(client.ask(&format!("GET {widgets}"), Value::Null).0, 404);
     let version = json!({
-        "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}},
+        "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
         "subresources": {"status": {}},
     });
     let names = json!({"plural": "widgets", "kind": "Widget"});

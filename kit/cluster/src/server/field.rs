@@ -134,6 +134,11 @@ impl Errors {
         self.detailed(at, "FieldValueInvalid", format!("Invalid value: {value}"), detail);
     }
 
+    /// It is of another type than it must be.
+    pub fn wrong_type(&mut self, at: &At<'_>, value: &str, detail: &str) {
+        self.detailed(at, "FieldValueTypeInvalid", format!("Invalid value: {value}"), detail);
+    }
+
     /// Nothing may be said here.
     pub fn forbidden(&mut self, at: &At<'_>, detail: &str) {
         self.detailed(at, "FieldValueForbidden", "Forbidden".into(), detail);

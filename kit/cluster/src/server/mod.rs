@@ -28,6 +28,7 @@ mod write;
 
 pub(crate) use admission::COUNTED;
 pub use auth::User;
+pub use custom::Version;
 pub use door::{Body, Request, Response, Watch};
 pub use patch::Patch;
 pub use resource::{Resource, Subresource};
@@ -141,6 +142,10 @@ pub(crate) fn canonical(kind: Kind, value: &Value) -> Value {
         Some(of) => schema::fill(value, of),
         None => value.clone(),
     }
+}
+
+fn is_definition(kind: Kind) -> bool {
+    kind.name() == "CustomResourceDefinition"
 }
 
 /// All objects at one revision. A copy costs nothing, and it never changes.
@@ -280,13 +285,19 @@ impl Server {
         object.meta_mut().resource_version = None;
         let op = Op::Put { key: key.path(), value: object.encode() };
         self.commit(key, op, Some(object))?;
+        if is_definition(key.kind) {
+            self.definition_written(key)?;
+        }
         self.get(key).cloned()
     }
 
     fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
         self.commit(key, Op::Delete { key: key.path(), range_end: None }, None)?;
-        let last = self.log.back().map(|change| change.object.clone());
-        last.ok_or_else(|| Error::not_found(key))
+        let last = self.log.back().map(|change| change.object.clone()).ok_or_else(|| Error::not_found(key))?;
+        if is_definition(key.kind) {
+            self.definition_removed(&last.to_value());
+        }
+        Ok(last)
     }
 
     /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written. `written` is

@@ -2,6 +2,8 @@
 //!
 //! The table is `resources.txt`; custom resources are added while the server runs.
 
+use super::Error;
+use super::custom::Version;
 use crate::object::Kind;
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
@@ -37,6 +39,8 @@ pub struct Resource {
     pub subresources: Vec<Subresource>,
     /// Whether a CustomResourceDefinition made it.
     pub custom: bool,
+    /// What that definition says of this version.
+    pub definition: Option<Version>,
 }
 
 /// A part of a resource with a path of its own.
@@ -97,6 +101,7 @@ fn row(api_version: &str, line: &str) -> Resource {
         verbs,
         subresources,
         custom: false,
+        definition: None,
     }
 }
 
@@ -138,6 +143,12 @@ impl Resource {
     /// `Deployment.apps`: the kind with its group, as messages name it.
     pub fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// What a body can't be, since no object of the kind is like it.
+    pub(super) fn unfit(&self, why: &str) -> Error {
+        let Resource { kind, version, .. } = self;
+        Error::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     }
 
     /// A subresource by its name.

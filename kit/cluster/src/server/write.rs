@@ -5,8 +5,9 @@
 //! `apiserver/pkg/registry/rest/{create,update,delete}.go`.
 
 use super::admission::Verb;
+use super::custom::shape;
 use super::rules::{defaults, map_in, strategy, update, validate};
-use super::{DeleteOptions, Error, Propagation, Server, Stored, canonical};
+use super::{DeleteOptions, Error, Propagation, Resource, Server, Stored, canonical};
 use crate::object::{Key, Kind, Object};
 use kit_api::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ impl Server {
             metadata.shift_remove(field);
         }
         defaults::default(&resource.kind, &mut value);
+        give_shape(resource, &mut value)?;
         self.admit(Verb::Create, kind, &mut value)?;
         let key = self.name_new(kind, &mut value);
         let now = self.stamp();
@@ -96,6 +98,7 @@ impl Server {
         let there = old.to_value();
         let resource = key.kind.resource();
         self.check_preconditions(key, &value, &old)?;
+        give_shape(resource, &mut value)?;
         match options.subresource {
             Some("status") => strategy::prepare_for_status_update(resource, &mut value, &there),
             // The caller has made the change, and the rules are those of the subresource.
@@ -114,6 +117,7 @@ impl Server {
         }
         let errors = match options.subresource {
             None => update::validate_update(resource, &value, &there),
+            Some("status") => update::validate_status_update(resource, &value, &there),
             Some(_) => Default::default(),
         };
         if !errors.0.is_empty() {
@@ -196,6 +200,12 @@ impl Server {
         let marked = if object == old.object { old } else { self.write(key, object)? };
         if held || (graceful && grace > 0) { Ok((marked, false)) } else { Ok((self.remove(key)?, true)) }
     }
+}
+
+/// What the schema of a custom resource makes of an object.
+fn give_shape(resource: &Resource, value: &mut Value) -> Result<(), Error> {
+    let Some(version) = &resource.definition else { return Ok(()) };
+    shape(value, &version.schema).map(|_| ()).map_err(|why| resource.unfit(&why))
 }
 
 /// Namespaces are held by their own kind of finalizers.

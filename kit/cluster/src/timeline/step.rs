@@ -144,7 +144,10 @@ impl std::fmt::Display for Step {
 pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
     let wrong = |why: String| Error::bad_request(why);
     let name = manifest["kind"].as_str().ok_or_else(|| wrong("a manifest has a `kind`".into()))?;
-    let kind = Kind::named(name).ok_or_else(|| wrong(format!("the cluster has no objects of kind `{name}`")))?;
+    let custom = || engine.server().kind_of(manifest["apiVersion"].as_str().unwrap_or_default(), name);
+    let kind = Kind::named(name)
+        .or_else(custom)
+        .ok_or_else(|| wrong(format!("the cluster has no objects of kind `{name}`")))?;
     let manifest = with_uids(engine, manifest)?;
     let json = manifest.to_string();
     let mut object =

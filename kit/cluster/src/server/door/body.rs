@@ -5,6 +5,7 @@
 use super::Request;
 use super::query::Query;
 use crate::object::Kind;
+use crate::server::custom::shape;
 use crate::server::schema::{self, Type, decode, parse};
 use crate::server::{Error, Resource};
 use serde_json::{Map, Value, json};
@@ -106,6 +107,10 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
             decoded.unknown.iter_mut().for_each(|path| *path = format!("metadata.{path}"));
             let metadata = std::mem::replace(&mut decoded.value, value.clone());
             decoded.value["metadata"] = metadata;
+            if let Some(version) = &resource.definition {
+                let unknown = shape(&mut decoded.value, &version.schema).map_err(&unfit)?;
+                decoded.unknown.extend(unknown);
+            }
             decoded
         }
     };

@@ -17,6 +17,7 @@ mod verbs;
 mod view;
 mod watch;
 
+pub(super) use table::age;
 pub use watch::Watch;
 
 use self::query::Query;
@@ -144,6 +145,12 @@ impl Server {
     /// All resources, built in and custom.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &'static Resource> {
         Resource::all().iter().chain(self.custom.values().copied())
+    }
+
+    /// The kind of this name, whether it is built in or a definition made it.
+    pub(crate) fn kind_of(&self, api_version: &str, kind: &str) -> Option<Kind> {
+        let is = |resource: &&Resource| resource.api_version == api_version && resource.kind == kind;
+        self.resources().find(is).map(Resource::as_kind)
     }
 
     fn serves(&self, api_version: &str) -> bool {

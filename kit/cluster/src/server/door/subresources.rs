@@ -7,6 +7,7 @@ use super::query::Query;
 use super::verbs::{manager, read_patch};
 use super::{Request, Response, Target, body, success};
 use crate::object::Key;
+use crate::server::custom::scale;
 use crate::server::field::{At, Errors};
 use crate::server::write::WriteOptions;
 use crate::server::{Error, Server};
@@ -47,8 +48,13 @@ impl Server {
     fn scale(&mut self, target: &Target, verb: &str, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
         let key = target.key();
         let there = self.get(&key)?.to_value();
-        let scale = scale_of(&there);
+        let version = key.kind.resource().definition.as_ref();
+        let (scale, said) = match version {
+            Some(version) => scale::of(version, &there)?,
+            None => (scale_of(&there), true),
+        };
         let wanted = match verb {
+            "get" if !said => return Err(version.map_or_else(Error::no_resource, scale::missing)),
             "get" => return self.show(target, request, 200, &scale),
             "update" => body::read(request, "Scale")?.0,
             _ => {
@@ -65,11 +71,19 @@ impl Server {
             return Err(Error::invalid("autoscaling", "Scale", &key.name, errors.0));
         }
         let mut value = there.clone();
-        value["spec"]["replicas"] = at.int().unwrap_or_default().into();
+        let replicas = at.int().unwrap_or_default();
+        match version {
+            Some(version) => scale::set(version, &mut value, replicas),
+            None => value["spec"]["replicas"] = replicas.into(),
+        }
         value["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
         let options = WriteOptions { dry_run, subresource: None, manager: Some(manager(request, query)) };
         let stored = self.update_value(&key, value, &options)?;
-        self.show(target, request, 200, &scale_of(&stored.to_value()))
+        let now = match version {
+            Some(version) => scale::of(version, &stored.to_value())?.0,
+            None => scale_of(&stored.to_value()),
+        };
+        self.show(target, request, 200, &now)
     }
 
     /// Assigns a pod to a node; the older path of bindings comes here too.

@@ -92,10 +92,18 @@ impl Server {
         request: &Request<'_>,
         query: &Query,
     ) -> Result<Response, Error> {
+        let resource = target.kind.resource();
         let subresource = status_of(target);
         let dry_run = query.dry_run("UpdateOptions")?;
-        let mut sent = body::object(request, target.kind.resource(), query)?;
+        let mut sent = body::object(request, resource, query)?;
         self.place(target, &mut sent.value)?;
+        if resource.custom && sent.value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
+            // `AllowUnconditionalUpdate` is false for custom resources alone.
+            let mut errors = Errors::default();
+            let at = At { value: &Value::Null, path: "metadata.resourceVersion".into() };
+            errors.invalid_as(&at, "0x0", "must be specified for an update");
+            return Err(Error::invalid_object(&target.key(), errors.0));
+        }
         let options = WriteOptions { dry_run, subresource, manager: Some(manager(request, query)) };
         let stored = self.update_value(&target.key(), sent.value, &options)?;
         Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
@@ -178,7 +186,6 @@ impl Server {
         let (options, warnings) = delete_options(target.kind, request, query)?;
         let key = target.key();
         let (stored, gone) = self.delete_object(&key, &options)?;
-        self.forget(&stored, gone);
         let resource = target.kind.resource();
         if !gone || strategy::returns_deleted(&resource.kind) {
             return Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings));
@@ -291,26 +298,8 @@ fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(D
 }
 
 impl Server {
-    /// The answer to a write. What is written about resources changes what is served.
-    fn written(
-        &mut self,
-        target: &Target,
-        request: &Request<'_>,
-        code: u16,
-        stored: &Stored,
-    ) -> Result<Response, Error> {
-        let value = stored.to_value();
-        if stored.object.kind().name() == "CustomResourceDefinition" {
-            self.define(&value);
-        }
-        self.show(target, request, code, &value)
-    }
-
-    fn forget(&mut self, stored: &Stored, gone: bool) {
-        if gone && stored.object.kind().name() == "CustomResourceDefinition" {
-            let group = stored.to_value()["spec"]["group"].as_str().unwrap_or_default().to_string();
-            let plural = stored.to_value()["spec"]["names"]["plural"].as_str().unwrap_or_default().to_string();
-            self.custom.retain(|_, resource| resource.group != group || resource.plural != plural);
-        }
+    /// The answer to a write.
+    fn written(&self, target: &Target, request: &Request<'_>, code: u16, stored: &Stored) -> Result<Response, Error> {
+        self.show(target, request, code, &stored.to_value())
     }
 }

@@ -15,6 +15,7 @@ pub const GRACE_SECONDS: i64 = 30;
 /// Completes an object of a kind.
 pub fn default(kind: &str, object: &mut Value) {
     match kind {
+        "CustomResourceDefinition" => crate::server::custom::definition::default(object),
         "Pod" => {
             let spec = map_in(object, "spec");
             pod_spec(spec);

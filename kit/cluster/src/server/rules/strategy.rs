@@ -4,6 +4,7 @@
 
 use super::{default_to, map_in};
 use crate::server::Resource;
+use crate::server::custom::definition::remember_storage;
 use crate::server::schema::{self, fill};
 use kit_api::core::Pod;
 use kit_contract::node::Qos;
@@ -74,6 +75,7 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
             annotations.insert("deprecated.daemonset.template.generation".into(), "1".into());
         }
         "Job" => generate_selector(object),
+        "CustomResourceDefinition" => remember_storage(object),
         _ => {}
     }
 }
@@ -159,6 +161,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             map_in(new, "spec").insert("finalizers".into(), finalizers);
         }
         "Service" => drop_what_the_type_does_not_need(new, old),
+        "CustomResourceDefinition" => remember_storage(new),
         "Pod" => {
             // Only the `resize` and `ephemeralcontainers` subresources change these (`podStrategy.PrepareForUpdate`).
             keep(map_value(new, "spec"), &old["spec"], "ephemeralContainers");
@@ -209,9 +212,7 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
 
 fn without_meta(object: &Value) -> Value {
     let mut object = object.clone();
-    for field in ["metadata", "status"] {
-        object.as_object_mut().map(|object| object.shift_remove(field));
-    }
+    object.as_object_mut().map(|object| object.shift_remove("metadata"));
     object
 }
 

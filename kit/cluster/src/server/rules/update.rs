@@ -4,6 +4,7 @@
 
 use super::validate;
 use crate::server::Resource;
+use crate::server::custom;
 use crate::server::diff::diff;
 use crate::server::field::{At, Errors, quoted};
 use crate::server::go::dump;
@@ -20,7 +21,16 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
         validate::finalizers_added(e, &at.at("metadata.finalizers"), was.at("metadata.finalizers").value);
     }
     let own = match resource.kind.as_str() {
-        _ if resource.custom => true,
+        _ if resource.custom => {
+            validate::metadata(e, resource, &at);
+            resource.definition.iter().for_each(|version| custom::validate_update(e, version, new, old));
+            false
+        }
+        "CustomResourceDefinition" => {
+            e.0.extend(validate::validate(resource, new).0);
+            definition(e, &at, &was);
+            false
+        }
         "Pod" => {
             e.0.extend(validate::validate(resource, new).0);
             pod(e, &at, &was);
@@ -100,6 +110,28 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
         e.0.extend(validate::validate(resource, new).0);
     }
     errors
+}
+
+/// Says what is wrong with a write of the status. The status of built-in kinds is taken as it is.
+pub fn validate_status_update(resource: &Resource, new: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::default();
+    resource.definition.iter().for_each(|version| custom::validate_status(&mut errors, version, new, old));
+    errors
+}
+
+/// Names that objects are stored under stay, and so do versions that may be in the store.
+fn definition(e: &mut Errors, at: &At<'_>, was: &At<'_>) {
+    let served = custom::definition::is_true(was.value, "Established");
+    let when_served: &[&str] = if served { &["spec.scope", "spec.names.kind"] } else { &[] };
+    for path in when_served.iter().chain(&["spec.group", "spec.names.plural"]) {
+        same(e, &at.at(path), &was.at(path));
+    }
+    let versions = at.at("spec.versions").items();
+    for stored in at.at("status.storedVersions").items() {
+        if !versions.iter().any(|version| version.get("name").value == stored.value) {
+            e.invalid(&stored, "must appear in spec.versions");
+        }
+    }
 }
 
 fn same(e: &mut Errors, new: &At<'_>, old: &At<'_>) {

@@ -6,8 +6,10 @@ mod pods;
 mod text;
 mod workloads;
 
-use self::text::{age, labels, word};
+pub(in crate::server) use self::text::age;
+use self::text::{labels, word};
 use crate::object::Kind;
+use crate::server::custom;
 use kit_api::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -66,8 +68,20 @@ fn header(kind: &str) -> &'static str {
     }
 }
 
+/// The columns that a definition asks for, if it does.
+fn own(kind: Kind) -> Option<&'static Value> {
+    let columns = match kind {
+        Kind::Other(resource) => &resource.definition.as_ref()?.columns,
+        _ => return None,
+    };
+    columns.as_array().filter(|columns| !columns.is_empty()).map(|_| columns)
+}
+
 /// The definitions of a kind's columns.
 pub fn columns(kind: Kind) -> Value {
+    if let Some(wanted) = own(kind) {
+        return custom::columns::columns(wanted);
+    }
     let column = |text: &str| {
         let (text, priority) = text.strip_suffix('!').map_or((text, 0), |text| (text, 1));
         let (name, type_) = text.split_once(':').unwrap_or((text, "string"));
@@ -80,6 +94,9 @@ pub fn columns(kind: Kind) -> Value {
 
 /// What stands in the columns for one object.
 pub fn cells(kind: Kind, object: &Value, now: Timestamp) -> Vec<Value> {
+    if let Some(wanted) = own(kind) {
+        return custom::columns::cells(wanted, object, now);
+    }
     let (meta, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
     let name = meta["name"].clone();
     let old = || Value::from(age(&meta["creationTimestamp"], now));

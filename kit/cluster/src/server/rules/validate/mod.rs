@@ -19,6 +19,7 @@ mod workloads;
 pub use meta::{finalizers_added, label_selector};
 
 use crate::server::Resource;
+use crate::server::custom;
 use crate::server::field::{At, Errors};
 use kit_api::name;
 use serde_json::Value;
@@ -30,9 +31,9 @@ pub type Name = fn(&str) -> Vec<String>;
 pub fn validate(resource: &Resource, object: &Value) -> Errors {
     let (root, mut errors) = (At::root(object), Errors::default());
     let e = &mut errors;
-    meta::object_meta(e, &root.get("metadata"), resource.namespaced, name_of(&resource.kind));
+    metadata(e, resource, &root);
     match resource.kind.as_str() {
-        _ if resource.custom => {}
+        _ if resource.custom => resource.definition.iter().for_each(|version| custom::validate(e, version, object)),
         "Pod" => pod::pod(e, &root),
         "PodTemplate" => pod::template(e, &root.get("template")),
         "Deployment" => workloads::deployment(e, &root.get("spec")),
@@ -63,10 +64,21 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
         "PersistentVolume" => node::volume(e, &root.get("spec")),
         "StorageClass" => node::storage_class(e, &root),
-        "CustomResourceDefinition" => policy::definition(e, &root),
+        "CustomResourceDefinition" => custom::definition::check(e, &root),
         _ => {}
     }
     errors
+}
+
+/// Says what is wrong with an object's metadata.
+pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
+    meta::object_meta(e, &root.get("metadata"), resource.namespaced, name_of(&resource.kind));
+}
+
+/// Says what is wrong with the metadata of an object in an object, whose name can be anything that fits into a path.
+pub fn embedded_meta(e: &mut Errors, meta: &At<'_>) {
+    let namespaced = !meta.get("namespace").text().is_empty();
+    meta::object_meta(e, meta, namespaced, meta::path_segment);
 }
 
 /// What the name of an object of a kind must look like.

@@ -318,33 +318,3 @@ pub fn event(e: &mut Errors, event: &At<'_>) {
         e.invalid_as(&about, &quoted(about.text()), "does not match event.namespace");
     }
 }
-
-pub fn definition(e: &mut Errors, definition: &At<'_>) {
-    let spec = definition.get("spec");
-    let (group, plural) = (spec.get("group"), spec.at("names.plural"));
-    let expected = format!("{}.{}", plural.text(), group.text());
-    if definition.at("metadata.name").text() != expected {
-        e.invalid(&definition.at("metadata.name"), "must be spec.names.plural+\".\"+spec.group");
-    }
-    match group.text() {
-        "" => e.required(&group, ""),
-        text => e.all_invalid(&group, name::dns1123_subdomain(text)),
-    }
-    e.one_of(&spec.get("scope"), &["Cluster", "Namespaced"]);
-    let versions = spec.get("versions").items();
-    let stored = versions.iter().filter(|version| version.get("storage").flag()).count();
-    if stored != 1 {
-        let why = "must have exactly one version marked as storage version";
-        e.invalid_as(&spec.get("versions"), "[]apiextensions.CustomResourceDefinitionVersion", why);
-    }
-    for version in &versions {
-        if !version.get("schema").is_set() {
-            e.required(&version.get("schema"), "schemas are required");
-        }
-    }
-    for field in ["plural", "kind"] {
-        if spec.get("names").get(field).text().is_empty() {
-            e.required(&spec.get("names").get(field), "");
-        }
-    }
-}
