@@ -8,7 +8,7 @@ use kit_api::core::{Affinity, Pod as ApiPod, PodAffinityTerm, PodSpec, Toleratio
 use kit_api::meta::LabelSelector;
 use kit_api::selector::{Labels, Operator, Requirement, Selector};
 use kit_api::view::PodRequest;
-use kit_api::{Name, owner, pod};
+use kit_api::{Name, name, owner, pod};
 use kit_contract::scheduler::{
     InclusionPolicy, NodeOperator, NodeRequirement, NodeTerm, PodNodeAffinity, PreferredTerm, SpreadConstraint,
 };
@@ -32,6 +32,8 @@ pub struct Pod {
     pub started: Option<i64>,
     /// Whether it is being deleted.
     pub terminating: bool,
+    /// Whether it is being deleted to make room for another (`podTerminatingByPreemption`).
+    pub preempted: bool,
     /// Whether it may push out others (`preemptionPolicy`).
     pub preempts: bool,
     /// Whether it has scheduling gates.
@@ -149,6 +151,7 @@ impl Classes {
             nominated: name(status.and_then(|status| status.nominated_node_name.as_ref())),
             started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0.as_millisecond()),
             terminating: pod::is_terminating(pod),
+            preempted: pod::is_terminating(pod) && is_preempted(pod),
             preempts: spec.preemption_policy.as_deref() != Some("Never"),
             gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
         }
@@ -195,6 +198,13 @@ impl Classes {
         self.known.insert(key, class.clone());
         class
     }
+}
+
+/// Whether the first condition DisruptionTarget says that the scheduler pushed it out.
+fn is_preempted(pod: &ApiPod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let disrupted = conditions.into_iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    disrupted.is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some("PreemptionByScheduler"))
 }
 
 /// `getContainerPorts` of `pkg/scheduler/util/utils.go`: of containers and of sidecars.
@@ -249,6 +259,10 @@ fn node_term(term: &kit_api::core::NodeSelectorTerm) -> NodeTerm {
 
 fn node_requirement(requirement: &kit_api::core::NodeSelectorRequirement) -> Option<NodeRequirement> {
     let values = requirement.values.clone().unwrap_or_default();
+    // `NewRequirement` of `apimachinery/pkg/labels/selector.go`: numbers must be label values, too, so that `-1` and `+1` are none.
+    if values.iter().any(|value| !name::label_value(value).is_empty()) {
+        return None;
+    }
     let operator = match requirement.operator.as_str() {
         "In" if !values.is_empty() => NodeOperator::In,
         "NotIn" if !values.is_empty() => NodeOperator::NotIn,

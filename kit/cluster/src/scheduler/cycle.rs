@@ -4,7 +4,7 @@
 
 use super::class::Pod;
 use super::framework::{Framework, PluginScores, Refusal};
-use super::nodes::Nodes;
+use super::nodes::{Node, Nodes};
 use super::objects::Objects;
 use kit_api::Name;
 use kit_api::rustc_hash::FxHashSet;
@@ -151,15 +151,28 @@ impl State {
     ) -> Option<Refusal> {
         let coming = self.coming(pod, place);
         if !coming.is_empty() {
+            let apart = self.has_affinity(pod);
             let objects = &self.objects;
             let refusal = self.nodes.suppose(place, &coming, &FxHashSet::default(), |nodes| {
-                framework.filter(&mut framework.cycle(pod, nodes), place, nodes, objects)
+                framework.filter(&mut framework.cycle(pod, nodes).with_affinity(apart), place, nodes, objects)
             });
             if refusal.is_some() {
                 return refusal;
             }
         }
         framework.filter(cycle, place, &self.nodes, &self.objects)
+    }
+
+    /// Whether InterPodAffinity looks at the pod at all: by its own rules, or by those of pods that are on nodes. Pods that are only
+    /// on their way don't make it do so (PreFilter of `plugins/interpodaffinity/filtering.go`, and `RunPreFilterExtensionAddPod`).
+    pub fn has_affinity(&self, pod: &Pod) -> bool {
+        let (class, terms) = (&pod.class, &pod.class.terms);
+        let refuses = |node: &Node| {
+            let terms = node.groups.iter().flat_map(|group| &group.class.terms.anti_affinity);
+            let mut terms = terms.filter(|term| node.labels.labels.contains_key(term.topology_key.as_str()));
+            terms.any(|term| self.objects.means(term, class))
+        };
+        !terms.affinity.is_empty() || !terms.anti_affinity.is_empty() || self.nodes.list().iter().any(refuses)
     }
 
     /// The pods of the same or a higher priority that are on their way to a node.

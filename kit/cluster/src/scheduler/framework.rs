@@ -139,6 +139,14 @@ pub struct Cycle {
     affinity: Option<Vec<(Name, AffinityVerdict)>>,
 }
 
+impl Cycle {
+    /// Leaves InterPodAffinity out if it was left out for the nodes as they are.
+    pub fn with_affinity(mut self, asked: bool) -> Self {
+        self.filters.retain(|filter| asked || *filter != Filter::InterPodAffinity);
+        self
+    }
+}
+
 /// The modules in their places.
 pub struct Framework {
     /// What can be configured.

@@ -41,13 +41,16 @@ pub struct Group {
     pub pods: i64,
     /// How many of them are being deleted.
     pub terminating: i64,
+    /// How many of them are there only in a supposition; below zero where pods are supposed to be away.
+    pub supposed: i64,
 }
 
 impl PartialEq for Pod {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
             && Rc::ptr_eq(&self.class, &other.class)
-            && (self.priority, self.started, self.terminating) == (other.priority, other.started, other.terminating)
+            && (self.priority, self.started) == (other.priority, other.started)
+            && (self.terminating, self.preempted) == (other.terminating, other.preempted)
     }
 }
 
@@ -77,35 +80,37 @@ impl Node {
         }
     }
 
-    fn add(&mut self, pod: Rc<Pod>) {
+    fn add(&mut self, pod: Rc<Pod>, supposed: bool) {
         self.resources.add(&pod.class.request);
-        self.count(&pod, 1);
+        self.count(&pod, 1, supposed);
         self.pods.push(pod);
     }
 
-    fn remove(&mut self, key: &str) {
+    fn remove(&mut self, key: &str, supposed: bool) {
         if let Some(at) = self.pods.iter().position(|pod| &*pod.key == key) {
             let pod = self.pods.remove(at);
             self.resources.remove(&pod.class.request);
-            self.count(&pod, -1);
+            self.count(&pod, -1, supposed);
         }
     }
 
-    fn count(&mut self, pod: &Pod, sign: i64) {
-        let terminating = if pod.terminating { sign } else { 0 };
+    fn count(&mut self, pod: &Pod, sign: i64, supposed: bool) {
+        let terminating = if pod.terminating && !supposed { sign } else { 0 };
+        let supposed = if supposed { sign } else { 0 };
         match self.groups.iter_mut().find(|group| Rc::ptr_eq(&group.class, &pod.class)) {
             Some(group) => {
                 group.pods += sign;
                 group.terminating += terminating;
+                group.supposed += supposed;
             }
-            None => self.groups.push(Group { class: pod.class.clone(), pods: sign, terminating }),
+            None => self.groups.push(Group { class: pod.class.clone(), pods: sign, terminating, supposed }),
         }
-        self.groups.retain(|group| group.pods > 0);
+        self.groups.retain(|group| group.pods > 0 || group.supposed != 0);
     }
 
     /// Whether a pod here has one of these ports.
     pub fn has_port_of(&self, wanted: &[HostPort]) -> bool {
-        let taken = || self.groups.iter().flat_map(|group| &group.class.ports);
+        let taken = || self.groups.iter().filter(|group| group.pods > 0).flat_map(|group| &group.class.ports);
         !wanted.is_empty() && wanted.iter().any(|port| taken().any(|taken| port.conflicts_with(taken)))
     }
 
@@ -213,7 +218,7 @@ impl Nodes {
                 let pods: Vec<Rc<Pod>> = self.pods.values().filter_map(here).collect();
                 for pod in pods {
                     self.count_class(&pod.class, 1);
-                    new.add(pod);
+                    new.add(pod, false);
                 }
                 self.count_images(&new.images, 1);
                 self.join_zone(&new);
@@ -294,7 +299,7 @@ impl Nodes {
         self.pods.insert(pod.key.clone(), (node, pod.clone()));
         if let Some(place) = self.place(node) {
             self.count_class(&pod.class, 1);
-            self.nodes[place].add(pod);
+            self.nodes[place].add(pod, false);
             self.touch(place);
         }
     }
@@ -304,7 +309,7 @@ impl Nodes {
         let (node, pod) = self.pods.remove(key)?;
         if let Some(place) = self.place(node) {
             self.count_class(&pod.class, -1);
-            self.nodes[place].remove(key);
+            self.nodes[place].remove(key, false);
             self.touch(place);
         }
         Some(node)
@@ -327,11 +332,11 @@ impl Nodes {
         let gone: Vec<Rc<Pod>> = before.pods.iter().filter(|pod| less.contains(&pod.key)).cloned().collect();
         for pod in &gone {
             self.count_class(&pod.class, -1);
-            self.nodes[place].remove(&pod.key);
+            self.nodes[place].remove(&pod.key, true);
         }
         for pod in more {
             self.count_class(&pod.class, 1);
-            self.nodes[place].add(pod.clone());
+            self.nodes[place].add(pod.clone(), true);
         }
         self.touch(place);
         let answer = ask(self);

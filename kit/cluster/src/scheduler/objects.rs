@@ -137,6 +137,15 @@ impl Objects {
         AffinityTerm { selector: selector.clone(), namespaces, topology_key: *topology_key }
     }
 
+    /// Whether a term means pods of a class.
+    pub fn means(&self, term: &Term, class: &Class) -> bool {
+        let selected = || match self.namespaces.get(&class.namespace) {
+            Some(labels) => term.namespace_selector.matches(labels),
+            None => term.namespace_selector.matches(&Labels::new()),
+        };
+        term.selector.matches(&class.labels) && (term.namespaces.contains(&class.namespace) || selected())
+    }
+
     /// The pods that a pod is one of, by its services and its controller (`DefaultSelector` of `plugins/helper/spread.go`);
     /// none if nothing selects it.
     pub fn default_selector(&self, class: &Class) -> Option<Selector> {

@@ -83,9 +83,9 @@ impl State {
             return Some("not eligible due to preemptionPolicy=Never.");
         }
         let place = pod.nominated.and_then(|name| self.nodes.place(name))?;
-        // Where nothing can help any more, it may look elsewhere.
-        let hopeless = found.refused.get(&place).is_some_and(|refusal| refusal.unresolvable);
-        let going = |other: &&Rc<Pod>| other.terminating && other.priority < pod.priority;
+        // Where nothing can help any more, it may look elsewhere: on a node that was never looked at, too.
+        let hopeless = found.refused.get(&place).is_none_or(|refusal| refusal.unresolvable);
+        let going = |other: &&Rc<Pod>| other.preempted && other.priority < pod.priority;
         let waits = !hopeless && self.nodes.list()[place].pods.iter().any(|other| going(&other));
         waits.then_some("not eligible due to a terminating pod on the nominated node.")
     }
@@ -135,9 +135,15 @@ impl State {
                 budgets: counts.map(|(i, _)| i).collect(),
             }
         };
+        // Two pods that haven't started are compared as if each had just done so, which puts the later one of the list first
+        // (`GetPodStartTime` of `pkg/scheduler/util/utils.go`).
+        let (mut pods, mut waiting): (Vec<_>, Vec<_>) =
+            self.nodes.list()[place].pods.iter().partition(|other| other.started.is_some());
+        waiting.reverse();
+        pods.append(&mut waiting);
         PreemptionNode {
             priority: pod.priority,
-            pods: self.nodes.list()[place].pods.iter().map(running).collect(),
+            pods: pods.into_iter().map(running).collect(),
             budgets: budgets.iter().map(|budget| budget.allowed).collect(),
         }
     }
@@ -152,10 +158,11 @@ impl State {
     ) -> Option<Refusal> {
         let coming = self.coming(pod, place);
         let passes = if coming.is_empty() { vec![Vec::new()] } else { vec![coming, Vec::new()] };
+        let apart = self.has_affinity(pod);
         let objects = &self.objects;
         passes.into_iter().find_map(|more| {
             self.nodes.suppose(place, &more, away, |nodes| {
-                framework.filter(&mut framework.cycle(pod, nodes), place, nodes, objects)
+                framework.filter(&mut framework.cycle(pod, nodes).with_affinity(apart), place, nodes, objects)
             })
         })
     }

@@ -95,18 +95,21 @@ impl SpreadTable {
         self.version = nodes.version();
     }
 
-    /// How many pods on a node each rule counts (`countPodsMatchSelector`): an empty selector counts none.
+    /// How many pods on a node each rule counts (`countPodsMatchSelector`): an empty selector counts none. Pods that are supposed to
+    /// come or go are counted without a look at that, or at whether they are being deleted (`updateWithPod`).
     fn matching(&mut self, class: &Class, node: &Node) -> Vec<i64> {
         let mut matching = vec![0; self.spreads.len()];
         for group in &node.groups {
             if group.class.namespace != class.namespace {
                 continue;
             }
-            let counts = |spread: &Spread| !spread.selector.is_empty() && spread.selector.matches(&group.class.labels);
+            let counts = |spread: &Spread| spread.selector.matches(&group.class.labels);
+            let there = group.pods - group.supposed - group.terminating;
             let counted = self.counted.entry(group.class.id);
             let counted = counted.or_insert_with(|| self.spreads.iter().map(counts).collect());
-            for (sum, counted) in matching.iter_mut().zip(counted) {
-                *sum += if *counted { group.pods - group.terminating } else { 0 };
+            for ((sum, counted), spread) in matching.iter_mut().zip(counted).zip(&self.spreads) {
+                let there = if spread.selector.is_empty() { 0 } else { there };
+                *sum += if *counted { there + group.supposed } else { 0 };
             }
         }
         matching
@@ -138,7 +141,8 @@ impl AffinityTable {
         match changed {
             Some(changed) if key == self.key && keys.is_subset(&self.keys) && !crowded => {
                 let new_keys = |place: &usize| {
-                    let mut classes = nodes.list()[*place].groups.iter().map(|group| &group.class);
+                    let groups = nodes.list()[*place].groups.iter().filter(|group| group.pods > 0);
+                    let mut classes = groups.map(|group| &group.class);
                     classes.any(|class| !self.classes.contains_key(&class.id) && !keys_of(class).is_subset(&self.keys))
                 };
                 if changed.iter().any(new_keys) {
@@ -169,7 +173,7 @@ impl AffinityTable {
 
     fn counts(&mut self, node: &Node, objects: &Objects) -> Vec<GroupCount> {
         let mut counts = Vec::with_capacity(node.groups.len());
-        for group in &node.groups {
+        for group in node.groups.iter().filter(|group| group.pods > 0) {
             let number = match self.classes.get(&group.class.id) {
                 Some(number) => *number,
                 None => {
