@@ -207,7 +207,7 @@ fn is_preempted(pod: &ApiPod) -> bool {
     disrupted.is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some("PreemptionByScheduler"))
 }
 
-/// `getContainerPorts` of `pkg/scheduler/util/utils.go`: of containers and of sidecars.
+/// `GetHostPorts` of `pkg/scheduler/util/utils.go`: of containers and, since 1.33.6, of sidecars.
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
     let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
     let ports = sidecars.chain(&spec.containers).flat_map(|container| container.ports.iter().flatten());
