@@ -5,6 +5,7 @@
 //! a value fits counts, since of the alternatives of `anyOf` and `oneOf` the one that fits best is told.
 
 use super::formats;
+use super::ratchet::Old;
 use super::shape::go;
 use super::{child, flag, items, pattern};
 use crate::server::field::{At, Errors, quoted};
@@ -89,51 +90,6 @@ pub fn check(e: &mut Errors, value: &Value, old: Option<&Value>, schema: &Value,
             What::TooMany(there, most) => e.too_many(&at, there, usize::try_from(most).unwrap_or_default()),
             What::Type(shown) => e.wrong_type(&at, &shown, &text),
             What::Invalid(shown) => e.invalid_as(&at, &shown, &text),
-        }
-    }
-}
-
-/// What stood in the place of a value before an update, and the schema that gives the place its shape.
-#[derive(Clone, Copy)]
-struct Old<'a> {
-    value: &'a Value,
-    schema: &'a Value,
-}
-
-impl<'a> Old<'a> {
-    /// A field, if it was there and the schema knows it (`CorrelatedObject.Key`).
-    fn field(self, name: &str) -> Option<Old<'a>> {
-        let rest = || self.schema.get("additionalProperties").filter(|of| of.is_object());
-        let schema = child(self.schema, name).or_else(rest)?;
-        Some(Old { value: self.value.get(name)?, schema })
-    }
-
-    /// The item that an item was before. Lists of type map have keys to go by, others have nothing.
-    fn item(self, item: &Value) -> Option<Old<'a>> {
-        let keys = self.schema["x-kubernetes-list-map-keys"].as_array()?;
-        let schema = items(self.schema).filter(|_| self.schema["x-kubernetes-list-type"] == "map")?;
-        let is = |there: &&Value| {
-            let plain = |value: &Value| !value.is_object() && !value.is_array();
-            let same = |key: &str| item.get(key).is_some_and(|value| plain(value) && there.get(key) == Some(value));
-            keys.iter().filter_map(Value::as_str).all(same)
-        };
-        let value = self.value.as_array()?.iter().find(is).filter(|value| !value.is_null())?;
-        Some(Old { value, schema })
-    }
-
-    /// Whether nothing has changed. What the schema doesn't know has always changed (`CachedDeepEqual`).
-    fn is(self, new: &Value) -> bool {
-        match (new, self.value) {
-            (Value::Array(new), Value::Array(old)) => {
-                let as_map = self.schema["x-kubernetes-list-type"] == "map";
-                let same = |item: &Value| self.item(item).is_some_and(|old| old.is(item));
-                new.len() == old.len() && if as_map { new.iter().all(same) } else { new == old }
-            }
-            (Value::Object(new), Value::Object(old)) => {
-                let same = |(name, field): (&String, &Value)| self.field(name).is_some_and(|old| old.is(field));
-                new.len() == old.len() && new.iter().all(same)
-            }
-            (new, old) => new == old,
         }
     }
 }

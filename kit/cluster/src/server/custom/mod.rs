@@ -1,6 +1,7 @@
 //! Custom resources: what a CustomResourceDefinition adds to the API.
 //!
-//! A definition is checked as upstream checks it ([`definition`], [`structural`]) and established at once. From then on
+//! A definition is checked as upstream checks it ([`rules`], [`openapi`], [`structural`]) and established at once
+//! ([`definition`]). From then on
 //! its schema gives every object its shape ([`shape`]: unknown fields go, defaults come), and every object is held
 //! against it ([`check`], [`lists`]). Source: `apiextensions-apiserver/pkg/apiserver/customresource_handler.go` and
 //! `pkg/registry/customresource`. Rules in CEL (`x-kubernetes-validations`) are stored and not evaluated.
@@ -10,6 +11,9 @@ pub(super) mod columns;
 pub(super) mod definition;
 mod formats;
 mod lists;
+mod openapi;
+mod ratchet;
+pub(super) mod rules;
 pub(super) mod scale;
 mod shape;
 mod structural;

@@ -64,7 +64,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
         "PersistentVolume" => node::volume(e, &root.get("spec")),
         "StorageClass" => node::storage_class(e, &root),
-        "CustomResourceDefinition" => custom::definition::check(e, &root),
+        "CustomResourceDefinition" => custom::rules::check(e, &root),
         _ => {}
     }
     errors
