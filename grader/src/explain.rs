@@ -166,7 +166,12 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
     let snapshot = play.engine().server().snapshot();
     keys.retain(|key| *key.name == *pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
     if keys.is_empty() {
-        bail!("nothing was decided about a pod `{pod}`; name a pod or its workload");
+        let mut known: Vec<_> =
+            log.keys().filter(|key| key.kind == Kind::Pod).filter_map(|key| snapshot.get(key)).collect();
+        known.sort_by_key(|stored| workload(&stored.object));
+        known.dedup_by_key(|stored| workload(&stored.object));
+        let known: Vec<_> = known.iter().map(|stored| workload(&stored.object)).collect();
+        bail!("nothing was decided about a pod `{pod}`; name a pod or its workload: {}", known.join(", "));
     }
     for key in keys {
         for entry in log.about(key) {

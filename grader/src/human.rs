@@ -67,10 +67,6 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
         line!(out, "      watch     cargo grade watch {name}\n");
         return text;
     }
-    if let Some(warnings) = &result.warnings {
-        line!(out);
-        warnings.lines().for_each(|line| line!(out, "      {}", clean(line)));
-    }
     if let Some(message) = message {
         line!(out);
         for line in message.trim_end().lines() {
@@ -92,7 +88,14 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
             0 => {}
             more => line!(out, "    … and {more} more"),
         }
+        if let Some(why) = wrong.iter().rfind(|s| s.status == Status::Skipped).and_then(|s| s.message.as_ref()) {
+            line!(out, "\n  {}   {why}", mark(Status::Skipped));
+        }
         line!(out, "\n      all of them explained:  cargo grade run {name} --all");
+    }
+    if let Some(warnings) = &result.warnings {
+        line!(out);
+        warnings.lines().for_each(|line| line!(out, "      {}", clean(line)));
     }
     if !wrong.is_empty() {
         line!(out);
@@ -172,6 +175,7 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
             }
         }
     }
+    let printed = printed.trim_matches('\n');
     if !printed.trim().is_empty() {
         let mut lines: Vec<String> = printed.lines().take(PRINTED).map(|line| shorten(&clean(line), 160)).collect();
         let more = printed.lines().count().saturating_sub(PRINTED);

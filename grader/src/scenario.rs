@@ -117,22 +117,22 @@ impl Scenario {
                 let mut timeline = Value::Object(std::mem::take(&mut file.timeline));
                 expand(&mut timeline, &templates).with_context(|| path.display().to_string())?;
                 manifest::include(&mut timeline, folder(path)).with_context(|| path.display().to_string())?;
-                let timeline = serde_json::from_value(timeline).with_context(|| path.display().to_string())?;
+                let timeline = typed(path, timeline)?;
                 Script::Timeline(Box::new(timeline))
             }
             None if file.timeline.contains_key("group") => {
                 let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                let script = typed(path, script)?;
                 Script::Group(Box::new(script))
             }
             None if file.timeline.contains_key("workers") => {
                 let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                let script = typed(path, script)?;
                 Script::Workers(Box::new(script))
             }
             None if file.timeline.contains_key("client") => {
                 let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = serde_json::from_value(script).with_context(|| path.display().to_string())?;
+                let script = typed(path, script)?;
                 Script::Writers(Box::new(script))
             }
             _ => {
@@ -334,7 +334,15 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let mut value = value;
     value.apply_merge().with_context(|| path.display().to_string())?;
     let json = serde_json::to_value(value).with_context(|| path.display().to_string())?;
-    serde_json::from_value(json).with_context(|| path.display().to_string())
+    typed(path, json)
+}
+
+/// What a value says; an error names the place in it.
+fn typed<T: serde::de::DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|e| match e.path().to_string().as_str() {
+        "." => anyhow::anyhow!("{}: {}", path.display(), e.inner()),
+        place => anyhow::anyhow!("{}: {place}: {}", path.display(), e.inner()),
+    })
 }
 
 /// Replaces `{like: NAME, …}` by the template NAME with the other fields merged over it.

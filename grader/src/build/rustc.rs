@@ -85,6 +85,10 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, out: &Path) -> Re
         End::Exited(_) if said.contains("memory allocation of") => {
             format!("error: the compiler asked for more than {} MiB for it", BUILD_MEMORY >> 20)
         }
+        End::Exited(_) if errors.contains("E0601") => {
+            "error: the last line of an exercise makes a program of it, `kit::exercise!(Exercise: …);`, and is missing"
+                .into()
+        }
         End::Exited(_) if !errors.is_empty() => String::new(),
         End::Exited(status) => format!("error: the compiler ended with {status}: {}", tail(&said)),
     };

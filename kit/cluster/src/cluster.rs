@@ -58,7 +58,7 @@ impl Default for Config {
 
 /// The nodes of a cluster.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number of nodes or a list of them")]
 pub enum Nodes {
     /// So many alike.
     Count(usize),
