@@ -3,7 +3,7 @@
 use crate::Format;
 use crate::build::{self, Module, Program};
 use crate::grade::transcript;
-use crate::human::{BOLD, DIM, GREEN, RED, clean, fit, paint};
+use crate::human::{BOLD, DIM, GREEN, RED, clean, fit, paint, width};
 use crate::report::{KUBERNETES, SCHEMA_VERSION};
 use crate::scenario::{Scenario, Script, Seen};
 use crate::workspace::{NEAR, Workspace};
@@ -130,16 +130,21 @@ fn show(expected: &Seen, yours: &Seen) {
         println!("  {}", paint(DIM, say));
     }
     for line in &expected.asked {
-        println!("  {}", paint(BOLD, line));
+        println!("{}", fit(&format!("  {}", paint(BOLD, line)), 4));
     }
+    let width = width(&expected.answer, &yours.answer);
     let (old, new) = (expected.answer.join("\n") + "\n", yours.answer.join("\n") + "\n");
     for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
         let line = clean(change.value().trim_end_matches('\n'));
         match change.tag() {
             _ if line.is_empty() => {}
-            ChangeTag::Equal => println!("      {line}"),
-            ChangeTag::Delete => println!("    {}", paint(GREEN, format_args!("- {line:<76}   expected"))),
-            ChangeTag::Insert => println!("    {}", paint(RED, format_args!("+ {line:<76}   yours"))),
+            ChangeTag::Equal => println!("{}", fit(&format!("      {line}"), 8)),
+            ChangeTag::Delete => {
+                println!("{}", fit(&format!("    {}", paint(GREEN, format_args!("- {line:<width$}   expected"))), 8));
+            }
+            ChangeTag::Insert => {
+                println!("{}", fit(&format!("    {}", paint(RED, format_args!("+ {line:<width$}   yours"))), 8));
+            }
         }
     }
 }

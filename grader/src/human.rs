@@ -205,12 +205,17 @@ const WIDEST: usize = 76;
 /// What a line of a difference needs beside its text.
 const LABEL: usize = "    - ".len() + "   expected".len();
 
+/// How wide the lines of a difference are shown, so that their labels stand in one column.
+pub fn width(expected: &[String], yours: &[String]) -> usize {
+    let widest = columns().map_or(WIDEST, |columns| columns.saturating_sub(LABEL).clamp(20, WIDEST));
+    expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, widest)
+}
+
 /// Expected against yours, line by line, with a few lines around each change.
 fn diff(out: &mut String, expected: &[String], yours: &[String]) {
     let (old, new) = (expected.join("\n") + "\n", yours.join("\n") + "\n");
     let diff = TextDiff::from_lines(&old, &new);
-    let widest = columns().map_or(WIDEST, |columns| columns.saturating_sub(LABEL).clamp(20, WIDEST));
-    let width = expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, widest);
+    let width = width(expected, yours);
     let mut labelled = [false; 2];
     let mut shown = 0;
     for (i, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
