@@ -41,7 +41,7 @@ impl RaftReplication for Exercise {
     /// - `AppendReply`: success raises what the follower is known to have; a refusal lowers what is sent next.
     /// - A leader commits what a majority has, itself included, if that entry is of its own term.
     /// - `InstallSnapshot`, for who needs entries that the leader has forgotten: restore it unless the log has its last
-    ///   entry, with the same term.
+    ///   entry, with the same term, or the member has applied as much already. Agree up to that entry in each case.
     /// - Messages of an earlier term are refused with `index` 0, answers of an earlier term ignored.
     ///
     /// Every committed entry is applied once, in order. A member can lose power between any two outputs: save before you

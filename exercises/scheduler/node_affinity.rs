@@ -17,7 +17,8 @@ impl NodeAffinity for Exercise {
     ///
     /// A term names nodes by its fields `metadata.name` with operator In; several of them in one term must all hold.
     /// Only if every required term names nodes are these, together, the only ones; there may be none, where the terms
-    /// contradict themselves. Without required terms it is any node. What else a term requires plays no role here.
+    /// contradict themselves. Without required terms, also where the list is there and empty, it is any node. What else a
+    /// term requires plays no role here.
     fn node_names(&self, pod: &PodNodeAffinity) -> NodeNames {
         let _ = pod;
         todo!("which terms name nodes, and do all of them?")

@@ -114,7 +114,8 @@ pub enum ReplicationEvent {
 pub enum ReplicationOutput {
     /// Saves entries, without a gap: they take the place of everything that was saved from the first one's index on.
     Save(Vec<LogEntry>),
-    /// Saves a leader's snapshot, in the place of the whole log, and sets the state machine to it.
+    /// Saves a leader's snapshot, in the place of the whole log, and sets the state machine to it. It never goes back behind
+    /// what was applied.
     Restore(LogSnapshot),
     /// Sends a message.
     Send {

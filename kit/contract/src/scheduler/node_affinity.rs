@@ -16,7 +16,8 @@ contract! {
         ///
         /// A term names nodes by its fields `metadata.name` with operator In; several of them in one term must all hold.
         /// Only if every required term names nodes are these, together, the only ones; there may be none, where the terms
-        /// contradict themselves. Without required terms it is any node. What else a term requires plays no role here.
+        /// contradict themselves. Without required terms, also where the list is there and empty, it is any node. What else a
+        /// term requires plays no role here.
         fn node_names(&self, pod: &PodNodeAffinity) -> NodeNames;
 
         /// Whether the pod may run on the node: all of `node_selector` holds, and so does any required term, if required

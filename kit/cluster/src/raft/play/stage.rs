@@ -19,6 +19,21 @@ const PATIENCE: i64 = 60_000 * MILLISECOND;
 /// So many lines of history are shown with a broken promise.
 const SHOWN: usize = 18;
 
+/// Of a long row of lines that begin with the same word, such as a hundred entries that are applied, the first and the last.
+fn shortened(lines: &[String]) -> Vec<String> {
+    let word = |line: &String| line.split(' ').next().map(str::to_string);
+    let mut short = Vec::new();
+    for row in lines.chunk_by(|a, b| word(a) == word(b)) {
+        match row {
+            [first, rest @ .., last] if rest.len() > 1 => {
+                short.extend([first.clone(), format!("… {} more", rest.len()), last.clone()]);
+            }
+            few => short.extend_from_slice(few),
+        }
+    }
+    short
+}
+
 /// What rings.
 #[derive(Debug)]
 pub enum Bell {
@@ -245,7 +260,7 @@ impl<M: Clone + Show> Stage<M> {
                 _ => said.push(line),
             }
         }
-        let said = if said.is_empty() { "nothing".into() } else { said.join("; ") };
+        let said = if said.is_empty() { "nothing".into() } else { shortened(&said).join("; ") };
         self.note(id, &format!("{} → {said}", event.lines().join(" ")));
     }
 
