@@ -119,6 +119,29 @@ const ENV_VAR: Form = Form {
     fits: |text| (CONFIG_KEY.fits)(text) && !text.starts_with(|c: char| c.is_ascii_digit()),
 };
 
+const HEADER: Form = Form {
+    words: "a valid HTTP header must consist of alphanumeric characters or '-'",
+    examples: &["X-Header-Name"],
+    regex: "[-A-Za-z0-9]+",
+    fits: |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+};
+
+const SUBDOMAIN_UNDERSCORE: Form = Form {
+    words: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
+            must start and end with an alphanumeric character",
+    examples: &["example.com"],
+    regex: r"[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*",
+    fits: |text| {
+        let edge = |b: u8| lower_or_digit(b) || b == b'_';
+        text.split('.').all(|part| {
+            let bytes = part.as_bytes();
+            bytes.iter().all(|&b| edge(b) || b == b'-')
+                && bytes.first().is_some_and(|&b| edge(b))
+                && bytes.last().is_some_and(|&b| edge(b))
+        })
+    },
+};
+
 /// The name of a container, a namespace, a service's port … (`IsDNS1123Label`).
 pub fn dns1123_label(text: &str) -> Vec<String> {
     let mut wrong: Vec<String> = too_long(text, 63).into_iter().collect();
@@ -186,6 +209,29 @@ pub fn env_var_name(text: &str) -> Vec<String> {
     let mut wrong = ENV_VAR.check(text, None);
     wrong.extend(climbs(text));
     wrong
+}
+
+/// The same since 1.32, where nearly every character may be in it (`IsRelaxedEnvVarName`).
+pub fn relaxed_env_var_name(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return vec!["must be non-empty".into()];
+    }
+    match text.bytes().all(|b| (b.is_ascii_graphic() || b == b' ') && b != b'=') {
+        true => Vec::new(),
+        false => vec![
+            "a valid environment variable name must consist only of printable ASCII characters other than '='".into(),
+        ],
+    }
+}
+
+/// The name of a field of an HTTP header (`IsHTTPHeaderName`).
+pub fn http_header(text: &str) -> Vec<String> {
+    HEADER.check(text, None)
+}
+
+/// A domain that resolvers search, which may be a service record's (`IsDNS1123SubdomainWithUnderscore`).
+pub fn dns1123_subdomain_with_underscore(text: &str) -> Vec<String> {
+    SUBDOMAIN_UNDERSCORE.check(text, Some(253))
 }
 
 /// Keys become file names; these would leave their folder (`hasChDirPrefix`).

@@ -208,7 +208,7 @@ fn short(value: &Value, of: Type) -> String {
 /// A value that changed, without its type.
 fn full(value: &Value, of: Type) -> String {
     match of {
-        Type::Quantity => super::go::quantity(value, ""),
+        Type::Quantity => quantity(value),
         _ => short(value, of),
     }
 }
@@ -222,4 +222,18 @@ fn full_typed(value: &Value, of: Type) -> String {
         _ if matches!(of.plain(), Type::List(_) | Type::Struct(_)) => format!("{}{text}", type_name(of)),
         _ => text,
     }
+}
+/// A quantity with what it is made of.
+fn quantity(value: &Value) -> String {
+    let text = value.as_str().unwrap_or("0");
+    let parsed: kit_api::Quantity = text.parse().unwrap_or_default();
+    let (amount, scale) = match parsed.milli_value() % 1000 {
+        0 => (parsed.value(), String::new()),
+        _ => (parsed.milli_value(), ", scale: -3".to_string()),
+    };
+    format!(
+        "{{i: resource.int64Amount{{value: {amount}{scale}}}, s: {}, Format: \"{}\"}}",
+        quoted(text),
+        parsed.format()
+    )
 }

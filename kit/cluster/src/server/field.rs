@@ -48,6 +48,11 @@ impl<'a> At<'a> {
         At { value: self.value.get(name).unwrap_or(&Value::Null), path }
     }
 
+    /// The same value, told of under another path.
+    pub fn as_path(&self, path: String) -> At<'a> {
+        At { value: self.value, path }
+    }
+
     /// A field of a field of ….
     pub fn at(&self, names: &str) -> At<'a> {
         names.split('.').fold(self.clone(), |at, name| at.get(name))
@@ -139,6 +144,11 @@ impl Errors {
         self.detailed(at, "FieldValueTypeInvalid", format!("Invalid value: {value}"), detail);
     }
 
+    /// The same of a text, which is empty where it isn't there.
+    pub fn invalid_text(&mut self, at: &At<'_>, detail: &str) {
+        self.invalid_as(at, &quoted(at.text()), detail);
+    }
+
     /// Nothing may be said here.
     pub fn forbidden(&mut self, at: &At<'_>, detail: &str) {
         self.detailed(at, "FieldValueForbidden", "Forbidden".into(), detail);
@@ -146,7 +156,8 @@ impl Errors {
 
     /// Only some values are known here.
     pub fn not_supported(&mut self, at: &At<'_>, supported: &[&str]) {
-        self.not_supported_as(at, &shown(at.value), supported);
+        let value = if at.is_set() { shown(at.value) } else { quoted("") };
+        self.not_supported_as(at, &value, supported);
     }
 
     /// The same, with the value as Go shows it.
@@ -162,8 +173,8 @@ impl Errors {
     }
 
     /// It names something that isn't there.
-    pub fn not_found(&mut self, at: &At<'_>) {
-        self.push(&at.path, "FieldValueNotFound", format!("Not found: {}", shown(at.value)));
+    pub fn not_found_as(&mut self, at: &At<'_>, name: &str) {
+        self.push(&at.path, "FieldValueNotFound", format!("Not found: {}", quoted(name)));
     }
 
     /// It is longer than it may be.

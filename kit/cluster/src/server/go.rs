@@ -67,7 +67,7 @@ pub fn dump(value: &Value, of: Type) -> String {
         }
         (Type::IntOrString, _) => int_or_string(value),
         (Type::Time, Value::Null) => "time.Date(1, time.January, 1, 0, 0, 0, 0, time.UTC)".into(),
-        (Type::Quantity, _) => quantity(value, "resource.Quantity"),
+        (Type::Quantity, _) => quantity(value),
         (_, Value::Object(entries)) => match of.plain() {
             Type::Map(item) => {
                 let mut entries: Vec<String> =
@@ -128,17 +128,28 @@ pub fn int_or_string(value: &Value) -> String {
     }
 }
 
-/// A quantity with what it is made of.
-pub fn quantity(value: &Value, name: &str) -> String {
+/// Suffixes of decimal quantities with their powers of ten.
+const SCALES: [(&str, i32); 9] =
+    [("n", -9), ("u", -6), ("m", -3), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+
+/// What a quantity is made of: an integer and the power of ten that it is multiplied by (`resource.int64Amount`).
+pub fn amount_of(text: &str) -> (i64, i32) {
+    let parsed: kit_api::Quantity = text.parse().unwrap_or_default();
+    let scaled = SCALES.iter().find_map(|(suffix, scale)| {
+        let number = text.strip_suffix(suffix)?;
+        Some((number.parse().ok()?, *scale))
+    });
+    scaled.unwrap_or_else(|| (parsed.value(), 0))
+}
+
+/// A quantity as `%#v` prints it.
+pub fn quantity(value: &Value) -> String {
     let text = value.as_str().unwrap_or("0");
     let parsed: kit_api::Quantity = text.parse().unwrap_or_default();
-    let (amount, scale) = match parsed.milli_value() % 1000 {
-        0 => (parsed.value(), 0),
-        _ => (parsed.milli_value(), -3),
-    };
-    let scale = if scale == 0 { String::new() } else { format!(", scale: {scale}") };
+    let (amount, scale) = amount_of(text);
     format!(
-        "{name}{{i: resource.int64Amount{{value: {amount}{scale}}}, s: {}, Format: \"{}\"}}",
+        "resource.Quantity{{i:resource.int64Amount{{value:{amount}, scale:{scale}}}, \
+         d:resource.infDecAmount{{Dec:(*inf.Dec)(nil)}}, s:{}, Format:\"{}\"}}",
         quoted(text),
         parsed.format()
     )
@@ -149,6 +160,11 @@ pub fn dump_list(value: &Value, item: &str) -> String {
     let of = super::schema::named(item).unwrap_or(Type::Raw);
     let items: Vec<String> = value.as_array().into_iter().flatten().map(|value| dump(value, of)).collect();
     format!("[]{}{{{}}}", type_name(of), items.join(", "))
+}
+
+/// `[]string{"a", "b"}`.
+pub fn strings(value: &Value) -> String {
+    dump(value, Type::List(&Type::String))
 }
 
 /// `map[string]string{"a":"b"}`.

@@ -5,6 +5,7 @@
 //! `pkg/apis/*/validation` for [`validate`] and [`update`], `pkg/registry/*/*/strategy.go` for [`strategy`].
 
 pub mod defaults;
+mod gates;
 pub mod strategy;
 pub mod update;
 pub mod validate;
@@ -29,6 +30,13 @@ pub fn default_to(map: &mut Map<String, Value>, name: &str, default: impl Into<V
         None | Some(Value::Null) => _ = map.insert(name.into(), default.into()),
         Some(Value::String(text)) if text.is_empty() => _ = map.insert(name.into(), default.into()),
         Some(_) => {}
+    }
+}
+
+/// Sets a field that isn't there; one that is empty text is there (Go's pointers).
+pub fn default_absent(map: &mut Map<String, Value>, name: &str, default: impl Into<Value>) {
+    if map.get(name).is_none_or(Value::is_null) {
+        map.insert(name.into(), default.into());
     }
 }
 

@@ -57,13 +57,17 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
         reset_status(resource, object);
     }
     match kind {
-        "Pod" => new_pod(object, now, qos),
+        "Pod" => {
+            super::gates::drop_disabled(map_in(object, "spec"));
+            new_pod(object, now, qos);
+        }
         "Namespace" => {
             map_in(object, "spec").insert("finalizers".into(), json!(["kubernetes"]));
             object["status"] = json!({"phase": "Active"});
         }
         "PersistentVolumeClaim" => {
             object["status"] = json!({"phase": "Pending"});
+            same_source(map_in(object, "spec"));
             add_finalizer(object, "kubernetes.io/pvc-protection");
         }
         "PersistentVolume" => {
@@ -83,6 +87,26 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
 fn map_value<'a>(object: &'a mut Value, name: &str) -> &'a mut Value {
     map_in(object, name);
     &mut object[name]
+}
+
+/// The source of a claim has an old and a new name (`EnforceDataSourceBackwardsCompatibility`, `NormalizeDataSources`).
+fn same_source(spec: &mut serde_json::Map<String, Value>) {
+    let text = |source: &Value, field: &str| source[field].as_str().unwrap_or_default().to_string();
+    let there = |value: Option<&Value>| value.filter(|value| value.is_object()).cloned();
+    match (there(spec.get("dataSource")), there(spec.get("dataSourceRef"))) {
+        (Some(old), None) => {
+            let known = matches!(
+                (text(&old, "apiGroup").as_str(), text(&old, "kind").as_str()),
+                ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+            );
+            match known {
+                true => _ = spec.insert("dataSourceRef".into(), old),
+                false => _ = spec.shift_remove("dataSource"),
+            }
+        }
+        (None, Some(new)) if text(&new, "namespace").is_empty() => _ = spec.insert("dataSource".into(), new),
+        _ => {}
+    }
 }
 
 fn add_finalizer(object: &mut Value, finalizer: &str) {

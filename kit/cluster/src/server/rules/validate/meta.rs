@@ -4,6 +4,8 @@
 
 use super::Name;
 use crate::server::field::{At, Errors, quoted};
+use crate::server::go::dump;
+use crate::server::schema::named;
 use kit_api::name;
 use serde_json::Value;
 
@@ -88,11 +90,22 @@ pub fn label_name(e: &mut Errors, at: &At<'_>) {
 fn owners(e: &mut Errors, owners: &At<'_>) {
     let mut controller: Option<String> = None;
     for owner in owners.items() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+        // Upstream leaves the index out of these paths.
+        let version = owner.get("apiVersion");
+        let parts: Vec<&str> = version.text().split('/').collect();
+        if parts.len() > 2 || parts.last().is_none_or(|last| last.is_empty()) {
+            let at = version.as_path(format!("{}.apiVersion", owners.path));
+            e.invalid_text(&at, "version must not be empty");
+        }
+        for field in ["kind", "name", "uid"] {
             if owner.get(field).text().is_empty() {
-                let value = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                e.invalid_as(&owner.get(field), "\"\"", value);
+                let at = owner.get(field).as_path(format!("{}.{field}", owners.path));
+                e.invalid_text(&at, &format!("{field} must not be empty"));
             }
+        }
+        if version.text() == "v1" && owner.get("kind").text() == "Event" {
+            let shown = named("meta.OwnerReference").map(|of| dump(owner.value, of)).unwrap_or_default();
+            e.invalid_as(owners, &shown, "/v1, Kind=Event is disallowed from being an owner");
         }
         if !owner.get("controller").flag() {
             continue;
@@ -114,12 +127,7 @@ fn owners(e: &mut Errors, owners: &At<'_>) {
 fn finalizers(e: &mut Errors, finalizers: &At<'_>) {
     let named = |name: &str| finalizers.items().iter().any(|item| item.text() == name);
     for item in finalizers.items() {
-        let mut problems = name::qualified_name(item.text());
-        let known = ["orphan", "foregroundDeletion", "kubernetes"].contains(&item.text());
-        if problems.is_empty() && !item.text().contains('/') && !known {
-            problems.push("name is neither a standard finalizer name nor is it fully qualified".into());
-        }
-        for problem in problems {
+        for problem in name::qualified_name(item.text()) {
             e.invalid_as(finalizers, &quoted(item.text()), &problem);
         }
     }
@@ -127,6 +135,16 @@ fn finalizers(e: &mut Errors, finalizers: &At<'_>) {
         let list: Vec<String> = finalizers.items().iter().map(|item| quoted(item.text())).collect();
         let why = "finalizer orphan and foregroundDeletion cannot be both set";
         e.invalid_as(finalizers, &format!("[]string{{{}}}", list.join(", ")), why);
+    }
+}
+
+/// Finalizers without a domain are Kubernetes' own (`ValidateObjectMeta` of `pkg/apis/core/validation`).
+pub fn finalizer_names(e: &mut Errors, finalizers: &At<'_>) {
+    for item in finalizers.items() {
+        let known = ["orphan", "foregroundDeletion", "kubernetes"].contains(&item.text());
+        if !item.text().contains('/') && !known {
+            e.invalid(&item, "name is neither a standard finalizer name nor is it fully qualified");
+        }
     }
 }
 

@@ -5,13 +5,17 @@
 
 mod batch;
 mod cron;
+mod environment;
+mod handlers;
 mod meta;
+mod mounts;
 mod network;
 mod node;
 mod pod;
 mod policy;
 mod resources;
 mod scheduling;
+mod security;
 mod service;
 mod volumes;
 mod workloads;
@@ -55,7 +59,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "ResourceQuota" => policy::resource_quota(e, &root.get("spec")),
         "LimitRange" => policy::limit_range(e, &root.get("spec")),
         "Role" | "ClusterRole" => policy::role(e, &root),
-        "RoleBinding" | "ClusterRoleBinding" => policy::role_binding(e, &root),
+        "RoleBinding" | "ClusterRoleBinding" => policy::role_binding(e, &root, resource.namespaced),
         "ConfigMap" => policy::config_map(e, &root),
         "Secret" => policy::secret(e, &root),
         "Lease" => policy::lease(e, &root.get("spec")),
@@ -72,7 +76,15 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
 
 /// Says what is wrong with an object's metadata.
 pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
-    meta::object_meta(e, &root.get("metadata"), resource.namespaced, name_of(&resource.kind));
+    // Events are looked at as they were before there were rules of metadata (`legacyValidateEvent`).
+    if resource.kind == "Event" && !resource.custom {
+        return;
+    }
+    let meta = root.get("metadata");
+    meta::object_meta(e, &meta, resource.namespaced, name_of(&resource.kind));
+    if !resource.custom {
+        meta::finalizer_names(e, &meta.get("finalizers"));
+    }
 }
 
 /// Says what is wrong with the metadata of an object in an object, whose name can be anything that fits into a path.

@@ -226,14 +226,28 @@ pub fn endpoints(e: &mut Errors, root: &At<'_>) {
         for address in ["addresses", "notReadyAddresses"].map(|list| subset.get(list).items()).into_iter().flatten() {
             let ip = address.get("ip");
             if ip.text().parse::<IpAddr>().is_err() {
-                e.invalid(&ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+                e.invalid_text(&ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+            }
+            let (host, node) = (address.get("hostname"), address.get("nodeName"));
+            if !host.text().is_empty() {
+                e.all_invalid(&host, name::dns1123_label(host.text()));
+            }
+            if node.is_set() {
+                e.all_invalid(&node, name::dns1123_subdomain(node.text()));
+            }
+            if e.0.is_empty() {
+                super::service::special_address(e, &ip);
             }
         }
         for port in subset.get("ports").items() {
-            if subset.get("ports").len() > 1 && port.get("name").text().is_empty() {
-                e.required(&port.get("name"), "");
+            let name = port.get("name");
+            match name.text() {
+                "" if subset.get("ports").len() > 1 => e.required(&name, ""),
+                "" => {}
+                text => e.all_invalid(&name, name::dns1123_label(text)),
             }
             pod::port_number(e, &port.get("port"));
+            e.one_of(&port.get("protocol"), &["SCTP", "TCP", "UDP"]);
         }
     }
 }

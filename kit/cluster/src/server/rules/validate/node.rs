@@ -3,8 +3,9 @@
 //! Source: `ValidateNode`, `ValidatePersistentVolume` and `ValidatePersistentVolumeClaim` of
 //! `pkg/apis/core/validation/validation.go`; `pkg/apis/storage/validation/validation.go`.
 
-use super::{meta, resources, scheduling};
+use super::{meta, network, resources, scheduling, volumes};
 use crate::server::field::{At, Errors, quoted};
+use crate::server::go;
 use kit_api::name;
 use std::collections::BTreeSet;
 
@@ -18,9 +19,19 @@ pub fn node(e: &mut Errors, node: &At<'_>) {
         self::taints(e, &at);
     }
     for list in ["capacity", "allocatable"] {
-        for (_, amount) in node.get("status").get(list).entries() {
-            resources::not_negative(e, &amount);
+        for (resource, amount) in node.get("status").get(list).entries() {
+            resources::amount(e, resource, &amount.as_path(format!("status.{list}.{resource}")));
         }
+    }
+    let ranges = node.at("spec.podCIDRs");
+    for range in ranges.items() {
+        if !network::is_cidr(range.text()) {
+            e.invalid(&range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+        }
+    }
+    let six = ranges.items().iter().filter(|range| range.text().contains(':')).count();
+    if ranges.len() > 2 || (ranges.len() == 2 && six != 1) {
+        e.invalid_as(&ranges, &go::strings(ranges.value), "may specify no more than one CIDR for each IP family");
     }
 }
 
@@ -47,7 +58,10 @@ fn unsupported_modes(e: &mut Errors, modes: &At<'_>) {
     for mode in modes.items().iter().filter(|mode| !ACCESS_MODES.contains(&mode.text())) {
         e.not_supported(&At { value: mode.value, path: modes.path.clone() }, &ACCESS_MODES);
     }
-    if modes.len() > 1 && modes.items().iter().any(|mode| mode.text() == "ReadWriteOncePod") {
+    let said = |once: bool| {
+        modes.items().iter().any(|mode| ACCESS_MODES.contains(&mode.text()) && (mode.text() == ACCESS_MODES[3]) == once)
+    };
+    if said(true) && said(false) {
         e.forbidden(modes, "may not use ReadWriteOncePod with other access modes");
     }
 }
@@ -72,6 +86,31 @@ pub fn claim(e: &mut Errors, spec: &At<'_>) {
         }
     }
     class_and_mode(e, spec);
+    data_source(e, spec);
+}
+
+/// What a volume is filled from; both fields say the same where the source is in the claim's namespace.
+fn data_source(e: &mut Errors, spec: &At<'_>) {
+    let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
+    for at in [&source, &reference].into_iter().filter(|at| at.is_set()) {
+        for field in ["name", "kind"] {
+            if at.get(field).text().is_empty() {
+                e.required(&at.get(field), "");
+            }
+        }
+        let (kind, group) = (at.get("kind").text(), at.get("apiGroup"));
+        if group.text().is_empty() && kind != "PersistentVolumeClaim" {
+            let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            e.invalid_as(at, &quoted(kind), why);
+        }
+        if !group.text().is_empty() {
+            e.all_invalid(&group, name::dns1123_subdomain(group.text()));
+        }
+    }
+    let same = ["apiGroup", "kind", "name"].iter().all(|field| source.get(field).value == reference.get(field).value);
+    if source.is_set() && reference.is_set() && !same {
+        e.invalid_as(spec, &format!("{}.dataSource", spec.path), "must match dataSourceRef");
+    }
 }
 
 pub fn volume(e: &mut Errors, spec: &At<'_>) {
@@ -90,6 +129,13 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
         e.not_supported_as(&capacity, &shown, &["storage"]);
     }
     for (_, amount) in capacity.entries() {
+        if resources::quantity(&amount).value() < 0 {
+            e.invalid_as(
+                &amount,
+                &resources::quantity(&amount).value().to_string(),
+                "must be a valid resource quantity",
+            );
+        }
         resources::positive(e, &amount);
     }
     let reclaim = spec.get("persistentVolumeReclaimPolicy");
@@ -136,19 +182,25 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
     }
     let local = spec.get("local");
     if local.is_set() {
-        if local.get("path").text().is_empty() {
-            e.required(&local.get("path"), "");
+        match local.get("path").text() {
+            "" => e.required(&local.get("path"), ""),
+            _ => volumes::no_backsteps(e, &local.get("path")),
         }
         if !spec.get("nodeAffinity").is_set() {
-            e.required(
-                &At { value: local.value, path: "metadata.annotations".into() },
-                "Local volume requires node affinity",
-            );
+            e.required(&spec.get("nodeAffinity"), "Local volume requires node affinity");
         }
     }
     let path = spec.at("hostPath.path");
-    if spec.get("hostPath").is_set() && path.text().is_empty() {
-        e.required(&path, "");
+    if spec.get("hostPath").is_set() {
+        volumes::host_path(e, &spec.get("hostPath"));
+    }
+    if spec.get("nfs").is_set() {
+        volumes::nfs(e, &spec.get("nfs"));
+    }
+    let csi = spec.get("csi");
+    if csi.is_set() {
+        volumes::driver_name(e, &csi.get("driver"));
+        volumes::named(e, &csi, "volumeHandle");
     }
     if path.text() == "/" && reclaim.text() == "Recycle" {
         e.forbidden(&reclaim, "may not be 'recycle' for a hostPath mount of '/'");

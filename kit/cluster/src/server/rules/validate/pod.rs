@@ -2,22 +2,61 @@
 //!
 //! Source: `pkg/apis/core/validation/validation.go` (`ValidatePodSpec`, `validateContainers`).
 
-use super::{meta, resources, scheduling, volumes};
+use super::handlers::{PROBES, lifecycle_and_probes};
+use super::volumes::{self, Volumes};
+use super::{environment, meta, mounts, resources, scheduling, security};
 use crate::server::field::{At, Errors, quoted};
+use crate::server::go;
 use kit_api::name;
 use std::collections::BTreeSet;
 
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
-/// Kinds of probes, in upstream's order.
-const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// What an ephemeral container can't have, since it is no part of the pod's plan (`allowedEphemeralContainerFields`).
+const NOT_EPHEMERAL: [&str; 8] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
 
 pub fn pod(e: &mut Errors, pod: &At<'_>) {
+    let cost = pod.at("metadata.annotations").key(DELETION_COST);
+    if cost.is_set() && !is_cost(cost.text()) {
+        e.invalid(&cost, "must be a 32bit integer");
+    }
     let spec = pod.get("spec");
-    pod_spec(e, &spec);
-    let gates = spec.get("schedulingGates");
+    pod_spec(e, &spec, pod.at("metadata.name").text());
+    for container in spec.get("containers").items().iter().chain(&spec.get("initContainers").items()) {
+        padded_image(e, container);
+    }
+    let (gates, ephemeral) = (spec.get("schedulingGates"), spec.get("ephemeralContainers"));
+    // Pods get them by their subresource alone (`ValidatePodCreate`).
+    if !ephemeral.is_empty() {
+        e.forbidden(&ephemeral, "cannot be set on create");
+    }
     if !spec.get("nodeName").text().is_empty() && !gates.is_empty() {
         e.forbidden(&spec.get("nodeName"), "cannot be set until all schedulingGates have been cleared");
+    }
+}
+
+/// What `strconv.ParseInt` and `GetDeletionCostFromPodAnnotations` take: no plus sign, no leading zeros.
+fn is_cost(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let leading = (digits.starts_with('0') && text != "0") || text.starts_with('+');
+    !leading && text.parse::<i32>().is_ok()
+}
+
+/// Spaces around the name of an image (`validateContainerOnlyForPod`).
+fn padded_image(e: &mut Errors, container: &At<'_>) {
+    let image = container.get("image");
+    if image.text().trim() != image.text() {
+        e.invalid(&image, "must not have leading or trailing whitespace");
     }
 }
 
@@ -29,28 +68,24 @@ pub fn template(e: &mut Errors, template: &At<'_>) {
         at.path = format!("{}.{field}", template.path);
         check(e, &at);
     }
-    pod_spec(e, &template.get("spec"));
+    pod_spec(e, &template.get("spec"), "");
     let ephemeral = template.at("spec.ephemeralContainers");
     if !ephemeral.is_empty() {
         e.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
     }
 }
 
-pub fn pod_spec(e: &mut Errors, spec: &At<'_>) {
-    let volumes = volumes::volumes(e, &spec.get("volumes"));
-    containers(e, &spec.get("containers"), &volumes);
-    init_containers(e, &spec.get("initContainers"), &spec.get("containers"), &volumes);
-    ephemeral_containers(e, spec);
+fn pod_spec(e: &mut Errors, spec: &At<'_>, pod: &str) {
+    let volumes = volumes::volumes(e, &spec.get("volumes"), pod);
+    containers(e, spec, &volumes);
+    init_containers(e, spec, &volumes);
+    ephemeral_containers(e, spec, &volumes);
+    host_network(e, spec, !pod.is_empty());
     e.one_of(&spec.get("restartPolicy"), &["Always", "OnFailure", "Never"]);
     let dns = spec.get("dnsPolicy");
-    e.one_of(&dns, &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]);
+    e.one_of(&dns, &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     meta::labels(e, &spec.get("nodeSelector"));
-    security_context(e, spec);
-    for secret in spec.get("imagePullSecrets").items() {
-        if secret.get("name").text().is_empty() {
-            e.required(&secret.get("name"), "");
-        }
-    }
+    security::of_pod(e, spec);
     scheduling::affinity(e, &spec.get("affinity"));
     dns_config(e, &spec.get("dnsConfig"), dns.text());
     for gate in spec.get("readinessGates").items() {
@@ -58,6 +93,8 @@ pub fn pod_spec(e: &mut Errors, spec: &At<'_>) {
     }
     scheduling_gates(e, &spec.get("schedulingGates"));
     scheduling::spread(e, &spec.get("topologySpreadConstraints"));
+    security::host_process(e, spec);
+    security::host_users(e, spec);
     for (field, check) in
         [("serviceAccountName", name::dns1123_subdomain as super::Name), ("nodeName", name::dns1123_subdomain)]
     {
@@ -90,28 +127,38 @@ pub fn pod_spec(e: &mut Errors, spec: &At<'_>) {
     if !class.text().is_empty() {
         e.all_invalid(&class, name::dns1123_subdomain(class.text()));
     }
+    let runtime = spec.get("runtimeClassName");
+    if runtime.is_set() {
+        e.all_invalid(&runtime, name::dns1123_subdomain(runtime.text()));
+    }
     let preemption = spec.get("preemptionPolicy");
     if preemption.is_set() {
         e.one_of(&preemption, &["PreemptLowerPriority", "Never"]);
     }
-    resources::list(e, &spec.get("overhead"));
-    operating_system(e, spec);
+    resources::overhead(e, &spec.get("overhead"));
+    security::operating_system(e, spec);
 }
 
-fn containers(e: &mut Errors, list: &At<'_>, volumes: &BTreeSet<String>) {
+fn containers(e: &mut Errors, spec: &At<'_>, volumes: &Volumes<'_>) {
+    let list = spec.get("containers");
     if list.is_empty() {
-        return e.required(list, "");
+        return e.required(&list, "");
     }
     let mut names = BTreeSet::new();
     for container in list.items() {
-        container_common(e, &container, volumes);
+        container_common(e, &container, spec, volumes);
         unique_name(e, &container, &mut names);
-        lifecycle_and_probes(e, &container);
+        lifecycle_and_probes(e, &container, grace(spec));
         if container.get("restartPolicy").is_set() {
             e.forbidden(&container.get("restartPolicy"), "may not be set for non-init containers");
         }
     }
-    host_port_conflicts(e, list);
+    host_port_conflicts(e, &list.items());
+}
+
+/// How long the pod may take to end, in seconds.
+fn grace(spec: &At<'_>) -> i64 {
+    spec.get("terminationGracePeriodSeconds").int().unwrap_or_default()
 }
 
 fn unique_name(e: &mut Errors, container: &At<'_>, names: &mut BTreeSet<String>) {
@@ -121,55 +168,106 @@ fn unique_name(e: &mut Errors, container: &At<'_>, names: &mut BTreeSet<String>)
     }
 }
 
-fn init_containers(e: &mut Errors, list: &At<'_>, regular: &At<'_>, volumes: &BTreeSet<String>) {
-    let mut names: BTreeSet<String> = regular.items().iter().map(|c| c.get("name").text().to_string()).collect();
+fn names_in(list: &At<'_>) -> BTreeSet<String> {
+    list.items().iter().map(|container| container.get("name").text().to_string()).collect()
+}
+
+fn init_containers(e: &mut Errors, spec: &At<'_>, volumes: &Volumes<'_>) {
+    let list = spec.get("initContainers");
+    let mut names = names_in(&spec.get("containers"));
     for container in list.items() {
-        container_common(e, &container, volumes);
-        unique_name(e, &container, &mut names);
+        container_common(e, &container, spec, volumes);
         let policy = container.get("restartPolicy");
         if policy.is_set() && policy.text() != "Always" {
             e.not_supported(&policy, &["Always"]);
         }
+        unique_name(e, &container, &mut names);
+        // Each is looked at as if it were the first of the list.
+        let alone = container.as_path(format!("{}[0]", list.path));
+        host_port_conflicts(e, std::slice::from_ref(&alone));
         if policy.text() == "Always" {
-            lifecycle_and_probes(e, &container);
+            lifecycle_and_probes(e, &container, grace(spec));
         } else {
-            for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            for field in ["lifecycle"].into_iter().chain(PROBES) {
                 if container.get(field).is_set() {
                     let why = "may not be set for init containers without restartPolicy=Always";
                     e.forbidden(&container.get(field), why);
                 }
             }
         }
-        host_port_conflicts_of(e, std::slice::from_ref(&container));
     }
 }
 
-fn ephemeral_containers(e: &mut Errors, spec: &At<'_>) {
-    let list = spec.get("ephemeralContainers");
-    // Pods get them by their subresource alone (`ValidatePodCreate`); templates tell it themselves.
-    if !list.is_empty() && list.path == "spec.ephemeralContainers" {
-        e.forbidden(&list, "cannot be set on create");
+fn ephemeral_containers(e: &mut Errors, spec: &At<'_>, volumes: &Volumes<'_>) {
+    let others: BTreeSet<String> =
+        ["containers", "initContainers"].iter().flat_map(|list| names_in(&spec.get(list))).collect();
+    let mut names = others.clone();
+    for container in spec.get("ephemeralContainers").items() {
+        container_common(e, &container, spec, volumes);
+        padded_image(e, &container);
+        let name = container.get("name");
+        if !names.insert(name.text().into()) {
+            e.duplicate(&name, &quoted(name.text()));
+        }
+        let target = container.get("targetContainerName");
+        if !target.text().is_empty() && !others.contains(target.text()) {
+            e.not_found_as(&target, target.text());
+        }
+        for field in NOT_EPHEMERAL {
+            let at = container.get(field);
+            if at.is_set() && !(at.is_empty() && field == "resources") {
+                e.forbidden(&at, "cannot be set for an Ephemeral Container");
+            }
+        }
+        for mount in container.get("volumeMounts").items() {
+            for field in ["subPath", "subPathExpr"] {
+                if !mount.get(field).text().is_empty() {
+                    e.forbidden(&mount.get(field), "cannot be set for an Ephemeral Container");
+                }
+            }
+        }
     }
 }
 
-fn container_common(e: &mut Errors, container: &At<'_>, volumes: &BTreeSet<String>) {
+fn container_common(e: &mut Errors, container: &At<'_>, spec: &At<'_>, volumes: &Volumes<'_>) {
     let name = container.get("name");
     match name.text() {
         "" => e.required(&name, ""),
         text => e.all_invalid(&name, name::dns1123_label(text)),
     }
-    let image = container.get("image");
-    match image.text() {
-        "" => e.required(&image, ""),
-        text if text.trim() != text => e.invalid(&image, "must not have leading or trailing whitespace"),
-        _ => {}
+    if container.get("image").text().is_empty() {
+        e.required(&container.get("image"), "");
     }
-    e.one_of(&container.get("terminationMessagePolicy"), &["FallbackToLogsOnError", "File"]);
+    e.one_of(&container.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
     ports(e, &container.get("ports"));
-    environment(e, container);
-    volumes::mounts(e, &container.get("volumeMounts"), volumes);
+    environment::environment(e, container);
+    mounts::mounts(e, container, volumes);
     e.one_of(&container.get("imagePullPolicy"), &PULL_POLICIES);
     resources::requirements(e, &container.get("resources"));
+    resize_policy(e, &container.get("resizePolicy"), spec.get("restartPolicy").text());
+    let host_users = spec.get("hostUsers").value.as_bool().unwrap_or(true);
+    security::of_container(e, &container.get("securityContext"), host_users);
+}
+
+fn resize_policy(e: &mut Errors, list: &At<'_>, restarts: &str) {
+    let mut seen = BTreeSet::new();
+    for policy in list.items() {
+        // The paths of these have no index.
+        let at = |field: &str| policy.get(field).as_path(list.path.clone());
+        let (resource, restart) = (at("resourceName"), at("restartPolicy"));
+        if !seen.insert(resource.text()) {
+            e.duplicate(&policy, resource.text());
+        }
+        match resource.text() {
+            "" => e.required(&resource, ""),
+            "cpu" | "memory" => {}
+            text => e.not_supported_as(&resource, text, &["cpu", "memory"]),
+        }
+        e.one_of(&restart, &["NotRequired", "RestartContainer"]);
+        if restarts == "Never" && restart.text() != "NotRequired" {
+            e.invalid_text(&restart, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+        }
+    }
 }
 
 fn ports(e: &mut Errors, ports: &At<'_>) {
@@ -202,11 +300,7 @@ pub fn port_number(e: &mut Errors, at: &At<'_>) {
     }
 }
 
-fn host_port_conflicts(e: &mut Errors, list: &At<'_>) {
-    host_port_conflicts_of(e, &list.items());
-}
-
-fn host_port_conflicts_of(e: &mut Errors, containers: &[At<'_>]) {
+fn host_port_conflicts(e: &mut Errors, containers: &[At<'_>]) {
     let mut taken = BTreeSet::new();
     for port in containers.iter().flat_map(|container| container.get("ports").items()) {
         let number = port.get("hostPort").int().unwrap_or_default();
@@ -217,116 +311,17 @@ fn host_port_conflicts_of(e: &mut Errors, containers: &[At<'_>]) {
     }
 }
 
-fn environment(e: &mut Errors, container: &At<'_>) {
-    for variable in container.get("env").items() {
-        let name = variable.get("name");
-        match name.text() {
-            "" => e.required(&name, ""),
-            text => e.all_invalid(&name, name::env_var_name(text)),
-        }
-        let from = variable.get("valueFrom");
-        if !from.is_set() {
-            continue;
-        }
-        let sources = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"];
-        let said = sources.iter().filter(|source| from.get(source).is_set()).count();
-        let value = variable.get("value").text();
-        if !value.is_empty() && said > 0 {
-            e.invalid_as(&from, "\"\"", "may not be specified when `value` is not empty");
-        } else if said > 1 {
-            e.invalid_as(&from, "\"\"", "may not have more than one field specified at a time");
-        } else if said == 0 {
-            let why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
-            e.invalid_as(&from, "\"\"", why);
-        }
-        for source in ["configMapKeyRef", "secretKeyRef"] {
-            let source = from.get(source);
-            if source.is_set() {
-                if source.get("name").text().is_empty() {
-                    e.required(&source.get("name"), "");
-                }
-                match source.get("key").text() {
-                    "" => e.required(&source.get("key"), ""),
-                    key => e.all_invalid(&source.get("key"), name::config_map_key(key)),
-                }
-            }
-        }
-        volumes::field_reference(e, &from.get("fieldRef"), &volumes::ENVIRONMENT_FIELDS);
+/// A container on the network of its node has the ports that it listens on (`validatePodHostNetworkDeps`).
+fn host_network(e: &mut Errors, spec: &At<'_>, is_pod: bool) {
+    if !spec.get("hostNetwork").flag() {
+        return;
     }
-    for source in container.get("envFrom").items() {
-        let said = ["configMapRef", "secretRef"].iter().filter(|field| source.get(field).is_set()).count();
-        match said {
-            0 => e.invalid_as(&source, "\"\"", "must specify one of: `configMapRef` or `secretRef`"),
-            1 => {}
-            _ => e.invalid_as(&source, "\"\"", "may not have more than one field specified at a time"),
+    for port in spec.get("containers").items().iter().flat_map(|container| container.get("ports").items()) {
+        let host = port.get("hostPort").int().unwrap_or_default();
+        if (is_pod || host != 0) && host != port.get("containerPort").int().unwrap_or_default() {
+            let why = "must match `containerPort` when `hostNetwork` is true";
+            e.invalid_as(&port.get("hostPort"), &host.to_string(), why);
         }
-        for field in ["configMapRef", "secretRef"] {
-            if source.get(field).is_set() && source.get(field).get("name").text().is_empty() {
-                e.required(&source.get(field).get("name"), "");
-            }
-        }
-    }
-}
-
-fn lifecycle_and_probes(e: &mut Errors, container: &At<'_>) {
-    let lifecycle = container.get("lifecycle");
-    for hook in ["postStart", "preStop"] {
-        let hook = lifecycle.get(hook);
-        if hook.is_set() {
-            handler(e, &hook, &["exec", "httpGet", "tcpSocket", "sleep"]);
-        }
-    }
-    for name in PROBES {
-        let probe = container.get(name);
-        if !probe.is_set() {
-            continue;
-        }
-        handler(e, &probe, &["exec", "httpGet", "tcpSocket", "grpc"]);
-        for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
-        {
-            e.not_negative(&probe.get(field));
-        }
-        let grace = probe.get("terminationGracePeriodSeconds");
-        if grace.int().is_some_and(|value| value <= 0) {
-            e.invalid(&grace, "must be greater than 0");
-        }
-        let threshold = probe.get("successThreshold");
-        if name != "readinessProbe" && threshold.int().is_some_and(|value| value != 1) {
-            e.invalid(&threshold, "must be 1");
-        }
-        if name == "readinessProbe" && grace.is_set() {
-            e.invalid(&grace, "must not be set for readinessProbes");
-        }
-    }
-}
-
-fn handler(e: &mut Errors, at: &At<'_>, kinds: &[&str]) {
-    let mut said = 0;
-    for kind in kinds {
-        let handler = at.get(kind);
-        if !handler.is_set() {
-            continue;
-        }
-        said += 1;
-        if said > 1 {
-            e.forbidden(&handler, "may not specify more than 1 handler type");
-            continue;
-        }
-        match *kind {
-            "exec" if handler.get("command").is_empty() => e.required(&handler.get("command"), ""),
-            "httpGet" => {
-                if handler.get("path").text().is_empty() {
-                    e.required(&handler.get("path"), "");
-                }
-                port_number_or_name(e, &handler.get("port"));
-                e.one_of(&handler.get("scheme"), &["HTTP", "HTTPS"]);
-            }
-            "tcpSocket" | "grpc" => port_number_or_name(e, &handler.get("port")),
-            _ => {}
-        }
-    }
-    if said == 0 {
-        e.required(at, "must specify a handler type");
     }
 }
 
@@ -347,19 +342,35 @@ fn dns_config(e: &mut Errors, config: &At<'_>, policy: &str) {
     }
     let servers = config.get("nameservers");
     if policy == "None" && servers.is_empty() {
-        e.required(&servers, "must provide at least one DNS nameserver when `dnsPolicy` is None");
+        return e.required(&servers, "must provide at least one DNS nameserver when `dnsPolicy` is None");
     }
     if servers.len() > 3 {
-        e.invalid(&servers, "must not have more than 3 nameservers");
+        e.invalid_as(&servers, &go::strings(servers.value), "must not have more than 3 nameservers");
     }
     for server in servers.items() {
         if server.text().parse::<std::net::IpAddr>().is_err() {
             e.invalid(&server, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
         }
     }
+    let searches = config.get("searches");
+    if searches.len() > 32 {
+        e.invalid_as(&searches, &go::strings(searches.value), "must not have more than 32 search paths");
+    }
+    let length = searches.items().iter().map(|search| search.text().len() + 1).sum::<usize>();
+    if length > 2048 + 1 {
+        let why = "must not have more than 2048 characters (including spaces) in the search list";
+        e.invalid_as(&searches, &go::strings(searches.value), why);
+    }
+    for search in searches.items() {
+        let text = search.text().strip_suffix('.').unwrap_or(search.text());
+        if search.text() != "." {
+            let problems = name::dns1123_subdomain_with_underscore(text);
+            problems.iter().for_each(|problem| e.invalid_as(&search, &quoted(text), problem));
+        }
+    }
     for option in config.get("options").items() {
         if option.get("name").text().is_empty() {
-            e.required(&option.get("name"), "must not be empty");
+            e.required(&option, "must not be empty");
         }
     }
 }
@@ -374,63 +385,5 @@ fn scheduling_gates(e: &mut Errors, gates: &At<'_>) {
         if !seen.insert(name.text()) {
             e.duplicate(&gate, &quoted(name.text()));
         }
-    }
-}
-
-fn security_context(e: &mut Errors, spec: &At<'_>) {
-    let context = spec.get("securityContext");
-    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
-        let id = context.get(field);
-        if id.int().is_some_and(|id| !(0..=i64::from(i32::MAX)).contains(&id)) {
-            e.invalid(&id, "must be between 0 and 2147483647, inclusive");
-        }
-    }
-    if spec.get("hostPID").flag() && spec.get("shareProcessNamespace").flag() {
-        let at = At { value: spec.get("shareProcessNamespace").value, path: "spec.shareProcessNamespace".into() };
-        e.invalid(&at, "ShareProcessNamespace and HostPID cannot both be enabled");
-    }
-}
-
-/// Fields that make sense for one operating system alone (`validateWindows`, `validateLinux`).
-fn operating_system(e: &mut Errors, spec: &At<'_>) {
-    let os = spec.at("os.name");
-    if !spec.get("os").is_set() {
-        return;
-    }
-    let forbid = |e: &mut Errors, at: &At<'_>, fields: &[&str], system: &str| {
-        for field in fields {
-            if at.get(field).is_set() {
-                e.forbidden(&at.get(field), &format!("cannot be set for a {system} pod"));
-            }
-        }
-    };
-    let contexts = || {
-        let containers = ["initContainers", "containers"].map(|list| spec.get(list).items());
-        containers.into_iter().flatten().map(|container| container.get("securityContext"))
-    };
-    match os.text() {
-        "" => e.required(&os, "cannot be empty"),
-        "linux" => {
-            forbid(e, &spec.get("securityContext"), &["windowsOptions"], "linux");
-            contexts().for_each(|context| forbid(e, &context, &["windowsOptions"], "linux"));
-        }
-        "windows" => {
-            forbid(e, spec, &["hostPID", "hostIPC", "hostNetwork"], "windows");
-            let shared = ["appArmorProfile", "seccompProfile", "seLinuxOptions", "runAsUser", "runAsGroup"];
-            let own = ["supplementalGroupsPolicy", "fsGroup", "fsGroupChangePolicy", "sysctls", "supplementalGroups"];
-            let context = spec.get("securityContext");
-            for fields in [&shared[..3], &["fsGroup", "fsGroupChangePolicy", "sysctls"], &["shareProcessNamespace"]] {
-                forbid(e, &context, fields, "windows");
-            }
-            forbid(e, &context, &["runAsUser", "runAsGroup", "supplementalGroups", own[0]], "windows");
-            let more =
-                ["capabilities", "readOnlyRootFilesystem", "privileged", "allowPrivilegeEscalation", "procMount"];
-            contexts().for_each(|context| {
-                forbid(e, &context, &shared[..3], "windows");
-                forbid(e, &context, &more, "windows");
-                forbid(e, &context, &shared[3..], "windows");
-            });
-        }
-        _ => e.not_supported(&os, &["linux", "windows"]),
     }
 }

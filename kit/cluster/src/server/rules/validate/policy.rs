@@ -49,7 +49,7 @@ pub fn priority_class(e: &mut Errors, class: &At<'_>) {
 }
 
 /// What a quota may count that is no resource of containers.
-const QUOTA_NAMES: [&str; 22] = [
+const QUOTA_NAMES: [&str; 19] = [
     "cpu",
     "memory",
     "ephemeral-storage",
@@ -69,40 +69,106 @@ const QUOTA_NAMES: [&str; 22] = [
     "services.nodeports",
     "services.loadbalancers",
     "resourcequotas",
-    "hugepages",
-    "requests.hugepages",
-    "limits.hugepages",
 ];
 
 pub fn resource_quota(e: &mut Errors, spec: &At<'_>) {
-    for (resource, amount) in spec.get("hard").entries() {
-        let problems = name::qualified_name(resource);
-        let huge = resource.contains("hugepages-");
-        if !problems.is_empty() {
-            problems.iter().for_each(|problem| e.invalid_as(&amount, &quoted(resource), problem));
-        } else if !resource.contains('/') && !QUOTA_NAMES.contains(&resource) && !huge {
-            e.invalid_as(&amount, &quoted(resource), "must be a standard resource type or fully qualified");
-            e.invalid_as(&amount, &quoted(resource), "must be a standard resource for quota");
+    let hard = spec.get("hard");
+    for (resource, amount) in hard.entries() {
+        resources::resource_name(e, &amount, resource);
+        if !resource.contains('/') && !is_quota_name(resource) {
+            e.invalid_as(&amount, resource, "must be a standard resource for quota");
         }
-        resources::not_negative(e, &amount);
-        let counts = ["pods", "services", "secrets", "configmaps", "persistentvolumeclaims", "replicationcontrollers"];
-        let whole = counts.contains(&resource) || resource.starts_with("count/") || resource.starts_with("services.");
-        if whole && resources::quantity(&amount).milli_value() % 1000 != 0 {
-            e.invalid_as(&amount, &go::quantity(amount.value, "resource.Quantity"), "must be an integer");
-        }
+        resources::amount(e, resource, &amount);
     }
+    let names: std::collections::BTreeSet<&str> =
+        hard.entries().iter().map(|(resource, _)| *resource).filter(|resource| is_quota_name(resource)).collect();
     let scopes = spec.get("scopes");
-    let known =
-        ["BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating"];
+    let invalid = |e: &mut Errors, at: &At<'_>, why: &str| {
+        e.invalid_as(at, &go::dump_list(scopes.value, "core.ResourceQuotaScope"), why);
+    };
     for scope in scopes.items() {
-        if !known.contains(&scope.text()) {
-            let at = At { value: scope.value, path: scopes.path.clone() };
-            e.invalid(&at, "unsupported scope");
+        if !SCOPES.contains(&scope.text()) {
+            invalid(e, &scopes, "unsupported scope");
+        }
+        for _ in names.iter().filter(|resource| !in_scope(scope.text(), resource)) {
+            invalid(e, &scopes, "unsupported scope applied to resource");
         }
     }
-    let said = |name: &str| scopes.items().iter().any(|scope| scope.text() == name);
-    if (said("BestEffort") && said("NotBestEffort")) || (said("Terminating") && said("NotTerminating")) {
-        e.invalid_as(&scopes, &go::dump_list(scopes.value, "core.ResourceQuotaScope"), "conflicting scopes");
+    let said: Vec<&str> = scopes.items().iter().map(At::text).collect();
+    conflicts(&said).for_each(|_| invalid(e, &scopes, "conflicting scopes"));
+    scope_selector(e, spec, &names);
+    let selected = spec.at("scopeSelector.matchExpressions");
+    let said: Vec<&str> = selected.items().iter().map(|requirement| requirement.get("scopeName").text()).collect();
+    conflicts(&said).for_each(|_| invalid(e, &selected, "conflicting scopes"));
+}
+
+const SCOPES: [&str; 7] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+    "VolumeAttributesClass",
+];
+
+fn is_quota_name(resource: &str) -> bool {
+    let huge = ["hugepages-", "requests.hugepages-"].iter().any(|prefix| resource.starts_with(prefix));
+    QUOTA_NAMES.contains(&resource) || huge
+}
+
+/// Whether a quota of these pods or claims alone can count the resource (`IsResourceQuotaScopeValidForResource`).
+fn in_scope(scope: &str, resource: &str) -> bool {
+    let compute = ["cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
+    match scope {
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => ["persistentvolumeclaims", "requests.storage"].contains(&resource),
+        _ if SCOPES.contains(&scope) => resource == "pods" || compute.contains(&resource),
+        _ => true,
+    }
+}
+
+/// Pairs of scopes that have nothing in common.
+fn conflicts<'a>(said: &'a [&'a str]) -> impl Iterator<Item = ()> + 'a {
+    let pairs = [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]];
+    pairs.into_iter().filter(|pair| pair.iter().all(|scope| said.contains(scope))).map(|_| ())
+}
+
+fn scope_selector(e: &mut Errors, spec: &At<'_>, names: &std::collections::BTreeSet<&str>) {
+    let selector = spec.get("scopeSelector");
+    let requirements = selector.get("matchExpressions");
+    for requirement in requirements.items() {
+        // The paths of these have no index.
+        let at = |field: &str| requirement.get(field).as_path(format!("{}.{field}", requirements.path));
+        let (scope, operator, values) = (at("scopeName"), at("operator"), at("values"));
+        if !SCOPES.contains(&scope.text()) {
+            e.invalid_text(&scope, "unsupported scope");
+        }
+        for _ in names.iter().filter(|resource| !in_scope(scope.text(), resource)) {
+            let shown = named("core.ScopeSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
+            e.invalid_as(&requirements, &shown, "unsupported scope applied to resource");
+        }
+        let by_presence =
+            SCOPES.contains(&scope.text()) && !["PriorityClass", "VolumeAttributesClass"].contains(&scope.text());
+        if by_presence && operator.text() != "Exists" {
+            let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, \
+                       ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort \
+                       or ResourceQuotaScopeCrossNamespacePodAffinity";
+            e.invalid_text(&operator, why);
+        }
+        match operator.text() {
+            "In" | "NotIn" if values.is_empty() => {
+                let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+                e.required(&values, why);
+            }
+            "In" | "NotIn" => {}
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+                e.invalid_as(&values, &go::strings(values.value), why);
+            }
+            "Exists" | "DoesNotExist" => {}
+            _ => e.invalid_text(&operator, "not a valid selector operator"),
+        }
     }
 }
 
@@ -110,62 +176,91 @@ pub fn limit_range(e: &mut Errors, spec: &At<'_>) {
     let mut types = std::collections::BTreeSet::new();
     for limit in spec.get("limits").items() {
         let type_ = limit.get("type");
+        let problems = name::qualified_name(type_.text());
+        problems.iter().for_each(|problem| e.invalid_text(&type_, problem));
+        let standard = ["Container", "PersistentVolumeClaim", "Pod"].contains(&type_.text());
+        if problems.is_empty() && !type_.text().contains('/') && !standard {
+            e.invalid(&type_, "must be a standard limit type or fully qualified");
+        }
         if !types.insert(type_.text()) {
             e.duplicate(&type_, &quoted(type_.text()));
         }
-        if type_.text() == "Pod" {
-            for field in ["default", "defaultRequest"] {
-                if !limit.get(field).is_empty() {
-                    e.forbidden(&limit.get(field), "may not be specified when `type` is 'Pod'");
+        let of_pod = type_.text() == "Pod";
+        let resource_name = match type_.text() {
+            "Pod" | "Container" => resources::container_name,
+            _ => resources::resource_name,
+        };
+        let mut names = std::collections::BTreeSet::new();
+        for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+            let at = limit.get(list);
+            if list == "maxLimitRequestRatio" && type_.text() == "PersistentVolumeClaim" {
+                let storage = |field: &str| limit.get(field).key("storage").is_set();
+                if !storage("min") && !storage("max") {
+                    let why = "either minimum or maximum storage value is required, but neither was provided";
+                    e.required(&limit.get("limits"), why);
                 }
             }
+            if of_pod && list.starts_with("default") {
+                if !at.is_empty() {
+                    e.forbidden(&at, "may not be specified when `type` is 'Pod'");
+                }
+                continue;
+            }
+            for (resource, amount) in at.entries() {
+                resource_name(e, &amount, resource);
+                names.insert(resource);
+            }
         }
-        let storage = |field: &str| limit.get(field).key("storage").is_set();
-        if type_.text() == "PersistentVolumeClaim" && !storage("min") && !storage("max") {
-            e.required(&limit, "either minimum or maximum storage value is required, but neither was provided");
-        }
-        let lists = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
-        let names: std::collections::BTreeSet<&str> = lists
-            .iter()
-            .flat_map(|list| limit.get(list).entries().into_iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .collect();
         for name in names {
-            limit_of(e, &limit, name);
+            limit_of(e, &limit, name, of_pod);
         }
     }
 }
 
-fn limit_of(e: &mut Errors, limit: &At<'_>, name: &str) {
+/// What a limit says of one resource must make sense together.
+fn limit_of(e: &mut Errors, limit: &At<'_>, name: &str, of_pod: bool) {
     let at = |list: &str| limit.get(list).key(name);
-    let amount = |list: &str| at(list).is_set().then(|| resources::quantity(&at(list)));
+    let amount = |list: &str| {
+        let silent = of_pod && list.starts_with("default");
+        (at(list).is_set() && !silent).then(|| resources::quantity(&at(list)))
+    };
     let (min, max) = (amount("min"), amount("max"));
     let (default, request) = (amount("default"), amount("defaultRequest"));
-    let mut above = |list: &str, low: &Option<_>, low_name: &str, high: &Option<kit_api::Quantity>, high_name: &str| {
+    // Where it is told, which value is shown there, and what is more than what.
+    let orders = [
+        ("min", "min", &min, "min", &max, "max"),
+        ("defaultRequest", "defaultRequest", &min, "min", &request, "default request"),
+        ("defaultRequest", "defaultRequest", &request, "default request", &max, "max"),
+        ("defaultRequest", "defaultRequest", &request, "default request", &default, "default limit"),
+        ("default", "min", &min, "min", &default, "default"),
+        ("default", "max", &default, "default", &max, "max"),
+    ];
+    for (list, shown, low, low_name, high, high_name) in orders {
         if let (Some(low), Some(high)) = (low, high)
             && low > high
         {
-            let shown = quoted(amount(list).unwrap_or_default());
-            e.invalid_as(
-                &at(list),
-                &shown,
-                &format!("{low_name} value {low} is greater than {high_name} value {high}"),
-            );
+            let why = format!("{low_name} value {low} is greater than {high_name} value {high}");
+            e.invalid_as(&at(list), &go::quantity(at(shown).value), &why);
         }
-    };
-    above("min", &min, "min", &max, "max");
-    above("defaultRequest", &min, "min", &request, "default request");
-    above("defaultRequest", &request, "default request", &max, "max");
-    above("defaultRequest", &request, "default request", &default, "default limit");
-    above("default", &min, "min", &default, "default");
-    above("default", &default, "default", &max, "max");
-    let ratio = amount("maxLimitRequestRatio");
-    if ratio.as_ref().is_some_and(|ratio| ratio.milli_value() < 1000) {
-        let shown = quoted(ratio.clone().unwrap_or_default());
-        e.invalid_as(
-            &at("maxLimitRequestRatio"),
-            &shown,
-            &format!("ratio {} is less than 1", ratio.unwrap_or_default()),
-        );
+    }
+    if let Some(ratio) = amount("maxLimitRequestRatio") {
+        let at = at("maxLimitRequestRatio");
+        if ratio.milli_value() < 1000 {
+            e.invalid_as(&at, &go::quantity(at.value), &format!("ratio {ratio} is less than 1"));
+        }
+        if let (Some(min), Some(max)) = (&min, &max) {
+            let most = max.milli_value() as f64 / min.milli_value() as f64;
+            if ratio.milli_value() as f64 / 1000.0 > most {
+                let why = format!("ratio {ratio} is greater than max/min = {most:.6}");
+                e.invalid_as(&at, &go::quantity(at.value), &why);
+            }
+        }
+    }
+    if let (false, Some(default), Some(request)) = (resources::overcommits(name), &default, &request)
+        && default != request
+    {
+        let why = format!("default value {default} must equal to defaultRequest value {request} in {name}");
+        e.invalid_as(&at("defaultRequest"), &go::quantity(at("defaultRequest").value), &why);
     }
 }
 
@@ -223,7 +318,9 @@ pub fn secret(e: &mut Errors, secret: &At<'_>) {
     };
     match secret.get("type").text() {
         "kubernetes.io/tls" => required(e, &["tls.crt", "tls.key"]),
-        "kubernetes.io/ssh-auth" => required(e, &["ssh-privatekey"]),
+        "kubernetes.io/ssh-auth" if data.key("ssh-privatekey").text().is_empty() => {
+            e.required(&data.key("ssh-privatekey"), "");
+        }
         "kubernetes.io/basic-auth" if !data.key("username").is_set() && !data.key("password").is_set() => {
             required(e, &["username", "password"]);
         }
@@ -261,18 +358,32 @@ pub fn role(e: &mut Errors, role: &At<'_>) {
             e.required(&rule.get("resources"), "resource rules must supply at least one resource");
         }
     }
+    let aggregation = role.get("aggregationRule");
+    let selectors = aggregation.get("clusterRoleSelectors");
+    if aggregation.is_set() && selectors.is_empty() {
+        e.required(&selectors, "at least one clusterRoleSelector required if aggregationRule is non-nil");
+    }
+    for selector in selectors.items() {
+        meta::label_selector(e, &selector);
+        let parsed: Option<kit_api::meta::LabelSelector> = serde_json::from_value(selector.value.clone()).ok();
+        if kit_api::selector::Selector::try_from(parsed.as_ref()).is_err() {
+            e.invalid_as(&selector, "\"null\"", "invalid label selector.");
+        }
+    }
 }
 
-pub fn role_binding(e: &mut Errors, binding: &At<'_>) {
+pub fn role_binding(e: &mut Errors, binding: &At<'_>, namespaced: bool) {
     let role = binding.get("roleRef");
     if role.get("apiGroup").text() != "rbac.authorization.k8s.io" {
         e.not_supported(&role.get("apiGroup"), &["rbac.authorization.k8s.io"]);
     }
-    if !["Role", "ClusterRole"].contains(&role.get("kind").text()) {
-        e.not_supported(&role.get("kind"), &["ClusterRole", "Role"]);
+    let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    if !kinds.contains(&role.get("kind").text()) {
+        e.not_supported_as(&role.get("kind"), &quoted(role.get("kind").text()), kinds);
     }
-    if role.get("name").text().is_empty() {
-        e.required(&role.get("name"), "");
+    match role.get("name").text() {
+        "" => e.required(&role.get("name"), ""),
+        text => e.all_invalid(&role.get("name"), meta::path_segment(text)),
     }
     for subject in binding.get("subjects").items() {
         if subject.get("name").text().is_empty() {
@@ -280,10 +391,13 @@ pub fn role_binding(e: &mut Errors, binding: &At<'_>) {
         }
         match subject.get("kind").text() {
             "ServiceAccount" => {
+                if !subject.get("name").text().is_empty() {
+                    e.all_invalid(&subject.get("name"), name::dns1123_subdomain(subject.get("name").text()));
+                }
                 if !subject.get("apiGroup").text().is_empty() {
                     e.not_supported(&subject.get("apiGroup"), &[""]);
                 }
-                if subject.get("namespace").text().is_empty() {
+                if !namespaced && subject.get("namespace").text().is_empty() {
                     e.required(&subject.get("namespace"), "");
                 }
             }
@@ -292,7 +406,7 @@ pub fn role_binding(e: &mut Errors, binding: &At<'_>) {
                     e.not_supported(&subject.get("apiGroup"), &["rbac.authorization.k8s.io"]);
                 }
             }
-            _ => e.not_supported(&subject.get("kind"), &["Group", "ServiceAccount", "User"]),
+            text => e.not_supported_as(&subject.get("kind"), &quoted(text), &["ServiceAccount", "User", "Group"]),
         }
     }
 }

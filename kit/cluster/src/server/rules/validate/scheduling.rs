@@ -17,7 +17,7 @@ pub fn affinity(e: &mut Errors, affinity: &At<'_>) {
     }
     for preferred in node.get(PREFERRED).items() {
         weight(e, &preferred.get("weight"));
-        node_selector_term(e, &preferred.get("preference"));
+        node_selector_term(e, &preferred.get("preference"), false);
     }
     for field in ["podAffinity", "podAntiAffinity"] {
         let pods = affinity.get(field);
@@ -44,11 +44,11 @@ pub fn node_selector(e: &mut Errors, selector: &At<'_>) {
         return e.required(&terms, "must have at least one node selector term");
     }
     for term in terms.items() {
-        node_selector_term(e, &term);
+        node_selector_term(e, &term, true);
     }
 }
 
-fn node_selector_term(e: &mut Errors, term: &At<'_>) {
+fn node_selector_term(e: &mut Errors, term: &At<'_>, required: bool) {
     for requirement in term.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
         match operator.text() {
@@ -59,6 +59,10 @@ fn node_selector_term(e: &mut Errors, term: &At<'_>) {
             _ => meta::values_of_operator(e, &requirement),
         }
         meta::label_name(e, &requirement.get("key"));
+        // The values of preferences are not looked at.
+        for value in values.items().iter().filter(|_| required) {
+            e.all_invalid(value, name::label_value(value.text()));
+        }
     }
     for requirement in term.get("matchFields").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
@@ -92,24 +96,29 @@ fn pod_term(e: &mut Errors, term: &At<'_>) {
     }
     label_keys(e, term);
     topology_key(e, &term.get("topologyKey"));
+    meta::label_name(e, &term.get("topologyKey"));
 }
 
 fn label_keys(e: &mut Errors, term: &At<'_>) {
     for field in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = term.get(field);
-        if !keys.is_empty() && !term.get("labelSelector").is_set() {
+        if term.get("labelSelector").is_set() {
+            keys.items().iter().for_each(|key| meta::label_name(e, key));
+        } else if !keys.is_empty() {
             e.forbidden(&keys, "must not be specified when labelSelector is not set");
         }
-        for key in keys.items() {
-            meta::label_name(e, &key);
+    }
+    let (matched, mismatched) = (term.get("matchLabelKeys"), term.get("mismatchLabelKeys"));
+    for key in matched.items() {
+        if mismatched.items().iter().any(|other| other.text() == key.text()) {
+            e.invalid(&key, "exists in both matchLabelKeys and mismatchLabelKeys");
         }
     }
 }
 
 fn topology_key(e: &mut Errors, key: &At<'_>) {
-    match key.text() {
-        "" => e.required(key, "can not be empty"),
-        _ => meta::label_name(e, key),
+    if key.text().is_empty() {
+        e.required(key, "can not be empty");
     }
 }
 
@@ -150,15 +159,14 @@ pub fn spread(e: &mut Errors, constraints: &At<'_>) {
         let selector = constraint.get("labelSelector");
         if !keys.is_empty() && !selector.is_set() {
             e.forbidden(&keys, "must not be specified when labelSelector is not set");
-        } else {
-            for key in keys.items() {
-                meta::label_name(e, &key);
-                let required = selector.get("matchExpressions").items();
-                let said = selector.get("matchLabels").key(key.text()).is_set()
-                    || required.iter().any(|requirement| requirement.get("key").text() == key.text());
-                if said {
-                    e.invalid(&key, "exists in both matchLabelKeys and labelSelector");
-                }
+        }
+        for key in keys.items() {
+            meta::label_name(e, &key);
+            let required = selector.get("matchExpressions").items();
+            let said = selector.get("matchLabels").key(key.text()).is_set()
+                || required.iter().any(|requirement| requirement.get("key").text() == key.text());
+            if said {
+                e.invalid(&key, "exists in both matchLabelKeys and labelSelector");
             }
         }
         meta::label_selector(e, &selector);

@@ -27,7 +27,7 @@ pub fn service(e: &mut Errors, spec: &At<'_>) {
                 e.forbidden(&addresses, "may not be set for ExternalName services");
             }
             let name = spec.get("externalName");
-            match name.text().trim_end_matches('.') {
+            match name.text().strip_suffix('.').unwrap_or(name.text()) {
                 "" => e.required(&name, ""),
                 text => e.all_invalid(&name, name::dns1123_subdomain(text)),
             }
@@ -101,6 +101,20 @@ fn service_ports(e: &mut Errors, ports: &At<'_>, type_: &str) {
 }
 
 fn cluster_ips(e: &mut Errors, spec: &At<'_>) {
+    let (families, policy) = (spec.get("ipFamilies"), spec.get("ipFamilyPolicy"));
+    let mut seen = BTreeSet::new();
+    for family in families.items() {
+        if !["IPv4", "IPv6"].contains(&family.text()) {
+            e.not_supported(&family, &["IPv4", "IPv6"]);
+        }
+        if !seen.insert(family.text()) {
+            e.duplicate(&family, &quoted(family.text()));
+        }
+    }
+    let policies = ["PreferDualStack", "RequireDualStack", "SingleStack"];
+    if policy.is_set() && !policies.contains(&policy.text()) {
+        e.not_supported(&policy, &policies);
+    }
     let addresses = spec.get("clusterIPs");
     for (index, address) in addresses.items().iter().enumerate() {
         match address.text() {
@@ -117,7 +131,7 @@ fn cluster_ips(e: &mut Errors, spec: &At<'_>) {
 }
 
 /// An address that leads somewhere else (`ValidateNonSpecialIP`).
-fn special_address(e: &mut Errors, at: &At<'_>) {
+pub fn special_address(e: &mut Errors, at: &At<'_>) {
     let Ok(address) = at.text().parse::<IpAddr>() else {
         return e.invalid(at, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     };
@@ -178,6 +192,9 @@ fn traffic_policies(e: &mut Errors, spec: &At<'_>, type_: &str) {
         (true, _) => e.one_of(&policy, &["Cluster", "Local"]),
     }
     let check = spec.get("healthCheckNodePort");
+    if check.int().unwrap_or_default() != 0 {
+        pod::port_number(e, &check);
+    }
     if check.int().unwrap_or_default() != 0 && (type_ != "LoadBalancer" || policy.text() != "Local") {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         e.invalid(&check, why);
@@ -188,5 +205,9 @@ fn traffic_policies(e: &mut Errors, spec: &At<'_>, type_: &str) {
     }
     if !internal.is_set() && matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer") {
         e.required(&internal, "");
+    }
+    let distribution = spec.get("trafficDistribution");
+    if distribution.is_set() && distribution.text() != "PreferClose" {
+        e.not_supported(&distribution, &["PreferClose"]);
     }
 }

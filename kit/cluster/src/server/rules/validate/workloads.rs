@@ -38,7 +38,15 @@ pub fn replication_controller(e: &mut Errors, spec: &At<'_>) {
     }
     e.not_negative(&spec.get("replicas"));
     match spec.get("template").is_set() {
-        true => pod::template(e, &spec.get("template")),
+        true => {
+            let labels = spec.at("template.metadata.labels");
+            let matches = |(key, value): &(&str, At<'_>)| labels.key(key).value == value.value;
+            if !spec.get("selector").is_empty() && !spec.get("selector").entries().iter().all(matches) {
+                let why = "`selector` does not match template `labels`";
+                e.invalid_as(&labels, &go::string_map(labels.value), why);
+            }
+            template_of_pods(e, spec, "ReplicationController");
+        }
         false => e.required(&spec.get("template"), ""),
     }
 }
@@ -74,6 +82,11 @@ fn template(e: &mut Errors, spec: &At<'_>, of: &str) {
         let why = "`selector` does not match template `labels`";
         e.invalid_as(&labels, &go::string_map(labels.value), why);
     }
+    template_of_pods(e, spec, of);
+}
+
+fn template_of_pods(e: &mut Errors, spec: &At<'_>, of: &str) {
+    let template = spec.get("template");
     pod::template(e, &template);
     let policy = template.at("spec.restartPolicy");
     if policy.text() != "Always" {
@@ -213,20 +226,22 @@ pub fn autoscaler(e: &mut Errors, spec: &At<'_>) {
     if least.int().is_some_and(|least| most.int().unwrap_or_default() < least) {
         e.invalid(&most, "must be greater than or equal to `minReplicas`");
     }
-    let target = spec.get("scaleTargetRef");
-    for field in ["kind", "name"] {
-        match target.get(field).text() {
-            "" => e.required(&target.get(field), ""),
-            text => e.all_invalid(&target.get(field), meta::path_segment(text)),
-        }
-    }
-    for metric in spec.get("metrics").items() {
+    object_reference(e, &spec.get("scaleTargetRef"));
+    let metrics = spec.get("metrics");
+    for metric in metrics.items() {
         metric_spec(e, &metric);
+    }
+    let of_others = |metric: &At<'_>| ["Object", "External"].contains(&metric.get("type").text());
+    if least.int() == Some(0) && !metrics.items().iter().any(of_others) {
+        let why = "must specify at least one Object or External metric to support scaling to zero replicas";
+        e.forbidden(&metrics, why);
     }
     for direction in ["scaleUp", "scaleDown"] {
         let rules = spec.get("behavior").get(direction);
         let window = rules.get("stabilizationWindowSeconds");
-        e.not_negative(&window);
+        if window.int().is_some_and(|window| window < 0) {
+            e.invalid(&window, "must be greater than or equal to zero");
+        }
         if window.int().is_some_and(|window| window > 3600) {
             e.invalid(&window, "must be less than or equal to 3600");
         }
@@ -253,6 +268,16 @@ pub fn autoscaler(e: &mut Errors, spec: &At<'_>) {
     }
 }
 
+/// Something of a kind and a name (`ValidateCrossVersionObjectReference`).
+fn object_reference(e: &mut Errors, target: &At<'_>) {
+    for field in ["kind", "name"] {
+        match target.get(field).text() {
+            "" => e.required(&target.get(field), ""),
+            text => e.all_invalid(&target.get(field), meta::path_segment(text)),
+        }
+    }
+}
+
 /// Each type of metric with the field that describes it.
 const METRICS: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
@@ -266,15 +291,18 @@ fn metric_spec(e: &mut Errors, metric: &At<'_>) {
     let type_ = metric.get("type");
     let types = METRICS.map(|(type_, _)| type_);
     match type_.text() {
-        "" => e.required(&type_, "must specify a metric source type"),
         text if types.contains(&text) => {}
-        _ => e.not_supported(&type_, &types),
-    }
-    for (_, field) in METRICS {
-        let source = metric.get(field);
-        if source.is_set() {
-            metric_source(e, &source, field);
+        text => {
+            if text.is_empty() {
+                e.required(&type_, "must specify a metric source type");
+            }
+            e.not_supported(&type_, &types);
         }
+    }
+    // Only the first that is there is looked at.
+    let sources = ["object", "external", "pods", "resource", "containerResource"];
+    if let Some(field) = sources.into_iter().find(|field| metric.get(field).is_set()) {
+        metric_source(e, &metric.get(field), field);
     }
     match METRICS.iter().find(|(name, _)| *name == type_.text()) {
         Some((_, field)) if !metric.get(field).is_set() => {
@@ -296,21 +324,41 @@ fn metric_source(e: &mut Errors, source: &At<'_>, field: &str) {
     let target = source.get("target");
     let (value, average) = (target.get("value"), target.get("averageValue"));
     let utilization = target.get("averageUtilization");
+    if field == "object" {
+        object_reference(e, &source.get("describedObject"));
+    }
+    let (resource, container) = (source.get("name"), source.get("container"));
     if matches!(field, "resource" | "containerResource") {
-        if source.get("name").text().is_empty() {
-            e.required(&source.get("name"), "must specify a resource name");
+        match resource.text() {
+            "" => e.required(&resource, "must specify a resource name"),
+            text if field == "containerResource" => resources::container_name(e, &resource, text),
+            _ => {}
         }
-    } else if source.at("metric.name").text().is_empty() {
-        e.required(&source.at("metric.name"), "must specify a metric name");
+    } else {
+        let metric = source.at("metric.name");
+        match metric.text() {
+            "" => e.required(&metric, "must specify a metric name"),
+            text => e.all_invalid(&metric, meta::path_segment(text)),
+        }
+    }
+    if field == "containerResource" {
+        match container.text() {
+            "" => e.required(&container, "must specify a container"),
+            text => e.all_invalid(&container, kit_api::name::dns1123_label(text)),
+        }
     }
     match target.get("type").text() {
-        "" => e.required(&target.get("type"), "must specify a metric target type"),
         "Utilization" | "Value" | "AverageValue" => {}
-        _ => e.invalid(&target.get("type"), "must be either Utilization, Value, or AverageValue"),
+        text => {
+            if text.is_empty() {
+                e.required(&target.get("type"), "must specify a metric target type");
+            }
+            e.invalid_text(&target.get("type"), "must be either Utilization, Value, or AverageValue");
+        }
     }
     for amount in [&value, &average] {
         if amount.is_set() && resources::quantity(amount).sign() <= 0 {
-            e.invalid_as(amount, &go::quantity(amount.value, "resource.Quantity"), "must be positive");
+            e.invalid_as(amount, &go::quantity(amount.value), "must be positive");
         }
     }
     if utilization.int().is_some_and(|utilization| utilization < 1) {

@@ -2,7 +2,10 @@
 //!
 //! Sources: `pkg/apis/{core,apps,batch,autoscaling,networking,policy,storage,scheduling,discovery}/v*/defaults.go`.
 
-use super::{default_to, inner, items_in, map_in};
+mod image;
+mod pod;
+
+use super::{default_absent, default_to, inner, items_in, map_in};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -18,8 +21,8 @@ pub fn default(kind: &str, object: &mut Value) {
         "CustomResourceDefinition" => crate::server::custom::definition::default(object),
         "Pod" => {
             let spec = map_in(object, "spec");
-            pod_spec(spec);
-            pod(spec);
+            pod::pod_spec(spec);
+            pod::pod(spec);
         }
         "PodTemplate" => template(object.as_object_mut(), "template"),
         "ReplicaSet" | "ReplicationController" => {
@@ -68,6 +71,10 @@ pub fn default(kind: &str, object: &mut Value) {
             default_to(map_in(object, "status"), "phase", "Active");
         }
         "Node" => {
+            // Both names of the ranges of a node's pods say the same (`Convert_v1_NodeSpec_To_core_NodeSpec`).
+            if let Some(spec) = object.as_object_mut().and_then(|node| inner(node, "spec")) {
+                pod_ranges(spec);
+            }
             let status = map_in(object, "status");
             if let (None, Some(capacity)) = (status.get("allocatable"), status.get("capacity").cloned()) {
                 status.insert("allocatable".into(), capacity);
@@ -81,7 +88,7 @@ pub fn default(kind: &str, object: &mut Value) {
         "PersistentVolume" => {
             let spec = map_in(object, "spec");
             default_to(spec, "persistentVolumeReclaimPolicy", "Retain");
-            default_to(spec, "volumeMode", "Filesystem");
+            default_absent(spec, "volumeMode", "Filesystem");
             if let Some(path) = inner(spec, "hostPath") {
                 path.entry("type").or_insert_with(|| "".into());
             }
@@ -89,13 +96,18 @@ pub fn default(kind: &str, object: &mut Value) {
         }
         "StorageClass" => {
             for class in object.as_object_mut().into_iter() {
-                default_to(class, "reclaimPolicy", "Delete");
-                default_to(class, "volumeBindingMode", "Immediate");
+                default_absent(class, "reclaimPolicy", "Delete");
+                default_absent(class, "volumeBindingMode", "Immediate");
             }
         }
         "PriorityClass" => {
             for class in object.as_object_mut().into_iter() {
-                default_to(class, "preemptionPolicy", "PreemptLowerPriority");
+                default_absent(class, "preemptionPolicy", "PreemptLowerPriority");
+            }
+        }
+        "IngressClass" => {
+            if let Some(parameters) = inner(map_in(object, "spec"), "parameters") {
+                default_absent(parameters, "scope", "Cluster");
             }
         }
         "LimitRange" => items_in(map_in(object, "spec"), "limits").for_each(limit),
@@ -119,6 +131,18 @@ pub fn default(kind: &str, object: &mut Value) {
     }
 }
 
+fn pod_ranges(spec: &mut Fields) {
+    let range = spec.get("podCIDR").and_then(Value::as_str).unwrap_or_default().to_string();
+    let first = spec.get("podCIDRs").and_then(|ranges| ranges.get(0)).and_then(Value::as_str).map(str::to_string);
+    match first {
+        first if !range.is_empty() && first.as_ref() != Some(&range) => {
+            spec.insert("podCIDRs".into(), json!([range]));
+        }
+        Some(first) if range.is_empty() => _ = spec.insert("podCIDR".into(), first.into()),
+        _ => {}
+    }
+}
+
 /// `stringData` is only a way to write `data` (`Convert_v1_Secret_To_core_Secret`).
 fn secret(secret: &mut Fields) {
     default_to(secret, "type", "Opaque");
@@ -131,155 +155,12 @@ fn secret(secret: &mut Fields) {
 
 fn template(of: Option<&mut Fields>, name: &str) {
     if let Some(spec) = of.and_then(|of| inner(of, name)).and_then(|template| inner(template, "spec")) {
-        pod_spec(spec);
-    }
-}
-
-/// What every pod gets, and every template of pods.
-fn pod_spec(spec: &mut Fields) {
-    default_to(spec, "dnsPolicy", "ClusterFirst");
-    default_to(spec, "restartPolicy", "Always");
-    default_to(spec, "securityContext", json!({}));
-    default_to(spec, "terminationGracePeriodSeconds", GRACE_SECONDS);
-    default_to(spec, "schedulerName", "default-scheduler");
-    // Both names of this field are always equal (`Convert_core_PodSpec_To_v1_PodSpec`).
-    let account = ["serviceAccountName", "serviceAccount"].iter().find_map(|name| spec.get(*name)).cloned();
-    if let Some(account) = account {
-        spec.insert("serviceAccountName".into(), account.clone());
-        spec.insert("serviceAccount".into(), account);
-    }
-    let host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default();
-    for list in ["containers", "initContainers", "ephemeralContainers"] {
-        for each in items_in(spec, list) {
-            container(each, host_network && list != "ephemeralContainers");
-        }
-    }
-    items_in(spec, "volumes").for_each(volume);
-}
-
-/// What only a pod itself gets.
-fn pod(spec: &mut Fields) {
-    default_to(spec, "enableServiceLinks", true);
-    for list in ["containers", "initContainers"] {
-        for container in items_in(spec, list) {
-            let resources = container.entry("resources").or_insert_with(|| json!({}));
-            let limits = resources["limits"].as_object().cloned().unwrap_or_default();
-            if limits.is_empty() {
-                continue;
-            }
-            let requests = map_in(resources, "requests");
-            for (name, limit) in limits {
-                requests.entry(name).or_insert(limit);
-            }
-        }
-    }
-}
-
-fn container(container: &mut Fields, host_network: bool) {
-    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
-    let pull = if is_latest(image) { "Always" } else { "IfNotPresent" };
-    default_to(container, "imagePullPolicy", pull);
-    default_to(container, "terminationMessagePath", "/dev/termination-log");
-    default_to(container, "terminationMessagePolicy", "File");
-    for port in items_in(container, "ports") {
-        default_to(port, "protocol", "TCP");
-        if host_network && port.get("hostPort").and_then(Value::as_i64).unwrap_or_default() == 0 {
-            let number = port.get("containerPort").cloned().unwrap_or_default();
-            port.insert("hostPort".into(), number);
-        }
-    }
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = inner(container, name) else { continue };
-        for (field, value) in
-            [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-        {
-            if probe.get(field).and_then(Value::as_i64).unwrap_or_default() == 0 {
-                probe.insert(field.into(), value.into());
-            }
-        }
-        http_get(probe);
-        if let Some(grpc) = inner(probe, "grpc") {
-            default_to(grpc, "service", "");
-        }
-    }
-    if let Some(lifecycle) = inner(container, "lifecycle") {
-        for hook in ["postStart", "preStop"] {
-            inner(lifecycle, hook).into_iter().for_each(http_get);
-        }
-    }
-    for variable in items_in(container, "env") {
-        if let Some(source) = inner(variable, "valueFrom").and_then(|from| inner(from, "fieldRef")) {
-            default_to(source, "apiVersion", "v1");
-        }
-        if let Some(source) = inner(variable, "valueFrom").and_then(|from| inner(from, "resourceFieldRef")) {
-            default_to(source, "divisor", "0");
-        }
-    }
-}
-
-fn http_get(handler: &mut Fields) {
-    if let Some(get) = inner(handler, "httpGet") {
-        default_to(get, "path", "/");
-        default_to(get, "scheme", "HTTP");
-    }
-}
-
-/// `parsers.ParseImageName`: without a tag and a digest the tag is `latest`.
-fn is_latest(image: &str) -> bool {
-    let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
-    let last = name.rsplit('/').next().unwrap_or_default();
-    match last.split_once(':') {
-        Some((_, tag)) => tag == "latest",
-        None => !digest && !image.is_empty(),
-    }
-}
-
-fn volume(volume: &mut Fields) {
-    if volume.len() <= 1 && !volume.keys().any(|key| key != "name") {
-        volume.insert("emptyDir".into(), json!({}));
-    }
-    for source in ["secret", "configMap", "downwardAPI", "projected"] {
-        if let Some(source) = inner(volume, source) {
-            default_to(source, "defaultMode", 0o644);
-            items_in(source, "items").for_each(field_reference);
-            for projection in items_in(source, "sources") {
-                if let Some(token) = inner(projection, "serviceAccountToken") {
-                    default_to(token, "expirationSeconds", 3600);
-                }
-                if let Some(downward) = inner(projection, "downwardAPI") {
-                    items_in(downward, "items").for_each(field_reference);
-                }
-            }
-        }
-    }
-    if let Some(path) = inner(volume, "hostPath") {
-        path.entry("type").or_insert_with(|| "".into());
-    }
-    let ephemeral = inner(volume, "ephemeral").and_then(|source| inner(source, "volumeClaimTemplate"));
-    if let Some(claim) = ephemeral.and_then(|template| inner(template, "spec")) {
-        claim_spec(claim);
-    }
-    if let Some(image) = inner(volume, "image") {
-        let pull = if is_latest(image.get("reference").and_then(Value::as_str).unwrap_or_default()) {
-            "Always"
-        } else {
-            "IfNotPresent"
-        };
-        default_to(image, "pullPolicy", pull);
-    }
-    if let Some(disk) = inner(volume, "iscsi") {
-        default_to(disk, "iscsiInterface", "default");
-    }
-}
-
-fn field_reference(item: &mut Fields) {
-    if let Some(reference) = inner(item, "fieldRef") {
-        default_to(reference, "apiVersion", "v1");
+        pod::pod_spec(spec);
     }
 }
 
 fn claim_spec(spec: &mut Fields) {
-    default_to(spec, "volumeMode", "Filesystem");
+    default_absent(spec, "volumeMode", "Filesystem");
 }
 
 fn deployment(spec: &mut Fields) {
@@ -295,8 +176,8 @@ fn deployment(spec: &mut Fields) {
         if strategy["type"] == "RollingUpdate"
             && let Some(rolling) = inner(strategy, "rollingUpdate")
         {
-            default_to(rolling, "maxUnavailable", "25%");
-            default_to(rolling, "maxSurge", "25%");
+            default_absent(rolling, "maxUnavailable", "25%");
+            default_absent(rolling, "maxSurge", "25%");
         }
     }
     template(Some(spec), "template");
@@ -306,9 +187,11 @@ fn stateful_set(spec: &mut Fields) {
     default_to(spec, "podManagementPolicy", "OrderedReady");
     let strategy = spec.entry("updateStrategy").or_insert_with(|| json!({}));
     if let Some(strategy) = strategy.as_object_mut() {
-        default_to(strategy, "type", "RollingUpdate");
-        if strategy["type"] == "RollingUpdate" {
+        if strategy.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
+            strategy.insert("type".into(), "RollingUpdate".into());
             default_to(strategy, "rollingUpdate", json!({}));
+        }
+        if strategy["type"] == "RollingUpdate" {
             inner(strategy, "rollingUpdate").into_iter().for_each(|rolling| default_to(rolling, "partition", 0));
         }
     }
@@ -353,7 +236,8 @@ fn job(object: &mut Value) {
         spec.insert("completions".into(), 1.into());
     }
     default_to(spec, "parallelism", 1);
-    default_to(spec, "backoffLimit", 6);
+    // Each index has a limit of its own, and all of them together have none.
+    default_to(spec, "backoffLimit", if said(spec, "backoffLimitPerIndex") { i32::MAX } else { 6 });
     default_to(spec, "completionMode", "NonIndexed");
     default_to(spec, "suspend", false);
     default_to(spec, "manualSelector", false);
@@ -386,7 +270,7 @@ fn autoscaler(spec: &mut Fields) {
         if direction == "scaleUp" {
             default_to(rules, "stabilizationWindowSeconds", 0);
         }
-        default_to(rules, "selectPolicy", "Max");
+        default_absent(rules, "selectPolicy", "Max");
         default_to(rules, "policies", policies);
     }
 }
@@ -417,7 +301,7 @@ fn service(object: &mut Value) {
         default_to(spec, "externalTrafficPolicy", "Cluster");
     }
     if matches!(type_.as_str(), "LoadBalancer" | "NodePort" | "ClusterIP") {
-        default_to(spec, "internalTrafficPolicy", "Cluster");
+        default_absent(spec, "internalTrafficPolicy", "Cluster");
     }
     if type_ == "LoadBalancer" {
         default_to(spec, "allocateLoadBalancerNodePorts", true);
@@ -447,14 +331,14 @@ fn limit(item: &mut Fields) {
 }
 
 fn network_policy(spec: &mut Fields) {
-    let egress = spec.get("egress").is_some_and(|rules| !rules.is_null());
+    let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
     if spec.get("policyTypes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
         spec.insert("policyTypes".into(), types);
     }
     for direction in ["ingress", "egress"] {
         for rule in items_in(spec, direction) {
-            items_in(rule, "ports").for_each(|port| default_to(port, "protocol", "TCP"));
+            items_in(rule, "ports").for_each(|port| default_absent(port, "protocol", "TCP"));
         }
     }
 }
