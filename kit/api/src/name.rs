@@ -130,7 +130,8 @@ const SUBDOMAIN_UNDERSCORE: Form = Form {
     words: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
             must start and end with an alphanumeric character",
     examples: &["example.com"],
-    regex: r"[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*",
+    // Upstream shows the regular expression of domains without underscores.
+    regex: SUBDOMAIN.regex,
     fits: |text| {
         let edge = |b: u8| lower_or_digit(b) || b == b'_';
         text.split('.').all(|part| {

@@ -144,6 +144,11 @@ impl Errors {
         self.detailed(at, "FieldValueTypeInvalid", format!("Invalid value: {value}"), detail);
     }
 
+    /// What is said here as a whole makes no sense; it isn't shown.
+    pub fn invalid_at(&mut self, at: &At<'_>, detail: &str) {
+        self.detailed(at, "FieldValueInvalid", "Invalid value".into(), detail);
+    }
+
     /// The same of a text, which is empty where it isn't there.
     pub fn invalid_text(&mut self, at: &At<'_>, detail: &str) {
         self.invalid_as(at, &quoted(at.text()), detail);

@@ -54,6 +54,7 @@ pub fn type_name(of: Type) -> String {
 pub fn dump(value: &Value, of: Type) -> String {
     let name = || type_name(of);
     match (of, value) {
+        (Type::Pointer(Type::Time | Type::MicroTime), Value::Null) => "<nil>".into(),
         (Type::Pointer(of), Value::Null) => format!("(*{})(nil)", type_name(*of)),
         (Type::Pointer(of), _) => format!("(*{})(0xc000000000)", type_name(*of)),
         (Type::Alias(..) | Type::List(_) | Type::Map(_), Value::Null) if !is_text(of) => format!("{}(nil)", name()),

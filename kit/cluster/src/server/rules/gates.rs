@@ -17,7 +17,10 @@ pub fn drop_disabled(spec: &mut Map<String, Value>) {
         for container in items_in(spec, list) {
             // DynamicResourceAllocation and ContainerStopSignals.
             inner(container, "resources").into_iter().for_each(|resources| _ = resources.shift_remove("claims"));
-            inner(container, "lifecycle").into_iter().for_each(|lifecycle| _ = lifecycle.shift_remove("stopSignal"));
+            let signal = inner(container, "lifecycle").and_then(|lifecycle| lifecycle.shift_remove("stopSignal"));
+            if signal.is_some() && inner(container, "lifecycle").is_some_and(|lifecycle| lifecycle.is_empty()) {
+                container.shift_remove("lifecycle");
+            }
         }
     }
 }

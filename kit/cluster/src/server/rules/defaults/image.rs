@@ -28,7 +28,7 @@ fn is_digest(digest: &str) -> bool {
     })
 }
 
-/// A path of lower-case parts, maybe after a registry.
+/// A path of lower-case parts, maybe after a registry; Docker's is meant where none is said.
 fn is_path(path: &str) -> bool {
     let is_identifier = path.len() == 64 && path.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let rest = match path.split_once('/') {
@@ -40,7 +40,12 @@ fn is_path(path: &str) -> bool {
         }
         _ => path,
     };
-    !is_identifier && path.len() <= 255 && rest.split('/').all(is_component)
+    let docker = match (rest.len() == path.len(), rest.contains('/')) {
+        (false, _) => 0,
+        (true, true) => "docker.io/".len(),
+        (true, false) => "docker.io/library/".len(),
+    };
+    !is_identifier && docker + path.len() <= 255 && rest.split('/').all(is_component)
 }
 
 /// Whether the first part is a host and not a folder.

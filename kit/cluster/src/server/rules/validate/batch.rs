@@ -2,13 +2,16 @@
 //!
 //! Source: `pkg/apis/batch/validation/validation.go`.
 
-use super::{cron, pod, workloads::selects};
+use super::{cron, meta, pod, workloads::selects};
 use crate::server::field::{At, Errors};
 use crate::server::go;
 use crate::server::schema::named;
+use kit_api::name;
 use serde_json::json;
 
 const MAX_INDEXED: i64 = 100_000;
+/// The same where there are more completions than that.
+const MAX_OF_MANY: i64 = 10_000;
 
 pub fn job(e: &mut Errors, job: &At<'_>) {
     generated_selector(e, job);
@@ -23,6 +26,13 @@ pub fn job(e: &mut Errors, job: &At<'_>) {
     if selects(&spec.get("selector"), &labels) == Some(false) {
         let why = "`selector` does not match template `labels`";
         e.invalid_as(&labels, &go::string_map(labels.value), why);
+    }
+    let (name, completions) = (job.at("metadata.name"), spec.get("completions"));
+    if let ("Indexed", Some(count @ 1..)) = (spec.get("completionMode").text(), completions.int()) {
+        let host = format!("{}-{}", name.text(), count - 1);
+        if !name::dns1123_label(&host).is_empty() {
+            e.invalid(&name, &format!("will not able to create pod with invalid DNS label: {host}"));
+        }
     }
 }
 
@@ -70,6 +80,17 @@ fn job_spec(e: &mut Errors, spec: &At<'_>) {
     for field in counts {
         e.not_negative(&spec.get(field));
     }
+    let failed = spec.get("maxFailedIndexes");
+    let (per_index, manager) = (spec.get("backoffLimitPerIndex"), spec.get("managedBy"));
+    if failed.is_set() && !per_index.is_set() {
+        e.required(&per_index, "when maxFailedIndexes is specified");
+    }
+    if manager.is_set() {
+        meta::domain_prefixed_path(e, &manager);
+        if manager.text().len() > 63 {
+            e.too_long(&manager, 63);
+        }
+    }
     let (mode, completions) = (spec.get("completionMode"), spec.get("completions"));
     let indexed = mode.text() == "Indexed";
     if mode.is_set() {
@@ -83,6 +104,9 @@ fn job_spec(e: &mut Errors, spec: &At<'_>) {
             let why = "must be less than or equal to 100000 when completion mode is Indexed";
             e.invalid(&spec.get("parallelism"), why);
         }
+        if indexed {
+            failed_indexes(e, spec);
+        }
     }
     if !indexed {
         for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
@@ -91,16 +115,16 @@ fn job_spec(e: &mut Errors, spec: &At<'_>) {
             }
         }
     }
-    if spec.get("maxFailedIndexes").is_set() && !spec.get("backoffLimitPerIndex").is_set() {
-        e.required(&spec.get("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
-    }
     let policy = spec.get("podFailurePolicy");
     if policy.is_set() {
         failure_policy(e, &policy, spec);
     }
-    if spec.get("successPolicy").is_set() && !indexed {
-        let shown = named("batch.SuccessPolicy").map(|of| go::dump(spec.get("successPolicy").value, of));
-        e.invalid_as(&spec.get("successPolicy"), &shown.unwrap_or_default(), "requires indexed completion mode");
+    let success = spec.get("successPolicy");
+    if success.is_set() && indexed {
+        success_policy(e, &success, &completions);
+    } else if success.is_set() {
+        let shown = named("batch.SuccessPolicy").map(|of| go::dump(success.value, of));
+        e.invalid_as(&success, &shown.unwrap_or_default(), "requires indexed completion mode");
     }
     let replacement = spec.get("podReplacementPolicy");
     let known: &[&str] = if policy.is_set() { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
@@ -119,6 +143,69 @@ fn job_spec(e: &mut Errors, spec: &At<'_>) {
     }
 }
 
+/// How many indexes of a job may fail, where each has its own limit.
+fn failed_indexes(e: &mut Errors, spec: &At<'_>) {
+    let (completions, parallelism) = (spec.get("completions"), spec.get("parallelism"));
+    let failed = spec.get("maxFailedIndexes");
+    if failed.int().zip(completions.int()).is_some_and(|(failed, all)| failed > all) {
+        e.invalid(&failed, "must be less than or equal to completions");
+    }
+    if failed.int().is_some_and(|failed| failed > MAX_INDEXED) {
+        e.invalid(&failed, &format!("must be less than or equal to {MAX_INDEXED}"));
+    }
+    let many = completions.int().is_some_and(|completions| completions > MAX_INDEXED);
+    if !many || !spec.get("backoffLimitPerIndex").is_set() {
+        return;
+    }
+    if !failed.is_set() {
+        e.required(&failed, &format!("must be specified when completions is above {MAX_INDEXED}"));
+    }
+    for at in [parallelism, failed].iter().filter(|at| at.int().is_some_and(|count| count > MAX_OF_MANY)) {
+        let why = format!(
+            "must be less than or equal to {MAX_OF_MANY} when completions are above {MAX_INDEXED} and used with \
+             backoff limit per index"
+        );
+        e.invalid(at, &why);
+    }
+}
+
+fn success_policy(e: &mut Errors, policy: &At<'_>, completions: &At<'_>) {
+    let rules = policy.get("rules");
+    if rules.is_empty() {
+        e.required(&rules, "at least one rules must be specified when the successPolicy is specified");
+    }
+    if rules.len() > 20 {
+        e.too_many(&rules, rules.len(), 20);
+    }
+    for rule in rules.items() {
+        let (count, indexes) = (rule.get("succeededCount"), rule.get("succeededIndexes"));
+        if !count.is_set() && !indexes.is_set() {
+            e.required(&rule, "at least one of succeededCount or succeededIndexes must be specified");
+        }
+        e.not_negative(&count);
+        if let Some((count_is, all)) = count.int().zip(completions.int())
+            && count_is > all
+        {
+            let why = format!("must be less than or equal to {all} (the number of specified completions)");
+            e.invalid(&count, &why);
+        }
+    }
+}
+
+/// Values as `%q` lists them.
+fn valid_values(values: &[&str]) -> String {
+    format!("valid values: {values:?}").replace(", ", " ")
+}
+
+/// A field that must be one of some, which are told when it is missing.
+fn one_of(e: &mut Errors, at: &At<'_>, values: &[&str]) {
+    match at.text() {
+        "" => e.required(at, &valid_values(values)),
+        text if values.contains(&text) => {}
+        _ => e.not_supported(at, values),
+    }
+}
+
 fn failure_policy(e: &mut Errors, policy: &At<'_>, spec: &At<'_>) {
     let rules = policy.get("rules");
     if rules.len() > 20 {
@@ -130,46 +217,58 @@ fn failure_policy(e: &mut Errors, policy: &At<'_>, spec: &At<'_>) {
         let action = rule.get("action");
         let actions = ["Count", "FailIndex", "FailJob", "Ignore"];
         match action.text() {
-            "" => e.required(&action, &format!("valid values: {actions:?}").replace(['[', ']'], "")),
-            text if actions.contains(&text) => {}
-            _ => e.not_supported(&action, &actions),
+            "FailIndex" if !spec.get("backoffLimitPerIndex").is_set() => {
+                e.invalid(&action, "requires the backoffLimitPerIndex to be set");
+            }
+            _ => one_of(e, &action, &actions),
         }
         let (codes, conditions) = (rule.get("onExitCodes"), rule.get("onPodConditions"));
-        if codes.is_set() && !conditions.is_empty() {
-            e.invalid_as(
-                &rule,
-                "field.omitValueType{}",
-                "specifying both OnExitCodes and OnPodConditions is not supported",
-            );
-        }
-        if !codes.is_set() && conditions.is_empty() {
-            e.invalid_as(
-                &rule,
-                "field.omitValueType{}",
-                "specifying one of OnExitCodes and OnPodConditions is required",
-            );
-        }
         if codes.is_set() {
-            e.one_of(&codes.get("operator"), &["In", "NotIn"]);
-            let name = codes.get("containerName");
-            if name.is_set() && !containers.contains(&name.text()) {
-                e.invalid(&name, "must be one of the container or initContainer names in the pod template");
-            }
-            let values = codes.get("values");
-            if values.is_empty() {
-                e.invalid_as(&values, "[]int32{}", "at least one value is required");
-            }
-            for value in values.items() {
-                if codes.get("operator").text() == "In" && value.int() == Some(0) {
-                    e.invalid(&value, "must not be 0 for the In operator");
-                }
-            }
+            exit_codes(e, &codes, &containers);
+        }
+        if conditions.len() > 20 {
+            e.too_many(&conditions, conditions.len(), 20);
         }
         for pattern in conditions.items() {
-            if !["False", "True", "Unknown"].contains(&pattern.get("status").text()) {
-                e.not_supported(&pattern.get("status"), &["False", "True", "Unknown"]);
-            }
+            let type_ = pattern.get("type");
+            name::qualified_name(type_.text()).iter().for_each(|problem| e.invalid_text(&type_, problem));
+            one_of(e, &pattern.get("status"), &["False", "True", "Unknown"]);
         }
+        match (codes.is_set(), !conditions.is_empty()) {
+            (true, true) => e.invalid_at(&rule, "specifying both OnExitCodes and OnPodConditions is not supported"),
+            (false, false) => e.invalid_at(&rule, "specifying one of OnExitCodes and OnPodConditions is required"),
+            _ => {}
+        }
+    }
+}
+
+fn exit_codes(e: &mut Errors, codes: &At<'_>, containers: &[&str]) {
+    one_of(e, &codes.get("operator"), &["In", "NotIn"]);
+    let name = codes.get("containerName");
+    if name.is_set() && !containers.contains(&name.text()) {
+        e.invalid(&name, "must be one of the container or initContainer names in the pod template");
+    }
+    let values = codes.get("values");
+    let shown = || {
+        let numbers: Vec<String> = values.items().iter().map(|value| value.value.to_string()).collect();
+        if values.is_set() { format!("[]int32{{{}}}", numbers.join(", ")) } else { "[]int32(nil)".into() }
+    };
+    if values.is_empty() {
+        e.invalid_as(&values, &shown(), "at least one value is required");
+    } else if values.len() > 255 {
+        e.too_many(&values, values.len(), 255);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for value in values.items() {
+        if codes.get("operator").text() == "In" && value.int() == Some(0) {
+            e.invalid(&value, "must not be 0 for the In operator");
+        }
+        if !seen.insert(value.int()) {
+            e.duplicate(&value, &value.value.to_string());
+        }
+    }
+    if !values.items().is_sorted_by_key(At::int) {
+        e.invalid_as(&values, &shown(), "must be ordered");
     }
 }
 
@@ -188,23 +287,23 @@ pub fn cron_job(e: &mut Errors, job: &At<'_>) {
         }
     }
     e.not_negative(&spec.get("startingDeadlineSeconds"));
-    e.one_of(&spec.get("concurrencyPolicy"), &["Allow", "Forbid", "Replace"]);
     let zone = spec.get("timeZone");
     if zone.is_set() {
         time_zone(e, &zone);
     }
-    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
-        e.not_negative(&spec.get(field));
-    }
+    e.one_of(&spec.get("concurrencyPolicy"), &["Allow", "Forbid", "Replace"]);
     let template = spec.at("jobTemplate.spec");
-    if template.get("manualSelector").flag() {
-        e.not_supported(&template.get("manualSelector"), &["nil", "false"]);
-    }
+    job_spec(e, &template);
     if template.get("selector").is_set() {
         let shown = named("meta.LabelSelector").map(|of| go::dump(template.get("selector").value, of));
         e.invalid_as(&template.get("selector"), &shown.unwrap_or_default(), "`selector` will be auto-generated");
     }
-    job_spec(e, &template);
+    if template.get("manualSelector").flag() {
+        e.not_supported(&template.get("manualSelector"), &["nil", "false"]);
+    }
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        e.not_negative(&spec.get(field));
+    }
     if job.at("metadata.name").text().len() > 52 {
         e.invalid(&job.at("metadata.name"), "must be no more than 52 characters");
     }

@@ -54,6 +54,22 @@ pub fn path_segment(text: &str) -> Vec<String> {
     }
 }
 
+/// The name of a controller somewhere in the world (`IsDomainPrefixedPath`).
+pub fn domain_prefixed_path(e: &mut Errors, at: &At<'_>) {
+    let (host, path) = match at.text().split_once('/') {
+        _ if at.text().is_empty() => return e.required(at, ""),
+        Some((host, path)) if !host.is_empty() && !path.is_empty() => (host, path),
+        _ => return e.invalid(at, "must be a domain-prefixed path (such as \"acme.io/foo\")"),
+    };
+    for problem in name::dns1123_subdomain(host) {
+        e.invalid_as(at, &quoted(host), &problem);
+    }
+    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b)) {
+        let why = r"Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')";
+        e.invalid_as(at, &quoted(path), why);
+    }
+}
+
 pub fn labels(e: &mut Errors, labels: &At<'_>) {
     for (key, value) in labels.entries() {
         invalid_key(e, labels, key);

@@ -54,6 +54,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "EndpointSlice" => network::endpoint_slice(e, &root),
         "NetworkPolicy" => network::network_policy(e, &root.get("spec")),
         "Ingress" => network::ingress(e, &root.get("spec")),
+        "IngressClass" => network::ingress_class(e, &root.get("spec")),
         "PodDisruptionBudget" => policy::disruption_budget(e, &root.get("spec")),
         "PriorityClass" => policy::priority_class(e, &root),
         "ResourceQuota" => policy::resource_quota(e, &root.get("spec")),
@@ -96,7 +97,8 @@ pub fn embedded_meta(e: &mut Errors, meta: &At<'_>) {
 /// What the name of an object of a kind must look like.
 fn name_of(kind: &str) -> Name {
     match kind {
-        "Namespace" => name::dns1123_label,
+        // Pods are named after their set, and their names are their hosts' (`ValidateStatefulSetName`).
+        "Namespace" | "StatefulSet" => name::dns1123_label,
         "Service" => name::dns1035_label,
         "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => meta::path_segment,
         _ => name::dns1123_subdomain,

@@ -53,8 +53,8 @@ pub fn network_policy(e: &mut Errors, spec: &At<'_>) {
         return e.invalid_as(&types, &shown, "may not specify more than two policyTypes");
     }
     for type_ in types.items() {
-        if !["Egress", "Ingress"].contains(&type_.text()) {
-            e.not_supported(&type_, &["Egress", "Ingress"]);
+        if !["Ingress", "Egress"].contains(&type_.text()) {
+            e.not_supported(&type_, &["Ingress", "Egress"]);
         }
     }
 }
@@ -66,7 +66,7 @@ fn policy_port(e: &mut Errors, rule: &At<'_>) {
     }
     if !port.is_set() {
         if end.is_set() {
-            e.required(&port, "must be specified when `endPort` is specified");
+            e.invalid(&end, "may not be specified when `port` is not specified");
         }
         return;
     }
@@ -74,7 +74,7 @@ fn policy_port(e: &mut Errors, rule: &At<'_>) {
         Some(text) => {
             if end.is_set() {
                 let why = "may not be specified when `port` is non-numeric";
-                e.forbidden(&end, why);
+                e.invalid(&end, why);
             }
             e.all_invalid(&port, name::port_name(text));
         }
@@ -156,10 +156,50 @@ pub fn ingress(e: &mut Errors, spec: &At<'_>) {
                 if host.text().contains('*') { name::wildcard_dns1123_subdomain } else { name::dns1123_subdomain };
             e.all_invalid(&host, check(host.text()));
         }
+        let secret = tls.get("secretName");
+        if !secret.text().is_empty() {
+            e.all_invalid(&secret, name::dns1123_subdomain(secret.text()));
+        }
     }
     let class = spec.get("ingressClassName");
     if class.is_set() {
         e.all_invalid(&class, name::dns1123_subdomain(class.text()));
+    }
+}
+
+/// An object of some kind in the same namespace (`validateIngressTypedLocalObjectReference`).
+fn object_reference(e: &mut Errors, reference: &At<'_>) {
+    let group = reference.get("apiGroup");
+    if group.is_set() {
+        e.all_invalid(&group, name::dns1123_subdomain(group.text()));
+    }
+    for field in ["kind", "name"] {
+        let at = reference.get(field);
+        match at.text() {
+            "" => e.required(&at, ""),
+            text => e.all_invalid(&at, meta::path_segment(text)),
+        }
+    }
+}
+
+pub fn ingress_class(e: &mut Errors, spec: &At<'_>) {
+    let (controller, parameters) = (spec.get("controller"), spec.get("parameters"));
+    if controller.text().len() > 250 {
+        e.too_long(&controller, 250);
+    }
+    meta::domain_prefixed_path(e, &controller);
+    if !parameters.is_set() {
+        return;
+    }
+    object_reference(e, &parameters);
+    let (scope, namespace) = (parameters.get("scope"), parameters.get("namespace"));
+    match scope.text() {
+        _ if !scope.is_set() => e.required(&scope, ""),
+        "Namespace" if !namespace.is_set() => e.required(&namespace, "`parameters.scope` is set to 'Namespace'"),
+        "Namespace" => e.all_invalid(&namespace, name::dns1123_label(namespace.text())),
+        "Cluster" if namespace.is_set() => e.forbidden(&namespace, "`parameters.scope` is set to 'Cluster'"),
+        "Cluster" => {}
+        _ => e.not_supported(&scope, &["Cluster", "Namespace"]),
     }
 }
 
@@ -198,8 +238,8 @@ fn ingress_backend(e: &mut Errors, backend: &At<'_>) {
     let (service, resource) = (backend.get("service"), backend.get("resource"));
     match (service.is_set(), resource.is_set()) {
         (true, true) => e.invalid_as(backend, "\"\"", "cannot set both resource and service backends"),
-        (false, false) => e.required(backend, "resource or service backend is required"),
-        (false, true) => {}
+        (false, false) => e.invalid_as(backend, "\"\"", "resource or service backend is required"),
+        (false, true) => object_reference(e, &resource),
         (true, false) => {
             let name = service.get("name");
             match name.text() {
@@ -235,8 +275,9 @@ pub fn endpoints(e: &mut Errors, root: &At<'_>) {
             if node.is_set() {
                 e.all_invalid(&node, name::dns1123_subdomain(node.text()));
             }
-            if e.0.is_empty() {
-                super::service::special_address(e, &ip);
+            match ip.text().parse::<IpAddr>() {
+                Ok(_) => super::service::special_address(e, &ip),
+                Err(_) => e.invalid_text(&ip, "must be a valid IP address"),
             }
         }
         for port in subset.get("ports").items() {

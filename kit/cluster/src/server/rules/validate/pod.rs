@@ -62,16 +62,25 @@ fn padded_image(e: &mut Errors, container: &At<'_>) {
 
 /// A template of pods (`ValidatePodTemplateSpec`).
 pub fn template(e: &mut Errors, template: &At<'_>) {
+    template_metadata(e, template);
+    pod_spec(e, &template.get("spec"), "");
+    let ephemeral = template.at("spec.ephemeralContainers");
+    if !ephemeral.is_empty() {
+        e.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
+    }
+}
+
+/// The labels and annotations that pods will have.
+pub fn template_metadata(e: &mut Errors, template: &At<'_>) {
     // Upstream leaves `metadata` out of these paths.
     for (field, check) in [("labels", meta::labels as fn(&mut Errors, &At<'_>)), ("annotations", meta::annotations)] {
         let mut at = template.at("metadata").get(field);
         at.path = format!("{}.{field}", template.path);
         check(e, &at);
     }
-    pod_spec(e, &template.get("spec"), "");
-    let ephemeral = template.at("spec.ephemeralContainers");
-    if !ephemeral.is_empty() {
-        e.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
+    let cost = template.at("metadata.annotations").key(DELETION_COST);
+    if cost.is_set() && !is_cost(cost.text()) {
+        e.invalid(&cost.as_path(format!("{}.annotations[{DELETION_COST}]", template.path)), "must be a 32bit integer");
     }
 }
 

@@ -57,9 +57,14 @@ fn selector(e: &mut Errors, spec: &At<'_>, of: &str) {
         return e.required(&selector, "");
     }
     meta::label_selector(e, &selector);
-    if selector.get("matchLabels").is_empty() && selector.get("matchExpressions").is_empty() {
+    not_empty(e, &selector, of);
+}
+
+fn not_empty(e: &mut Errors, selector: &At<'_>, of: &str) {
+    let empty = selector.get("matchLabels").is_empty() && selector.get("matchExpressions").is_empty();
+    if selector.is_set() && empty {
         let shown = named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
-        e.invalid_as(&selector, &shown, &format!("empty selector is invalid for {of}"));
+        e.invalid_as(selector, &shown, &format!("empty selector is invalid for {of}"));
     }
 }
 
@@ -76,18 +81,37 @@ fn template(e: &mut Errors, spec: &At<'_>, of: &str) {
     if !template.is_set() {
         return e.required(&template, "");
     }
-    let selector = spec.get("selector");
-    let labels = template.at("metadata.labels");
-    if !selector.value.as_object().is_none_or(serde_json::Map::is_empty) && selects(&selector, &labels) == Some(false) {
-        let why = "`selector` does not match template `labels`";
-        e.invalid_as(&labels, &go::string_map(labels.value), why);
+    if let Some(why) = unparsable(spec) {
+        return e.invalid_as(&spec.get("selector"), &why, "invalid label selector");
     }
+    labels_match(e, spec);
     template_of_pods(e, spec, of);
 }
 
+/// How a selector is shown that can't be made one; its details were told before.
+fn unparsable(spec: &At<'_>) -> Option<String> {
+    let selector = spec.get("selector");
+    let parsed = selects(&selector, &spec.at("template.metadata.labels"));
+    (selector.is_set() && parsed.is_none())
+        .then(|| named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default())
+}
+
+/// No selector finds nothing, and an empty one everything.
+fn labels_match(e: &mut Errors, spec: &At<'_>) {
+    let (selector, labels) = (spec.get("selector"), spec.at("template.metadata.labels"));
+    if !selector.is_set() || selects(&selector, &labels) == Some(false) {
+        let why = "`selector` does not match template `labels`";
+        e.invalid_as(&labels, &go::string_map(labels.value), why);
+    }
+}
+
 fn template_of_pods(e: &mut Errors, spec: &At<'_>, of: &str) {
+    pod::template(e, &spec.get("template"));
+    lives_for_ever(e, spec, of);
+}
+
+fn lives_for_ever(e: &mut Errors, spec: &At<'_>, of: &str) {
     let template = spec.get("template");
-    pod::template(e, &template);
     let policy = template.at("spec.restartPolicy");
     if policy.text() != "Always" {
         e.not_supported(&policy, &["Always"]);
@@ -116,7 +140,10 @@ fn deployment_strategy(e: &mut Errors, strategy: &At<'_>) {
             }
             at_most_all(e, &unavailable);
         }
-        _ => e.not_supported(&strategy.get("type"), &["Recreate", "RollingUpdate"]),
+        _ => {
+            let shown = named("apps.DeploymentStrategy").map(|of| go::dump(strategy.value, of)).unwrap_or_default();
+            e.not_supported_as(strategy, &shown, &["Recreate", "RollingUpdate"]);
+        }
     }
 }
 
@@ -183,12 +210,24 @@ pub fn stateful_set(e: &mut Errors, spec: &At<'_>) {
     e.not_negative(&spec.get("minReadySeconds"));
     e.not_negative(&spec.at("ordinals.start"));
     selector(e, spec, "statefulset");
-    template(e, spec, "StatefulSet");
+    if let Some(shown) = unparsable(spec) {
+        e.invalid_as(&spec.get("selector"), &shown, "");
+    } else {
+        labels_match(e, spec);
+        // The pods themselves aren't looked at: their volumes may be those of claims that are still to be made.
+        pod::template_metadata(e, &spec.get("template"));
+    }
+    lives_for_ever(e, spec, "StatefulSet");
 }
 
 pub fn daemon_set(e: &mut Errors, spec: &At<'_>) {
-    selector(e, spec, "daemonset");
-    template(e, spec, "DaemonSet");
+    let by = spec.get("selector");
+    meta::label_selector(e, &by);
+    if unparsable(spec).is_none() {
+        labels_match(e, spec);
+    }
+    not_empty(e, &by, "daemonset");
+    template_of_pods(e, spec, "DaemonSet");
     e.not_negative(&spec.get("minReadySeconds"));
     let strategy = spec.get("updateStrategy");
     let rolling = strategy.get("rollingUpdate");
@@ -199,6 +238,8 @@ pub fn daemon_set(e: &mut Errors, spec: &At<'_>) {
             let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
             count_or_percent(e, &unavailable);
             count_or_percent(e, &surge);
+            at_most_all(e, &unavailable);
+            at_most_all(e, &surge);
             match (is_zero(&unavailable), is_zero(&surge)) {
                 (false, false) => {
                     let shown = go::int_or_string(surge.value);
@@ -207,10 +248,12 @@ pub fn daemon_set(e: &mut Errors, spec: &At<'_>) {
                 (true, true) => e.required(&unavailable, "cannot be 0 when maxSurge is 0"),
                 _ => {}
             }
-            at_most_all(e, &unavailable);
-            at_most_all(e, &surge);
         }
-        _ => e.not_supported(&strategy.get("type"), &["RollingUpdate", "OnDelete"]),
+        _ => {
+            let shown =
+                named("apps.DaemonSetUpdateStrategy").map(|of| go::dump(strategy.value, of)).unwrap_or_default();
+            e.not_supported_as(&strategy, &shown, &["RollingUpdate", "OnDelete"]);
+        }
     }
     e.not_negative(&spec.get("revisionHistoryLimit"));
 }
