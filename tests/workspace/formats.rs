@@ -110,7 +110,7 @@ fn a_module_gives_no_command_to_the_runner() {
     let folder = tempfile::tempdir().expect("a folder for this test");
     let (module, summary) = (folder.path().join("taints.rs"), folder.path().join("summary.md"));
     let stub = text_of(&root().join("exercises/scheduler/taints.rs"));
-    let command = "println!(\"\\n::notice::all passed\\n```\\n</details>\\n# All passed\"); Verdict::Fits";
+    let command = "println!(\"fine\\n::notice::all passed\\n```\\n</details>\\n# All passed\"); Verdict::Fits";
     let code = stub.replace("todo!(\"find the first taint that no toleration covers\")", command);
     std::fs::write(&module, code).expect("a temporary file can be written");
     let path = module.to_str().expect("temporary folders are UTF-8");
