@@ -15,6 +15,7 @@ use kit_cluster::timeline::observe::workload;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff, get_close_matches};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -171,11 +172,9 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
     let snapshot = play.engine().server().snapshot();
     keys.retain(|key| *key.name == *pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
     if keys.is_empty() {
-        let mut known: Vec<_> =
-            log.keys().filter(|key| key.kind == Kind::Pod).filter_map(|key| snapshot.get(key)).collect();
-        known.sort_by_key(|stored| workload(&stored.object));
-        known.dedup_by_key(|stored| workload(&stored.object));
-        let known: Vec<_> = known.iter().map(|stored| workload(&stored.object)).collect();
+        let decided = log.keys().filter(|key| key.kind == Kind::Pod).filter_map(|key| snapshot.get(key));
+        let known: BTreeSet<&str> = decided.map(|stored| workload(&stored.object)).collect();
+        let known: Vec<&str> = known.into_iter().collect();
         bail!("nothing was decided about a pod `{pod}`; name a pod or its workload: {}", known.join(", "));
     }
     for key in keys {

@@ -38,10 +38,15 @@ fn lower_or_digit(byte: u8) -> bool {
 
 /// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 fn is_label(text: &str) -> bool {
+    has_edges(text, lower_or_digit)
+}
+
+/// Whether a text begins and ends with such characters, and has only those and `-` between them.
+fn has_edges(text: &str, edge: fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().all(|&b| lower_or_digit(b) || b == b'-')
-        && bytes.first().is_some_and(|&b| lower_or_digit(b))
-        && bytes.last().is_some_and(|&b| lower_or_digit(b))
+    bytes.iter().all(|&b| edge(b) || b == b'-')
+        && bytes.first().is_some_and(|&b| edge(b))
+        && bytes.last().is_some_and(|&b| edge(b))
 }
 
 fn is_subdomain(text: &str) -> bool {
@@ -132,15 +137,7 @@ const SUBDOMAIN_UNDERSCORE: Form = Form {
     examples: &["example.com"],
     // Upstream shows the regular expression of domains without underscores.
     regex: SUBDOMAIN.regex,
-    fits: |text| {
-        let edge = |b: u8| lower_or_digit(b) || b == b'_';
-        text.split('.').all(|part| {
-            let bytes = part.as_bytes();
-            bytes.iter().all(|&b| edge(b) || b == b'-')
-                && bytes.first().is_some_and(|&b| edge(b))
-                && bytes.last().is_some_and(|&b| edge(b))
-        })
-    },
+    fits: |text| text.split('.').all(|part| has_edges(part, |b| lower_or_digit(b) || b == b'_')),
 };
 
 /// The name of a container, a namespace, a service's port … (`IsDNS1123Label`).

@@ -241,17 +241,17 @@ impl serde::Serialize for Kind {
 impl Object {
     /// Its name; empty before it has one.
     pub fn name(&self) -> &str {
-        self.meta().name.as_deref().unwrap_or_default()
+        About::from(self).name()
     }
 
     /// Its namespace; empty for objects of the whole cluster.
     pub fn namespace(&self) -> &str {
-        self.meta().namespace.as_deref().unwrap_or_default()
+        About::from(self).namespace()
     }
 
     /// Its unique id.
     pub fn uid(&self) -> &str {
-        self.meta().uid.as_deref().unwrap_or_default()
+        About::from(self).uid()
     }
 
     /// The object as readers see it when it was written with this revision.
@@ -292,29 +292,29 @@ impl<'a, T: AsKind> From<&'a T> for About<'a> {
     }
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
     /// The object's name; empty before it has one.
-    pub fn name(&self) -> &str {
+    pub fn name(self) -> &'a str {
         self.meta.name.as_deref().unwrap_or_default()
     }
 
     /// Its namespace; empty for objects of the whole cluster.
-    pub fn namespace(&self) -> &str {
+    pub fn namespace(self) -> &'a str {
         self.meta.namespace.as_deref().unwrap_or_default()
     }
 
     /// Its unique id.
-    pub fn uid(&self) -> &str {
+    pub fn uid(self) -> &'a str {
         self.meta.uid.as_deref().unwrap_or_default()
     }
 
     /// Where it is found.
-    pub fn key(&self) -> Key {
+    pub fn key(self) -> Key {
         Key::new(self.kind, self.namespace(), self.name())
     }
 
     /// A reference with which it owns and controls another object (`metav1.NewControllerRef`).
-    pub fn controller_ref(&self) -> OwnerReference {
+    pub fn controller_ref(self) -> OwnerReference {
         OwnerReference {
             api_version: self.kind.api_version().into(),
             kind: self.kind.name().into(),

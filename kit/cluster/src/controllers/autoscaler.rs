@@ -114,7 +114,7 @@ impl Component for Autoscalers {
 
     fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
         if change.kind == ChangeKind::Deleted {
-            self.histories.remove(&change.object.object.key());
+            self.histories.remove(&change.object.key);
         }
     }
 

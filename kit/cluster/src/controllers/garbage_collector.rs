@@ -59,7 +59,7 @@ impl Component for GarbageCollector {
     /// Changes the graph, and asks for a look at those to whom the change may matter (`processGraphChanges`).
     fn observe(&mut self, change: &Change, world: &mut World<'_>) {
         let object = &change.object.object;
-        let (key, uid) = (object.key(), object.uid());
+        let (key, uid) = (change.object.key.clone(), object.uid());
         let owners = |object: &Object| object.meta().owner_references.clone().unwrap_or_default();
         let before = change.previous.as_ref().map(|stored| owners(&stored.object)).unwrap_or_default();
         let after = if change.kind == ChangeKind::Deleted { Vec::new() } else { owners(object) };

@@ -71,7 +71,7 @@ fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
         for kind in kinds {
             let there: Vec<_> = world.server.snapshot().list_in(*kind, namespace).cloned().collect();
             for stored in there.iter().filter(|stored| stored.object.meta().deletion_timestamp.is_none()) {
-                _ = world.server.delete(&stored.object.key(), &DeleteOptions::default());
+                _ = world.server.delete(&stored.key, &DeleteOptions::default());
             }
             let rest = world.server.snapshot().list_in(*kind, namespace).count();
             if rest > 0 {

@@ -13,7 +13,7 @@ use kit_api::pod;
 use std::collections::BTreeSet;
 
 /// `--resource-quota-sync-period`.
-const RESYNC: Instant = Instant { nanos: 300_000_000_000 };
+const RESYNC: Instant = Instant::seconds(300);
 
 /// Keeps the status of quotas.
 #[derive(Default)]

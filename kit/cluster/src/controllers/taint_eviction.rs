@@ -106,9 +106,9 @@ impl Component for TaintEviction {
     fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
         let object = &change.object.object;
         match object {
-            Object::Pod(_) if change.kind == ChangeKind::Deleted => _ = self.timers.remove(&object.key()),
+            Object::Pod(_) if change.kind == ChangeKind::Deleted => _ = self.timers.remove(&change.object.key),
             _ if !matters(change) => {}
-            Object::Pod(_) => _ = self.suspects.insert(object.key()),
+            Object::Pod(_) => _ = self.suspects.insert(change.object.key.clone()),
             _ => _ = self.nodes.insert(object.name().to_string()),
         }
     }
@@ -118,7 +118,7 @@ impl Component for TaintEviction {
         if !nodes.is_empty() {
             let node_of = |pod: &Stored| pod.get().and_then(pod::node_name).is_some_and(|node| nodes.contains(node));
             let pods = world.cache.stored(Kind::Pod).filter(|pod| node_of(pod));
-            self.suspects.extend(pods.map(|pod| pod.object.key()));
+            self.suspects.extend(pods.map(|pod| pod.key.clone()));
         }
         for key in std::mem::take(&mut self.suspects) {
             self.look_at(key, world);

@@ -288,7 +288,7 @@ impl Engine {
             let change = match self.server.change(running.cursor) {
                 Ok(Some(change)) if change.at + lag <= now => {
                     running.cursor += 1;
-                    match kinds.contains(&change.object.object.kind()) {
+                    match kinds.contains(&change.object.key.kind) {
                         true => change.clone(),
                         false => continue,
                     }
@@ -314,7 +314,7 @@ impl Engine {
         let mut changes = Vec::new();
         for kind in kinds {
             for stored in snapshot.list(*kind) {
-                let previous = running.cache.get(&stored.object.key()).cloned();
+                let previous = running.cache.get(&stored.key).cloned();
                 let version = |stored: &Arc<crate::server::Stored>| stored.object.meta().resource_version.clone();
                 if previous.as_ref().map(version) != Some(version(stored)) {
                     let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
@@ -322,7 +322,7 @@ impl Engine {
                 }
             }
             for stored in running.cache.stored(*kind) {
-                if snapshot.get(&stored.object.key()).is_none() {
+                if snapshot.get(&stored.key).is_none() {
                     changes.push((ChangeKind::Deleted, stored.clone(), Some(stored.clone())));
                 }
             }
@@ -348,7 +348,7 @@ impl Engine {
         let mut kinds: Vec<Kind> = Vec::new();
         for index in begin..self.server.end() {
             if let Ok(Some(change)) = self.server.change(index) {
-                let kind = change.object.object.kind();
+                let kind = change.object.key.kind;
                 if !kinds.contains(&kind) {
                     kinds.push(kind);
                 }

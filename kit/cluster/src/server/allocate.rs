@@ -40,7 +40,7 @@ impl Server {
     }
 
     fn services<'a>(&'a self, but: &'a Key) -> impl Iterator<Item = &'a kit_api::core::ServiceSpec> {
-        let others = self.state.list(Kind::Service).filter(move |stored| stored.object.key() != *but);
+        let others = self.state.list(Kind::Service).filter(move |stored| stored.key != *but);
         others.filter_map(|stored| stored.get::<kit_api::core::Service>()?.spec.as_ref())
     }
 

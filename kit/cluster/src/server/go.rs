@@ -156,6 +156,11 @@ pub fn quantity(value: &Value) -> String {
     )
 }
 
+/// The same of a type that is known by its name in the schema.
+pub fn dump_named(value: &Value, of: &str) -> String {
+    super::schema::named(of).map(|of| dump(value, of)).unwrap_or_default()
+}
+
 /// A list of values of a named type.
 pub fn dump_list(value: &Value, item: &str) -> String {
     let of = super::schema::named(item).unwrap_or(Type::Raw);

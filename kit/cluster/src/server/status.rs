@@ -37,6 +37,11 @@ pub struct Details {
     pub retry_after_seconds: i32,
 }
 
+/// Several problems as one text (`Aggregate.Error` of `apimachinery/pkg/util/errors`).
+pub(super) fn aggregate(mut problems: Vec<String>) -> String {
+    if problems.len() == 1 { problems.remove(0) } else { format!("[{}]", problems.join(", ")) }
+}
+
 impl Error {
     fn plain(code: i32, reason: &'static str, message: impl Into<String>) -> Error {
         Error { code, reason, message: message.into(), details: None }
@@ -112,7 +117,7 @@ impl Error {
                 said.push(text);
             }
         }
-        let why = if let [one] = &said[..] { one.clone() } else { format!("[{}]", said.join(", ")) };
+        let why = aggregate(said);
         let dot = if group.is_empty() { "" } else { "." };
         let message = format!("{kind}{dot}{group} {name:?} is invalid: {why}");
         let details =

@@ -250,7 +250,7 @@ fn find_key(engine: &Engine, target: &str) -> Result<Key, String> {
     };
     let mut pods: Vec<_> = (snapshot.list_in(kind, namespace))
         .filter(|stored| observe::workload(&stored.object) == workload)
-        .map(|stored| (stored.object.meta().creation_timestamp.clone(), stored.object.key()))
+        .map(|stored| (stored.object.meta().creation_timestamp.clone(), stored.key.clone()))
         .collect();
     pods.sort();
     let number: usize = number.parse().map_err(|_| format!("`{target}`: `#` is followed by a number from 1 on"))?;

@@ -4,6 +4,7 @@
 //! `plugin/pkg/admission/limitranger/admission.go`. Upstream takes several LimitRanges in whatever order its cache
 //! lists them; here they are taken by name.
 
+use super::super::status::aggregate;
 use super::super::{Error, Server};
 use super::view::{amounts, list};
 use crate::object::{Key, Kind};
@@ -55,10 +56,8 @@ impl Server {
                     problems.extend(problem.map(|why| format!("maximum {name} usage per {CLAIM} is {most}{why}")));
                 }
             }
-            match &problems[..] {
-                [] => {}
-                [one] => return Err(Error::forbidden(key, one)),
-                many => return Err(Error::forbidden(key, &format!("[{}]", many.join(", ")))),
+            if !problems.is_empty() {
+                return Err(Error::forbidden(key, &aggregate(problems)));
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! `pkg/registry/customresourcedefinition/strategy.go`, `pkg/controller/status/naming_controller.go`.
 
 use crate::server::rules::{default_to, map_in};
+use crate::server::status::aggregate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -96,10 +97,9 @@ pub fn accept_names(status: &mut Value, definition: &Value, all: impl Iterator<I
             Value::Array(list) => list.iter().filter_map(|name| in_use(name.as_str()?, used)).collect(),
             name => in_use(name.as_str().unwrap_or_default(), used).into_iter().collect(),
         };
-        match &problems[..] {
-            [] => accepted[field] = wanted,
-            [one] => refused = Some((reason.into(), one.clone())),
-            many => refused = Some((reason.into(), format!("[{}]", many.join(", ")))),
+        match problems.is_empty() {
+            true => accepted[field] = wanted,
+            false => refused = Some((reason.into(), aggregate(problems))),
         }
     }
     if !names["categories"].is_null() {

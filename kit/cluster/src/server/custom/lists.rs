@@ -3,7 +3,7 @@
 //! Source: `apiextensions-apiserver/pkg/apiserver/schema/listtype/validation.go`.
 
 use super::shape::go;
-use super::{child, items};
+use super::{child, items, rest};
 use crate::server::field::{At, Errors};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub fn check(e: &mut Errors, at: &At<'_>, schema: &Value) {
     match at.value {
         Value::Object(fields) => {
-            let rest = schema.get("additionalProperties").filter(|of| of.is_object());
+            let rest = rest(schema);
             for name in fields.keys() {
                 rest.into_iter().for_each(|of| check(e, &at.key(name), of));
                 child(schema, name).into_iter().for_each(|of| check(e, &at.get(name), of));

@@ -42,6 +42,16 @@ fn child<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     schema.get("properties")?.get(name)
 }
 
+/// The schema of all other fields (`additionalProperties`).
+fn rest(schema: &Value) -> Option<&Value> {
+    schema.get("additionalProperties").filter(|of| of.is_object())
+}
+
+/// The schema of a field, whether it is named or one of the rest.
+fn of_field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    child(schema, name).or_else(|| rest(schema))
+}
+
 /// The schema of the items of a list.
 fn items(schema: &Value) -> Option<&Value> {
     schema.get("items").filter(|of| of.is_object())
@@ -137,7 +147,7 @@ impl Server {
         };
         let gone: Vec<&'static Resource> = self.custom.values().copied().filter(|resource| is(resource)).collect();
         for resource in gone {
-            let keys: Vec<Key> = self.state.list(resource.as_kind()).map(|stored| stored.object.key()).collect();
+            let keys: Vec<Key> = self.state.list(resource.as_kind()).map(|stored| stored.key.clone()).collect();
             for key in keys {
                 _ = self.delete_object(&key, &DeleteOptions::default());
                 _ = self.remove(&key);

@@ -2,7 +2,7 @@
 //!
 //! Sources: `apiextensions-apiserver/pkg/apiserver/validation/ratcheting.go`, `apiserver/pkg/cel/common/equality.go`.
 
-use super::{child, items};
+use super::{items, of_field};
 use serde_json::Value;
 
 /// What stood in the place of a value before an update, and the schema that gives the place its shape.
@@ -17,9 +17,7 @@ pub struct Old<'a> {
 impl<'a> Old<'a> {
     /// A field, if it was there and the schema knows it (`CorrelatedObject.Key`).
     pub fn field(self, name: &str) -> Option<Old<'a>> {
-        let rest = || self.schema.get("additionalProperties").filter(|of| of.is_object());
-        let schema = child(self.schema, name).or_else(rest)?;
-        Some(Old { value: self.value.get(name)?, schema })
+        Some(Old { value: self.value.get(name)?, schema: of_field(self.schema, name)? })
     }
 
     /// The item that an item was before. Lists of type map have keys to go by, others have nothing.

@@ -3,7 +3,7 @@
 //! Sources: `apiextensions-apiserver/pkg/apiserver/schema/{pruning,defaulting,objectmeta}`, in the order of
 //! `unstructuredSchemaCoercer.apply`.
 
-use super::{child, flag, items};
+use super::{child, flag, items, of_field, rest};
 use crate::server::field::{At, Errors};
 use crate::server::schema::{self, Type, decode};
 use serde_json::{Map, Value, json};
@@ -68,10 +68,6 @@ fn step(value: &mut Value, schema: Option<&Value>, object: bool, keep: bool, pat
         }
         _ => {}
     }
-}
-
-fn of_field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
-    child(schema, name).or_else(|| schema.get("additionalProperties").filter(|of| of.is_object()))
 }
 
 /// Nulls that the schema doesn't allow are as good as nothing (`PruneNonNullableNullsWithoutDefaults`).
@@ -160,7 +156,7 @@ fn coerce(value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<Strin
                     _ => {}
                 }
                 let keyed = format!("{path}[{name}]");
-                match (known, schema.get("additionalProperties").filter(|of| of.is_object())) {
+                match (known, rest(schema)) {
                     (Some(of), _) => coerce(field, of, &dotted, unknown)?,
                     (None, Some(of)) => coerce(field, of, &keyed, unknown)?,
                     _ => {}
@@ -186,7 +182,7 @@ pub fn check_embedded(e: &mut Errors, at: &At<'_>, schema: &Value) {
                 embedded_object(e, at, fields);
             }
             for name in fields.keys() {
-                match (child(schema, name), schema.get("additionalProperties").filter(|of| of.is_object())) {
+                match (child(schema, name), rest(schema)) {
                     (Some(of), _) => check_embedded(e, &at.get(name), of),
                     (None, Some(of)) => check_embedded(e, &at.key(name), of),
                     _ => {}

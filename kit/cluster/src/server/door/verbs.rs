@@ -209,7 +209,7 @@ impl Server {
         let selection = list::Selection::of(target.kind, query)?;
         let found: Vec<_> = self.listed(target).filter(|stored| selection.selects(stored)).cloned().collect();
         for stored in &found {
-            match self.delete_object(&stored.object.key(), &options) {
+            match self.delete_object(&stored.key, &options) {
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
             }

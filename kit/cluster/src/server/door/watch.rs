@@ -121,7 +121,7 @@ impl Server {
                 }
             };
             watch.cursor += 1;
-            if change.revision <= watch.after || change.object.object.kind() != watch.kind {
+            if change.revision <= watch.after || change.object.key.kind != watch.kind {
                 continue;
             }
             if !watch.namespace.is_empty() && change.object.object.namespace() != watch.namespace {

@@ -5,7 +5,6 @@
 use super::{cron, meta, pod, workloads::selects};
 use crate::server::field::{At, Errors};
 use crate::server::go;
-use crate::server::schema::named;
 use kit_api::name;
 use serde_json::json;
 
@@ -62,7 +61,7 @@ fn generated_selector(e: &mut Errors, job: &At<'_>) {
         "batch.kubernetes.io/controller-uid": uid.text(), "batch.kubernetes.io/job-name": name.text(),
     });
     if selects(&selector, &At::root(&labels)) == Some(false) {
-        let shown = named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
+        let shown = go::dump_named(selector.value, "meta.LabelSelector");
         e.invalid_as(&selector, &shown, "`selector` not auto-generated");
     }
 }
@@ -123,8 +122,8 @@ fn job_spec(e: &mut Errors, spec: &At<'_>) {
     if success.is_set() && indexed {
         success_policy(e, &success, &completions);
     } else if success.is_set() {
-        let shown = named("batch.SuccessPolicy").map(|of| go::dump(success.value, of));
-        e.invalid_as(&success, &shown.unwrap_or_default(), "requires indexed completion mode");
+        let shown = go::dump_named(success.value, "batch.SuccessPolicy");
+        e.invalid_as(&success, &shown, "requires indexed completion mode");
     }
     let replacement = spec.get("podReplacementPolicy");
     let known: &[&str] = if policy.is_set() { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
@@ -295,8 +294,8 @@ pub fn cron_job(e: &mut Errors, job: &At<'_>) {
     let template = spec.at("jobTemplate.spec");
     job_spec(e, &template);
     if template.get("selector").is_set() {
-        let shown = named("meta.LabelSelector").map(|of| go::dump(template.get("selector").value, of));
-        e.invalid_as(&template.get("selector"), &shown.unwrap_or_default(), "`selector` will be auto-generated");
+        let shown = go::dump_named(template.get("selector").value, "meta.LabelSelector");
+        e.invalid_as(&template.get("selector"), &shown, "`selector` will be auto-generated");
     }
     if template.get("manualSelector").flag() {
         e.not_supported(&template.get("manualSelector"), &["nil", "false"]);

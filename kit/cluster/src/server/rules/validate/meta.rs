@@ -4,8 +4,7 @@
 
 use super::Name;
 use crate::server::field::{At, Errors, quoted};
-use crate::server::go::dump;
-use crate::server::schema::named;
+use crate::server::go;
 use kit_api::name;
 use serde_json::Value;
 
@@ -120,7 +119,7 @@ fn owners(e: &mut Errors, owners: &At<'_>) {
             }
         }
         if version.text() == "v1" && owner.get("kind").text() == "Event" {
-            let shown = named("meta.OwnerReference").map(|of| dump(owner.value, of)).unwrap_or_default();
+            let shown = go::dump_named(owner.value, "meta.OwnerReference");
             e.invalid_as(owners, &shown, "/v1, Kind=Event is disallowed from being an owner");
         }
         if !owner.get("controller").flag() {
@@ -133,7 +132,7 @@ fn owners(e: &mut Errors, owners: &At<'_>) {
                 let why = format!(
                     "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {named}"
                 );
-                let shown = crate::server::go::dump_list(owners.value, "meta.OwnerReference");
+                let shown = go::dump_list(owners.value, "meta.OwnerReference");
                 e.invalid_as(owners, &shown, &why);
             }
         }

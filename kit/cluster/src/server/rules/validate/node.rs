@@ -46,9 +46,7 @@ fn taints(e: &mut Errors, taints: &At<'_>) {
         }
         scheduling::taint_effect(e, &effect, false);
         if !seen.insert((key.text(), effect.text())) {
-            let shown = crate::server::schema::named("core.Taint")
-                .map(|of| crate::server::go::dump(taint.value, of))
-                .unwrap_or_default();
+            let shown = go::dump_named(taint.value, "core.Taint");
             e.duplicate(&taint, &format!("{shown}: taints must be unique by key and effect pair"));
         }
     }
@@ -123,9 +121,7 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
         e.required(&capacity, "");
     }
     if !capacity.key("storage").is_set() || capacity.len() > 1 {
-        let shown = crate::server::schema::named("core.ResourceList")
-            .map(|of| crate::server::go::dump(capacity.value, of))
-            .unwrap_or_default();
+        let shown = go::dump_named(capacity.value, "core.ResourceList");
         e.not_supported_as(&capacity, &shown, &["storage"]);
     }
     for (_, amount) in capacity.entries() {

@@ -6,7 +6,6 @@
 use super::{meta, resources, workloads};
 use crate::server::field::{At, Errors, quoted};
 use crate::server::go;
-use crate::server::schema::named;
 use base64::Engine as _;
 use kit_api::name;
 
@@ -16,7 +15,7 @@ const HIGHEST_USER_PRIORITY: i64 = 1_000_000_000;
 pub fn disruption_budget(e: &mut Errors, spec: &At<'_>) {
     let (least, most) = (spec.get("minAvailable"), spec.get("maxUnavailable"));
     if least.is_set() && most.is_set() {
-        let shown = named("policy.PodDisruptionBudgetSpec").map(|of| go::dump(spec.value, of)).unwrap_or_default();
+        let shown = go::dump_named(spec.value, "policy.PodDisruptionBudgetSpec");
         e.invalid_as(spec, &shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for count in [least, most].iter().filter(|count| count.is_set()) {
@@ -145,7 +144,7 @@ fn scope_selector(e: &mut Errors, spec: &At<'_>, names: &std::collections::BTree
             e.invalid_text(&scope, "unsupported scope");
         }
         for _ in names.iter().filter(|resource| !in_scope(scope.text(), resource)) {
-            let shown = named("core.ScopeSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
+            let shown = go::dump_named(selector.value, "core.ScopeSelector");
             e.invalid_as(&requirements, &shown, "unsupported scope applied to resource");
         }
         let by_presence =

@@ -5,8 +5,7 @@
 
 use super::volumes::relative;
 use crate::server::field::{At, Errors, quoted, shown};
-use crate::server::go::dump;
-use crate::server::schema::named;
+use crate::server::go;
 use std::collections::BTreeSet;
 
 const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
@@ -46,7 +45,7 @@ pub fn of_container(e: &mut Errors, context: &At<'_>, host_users: bool) {
     let escalation = context.get("allowPrivilegeEscalation");
     if escalation.is_set() && !escalation.flag() {
         let mut contradiction = |with: &str| {
-            let shown = named("core.SecurityContext").map(|of| dump(context.value, of)).unwrap_or_default();
+            let shown = go::dump_named(context.value, "core.SecurityContext");
             e.invalid_as(context, &shown, &format!("cannot set `allowPrivilegeEscalation` to false and {with}"));
         };
         if context.get("privileged").flag() {
@@ -121,7 +120,7 @@ fn seccomp(e: &mut Errors, profile: &At<'_>) {
         ("Localhost", false) => e.required(&file, "must be set when seccomp type is Localhost"),
         ("Localhost", true) => relative(e, &file),
         (_, true) => {
-            let shown = named("core.SeccompProfile").map(|of| dump(profile.value, of)).unwrap_or_default();
+            let shown = go::dump_named(profile.value, "core.SeccompProfile");
             e.invalid_as(&file, &shown, "can only be set when seccomp type is Localhost");
         }
         (_, false) => {}

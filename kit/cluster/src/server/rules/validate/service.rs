@@ -4,6 +4,7 @@
 
 use super::{meta, pod};
 use crate::server::field::{At, Errors, quoted};
+use crate::server::go;
 use kit_api::name;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -87,11 +88,8 @@ fn service_ports(e: &mut Errors, ports: &At<'_>, type_: &str) {
             e.all_invalid(&application, name::qualified_name(application.text()));
         }
         if !numbers.insert((number.int(), protocol.text())) {
-            let shown = crate::server::schema::named("core.ServicePort").map(|of| {
-                let short = serde_json::json!({"protocol": protocol.text(), "port": number.value});
-                crate::server::go::dump(&short, of)
-            });
-            e.duplicate(&port, &shown.unwrap_or_default());
+            let short = serde_json::json!({"protocol": protocol.text(), "port": number.value});
+            e.duplicate(&port, &go::dump_named(&short, "core.ServicePort"));
         }
         let node_port = port.get("nodePort").int().unwrap_or_default();
         if node_port != 0 && type_ != "ClusterIP" && !node_ports.insert((node_port, protocol.text())) {

@@ -5,7 +5,6 @@
 use super::{meta, pod, resources};
 use crate::server::field::{At, Errors};
 use crate::server::go;
-use crate::server::schema::named;
 use kit_api::meta::LabelSelector;
 use kit_api::selector::Selector;
 use std::collections::BTreeMap;
@@ -63,7 +62,7 @@ fn selector(e: &mut Errors, spec: &At<'_>, of: &str) {
 fn not_empty(e: &mut Errors, selector: &At<'_>, of: &str) {
     let empty = selector.get("matchLabels").is_empty() && selector.get("matchExpressions").is_empty();
     if selector.is_set() && empty {
-        let shown = named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default();
+        let shown = go::dump_named(selector.value, "meta.LabelSelector");
         e.invalid_as(selector, &shown, &format!("empty selector is invalid for {of}"));
     }
 }
@@ -92,8 +91,7 @@ fn template(e: &mut Errors, spec: &At<'_>, of: &str) {
 fn unparsable(spec: &At<'_>) -> Option<String> {
     let selector = spec.get("selector");
     let parsed = selects(&selector, &spec.at("template.metadata.labels"));
-    (selector.is_set() && parsed.is_none())
-        .then(|| named("meta.LabelSelector").map(|of| go::dump(selector.value, of)).unwrap_or_default())
+    (selector.is_set() && parsed.is_none()).then(|| go::dump_named(selector.value, "meta.LabelSelector"))
 }
 
 /// No selector finds nothing, and an empty one everything.
@@ -141,7 +139,7 @@ fn deployment_strategy(e: &mut Errors, strategy: &At<'_>) {
             at_most_all(e, &unavailable);
         }
         _ => {
-            let shown = named("apps.DeploymentStrategy").map(|of| go::dump(strategy.value, of)).unwrap_or_default();
+            let shown = go::dump_named(strategy.value, "apps.DeploymentStrategy");
             e.not_supported_as(strategy, &shown, &["Recreate", "RollingUpdate"]);
         }
     }
@@ -189,14 +187,14 @@ pub fn stateful_set(e: &mut Errors, spec: &At<'_>) {
     match strategy.get("type").text() {
         "" => e.required(&strategy, ""),
         "OnDelete" if rolling.is_set() => {
-            let shown = named("apps.RollingUpdateStatefulSetStrategy").map(|of| go::dump(rolling.value, of));
-            e.invalid_as(&rolling, &shown.unwrap_or_default(), "only allowed for updateStrategy 'RollingUpdate'");
+            let shown = go::dump_named(rolling.value, "apps.RollingUpdateStatefulSetStrategy");
+            e.invalid_as(&rolling, &shown, "only allowed for updateStrategy 'RollingUpdate'");
         }
         "OnDelete" => {}
         "RollingUpdate" => e.not_negative(&rolling.get("partition")),
         _ => {
-            let shown = named("apps.StatefulSetUpdateStrategy").map(|of| go::dump(strategy.value, of));
-            e.invalid_as(&strategy, &shown.unwrap_or_default(), "must be 'RollingUpdate' or 'OnDelete'");
+            let shown = go::dump_named(strategy.value, "apps.StatefulSetUpdateStrategy");
+            e.invalid_as(&strategy, &shown, "must be 'RollingUpdate' or 'OnDelete'");
         }
     }
     let retention = spec.get("persistentVolumeClaimRetentionPolicy");
@@ -250,8 +248,7 @@ pub fn daemon_set(e: &mut Errors, spec: &At<'_>) {
             }
         }
         _ => {
-            let shown =
-                named("apps.DaemonSetUpdateStrategy").map(|of| go::dump(strategy.value, of)).unwrap_or_default();
+            let shown = go::dump_named(strategy.value, "apps.DaemonSetUpdateStrategy");
             e.not_supported_as(&strategy, &shown, &["RollingUpdate", "OnDelete"]);
         }
     }
