@@ -1,34 +1,18 @@
 //! `cargo grade`: grades modules of a Kubernetes control plane, and shows where they differ from Kubernetes.
 
-mod author;
-mod build;
-mod cancel;
-mod check;
+mod authors;
+mod commands;
 mod conformance;
-mod explain;
-mod format;
-mod grade;
-mod help;
-mod human;
-mod manifest;
-mod mutants;
-mod overview;
-mod partition;
-mod process;
-mod progress;
-mod record;
-mod report;
-mod run;
-mod sandbox;
-mod scenario;
-mod schema;
-mod settings;
-mod suite;
-mod terminal;
-mod watch;
+mod display;
+mod module;
+mod verdict;
 mod workspace;
 
+use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
+use commands::{explain, help, overview, run, settings, watch};
+use display::{human, schema};
+use module::sandbox;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use workspace::Workspace;
@@ -201,8 +185,8 @@ fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Schema { exercise }) => schema::schema(&workspace, exercise.as_deref()),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
-        Some(Command::New { exercise, trait_name }) => author::new(&workspace, &exercise, trait_name.as_deref()),
-        Some(Command::Bless { exercises }) => author::bless(&workspace, &exercises),
+        Some(Command::New { exercise, trait_name }) => new::new(&workspace, &exercise, trait_name.as_deref()),
+        Some(Command::Bless { exercises }) => bless::bless(&workspace, &exercises),
         Some(Command::Mutants { exercises, since, format }) => {
             mutants::mutants(&workspace, &exercises, since.as_deref(), format)
         }

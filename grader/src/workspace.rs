@@ -1,6 +1,6 @@
 //! Where the rooms of an exercise are, and what the catalogue says of it.
 
-use crate::settings::Limits;
+use crate::commands::settings::Limits;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use similar::get_close_matches;

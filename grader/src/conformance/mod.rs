@@ -3,20 +3,17 @@
 //! A file is `{"table" or "group", "kubernetes", "what", "cases": […]}`. Each table that the reference covers
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
-mod apiserver;
-mod deployment;
-mod hpa;
+mod control_plane;
 mod node;
 mod pure;
-mod rollout;
 mod scheduler;
 mod workloads;
 
 use crate::Format;
-use crate::human::{BOLD, mark, paint};
-use crate::overview::plain_table;
-use crate::report::{KUBERNETES, SCHEMA_VERSION, Status};
-use crate::run::exit_code;
+use crate::commands::overview::plain_table;
+use crate::commands::run::exit_code;
+use crate::display::human::{BOLD, mark, paint};
+use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::workspace::{Workspace, read};
 use anstream::println;
 use anyhow::{Context, Result, bail};
@@ -113,16 +110,7 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [
-        apiserver::check,
-        pure::check,
-        scheduler::check,
-        deployment::check,
-        rollout::check,
-        hpa::check,
-        node::check,
-        workloads::check,
-    ];
+    let chapters = [control_plane::check, pure::check, scheduler::check, node::check, workloads::check];
     chapters.iter().find_map(|check| check(table))
 }
 

@@ -5,12 +5,12 @@ use super::pure::{compare, field};
 use kit_api::core::{Namespace, Node, Pod as ApiPod, ReplicationController, Service};
 use kit_api::policy::PodDisruptionBudget;
 use kit_api::{Name, apps, pod, pod_resources};
-use kit_cluster::object::AsKind;
-use kit_cluster::scheduler::class::{Classes, Pod};
-use kit_cluster::scheduler::cycle::{Found, State, feasible_nodes_to_find};
-use kit_cluster::scheduler::framework::{Filter, Framework, Profile, Refusal};
-use kit_cluster::scheduler::preemption::Preempted;
+use kit_apimachinery::object::AsKind;
 use kit_contract::scheduler::{PendingPod, QueueConfig, ShapePoint, Strategy, WeightedResource};
+use kit_scheduler::class::{Classes, Pod};
+use kit_scheduler::cycle::{Found, State, feasible_nodes_to_find};
+use kit_scheduler::framework::{Filter, Framework, Profile, Refusal};
+use kit_scheduler::preemption::Preempted;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -147,7 +147,7 @@ impl Cluster {
                 let weighted =
                     found.scores.iter().map(|scores| (scores.plugin.to_string(), scores.weighted[at].into()));
                 shown["scores"] = Value::Object(weighted.collect());
-                let raw = |scores: &kit_cluster::scheduler::framework::PluginScores| {
+                let raw = |scores: &kit_scheduler::framework::PluginScores| {
                     Some((scores.plugin.to_string(), scores.raw.as_ref()?[at].into()))
                 };
                 shown["raw"] = Value::Object(found.scores.iter().filter_map(raw).collect());

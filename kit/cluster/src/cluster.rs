@@ -1,24 +1,26 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
 use crate::control_plane::ControlPlane;
-use crate::controllers::autoscaler::Autoscalers;
-use crate::controllers::deployment::Deployments;
-use crate::controllers::endpoint_slice::EndpointSlices;
-use crate::controllers::garbage_collector::GarbageCollector;
-use crate::controllers::namespace::Namespaces;
-use crate::controllers::node_lifecycle::NodeLifecycle;
-use crate::controllers::replica_set::ReplicaSets;
-use crate::controllers::resource_quota::ResourceQuotas;
-use crate::controllers::taint_eviction::TaintEviction;
-use crate::engine::{Clock, Component, Engine};
-use crate::kubelet::image::Registry;
-use crate::kubelet::node::NodeShape;
-use crate::kubelet::{Kubelets, Usage};
-use crate::random::Random;
-use crate::scheduler::Scheduler;
-use crate::server::Server;
+use crate::engine::{Clock, Engine};
 use kit_api::jiff::Timestamp;
+use kit_client::component::Component;
+use kit_client::metrics::Usage;
 use kit_contract::Modules;
+use kit_controllers::autoscaler::Autoscalers;
+use kit_controllers::deployment::Deployments;
+use kit_controllers::endpoint_slice::EndpointSlices;
+use kit_controllers::garbage_collector::GarbageCollector;
+use kit_controllers::namespace::Namespaces;
+use kit_controllers::node_lifecycle::NodeLifecycle;
+use kit_controllers::replica_set::ReplicaSets;
+use kit_controllers::resource_quota::ResourceQuotas;
+use kit_controllers::taint_eviction::TaintEviction;
+use kit_node::kubelet::Kubelets;
+use kit_node::kubelet::image::Registry;
+use kit_node::kubelet::node::NodeShape;
+use kit_scheduler::Scheduler;
+use kit_server::Server;
+use kit_time::random::Random;
 use serde::Deserialize;
 
 /// Where the calendar stands when the virtual clock stands at zero: 2025-06-01, a Sunday, at noon UTC.
@@ -125,12 +127,12 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agenda::Instant;
-    use crate::object::{Key, Kind, Object};
-    use crate::server::DeleteOptions;
     use kit_api::apps::ReplicaSet;
     use kit_api::core::Pod;
     use kit_api::pod;
+    use kit_apimachinery::object::{Key, Kind, Object};
+    use kit_server::DeleteOptions;
+    use kit_time::agenda::Instant;
 
     fn web() -> Object {
         let json = r#"{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":4,

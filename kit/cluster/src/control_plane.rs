@@ -4,11 +4,11 @@
 //! loses it exits and begins anew, with nothing in its memory (`cmd/kube-controller-manager/app/controllermanager.go`). The
 //! API server is one for all: it stands for the servers behind a load balancer, and needs one host that runs.
 
-use crate::agenda::Instant;
-use crate::engine::Component;
-use crate::leader_election::{Elector, Timing};
-use crate::server::{Error, Server};
-use crate::store::Quorum;
+use kit_client::component::Component;
+use kit_client::leader_election::{Elector, Timing};
+use kit_raft::quorum::Quorum;
+use kit_server::{Error, Server};
+use kit_time::agenda::Instant;
 use std::sync::Arc;
 
 /// What a process makes its components with, each time it begins.

@@ -4,10 +4,10 @@
 mod common;
 
 use common::{all, create, deployment, start, template, wait};
+use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::{Clock, Engine};
-use kit_cluster::object::{Key, Kind};
-use kit_cluster::server::{DeleteOptions, Patch};
 use kit_cluster::timeline::{Play, Timeline};
+use kit_server::{DeleteOptions, Patch};
 use serde_json::{Value, json};
 
 fn patch(engine: &mut Engine, spec: Value) {

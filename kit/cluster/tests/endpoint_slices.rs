@@ -5,10 +5,11 @@
 mod common;
 
 use common::{all, create, wait};
+use kit_apimachinery::object::{Key, Kind};
+use kit_client::fault::Fault;
 use kit_cluster::cluster::{self, Config};
-use kit_cluster::engine::{Clock, Engine, Fault};
-use kit_cluster::object::{Key, Kind};
-use kit_cluster::server::{DeleteOptions, Patch};
+use kit_cluster::engine::{Clock, Engine};
+use kit_server::{DeleteOptions, Patch};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

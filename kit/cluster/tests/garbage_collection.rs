@@ -3,9 +3,9 @@
 mod common;
 
 use common::{all, create, deployment, start, template, wait};
+use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::Engine;
-use kit_cluster::object::{Key, Kind};
-use kit_cluster::server::{DeleteOptions, Propagation};
+use kit_server::{DeleteOptions, Propagation};
 use serde_json::{Value, json};
 
 fn delete(engine: &mut Engine, kind: Kind, name: &str, propagation: Propagation) {
@@ -51,7 +51,7 @@ fn foreground_keeps_every_owner_until_what_it_owns_is_gone() {
     delete(&mut engine, Kind::Deployment, "web", Propagation::Foreground);
     let mut seen = vec![counts(&engine)];
     while counts(&engine) != [0, 0, 0] {
-        assert!(engine.step(engine.now() + kit_cluster::agenda::Instant::seconds(60)).expect("it goes on"));
+        assert!(engine.step(engine.now() + kit_time::agenda::Instant::seconds(60)).expect("it goes on"));
         let now = counts(&engine);
         if seen.last() != Some(&now) {
             seen.push(now);
@@ -135,7 +135,7 @@ fn a_circle_can_be_deleted() {
     let first = [owner(&engine, "one")];
     create(&mut engine, &config_map("two", &first));
     let second = [owner(&engine, "two")];
-    let patch = kit_cluster::server::Patch::Merge(json!({"metadata": {"ownerReferences": second}}));
+    let patch = kit_server::Patch::Merge(json!({"metadata": {"ownerReferences": second}}));
     let key = Key::new(Kind::ConfigMap, "default", "one");
     engine.request(|server| server.patch(&key, &patch, false)).expect("a good patch");
     wait(&mut engine, 1);

@@ -1,11 +1,11 @@
 //! VolumeBinding in a whole cluster: what the scheduler says of claims, and what it writes into them and into volumes.
 
-use kit_cluster::agenda::Instant;
+use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::cluster::{Config, start};
 use kit_cluster::engine::{Clock, Engine};
-use kit_cluster::object::{Key, Kind};
-use kit_cluster::server::Patch;
 use kit_cluster::timeline::apply;
+use kit_server::Patch;
+use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 
 /// Three nodes, and classes that wait, that don't, and that have no provisioner.

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use kit_cluster::object::{Key, Kind};
-use kit_cluster::server::{Error, Snapshot, Stored};
+use kit_apimachinery::object::{Key, Kind};
+use kit_server::{Error, Snapshot, Stored};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 

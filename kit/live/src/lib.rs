@@ -6,9 +6,9 @@
 
 mod http;
 
-use kit_cluster::agenda::Instant;
 use kit_cluster::engine::{Engine, Lost};
-use kit_cluster::server::Snapshot;
+use kit_server::Snapshot;
+use kit_time::agenda::Instant;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;

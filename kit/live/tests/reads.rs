@@ -1,12 +1,12 @@
 //! Reads don't wait: for nothing that the engine does, and for no module.
 
+use kit_apimachinery::object::{Key, Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::Clock;
-use kit_cluster::kubelet::node::NodeShape;
-use kit_cluster::object::{Key, Kind, Object};
 use kit_contract::scheduler::{Taint, Taints, Toleration, Verdict};
 use kit_contract::{Modules, Slot};
 use kit_live::Live;
+use kit_node::kubelet::node::NodeShape;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};

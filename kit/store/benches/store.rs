@@ -5,11 +5,11 @@
 //! Then an API server with 10,000 pods. Without the feature etcd's rows are missing.
 
 use kit_api::jiff::Timestamp;
-use kit_cluster::random::Random;
-use kit_cluster::server::{Body, Request, Server, Watch};
 use kit_contract::control_plane::Store;
+use kit_server::{Body, Request, Server, Watch};
 use kit_store::api::*;
 use kit_store::{Disk, Kv, Memory, Module, Options};
+use kit_time::random::Random;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;

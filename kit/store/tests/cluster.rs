@@ -1,15 +1,15 @@
 //! An API server and a whole cluster run on each store as they do on the reference: the same objects with the same resource
 //! versions, whatever keeps them.
 
-use kit_cluster::agenda::Instant;
+use kit_apimachinery::object::{Key, Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
-use kit_cluster::object::{Key, Kind, Object};
-use kit_cluster::server::Patch;
 use kit_contract::Slot;
 use kit_contract::control_plane::{Op, RangeRequest, Store, WatchRequest};
+use kit_server::Patch;
 use kit_store::api;
 use kit_store::{Disk, Kv, Memory, Module, Options, Replicated};
+use kit_time::agenda::Instant;
 use proptest::prelude::*;
 use serde_json::json;
 use solutions::control_plane::store::Exercise;

@@ -1,9 +1,9 @@
 //! The replicated store answers as one in memory does, also while members fail. Network, disks and clocks are simulated.
 
-use kit_cluster::raft::Id;
-use kit_cluster::random::{Purpose, Random};
+use kit_raft::Id;
 use kit_store::api::*;
 use kit_store::{Error, Kv, Memory, Options, Replicated};
+use kit_time::random::{Purpose, Random};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -5,16 +5,14 @@
 
 mod fault;
 
-pub use fault::Fault;
-
-use crate::agenda::{Agenda, Instant};
-use crate::cache::Cache;
 use crate::control_plane::{ControlPlane, Term};
-use crate::explain::Log;
-use crate::object::Kind;
-use crate::server::{Change, ChangeKind, Server};
-use kit_api::jiff::Timestamp;
+use kit_apimachinery::object::Kind;
+use kit_client::cache::Cache;
+use kit_client::component::{Component, World};
+use kit_client::explain::Log;
 use kit_contract::remote::catch_lost;
+use kit_server::{Change, ChangeKind, Server};
+use kit_time::agenda::{Agenda, Instant};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,43 +22,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const WATCH_LAG: Instant = Instant::millis(2);
 /// How long a component waits that can't reach the API server, or has no right to act.
 const TRY_AGAIN: Instant = Instant::seconds(1);
-
-/// A part of the control plane, without any input or output of its own.
-pub trait Component {
-    /// Its name in events and traces, as upstream calls itself there.
-    fn name(&self) -> &'static str;
-    /// The kinds that it watches.
-    fn watches(&self) -> &'static [Kind];
-    /// Its watch shows a change; the cache has it already.
-    fn observe(&mut self, change: &Change, world: &mut World<'_>);
-    /// Does all that is due.
-    fn run(&mut self, world: &mut World<'_>);
-    /// When it has something to do again, if nothing changes until then.
-    fn next_wake(&self) -> Option<Instant>;
-    /// Something that was done to the cluster; `false` if it is none of this component's business.
-    fn fault(&mut self, _fault: &Fault, _world: &mut World<'_>) -> Result<bool, String> {
-        Ok(false)
-    }
-}
-
-/// What a component can see and touch while it is awake.
-pub struct World<'a> {
-    /// The time since the cluster began.
-    pub now: Instant,
-    /// The API server.
-    pub server: &'a mut Server,
-    /// What the component's watches have shown.
-    pub cache: &'a Cache,
-    /// Where it says why.
-    pub log: &'a mut Log,
-}
-
-impl World<'_> {
-    /// The calendar time.
-    pub fn time(&self) -> Timestamp {
-        self.server.time()
-    }
-}
 
 /// The cluster's clock, for those beside it who want to know what time it is, or to stop it.
 #[derive(Clone, Default)]
@@ -315,7 +276,7 @@ impl Engine {
         for kind in kinds {
             for stored in snapshot.list(*kind) {
                 let previous = running.cache.get(&stored.key).cloned();
-                let version = |stored: &Arc<crate::server::Stored>| stored.object.meta().resource_version.clone();
+                let version = |stored: &Arc<kit_server::Stored>| stored.object.meta().resource_version.clone();
                 if previous.as_ref().map(version) != Some(version(stored)) {
                     let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
                     changes.push((kind, stored.clone(), previous));

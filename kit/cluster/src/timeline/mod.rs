@@ -9,12 +9,12 @@ mod step;
 
 pub use step::{Deletion, Skew, Span, Step, apply};
 
-use crate::agenda::Instant;
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Lost};
-use crate::object::{Key, Object};
-use crate::server::{ChangeKind, Error};
+use kit_apimachinery::object::{Key, Object};
 use kit_contract::Modules;
+use kit_server::{ChangeKind, Error};
+use kit_time::agenda::Instant;
 use observe::{Invariant, Observer, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

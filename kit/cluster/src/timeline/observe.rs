@@ -4,14 +4,14 @@
 
 mod owners;
 
-use crate::explain::Log;
-use crate::object::{Kind, Object};
-use crate::server::Snapshot;
 use kit_api::apps::{Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod};
 use kit_api::discovery::EndpointSlice;
 use kit_api::{owner, pod};
+use kit_apimachinery::object::{Kind, Object};
+use kit_client::explain::Log;
+use kit_server::Snapshot;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 

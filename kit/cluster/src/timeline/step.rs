@@ -1,10 +1,11 @@
 //! The steps of a timeline: what they are called in a scenario, and how they are done.
 
 use super::observe;
-use crate::agenda::Instant;
-use crate::engine::{Engine, Fault};
-use crate::object::{Key, Kind, Object};
-use crate::server::{DeleteOptions, Error, Patch, Propagation};
+use crate::engine::Engine;
+use kit_apimachinery::object::{Key, Kind, Object};
+use kit_client::fault::Fault;
+use kit_server::{DeleteOptions, Error, Patch, Propagation};
+use kit_time::agenda::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! A cluster for tests: objects go in and come out as JSON.
 
-use kit_cluster::agenda::Instant;
+use kit_apimachinery::object::{Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
-use kit_cluster::object::{Kind, Object};
-use kit_cluster::server::Stored;
+use kit_server::Stored;
+use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What is there, who owns it and what holds it: the view of a garbage collector.
 
 use super::workload;
-use crate::object::{Key, Kind, Object};
-use crate::server::Snapshot;
 use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_apimachinery::object::{Key, Kind, Object};
+use kit_server::Snapshot;
 use std::collections::BTreeMap;
 
 /// The kinds that people make. What the control plane makes for itself says nothing about owners.

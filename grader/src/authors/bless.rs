@@ -1,0 +1,45 @@
+//! `bless`: writes the reference's answers as goldens, and shows what changed.
+
+use crate::display::human::{BOLD, GREEN, RED, paint};
+use crate::verdict::grade::play;
+use crate::verdict::scenario::{Scenario, render_golden};
+use crate::workspace::{Workspace, read, write};
+use anstream::println;
+use anyhow::Result;
+use kit_cluster::engine::Clock;
+use similar::{ChangeTag, TextDiff};
+use std::process::ExitCode;
+
+/// Writes what the reference answers beside each scenario.
+pub fn bless(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
+    let mut changed = 0;
+    for entry in workspace.select(names)? {
+        for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name))? {
+            let golden = golden(&entry.name, &scenario)?;
+            let path = scenario.golden_path();
+            let before = read(&path).unwrap_or_default();
+            if before == golden {
+                continue;
+            }
+            changed += 1;
+            write(&path, &golden)?;
+            println!("  {}", paint(BOLD, path.strip_prefix(&workspace.root).unwrap_or(&path).display()));
+            let diff = TextDiff::from_lines(&before, &golden);
+            for change in diff.iter_all_changes().filter(|c| c.tag() != ChangeTag::Equal) {
+                let style = if change.tag() == ChangeTag::Delete { RED } else { GREEN };
+                println!("    {}", paint(style, format_args!("{} {}", change.tag(), change.value().trim_end())));
+            }
+        }
+    }
+    println!(
+        "  {changed} goldens changed{}",
+        if changed > 0 { ". Read the difference before you commit it." } else { "" }
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The golden of a scenario as the reference answers now.
+pub fn golden(exercise: &str, scenario: &Scenario) -> Result<String> {
+    let (seen, _) = play(scenario, exercise, &solutions::modules(), &Clock::default())?;
+    Ok(render_golden(&scenario.why, &seen))
+}

@@ -1,0 +1,328 @@
+//! `check`: the author's gate. All rooms of an exercise agree, and its grader is fair.
+
+use crate::Format;
+use crate::authors::bless::golden;
+use crate::commands::run::exit_code;
+use crate::display::human::{BOLD, mark, paint};
+use crate::module::build::{self, Module, Program};
+use crate::module::process::{Kind, Start};
+use crate::verdict::grade::{self, grade, transcript};
+use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, ScenarioResult, Status};
+use crate::verdict::scenario::{Scenario, render_golden};
+use crate::workspace::{Entry, Workspace, bin_name, files, read, stem};
+use anstream::println;
+use anyhow::Result;
+use kit_contract::EXERCISES;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// What an exercise must have at least.
+const SCENARIOS: usize = 8;
+const HINTS: usize = 3;
+const WRONG: usize = 5;
+const CORRECT: usize = 2;
+
+#[derive(Serialize)]
+struct Report {
+    schema_version: u32,
+    kubernetes: &'static str,
+    status: Status,
+    exercises: Vec<Checked>,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    name: String,
+    status: Status,
+    checks: Vec<Check>,
+}
+
+/// One rule, and each place that breaks it.
+#[derive(Serialize)]
+struct Check {
+    check: &'static str,
+    status: Status,
+    problems: Vec<String>,
+}
+
+pub fn check(workspace: &Workspace, names: &[String], format: Format) -> Result<ExitCode> {
+    let entries = workspace.select(names)?;
+    let programs = build_modules(workspace, &entries)?;
+    let mut exercises = Vec::new();
+    for entry in entries {
+        let checks = [
+            ("rooms", rooms(workspace, entry)),
+            ("scenarios", scenarios(workspace, entry)),
+            ("solution", solution(workspace, entry)),
+            ("stub", stub(workspace, entry, programs.get(&entry.name))),
+            ("wrong modules", wrong_modules(workspace, entry, &programs)),
+            ("alternatives", alternatives(workspace, entry, &programs)),
+        ];
+        let checks: Vec<Check> = checks
+            .into_iter()
+            .map(|(check, problems)| Check { check, status: status(problems.is_empty()), problems })
+            .collect();
+        let passed = checks.iter().all(|c| c.status == Status::Passed);
+        let checked = Checked { name: entry.name.clone(), status: status(passed), checks };
+        if format == Format::Human {
+            show(&checked);
+        }
+        exercises.push(checked);
+    }
+    let strangers = if names.is_empty() { strangers(workspace) } else { Vec::new() };
+    if !strangers.is_empty() {
+        let checks = vec![Check { check: "catalogue", status: Status::Failed, problems: strangers }];
+        let checked = Checked { name: "catalogue".into(), status: Status::Failed, checks };
+        if format == Format::Human {
+            show(&checked);
+        }
+        exercises.push(checked);
+    }
+    let all = status(exercises.iter().all(|e| e.status == Status::Passed));
+    if format == Format::Json {
+        let report = Report { schema_version: SCHEMA_VERSION, kubernetes: KUBERNETES, status: all, exercises };
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(exit_code(all))
+}
+
+fn status(passed: bool) -> Status {
+    if passed { Status::Passed } else { Status::Failed }
+}
+
+fn show(checked: &Checked) {
+    println!("  {} {}", mark(checked.status), paint(BOLD, &checked.name));
+    for check in &checked.checks {
+        println!("      {} {}", mark(check.status), check.check);
+        for problem in &check.problems {
+            println!("          {problem}");
+        }
+    }
+}
+
+/// The five rooms, and every line that names the exercise.
+fn rooms(workspace: &Workspace, entry: &Entry) -> Vec<String> {
+    let mut problems = Vec::new();
+    let name = &entry.name;
+    let mut holds = |path: std::path::PathBuf, needles: &[String]| {
+        let place = path.strip_prefix(&workspace.root).unwrap_or(&path).display().to_string();
+        match read(&path) {
+            Err(_) => problems.push(format!("{place} is missing")),
+            Ok(text) => {
+                let missing = needles.iter().filter(|needle| !text.contains(needle.as_str()));
+                problems.extend(missing.map(|needle| format!("{place} has no `{needle}`")));
+            }
+        }
+    };
+    holds(workspace.contract_file(name), &["contract! {".into()]);
+    let hint = format!("cargo grade hint {name}");
+    holds(workspace.exercise_file(name), &["kit::exercise!(".into(), hint, format!("{:?}", entry.title)]);
+    holds(workspace.solution_file(name), &["ANCHOR: solution".into()]);
+    let sections =
+        ["interview question", "How it works", "What goes wrong in production", "Follow-up questions", "Sources"];
+    holds(workspace.chapter_file(name), &sections.map(String::from));
+    holds(workspace.root.join("book/src/SUMMARY.md"), &[format!("[{}]({name}.md)", entry.title)]);
+    let bin = format!("name = {:?}\npath = {:?}", bin_name(name), format!("{name}.rs"));
+    holds(workspace.root.join("exercises/Cargo.toml"), &[bin]);
+    if !EXERCISES.contains(&name.as_str()) {
+        problems.push(format!("kit/contract/src/modules.rs has no slot {name:?}"));
+    }
+    if entry.hints.len() < HINTS {
+        problems.push(format!("exercises/catalog.yaml: {} hints; there should be {HINTS}", entry.hints.len()));
+    }
+    if !(1..=3).contains(&entry.difficulty) {
+        problems.push("exercises/catalog.yaml: difficulty is 1, 2 or 3".into());
+    }
+    let before: Vec<_> = workspace.catalog.iter().take_while(|e| e.name != *name).map(|e| &e.name).collect();
+    for base in entry.builds_on.iter().filter(|base| !before.contains(base)) {
+        problems.push(format!("exercises/catalog.yaml: it builds on {base}, which does not come before it"));
+    }
+    problems
+}
+
+/// Enough scenarios, each with a place in the book and a golden that the reference would write today.
+fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
+    let dir = workspace.scenarios_dir(&entry.name);
+    let scenarios = match Scenario::load_all(&dir) {
+        Ok(scenarios) => scenarios,
+        Err(e) => return vec![format!("{e:#}")],
+    };
+    let mut problems = Vec::new();
+    if scenarios.len() < SCENARIOS {
+        problems.push(format!("{} scenarios; there should be {SCENARIOS}", scenarios.len()));
+    }
+    let headings: Vec<String> = read(&workspace.chapter_file(&entry.name))
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#')))
+        .collect();
+    for scenario in &scenarios {
+        if !headings.contains(&scenario.read) {
+            problems.push(format!("{}: the chapter has no heading #{}", scenario.name, scenario.read));
+        }
+        match golden(&entry.name, scenario) {
+            Err(e) => problems.push(format!("{e:#}")),
+            Ok(golden) if read(&scenario.golden_path()).is_ok_and(|there| there == golden) => {}
+            Ok(_) => problems.push(format!("{}: the golden is not what the reference answers now", scenario.name)),
+        }
+    }
+    let orphans = files(&dir, "golden").into_iter().filter(|path| !path.with_extension("yaml").is_file());
+    problems.extend(orphans.map(|path| format!("{} belongs to no scenario", path.display())));
+    problems
+}
+
+/// mdBook's anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let keep = |c: char| match c {
+        c if c.is_alphanumeric() || c == '_' || c == '-' => Some(c.to_ascii_lowercase()),
+        c if c.is_whitespace() => Some('-'),
+        _ => None,
+    };
+    heading.trim().chars().filter_map(keep).collect()
+}
+
+/// The reference passes, and behind the wire it answers the same.
+fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
+    let result = grade(workspace, entry, grade::Module::InProcess);
+    let mut problems: Vec<String> = result
+        .scenarios
+        .iter()
+        .filter(|s| s.status != Status::Passed)
+        .map(|s| format!("{}: {}", s.name, s.message.as_deref().unwrap_or("the reference answers otherwise")))
+        .chain(result.message.clone())
+        .collect();
+    let Ok(grader) = std::env::current_exe() else {
+        return vec!["the grader can't find its own program".into()];
+    };
+    for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
+        let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
+        let start = Start { command, readable: Vec::new(), folder: None };
+        let remote = transcript(workspace, &entry.name, &scenario, start);
+        match remote.and_then(|(seen, _)| Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?))) {
+            Ok((remote, local)) if remote == local => {}
+            Ok(_) => problems.push(format!("{}: the reference answers otherwise behind the wire", scenario.name)),
+            Err(e) => problems.push(format!("{e:#}")),
+        }
+    }
+    problems
+}
+
+/// The learner's file compiles without a warning and has nothing done.
+fn stub(workspace: &Workspace, entry: &Entry, program: Option<&Program>) -> Vec<String> {
+    match program {
+        None => vec!["nothing was built".into()],
+        Some(Program::Broken { errors }) => vec![errors.clone()],
+        Some(Program::Ready { warnings, .. }) if !warnings.is_empty() => vec![warnings.clone()],
+        Some(program) => {
+            let result = grade(workspace, entry, grade::Module::Program(program));
+            if result.status == Status::NotStarted {
+                return Vec::new();
+            }
+            let started = result.scenarios.iter().filter(|s| s.status != Status::NotStarted);
+            let names: Vec<_> = started.map(|s| s.name.as_str()).collect();
+            vec![format!("exercises/{}.rs is not at its start: {}", entry.name, names.join(", "))]
+        }
+    }
+}
+
+type Programs = BTreeMap<String, Program>;
+
+fn module_name(entry: &Entry, kind: &str, file: &std::path::Path) -> String {
+    format!("{}/{kind}/{}", entry.name, stem(file))
+}
+
+/// The stubs, and all wrong and alternative modules.
+fn build_modules(workspace: &Workspace, entries: &[&Entry]) -> Result<Programs> {
+    let mut modules = Vec::new();
+    for entry in entries {
+        modules.push(Module::of(&entry.name, workspace.exercise_file(&entry.name)));
+        for (kind, extension) in [("wrong", "patch"), ("correct", "rs")] {
+            let found = files(&workspace.modules_dir(&entry.name, kind), extension);
+            modules.extend(found.into_iter().map(|file| {
+                let name = module_name(entry, kind, &file);
+                Module::of(&entry.name, file).named(name)
+            }));
+        }
+    }
+    build::build(workspace, &modules)
+}
+
+/// Each plausible mistake fails in the scenario that its first line names.
+fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Vec<String> {
+    let found = files(&workspace.modules_dir(&entry.name, "wrong"), "patch");
+    let mut problems = Vec::new();
+    if found.len() < WRONG {
+        problems.push(format!("{} wrong modules; there should be {WRONG}", found.len()));
+    }
+    for file in found {
+        let text = read(&file).unwrap_or_default();
+        let name = stem(&file);
+        let named = text.strip_prefix("Fails: ").and_then(|rest| rest.split_whitespace().next());
+        let Some(named) = named else {
+            problems.push(format!("{name}: its first line must be `Fails: <scenario> — <why>`"));
+            continue;
+        };
+        let Some(program) = programs.get(&module_name(entry, "wrong", &file)) else {
+            problems.push(format!("{name}: nothing was built"));
+            continue;
+        };
+        let result = grade(workspace, entry, grade::Module::Program(program));
+        // Some mistakes show by a panic, such as numbers that grow without end.
+        let fails = |s: &&ScenarioResult| s.status == Status::Failed || s.kind == Some(Kind::Panic);
+        let failed: Vec<_> = result.scenarios.iter().filter(fails).map(|s| s.name.as_str()).collect();
+        if !failed.contains(&named) {
+            let seen = if failed.is_empty() { "no scenario".into() } else { failed.join(", ") };
+            let message = result.message.unwrap_or_default();
+            problems.push(format!("{name}: it should fail in {named}, and failed in {seen} {message}"));
+        }
+    }
+    problems
+}
+
+/// Each correct module passes, however it is written.
+fn alternatives(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Vec<String> {
+    let found = files(&workspace.modules_dir(&entry.name, "correct"), "rs");
+    let mut problems = Vec::new();
+    if found.len() < CORRECT {
+        problems.push(format!("{} alternative modules; there should be {CORRECT}", found.len()));
+    }
+    for file in found {
+        let name = stem(&file);
+        let Some(program) = programs.get(&module_name(entry, "correct", &file)) else {
+            problems.push(format!("{name}: nothing was built"));
+            continue;
+        };
+        let result = grade(workspace, entry, grade::Module::Program(program));
+        let not = result.scenarios.iter().filter(|s| s.status != Status::Passed).map(|s| s.name.as_str());
+        let not: Vec<_> = not.collect();
+        if result.status != Status::Passed {
+            let message = result.message.unwrap_or_default();
+            problems.push(format!("{name}: it should pass, and did not in {} {message}", not.join(", ")));
+        }
+    }
+    problems
+}
+
+/// What has a room but no entry in the catalogue.
+fn strangers(workspace: &Workspace) -> Vec<String> {
+    let known = |name: &str| workspace.catalog.iter().any(|e| e.name == name);
+    let mut problems: Vec<String> = EXERCISES
+        .iter()
+        .filter(|name| !known(name))
+        .map(|name| format!("exercises/catalog.yaml has no entry for the contract {name}"))
+        .collect();
+    for room in ["exercises", "solutions", "tests/scenarios"] {
+        let chapters = std::fs::read_dir(workspace.root.join(room)).into_iter().flatten().flatten();
+        for chapter in chapters.filter(|c| c.path().is_dir()) {
+            for file in std::fs::read_dir(chapter.path()).into_iter().flatten().flatten() {
+                let name = format!("{}/{}", chapter.file_name().to_string_lossy(), stem(&file.path()));
+                if !known(&name) {
+                    problems.push(format!("{room}/{name} belongs to no exercise of the catalogue"));
+                }
+            }
+        }
+    }
+    problems
+}

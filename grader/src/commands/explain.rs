@@ -1,0 +1,192 @@
+//! `explain` and `play`: a scenario from the beginning to the end, not only where it goes wrong.
+
+use crate::Format;
+use crate::display::human::{BOLD, DIM, GREEN, RED, clean, fit, paint, width};
+use crate::module::build::{self, Module, Program};
+use crate::verdict::grade::transcript;
+use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION};
+use crate::verdict::scenario::{Scenario, Script, Seen};
+use crate::workspace::{NEAR, Workspace};
+use anstream::println;
+use anyhow::{Context, Result, bail};
+use kit_apimachinery::object::{Kind, Object};
+use kit_cluster::engine::Clock;
+use kit_cluster::timeline::observe::workload;
+use kit_cluster::timeline::{Failure, Play, Timeline};
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff, get_close_matches};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `play --format json` prints.
+#[derive(Serialize)]
+struct Played<'a> {
+    schema_version: u32,
+    kubernetes: &'static str,
+    why: &'a str,
+    transcript: Vec<Moment>,
+    trace: &'a [kit_cluster::timeline::Trace],
+}
+
+#[derive(Serialize)]
+struct Moment {
+    step: String,
+    seen: Vec<String>,
+}
+
+/// Plays a timeline from any file with the reference modules.
+pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
+    let scenario = Scenario::load_one(path)?;
+    let Script::Timeline(timeline) = &scenario.script else {
+        bail!("{} asks questions to one module; `play` plays a `timeline`", path.display());
+    };
+    let (mut play, lines) = start(timeline)?;
+    let mut transcript = vec![Moment { step: "t=0s     the cluster has come to rest".into(), seen: lines }];
+    while let Some((step, seen)) = play.step().map_err(why)? {
+        transcript.push(Moment { step, seen });
+    }
+    match format {
+        Format::Json => {
+            let (schema_version, kubernetes) = (SCHEMA_VERSION, KUBERNETES);
+            let played = Played { schema_version, kubernetes, why: &scenario.why, transcript, trace: play.trace() };
+            println!("{}", serde_json::to_string_pretty(&played)?);
+        }
+        Format::Human => {
+            println!();
+            if !scenario.why.is_empty() {
+                println!("  {}\n", scenario.why);
+            }
+            for Moment { step, seen } in transcript {
+                println!("  {}", paint(BOLD, step));
+                seen.iter().for_each(|line| println!("      {line}"));
+            }
+            println!();
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists the scenarios of an exercise, in the order in which they are played, and why each exists.
+pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
+    let entry = workspace.one(exercise)?;
+    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    println!("  {} · {} scenarios, the simplest first\n", paint(BOLD, &entry.name), scenarios.len());
+    for Scenario { name, why, .. } in &scenarios {
+        println!("{}", fit(&format!("  {}   {why}", paint(BOLD, name)), 4));
+    }
+    println!("\n  {}", paint(DIM, format_args!("one of them whole: cargo grade explain {} SCENARIO", entry.name)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a scenario with a program's answers beside the reference's; of a timeline, with `pod`, every decision of the
+/// reference about the pods of a workload.
+pub fn explain(
+    workspace: &Workspace,
+    exercise: &str,
+    name: &str,
+    pod: Option<&str>,
+    file: Option<PathBuf>,
+) -> Result<ExitCode> {
+    let entry = workspace.one(exercise)?;
+    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    let scenario = scenarios.iter().find(|scenario| scenario.name == name).with_context(|| {
+        let known: Vec<_> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        let near = get_close_matches(name, &known, 1, NEAR).pop();
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        format!("{} has no scenario `{name}`; {near}`cargo grade explain {0}` lists them all", entry.name)
+    })?;
+    println!("\n{}\n", fit(&format!("  {}   {}", paint(BOLD, name), scenario.why), 4));
+    if let Some(pod) = pod {
+        let Script::Timeline(timeline) = &scenario.script else {
+            bail!("`--pod` asks for a decision of the scheduler, and {name} has no cluster");
+        };
+        return decisions(timeline, pod);
+    }
+    let golden = scenario.golden()?;
+    let file = file.unwrap_or_else(|| workspace.exercise_file(&entry.name));
+    let module = Module::of(&entry.name, file);
+    let programs = build::build(workspace, &[module])?;
+    let Some(Program::Ready { start, .. }) = programs.get(&entry.name) else {
+        println!("  {}\n", paint(DIM, "Your file does not compile, so that only the reference is here."));
+        golden.iter().for_each(|seen| show(seen, seen));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone())?;
+    for (expected, yours) in golden.iter().zip(&yours) {
+        show(expected, yours);
+    }
+    for rest in golden.iter().skip(yours.len()) {
+        show(rest, &Seen { answer: Vec::new(), ..rest.clone() });
+    }
+    if let Some(lost) = lost {
+        println!("\n  {}", paint(RED, lost));
+    }
+    println!();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(expected: &Seen, yours: &Seen) {
+    if let Some(say) = &expected.say {
+        println!("  {}", paint(DIM, say));
+    }
+    for line in &expected.asked {
+        println!("{}", fit(&format!("  {}", paint(BOLD, line)), 4));
+    }
+    let width = width(&expected.answer, &yours.answer);
+    let (old, new) = (expected.answer.join("\n") + "\n", yours.answer.join("\n") + "\n");
+    for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
+        let line = clean(change.value().trim_end_matches('\n'));
+        match change.tag() {
+            _ if line.is_empty() => {}
+            ChangeTag::Equal => println!("{}", fit(&format!("      {line}"), 8)),
+            ChangeTag::Delete => {
+                println!("{}", fit(&format!("    {}", paint(GREEN, format_args!("- {line:<width$}   expected"))), 8));
+            }
+            ChangeTag::Insert => {
+                println!("{}", fit(&format!("    {}", paint(RED, format_args!("+ {line:<width$}   yours"))), 8));
+            }
+        }
+    }
+}
+
+fn start(timeline: &Timeline) -> Result<(Play<'_>, Vec<String>)> {
+    Play::start(timeline, &solutions::modules(), Clock::default()).map_err(why)
+}
+
+fn why(failure: Failure) -> anyhow::Error {
+    match failure {
+        Failure::Lost => anyhow::anyhow!("a module was lost"),
+        Failure::Wrong(why) => anyhow::anyhow!(why),
+    }
+}
+
+/// What was decided about a pod, or about each pod of a workload.
+fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
+    let (mut play, _) = start(timeline)?;
+    let zero = play.engine().now();
+    while play.step().map_err(why)?.is_some() {}
+    let log = play.engine().log();
+    let about = |object: &Object| object.name() == pod || workload(object) == pod;
+    let mut keys: Vec<_> = log.keys().filter(|key| key.kind == Kind::Pod).collect();
+    let snapshot = play.engine().server().snapshot();
+    keys.retain(|key| *key.name == *pod || snapshot.get(key).is_some_and(|stored| about(&stored.object)));
+    if keys.is_empty() {
+        let decided = log.keys().filter(|key| key.kind == Kind::Pod).filter_map(|key| snapshot.get(key));
+        let known: BTreeSet<&str> = decided.map(|stored| workload(&stored.object)).collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        bail!("nothing was decided about a pod `{pod}`; name a pod or its workload: {}", known.join(", "));
+    }
+    for key in keys {
+        for entry in log.about(key) {
+            let at = entry.at - zero;
+            let at = if at.nanos < 0 { "before the clock showed 0".to_string() } else { format!("t={at}") };
+            let seed = timeline.cluster.seed;
+            let (name, summary) = (paint(BOLD, &key.name), entry.scheduling.summary());
+            println!("  {name} · {summary}   {}", paint(DIM, format!("{}, seed {seed}, {at}", entry.by)));
+            entry.scheduling.lines().iter().for_each(|line| println!("      {line}"));
+        }
+    }
+    println!();
+    Ok(ExitCode::SUCCESS)
+}

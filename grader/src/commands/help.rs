@@ -1,0 +1,133 @@
+//! What a learner asks for when stuck: `hint`, `solution`, `diff`, `reset`.
+
+use crate::display::human::{BOLD, DIM, GREEN, RED, paint};
+use crate::display::terminal::columns;
+use crate::verdict::report::Status;
+use crate::verdict::suite::Suite;
+use crate::workspace::{Entry, Workspace, read, write};
+use anstream::println;
+use anyhow::{Context, Result, bail};
+use similar::{ChangeTag, TextDiff};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// No line of a hint is longer.
+const WIDEST: usize = 100;
+
+/// Shows one hint more than the last time.
+pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode> {
+    let entry = workspace.one(name)?;
+    let path = workspace.target().join("grade/hints.json");
+    let mut shown: BTreeMap<String, usize> =
+        read(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let before = if restart { 0 } else { shown.get(&entry.name).copied().unwrap_or(0) };
+    let now = (before + 1).min(entry.hints.len());
+    let width = columns().map_or(WIDEST, |columns| columns.min(WIDEST));
+    println!("  {}\n", paint(BOLD, format_args!("{} · hints", entry.name)));
+    for (i, hint) in entry.hints.iter().take(now).enumerate() {
+        let first = format!("  {}. ", i + 1);
+        let line = textwrap::fill(
+            hint.trim(),
+            textwrap::Options::new(width).initial_indent(&first).subsequent_indent("     "),
+        );
+        // Hints that were seen before step back behind the new one.
+        println!("{}\n", if i + 1 < now { paint(DIM, line) } else { line });
+    }
+    match entry.hints.len() - now {
+        0 => println!("  That was the last one. The book: book/src/{}.md", entry.name),
+        left => println!("  {}", paint(DIM, format_args!("{left} more: cargo grade hint {}", entry.name))),
+    }
+    shown.insert(entry.name.clone(), now);
+    write(&path, &serde_json::to_string_pretty(&shown)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the reference to someone who has passed, or who insists.
+pub fn solution(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> {
+    let entry = workspace.one(name)?;
+    if !spoil && !has_passed(workspace, entry, "solution")? {
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("{}", read(&workspace.solution_file(&entry.name))?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows where a learner's file and the reference are different, line by line.
+pub fn diff(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> {
+    let entry = workspace.one(name)?;
+    if !spoil && !has_passed(workspace, entry, "diff")? {
+        return Ok(ExitCode::FAILURE);
+    }
+    // What the book cuts at, and the last line that only a program has, are not what is compared.
+    let text = |path: &Path| -> Result<String> {
+        let text = read(path)?;
+        let code = text.lines().filter(|line| !line.contains("// ANCHOR") && !line.starts_with("kit::exercise!("));
+        Ok(code.collect::<Vec<_>>().join("\n").trim_end().to_string() + "\n")
+    };
+    let (yours, reference) =
+        (text(&workspace.exercise_file(&entry.name))?, text(&workspace.solution_file(&entry.name))?);
+    println!("{}", paint(RED, format_args!("--- exercises/{}.rs", entry.name)));
+    println!("{}", paint(GREEN, format_args!("+++ solutions/{}.rs", entry.name)));
+    let diff = TextDiff::from_lines(&yours, &reference);
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        println!("{}", paint(DIM, hunk.header()));
+        for change in hunk.iter_changes() {
+            let line = change.value().trim_end_matches('\n');
+            match change.tag() {
+                ChangeTag::Equal => println!(" {line}"),
+                ChangeTag::Delete => println!("{}", paint(RED, format_args!("-{line}"))),
+                ChangeTag::Insert => println!("{}", paint(GREEN, format_args!("+{line}"))),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the learner's file passes; else says what there is instead of the solution.
+fn has_passed(workspace: &Workspace, entry: &Entry, command: &str) -> Result<bool> {
+    let results = Suite::of_one(workspace, entry)?.grade(|_| {})?;
+    let passed = results.iter().all(|result| result.status == Status::Passed);
+    if !passed {
+        println!("  {} has not passed yet, and the solution can be seen only once for the first time.", entry.name);
+        println!("      a hint    cargo grade hint {}", entry.name);
+        println!("      anyway    cargo grade {command} {} --spoil", entry.name);
+    }
+    Ok(passed)
+}
+
+/// Brings back the newest version of the file that still had something to do.
+pub fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
+    let entry = workspace.one(name)?;
+    let file = format!("exercises/{}.rs", entry.name);
+    let path = workspace.exercise_file(&entry.name);
+    let git = |args: &[&str]| -> Result<String> {
+        let out = Command::new("git").arg("-C").arg(&workspace.root).args(args).output();
+        let out = out.context("`reset` asks git for the first version of the file, and git can't be run")?;
+        if !out.status.success() {
+            bail!("git {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
+        }
+        Ok(String::from_utf8(out.stdout)?)
+    };
+    let commits = git(&["log", "--format=%H", "--", &file])?;
+    let stub = commits
+        .lines()
+        .filter_map(|commit| git(&["show", &format!("{commit}:./{file}")]).ok())
+        .find(|text| text.contains("todo!("))
+        .with_context(|| format!("git knows no version of {file} with a todo!() in it"))?;
+    let yours = read(&path).unwrap_or_default();
+    if yours == stub {
+        println!("  {file} is as it was at the start.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !yours.is_empty() {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let copy = workspace.target().join(format!("grade/backup/{}-{seconds}.rs", entry.name));
+        write(&copy, &yours)?;
+        println!("  Your version is kept in {}", copy.strip_prefix(&workspace.root).unwrap_or(&copy).display());
+    }
+    write(&path, &stub)?;
+    println!("  {file} is as it was at the start.");
+    Ok(ExitCode::SUCCESS)
+}

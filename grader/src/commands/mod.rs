@@ -1,0 +1,9 @@
+//! What learners call: each file is a command, or the flags that several share.
+
+pub mod explain;
+pub mod help;
+pub mod overview;
+pub mod partition;
+pub mod run;
+pub mod settings;
+pub mod watch;

@@ -1,0 +1,276 @@
+//! Where modules come from, and how they become programs that can be asked.
+
+mod kit;
+mod rustc;
+
+use crate::commands::settings;
+use crate::module::process::Start;
+use crate::workspace::{Workspace, bin_name, read, write};
+use anyhow::{Context, Result, bail};
+use kit::Kit;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Whose modules are graded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The learner's files.
+    Exercises,
+    /// The reference, in the grader's own process.
+    Solutions,
+    /// A file, or a folder that holds files as `exercises` does.
+    Path(PathBuf),
+    /// A program of any language, and its arguments.
+    Worker(Vec<OsString>),
+}
+
+impl std::str::FromStr for Source {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "exercises" => Source::Exercises,
+            "solutions" => Source::Solutions,
+            path => Source::Path(path.into()),
+        })
+    }
+}
+
+/// A module that can be started, or what the compiler said.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// How its worker is started, and what the compiler warned of.
+    Ready { start: Start, warnings: String },
+    /// The compiler's errors, with colours.
+    Broken { errors: String },
+}
+
+/// One file to build.
+pub struct Module {
+    /// The name that its program gets.
+    pub name: String,
+    /// The exercise that it solves.
+    exercise: String,
+    pub file: PathBuf,
+    /// The folder that was handed in; the file must not be a link that leads out of it.
+    folder: Option<PathBuf>,
+}
+
+impl Module {
+    /// A module that solves `exercise` and goes by the same name.
+    pub fn of(exercise: &str, file: PathBuf) -> Self {
+        Module { name: exercise.into(), exercise: exercise.into(), file, folder: None }
+    }
+
+    /// One of several modules of an exercise.
+    pub fn named(self, name: String) -> Self {
+        Module { name, ..self }
+    }
+
+    /// From a folder of somebody else.
+    pub fn within(self, folder: &Path) -> Self {
+        Module { folder: folder.is_dir().then(|| folder.to_path_buf()), ..self }
+    }
+
+    fn is_rust(&self) -> bool {
+        is_rust(&self.file)
+    }
+
+    fn is_patch(&self) -> bool {
+        self.file.extension().is_some_and(|e| e == "patch")
+    }
+
+    /// Where it lies, or why it is not taken.
+    fn place(&self) -> Result<Result<PathBuf, String>> {
+        let name = self.file.display();
+        let file = std::fs::canonicalize(&self.file).with_context(|| name.to_string())?;
+        if let Some(folder) = &self.folder
+            && !file.starts_with(std::fs::canonicalize(folder)?)
+        {
+            return Ok(Err(format!(
+                "error: {name} is a link that leads out of {}; hand in the file",
+                folder.display()
+            )));
+        }
+        if self.is_rust() && file.metadata()?.len() > settings::SOURCE {
+            return Ok(Err(format!("error: {name} is larger than {} KiB", settings::SOURCE >> 10)));
+        }
+        Ok(Ok(file))
+    }
+
+    /// Its source: what the file holds, or for a patch what it makes of the file that it names.
+    fn text(&self, workspace: &Workspace) -> Result<Result<String, String>> {
+        let name = self.file.display();
+        let bytes = std::fs::read(&self.file).with_context(|| format!("can't read {name}"))?;
+        let Ok(text) = String::from_utf8(bytes) else {
+            return Ok(Err(format!("error: {name} is not UTF-8")));
+        };
+        if self.is_patch() { self.patched(workspace, &text).map(Ok) } else { Ok(Ok(text)) }
+    }
+
+    fn patched(&self, workspace: &Workspace, text: &str) -> Result<String> {
+        let name = self.file.display();
+        let start = text.find("--- ").with_context(|| format!("{name}: a patch has a line `--- FILE`"))?;
+        let patch = diffy::Patch::from_str(&text[start..]).with_context(|| name.to_string())?;
+        let base = patch.original().with_context(|| format!("{name}: `---` names the file that it changes"))?;
+        let patched = diffy::apply(&read(&workspace.root.join(base))?, &patch)
+            .with_context(|| format!("{name} does not fit {base} any more: write it anew"))?;
+        as_program(workspace, &self.exercise, &patched)
+    }
+}
+
+/// A solution is a part of a library; the learner's last line makes it a program.
+pub fn as_program(workspace: &Workspace, exercise: &str, text: &str) -> Result<String> {
+    if text.contains("kit::exercise!(") {
+        return Ok(text.to_string());
+    }
+    let stub = read(&workspace.exercise_file(exercise))?;
+    let last = stub.lines().find(|line| line.starts_with("kit::exercise!("));
+    let last = last.with_context(|| format!("exercises/{exercise}.rs has no line `kit::exercise!(…);`"))?;
+    Ok(format!("{text}\n{last}\n"))
+}
+
+/// Whether a module's file has to be compiled.
+pub fn is_rust(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == "rs" || e == "patch")
+}
+
+/// The file of `exercise` under `path`, if there is one.
+pub fn find_module(path: &Path, exercise: &str) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_path_buf());
+    }
+    let rust = path.join(format!("{exercise}.rs"));
+    if rust.is_file() {
+        return Some(rust);
+    }
+    let (folder, stem) = (rust.parent()?, Path::new(exercise).file_name()?);
+    let mut programs: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    programs.sort();
+    programs.into_iter().find(|file| file.file_stem() == Some(stem) && is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// Builds modules. A Rust file is compiled alone against the kit, so that nothing around it (a manifest, a build
+/// script, a neighbour that does not compile) takes part, and so that an edit costs one run of rustc and none of
+/// Cargo. Any other executable file is a worker as it is.
+pub fn build(workspace: &Workspace, modules: &[Module]) -> Result<BTreeMap<String, Program>> {
+    if modules.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    workspace.limits.sandbox.check()?;
+    let kit = if modules.iter().any(Module::is_rust) { Some(Kit::find(workspace)?) } else { None };
+    let mut jobs: Vec<(&Module, Result<Program>)> = Vec::new();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(module) = modules.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            done.push((module, build_file(workspace, kit.as_ref(), module)));
+        }
+        done
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        jobs.extend(workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()));
+    });
+    jobs.into_iter().map(|(module, program)| Ok((module.name.clone(), program?))).collect()
+}
+
+/// Sees to it that the kit is built, before modules are built one by one.
+pub fn prepare(workspace: &Workspace) -> Result<()> {
+    Kit::find(workspace).map(|_| ())
+}
+
+/// A program of any language, started in the folder where the grader was.
+pub fn worker(workspace: &Workspace, command: &[OsString]) -> Program {
+    let mut readable: Vec<PathBuf> = rustc::SYSTEM.iter().map(PathBuf::from).collect();
+    let files = command.iter().filter_map(|word| std::fs::canonicalize(word).ok());
+    for file in files.filter(|file| file.is_file()) {
+        // An interpreter in a folder of its own keeps its library beside `bin`.
+        let neighbours =
+            file.parent().map(|folder| if folder.ends_with("bin") { folder.parent() } else { Some(folder) });
+        readable.extend(neighbours.flatten().filter(|folder| is_harmless(workspace, folder)).map(Path::to_path_buf));
+        readable.push(file);
+    }
+    let start = Start { command: command.to_vec(), readable, folder: std::env::current_dir().ok() };
+    Program::Ready { start, warnings: String::new() }
+}
+
+/// Whether `folder` has nothing to do with the answers, and holds no home.
+fn is_harmless(workspace: &Workspace, folder: &Path) -> bool {
+    let real = |path: PathBuf| std::fs::canonicalize(path).ok();
+    let homes = std::env::home_dir().and_then(real);
+    let mut answers = ["solutions", "tests"].iter().filter_map(|room| real(workspace.root.join(room)));
+    !homes.is_some_and(|home| home.starts_with(folder))
+        && !answers.any(|room| room.starts_with(folder) || folder.starts_with(&room))
+}
+
+fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Result<Program> {
+    let file = match module.place()? {
+        Ok(file) => file,
+        Err(errors) => return Ok(Program::Broken { errors }),
+    };
+    let (Some(kit), true) = (kit, module.is_rust()) else {
+        if !is_executable(&file) {
+            bail!("{} is neither a Rust file nor an executable program", file.display());
+        }
+        return Ok(worker(workspace, &[file.into_os_string()]));
+    };
+    let text = match module.text(workspace)? {
+        Ok(text) => text,
+        Err(errors) => return Ok(Program::Broken { errors }),
+    };
+    // Modules of one exercise from several places, built at the same time perhaps, must not meet.
+    let mut place = DefaultHasher::new();
+    file.hash(&mut place);
+    let name = format!("{}-{:016x}", bin_name(&module.name), place.finish());
+    let dir = workspace.target().join("grade/modules").join(name);
+    let (program, source) = (dir.join("module"), dir.join("source.rs"));
+    let newer = |than: &Path| Some(program.metadata().ok()?.modified().ok()? > than.metadata().ok()?.modified().ok()?);
+    let command = vec![program.clone().into_os_string()];
+    let ready = |warnings| Program::Ready { start: Start { command, readable: Vec::new(), folder: None }, warnings };
+    if newer(&kit.library) == Some(true) && std::fs::read_to_string(&source).is_ok_and(|built| built == text) {
+        return Ok(ready(String::new()));
+    }
+    let work = Work::new(&dir)?;
+    let input = if module.is_patch() { work.0.join("patched.rs") } else { file };
+    if module.is_patch() {
+        write(&input, &text)?;
+    }
+    let warnings = match rustc::compile(workspace, kit, &input, &work.0)? {
+        rustc::Compiled::Program { warnings } => warnings,
+        rustc::Compiled::Errors(errors) => return Ok(Program::Broken { errors }),
+    };
+    // From here on the program is another one; the old source may come back, and must not find it.
+    let _ = std::fs::remove_file(&source);
+    std::fs::rename(work.0.join(rustc::OUTPUT), &program)
+        .with_context(|| format!("can't write {}", program.display()))?;
+    // A module with warnings is built again, so that they are seen again.
+    if warnings.is_empty() {
+        write(&source, &text)?;
+    }
+    Ok(ready(warnings))
+}
+
+/// The folder that one run of the compiler may write, gone when it is over.
+struct Work(PathBuf);
+
+impl Work {
+    fn new(dir: &Path) -> Result<Self> {
+        let work = dir.join(format!("work-{}", std::process::id()));
+        std::fs::create_dir_all(&work).with_context(|| format!("can't make {}", work.display()))?;
+        Ok(Work(work))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,51 @@
+//! The processes of a group: one for each member, which ends with its module.
+
+use super::{Loss, Session, Start};
+use crate::commands::settings::Limits;
+use kit_contract::remote::{Link, Transport};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What is known of all processes of a group.
+#[derive(Default)]
+pub struct Fellows {
+    /// How the first of them was lost. Then none of them is asked any more.
+    pub loss: Option<Loss>,
+    /// What was printed last.
+    pub printed: String,
+}
+
+/// One of the processes.
+pub struct Fellow {
+    session: Session,
+    fellows: Rc<RefCell<Fellows>>,
+}
+
+impl Fellow {
+    /// A link to a process of its own.
+    pub fn link(start: Start, limits: Limits, fellows: Rc<RefCell<Fellows>>) -> Link {
+        let session = Session { spares: false, ..Session::new(start, limits) };
+        Link::new(Rc::new(RefCell::new(Fellow { session, fellows })))
+    }
+}
+
+impl Transport for Fellow {
+    fn ask(&mut self, call: &str, args: &str) -> Option<String> {
+        if self.fellows.borrow().loss.is_some() {
+            return None;
+        }
+        let answer = self.session.ask(call, args);
+        let mut fellows = self.fellows.borrow_mut();
+        fellows.loss = self.session.loss();
+        let printed: String = self.session.printed.drain(..).collect();
+        if !printed.is_empty() {
+            fellows.printed = printed;
+        }
+        answer
+    }
+
+    fn reject(&mut self, reason: String) {
+        self.session.reject(reason);
+        self.fellows.borrow_mut().loss = self.session.loss();
+    }
+}

@@ -1,0 +1,232 @@
+//! The result document: what a run found, whatever form it is shown in.
+//!
+//! `grader schema` publishes its JSON Schema, derived from these types. Every other form is made from it, so that
+//! results which are read back from a file, as by `merge`, show exactly as they would have at once.
+
+use crate::commands::partition::Partition;
+use crate::module::process::Kind;
+use crate::verdict::record::TurningPoint;
+use crate::workspace::Entry;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of Kubernetes that everything is held against.
+pub const KUBERNETES: &str = "1.33";
+/// The version of the result document's form: it changes when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What became of an exercise or a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every answer is the one that Kubernetes gives.
+    Passed,
+    /// An answer differs.
+    Failed,
+    /// The module ran into `todo!()`.
+    NotStarted,
+    /// Not played: what it builds on did not pass, or the module hung too often.
+    Skipped,
+    /// There was no answer; `kind` says why.
+    Error,
+    /// A mistake in the kit, never in the module.
+    GraderError,
+}
+
+impl std::fmt::Display for Status {
+    /// In words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Status::Passed => "passed",
+            Status::Failed => "failed",
+            Status::NotStarted => "not started",
+            Status::Skipped => "skipped",
+            Status::Error => "error",
+            Status::GraderError => "error of the grader",
+        })
+    }
+}
+
+/// The result document.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Result of a run")]
+pub struct Report {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The version of Kubernetes that modules were held against.
+    pub kubernetes: String,
+    /// Which part of the exercises this is; none if it is all that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// `passed` if all required exercises passed, `grader_error` if the kit is at fault anywhere, else `failed`.
+    pub status: Status,
+    /// In learning order.
+    pub exercises: Vec<ExerciseResult>,
+}
+
+impl Report {
+    pub fn new(exercises: Vec<ExerciseResult>, partition: Option<Partition>) -> Self {
+        let status = if exercises.iter().any(|e| e.status == Status::GraderError) {
+            Status::GraderError
+        } else if exercises.iter().all(|e| e.status == Status::Passed || !e.required) {
+            Status::Passed
+        } else {
+            Status::Failed
+        };
+        Report { schema_version: SCHEMA_VERSION, kubernetes: KUBERNETES.into(), partition, status, exercises }
+    }
+
+    pub fn passed(&self) -> usize {
+        self.exercises.iter().filter(|e| e.status == Status::Passed).count()
+    }
+
+    /// How many exercises passed, in one line: `3 of 4 exercises passed`.
+    pub fn headline(&self) -> String {
+        let all = format!("{} of {} exercises passed", self.passed(), self.exercises.len());
+        let required: Vec<_> = self.exercises.iter().filter(|e| e.required).collect();
+        if required.len() == self.exercises.len() {
+            return all;
+        }
+        if required.is_empty() {
+            return format!("{all}, none is required");
+        }
+        let passed = required.iter().filter(|e| e.status == Status::Passed).count();
+        format!("{all}, {passed} of the {} required", required.len())
+    }
+}
+
+/// What became of one exercise.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ExerciseResult {
+    /// `chapter/exercise`.
+    pub name: String,
+    /// As in the book.
+    pub title: String,
+    /// Whether the run fails if it does not pass.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// The worst of its scenarios.
+    pub status: Status,
+    /// Of an `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What there is to say of the exercise as a whole, such as the compiler's errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The compiler's warnings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<String>,
+    /// The module's file, relative to the kit's folder if it lies in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line of `file` to look at: where it failed if that is known, else where its `impl` begins. Counts from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Real time from the first question to the last answer, in milliseconds.
+    pub duration_ms: u64,
+    /// The simplest first.
+    pub scenarios: Vec<ScenarioResult>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What became of one scenario.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioResult {
+    /// The file's name.
+    pub name: String,
+    /// Its own verdict.
+    pub status: Status,
+    /// Of an `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The rule of Kubernetes that it is about, in one sentence.
+    pub why: String,
+    /// Where the book explains it: `book/src/….md#anchor`.
+    pub read: String,
+    /// What happened, where there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Where the module parts from Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// Whether a whole cluster was played.
+    pub timeline: bool,
+}
+
+/// The first question that was not answered as expected.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// Counts from 1; 0 is the making of the module.
+    pub question: usize,
+    /// How many questions the scenario has.
+    pub of: usize,
+    /// What the moment stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub say: Option<String>,
+    /// The question, as lines.
+    pub asked: Vec<String>,
+    /// The golden answer, as lines.
+    pub expected: Vec<String>,
+    /// The module's answer, as lines; none if there was no answer.
+    pub yours: Option<Vec<String>>,
+    /// What the module printed during this question.
+    pub printed: String,
+    /// In a timeline: the first question to which the reference has another answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turning: Option<TurningPoint>,
+}
+
+impl ExerciseResult {
+    pub fn of(entry: &Entry, status: Status, kind: Option<Kind>, message: Option<String>) -> Self {
+        ExerciseResult {
+            name: entry.name.clone(),
+            title: entry.title.clone(),
+            required: true,
+            status,
+            kind,
+            message,
+            warnings: None,
+            file: None,
+            line: None,
+            duration_ms: 0,
+            scenarios: Vec::new(),
+        }
+    }
+
+    /// The verdict over all scenarios.
+    pub fn conclude(&mut self) {
+        let has = |status| self.scenarios.iter().find(|s| s.status == status);
+        let all = |status| self.scenarios.iter().all(|s| s.status == status);
+        (self.status, self.kind) = if has(Status::GraderError).is_some() {
+            (Status::GraderError, None)
+        } else if let Some(broken) = has(Status::Error) {
+            (Status::Error, broken.kind)
+        } else if all(Status::Passed) {
+            (Status::Passed, None)
+        } else if all(Status::NotStarted) {
+            (Status::NotStarted, None)
+        } else {
+            (Status::Failed, None)
+        };
+    }
+
+    pub fn passed(&self) -> usize {
+        self.scenarios.iter().filter(|s| s.status == Status::Passed).count()
+    }
+
+    /// The scenarios that did not pass.
+    pub fn wrong(&self) -> impl Iterator<Item = &ScenarioResult> {
+        self.scenarios.iter().filter(|s| s.status != Status::Passed)
+    }
+
+    /// The verdict in a few words: `failed`, `error: timeout`.
+    pub fn verdict(&self) -> String {
+        match self.kind {
+            Some(kind) => format!("{}: {kind}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What can be done to a cluster: nodes, hosts of the control plane and etcd fail and come back, pods end, loads change.
+
+use kit_time::agenda::Instant;
+
+/// What can be done to a cluster. Each has its counterpart.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// A node loses power: its kubelet and all its containers stop. So do hosts of the control plane, and the API server.
+    Crash(String),
+    /// It comes back; containers start anew.
+    Restart(String),
+    /// A node and the control plane don't hear each other any more; containers run on.
+    Partition(String),
+    /// They hear each other again.
+    Heal(String),
+    /// The clock of a node, or of a host of the control plane, is ahead.
+    Skew {
+        /// The node or host.
+        of: String,
+        /// By how much; negative if it is behind.
+        by: Instant,
+    },
+    /// etcd uses up its quota.
+    Fill,
+    /// It has room again.
+    Free,
+    /// etcd forgets all history but the last revision.
+    Compact,
+    /// The containers of a pod end with this exit code.
+    Kill {
+        /// `namespace/name` of the pod.
+        pod: String,
+        /// The exit code; 137 for out of memory.
+        exit_code: i32,
+    },
+    /// A workload gets so much work to do, shared by its ready pods.
+    Load {
+        /// `namespace/name` of the Deployment.
+        workload: String,
+        /// Thousandths of a CPU.
+        milli_cpu: i64,
+    },
+}

@@ -1,0 +1,23 @@
+//! What client-go is upstream: how a component sees the API server and acts on it.
+//!
+//! A [`component`] is woken with its [`cache`], which the cluster feeds from its watches, and keeps what it has to do in a
+//! [`work_queue`]. [`leader_election`] lets one of several act, [`informer`] is a client that lists and watches by itself,
+//! [`metrics`] is what `metrics.k8s.io` would answer, and [`explain`] is where a component says why.
+
+pub mod cache;
+pub mod component;
+pub mod explain;
+pub mod fault;
+pub mod informer;
+pub mod leader_election;
+pub mod metrics;
+pub mod work_queue;
+
+/// A server with the reference's modules.
+#[cfg(test)]
+fn reference_server() -> kit_server::Server {
+    let modules = solutions::modules();
+    let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+    let random = kit_time::random::Random::new(1);
+    kit_server::Server::new(store, qos, admission, random, kit_api::jiff::Timestamp::UNIX_EPOCH)
+}

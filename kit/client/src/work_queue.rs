@@ -1,0 +1,89 @@
+//! The work queue of a controller: each key is there once, and due at a time.
+//!
+//! Upstream: `client-go/util/workqueue`, which hands out keys in the order of additions and remembers those that are being
+//! processed (`control_plane/work_queue` is that exercise). Here a reconcile takes no time, so that nothing can be added
+//! meanwhile, and keys come in their own order.
+
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+
+/// The delay after the first failure; each further one doubles it (`DefaultControllerRateLimiter`).
+const BASE_DELAY: Instant = Instant::millis(5);
+const MAX_DELAY: Instant = Instant::seconds(1000);
+
+/// Keys and when they are due.
+#[derive(Debug)]
+pub struct WorkQueue<K> {
+    due: BTreeMap<K, Instant>,
+    failures: BTreeMap<K, u32>,
+}
+
+impl<K> Default for WorkQueue<K> {
+    fn default() -> Self {
+        WorkQueue { due: BTreeMap::new(), failures: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone> WorkQueue<K> {
+    /// Asks for a key to be looked at; if it is there already, at the earlier of both times.
+    pub fn add(&mut self, key: K, at: Instant) {
+        let due = self.due.entry(key).or_insert(at);
+        *due = at.min(*due);
+    }
+
+    /// Asks for a key again after a failure, later each time.
+    pub fn retry(&mut self, key: K, now: Instant) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        let delay = BASE_DELAY.nanos.saturating_mul(1_i64.checked_shl(*failures).unwrap_or(i64::MAX));
+        *failures = (*failures + 1).min(40);
+        self.add(key, now + Instant { nanos: delay.clamp(0, MAX_DELAY.nanos) });
+    }
+
+    /// Forgets that a key ever failed.
+    pub fn forget(&mut self, key: &K) {
+        self.failures.remove(key);
+    }
+
+    /// Takes the first key, in key order, that is due.
+    pub fn pop(&mut self, now: Instant) -> Option<K> {
+        let key = self.due.iter().find(|(_, at)| **at <= now).map(|(key, _)| key.clone())?;
+        self.due.remove(&key);
+        Some(key)
+    }
+
+    /// When the next key is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_there_once_and_at_the_earliest_time() {
+        let mut queue = WorkQueue::default();
+        queue.add("web", Instant::seconds(5));
+        queue.add("web", Instant::seconds(3));
+        queue.add("api", Instant::seconds(3));
+        assert_eq!((queue.next(), queue.pop(Instant::seconds(2))), (Some(Instant::seconds(3)), None));
+        let all: Vec<_> = std::iter::from_fn(|| queue.pop(Instant::seconds(3))).collect();
+        assert_eq!(all, ["api", "web"]);
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_until_they_are_forgotten() {
+        let mut queue = WorkQueue::default();
+        let mut delay = |forget: bool| {
+            if forget {
+                queue.forget(&"web");
+            }
+            queue.retry("web", Instant::default());
+            let at = queue.next();
+            queue.pop(Instant::seconds(2000));
+            at.map(|at| at.nanos / 1_000_000)
+        };
+        assert_eq!([delay(false), delay(false), delay(false), delay(true)], [Some(5), Some(10), Some(20), Some(5)]);
+    }
+}

@@ -1,0 +1,135 @@
+//! The HPA controller in the cluster: syncs each autoscaler every 15 seconds.
+//!
+//! What a sync decides is in [`horizontal`]. The metrics are what the nodes measure at that moment; there is
+//! no metrics-server between them that would be late.
+
+use super::horizontal::{self, History, Scale};
+use horizontal::metrics::{Metrics, PodMetrics};
+use kit_api::autoscaling::HorizontalPodAutoscaler as Autoscaler;
+use kit_api::core::Pod;
+use kit_api::selector;
+use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
+use kit_client::component::{Component, World};
+use kit_client::metrics::Usage;
+use kit_contract::Modules;
+use kit_contract::workloads::HorizontalPodAutoscaler;
+use kit_server::{Change, ChangeKind, Patch};
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+
+/// From one sync to the next (`--horizontal-pod-autoscaler-sync-period`).
+const PERIOD: Instant = Instant::seconds(15);
+/// The window over which metrics-server averages.
+const WINDOW_SECONDS: i64 = 15;
+
+/// Scales workloads by what their pods use.
+pub struct Autoscalers {
+    module: Box<dyn HorizontalPodAutoscaler>,
+    usage: Usage,
+    histories: BTreeMap<Key, History>,
+    next: Instant,
+}
+
+impl Autoscalers {
+    /// A controller with the module of the slot, and what the nodes measure.
+    pub fn new(modules: &Modules, usage: Usage) -> Self {
+        Autoscalers { module: modules.hpa.make(&()), usage, histories: BTreeMap::new(), next: PERIOD }
+    }
+
+    fn metrics(&self, pods: &[Pod], world: &World<'_>) -> Metrics {
+        let usage = self.usage.borrow();
+        let mut metrics = Metrics::default();
+        for pod in pods {
+            let key = About::from(pod).key();
+            let Some((milli_cpu, memory)) = usage.get(&key) else { continue };
+            // All of it is the first container's: the nodes measure pods.
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers).enumerate().map(|(index, container)| {
+                let share = i64::from(index == 0);
+                let used = [("cpu", milli_cpu * share), ("memory", memory * 1000 * share)];
+                (container.name.clone(), used.into_iter().map(|(name, used)| (name.to_string(), used)).collect())
+            });
+            let containers = containers.collect();
+            let measured = PodMetrics { timestamp: world.time(), window_seconds: WINDOW_SECONDS, containers };
+            metrics.resources.insert(key.name.to_string(), measured);
+        }
+        metrics
+    }
+
+    fn sync(&mut self, hpa: &Autoscaler, world: &mut World<'_>) {
+        let key = About::from(hpa).key();
+        let reference = hpa.spec.as_ref().map(|spec| spec.scale_target_ref.clone()).unwrap_or_default();
+        let target = Kind::named(&reference.kind).map(|kind| Key::new(kind, &key.namespace, &reference.name));
+        let scale = target.as_ref().and_then(|target| scale_of(&world.server.get(target).ok()?.object));
+        let missing = format!("{}s \"{}\" not found", reference.kind.to_lowercase(), reference.name);
+        let pods: Vec<Pod> = world.cache.list::<Pod>(&key.namespace).cloned().collect();
+        let metrics = self.metrics(&pods, world);
+        let history = self.histories.entry(key.clone()).or_default();
+        let scale = scale.as_ref().ok_or(missing.as_str());
+        let result = horizontal::sync(self.module.as_ref(), hpa, scale, &pods, &metrics, history, world.time());
+        if let (Some(replicas), Some(target)) = (result.desired, target) {
+            let patch = Patch::Merge(serde_json::json!({"spec": {"replicas": replicas}}));
+            _ = world.server.patch(&target, &patch, false);
+        }
+        for event in result.events {
+            world.server.record(hpa, event.type_, &event.reason, &event.message);
+        }
+        if let Ok(mut hpa) = world.server.fetch::<Autoscaler>(&key.namespace, &key.name) {
+            hpa.status = Some(result.status);
+            _ = world.server.update_status(hpa.into_object());
+        }
+    }
+}
+
+/// The `scale` subresource of what can be scaled.
+fn scale_of(object: &Object) -> Option<Scale> {
+    match object {
+        Object::ReplicaSet(set) => {
+            let spec = set.spec.as_ref()?;
+            Some(Scale {
+                spec_replicas: spec.replicas.unwrap_or(1),
+                status_replicas: set.status.as_ref().map_or(0, |status| status.replicas),
+                selector: selector::format(Some(&spec.selector)),
+            })
+        }
+        Object::Deployment(deployment) => {
+            let spec = deployment.spec.as_ref()?;
+            Some(Scale {
+                spec_replicas: spec.replicas.unwrap_or(1),
+                status_replicas: deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0),
+                selector: selector::format(Some(&spec.selector)),
+            })
+        }
+        _ => None,
+    }
+}
+
+impl Component for Autoscalers {
+    fn name(&self) -> &'static str {
+        "horizontal-pod-autoscaler"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::HorizontalPodAutoscaler, Kind::Pod]
+    }
+
+    fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
+        if change.kind == ChangeKind::Deleted {
+            self.histories.remove(&change.object.key);
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        if world.now < self.next {
+            return;
+        }
+        self.next = self.next + PERIOD;
+        let all: Vec<Autoscaler> = world.cache.all::<Autoscaler>().cloned().collect();
+        for hpa in &all {
+            self.sync(hpa, world);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        Some(self.next)
+    }
+}

@@ -1,0 +1,15 @@
+//! The controllers: each watches, compares what is with what should be, and asks the API server for the difference.
+//!
+//! A controller here is a [`Component`](kit_client::component::Component) around a decision. Where the decision is an
+//! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
+
+pub mod autoscaler;
+pub mod deployment;
+pub mod endpoint_slice;
+pub mod garbage_collector;
+pub mod horizontal;
+pub mod namespace;
+pub mod node_lifecycle;
+pub mod replica_set;
+pub mod resource_quota;
+pub mod taint_eviction;

@@ -1,0 +1,125 @@
+//! The namespace controller: empties a namespace that is being deleted, and then lets it go.
+//!
+//! Pods go first, and everything else only when no pod is left (KEP-5080, on in 1.33). What holds an object holds its
+//! namespace. Source: `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`.
+
+use kit_api::core::{Namespace, NamespaceCondition};
+use kit_api::time;
+use kit_apimachinery::object::{AsKind, Key, Kind};
+use kit_apimachinery::resource::Resource;
+use kit_client::component::{Component, World};
+use kit_server::{Change, DeleteOptions};
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+
+/// When a namespace that still holds something is looked at again.
+const LOOK_AGAIN: Instant = Instant::seconds(5);
+
+/// Deletes what is in a namespace that is being deleted.
+#[derive(Default)]
+pub struct Namespaces {
+    /// Namespaces that are being deleted, and when to look at them.
+    due: BTreeMap<String, Instant>,
+}
+
+impl Component for Namespaces {
+    fn name(&self) -> &'static str {
+        "namespace-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Namespace]
+    }
+
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        let meta = change.object.object.meta();
+        if meta.deletion_timestamp.is_some() {
+            let due = self.due.entry(change.object.object.name().into()).or_insert(world.now);
+            *due = world.now.min(*due);
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        let due: Vec<String> =
+            self.due.iter().filter(|(_, at)| **at <= world.now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            let key = Key::new(Kind::Namespace, "", &name);
+            if world.server.get(&key).is_err() {
+                self.due.remove(&name);
+                continue;
+            }
+            let left = empty(&name, world);
+            tell(&name, &left, world);
+            if left.is_empty() {
+                _ = world.server.finalize_namespace(&key, &serde_json::Value::Null);
+            }
+            self.due.insert(name, world.now + LOOK_AGAIN);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+}
+
+/// Deletes what is in a namespace, pods first; what is left then, by resource.
+fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
+    let mut left = BTreeMap::new();
+    let pods_first = [Kind::Pod];
+    let all = Resource::all().iter().filter(|r| r.namespaced && r.verbs.iter().any(|verb| verb == "list"));
+    let others: Vec<Kind> = all.map(Resource::as_kind).chain(world.server.custom_kinds()).collect();
+    for kinds in [&pods_first[..], &others[..]] {
+        for kind in kinds {
+            let there: Vec<_> = world.server.snapshot().list_in(*kind, namespace).cloned().collect();
+            for stored in there.iter().filter(|stored| stored.object.meta().deletion_timestamp.is_none()) {
+                _ = world.server.delete(&stored.key, &DeleteOptions::default());
+            }
+            let rest = world.server.snapshot().list_in(*kind, namespace).count();
+            if rest > 0 {
+                left.insert(kind.resource().qualified(), rest);
+            }
+        }
+        if !left.is_empty() {
+            break;
+        }
+    }
+    left
+}
+
+/// Writes down how far it is (`conditionUpdater` of `status_condition_utils.go`).
+fn tell(name: &str, left: &BTreeMap<String, usize>, world: &mut World<'_>) {
+    let Ok(mut namespace) = world.server.fetch::<Namespace>("", name) else { return };
+    let remaining: Vec<String> =
+        left.iter().map(|(resource, count)| format!("{resource} has {count} resource instances")).collect();
+    let content = match remaining.is_empty() {
+        true => ("False", "ContentRemoved", "All content successfully removed".to_string()),
+        false => ("True", "SomeResourcesRemain", format!("Some resources are remaining: {}", remaining.join(", "))),
+    };
+    let good = |reason, message: &str| ("False", reason, message.to_string());
+    let deleted = good("ContentDeleted", "All content successfully deleted, may be waiting on finalization");
+    let conditions = [
+        ("NamespaceDeletionDiscoveryFailure", good("ResourcesDiscovered", "All resources successfully discovered")),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            good("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+        ),
+        ("NamespaceDeletionContentFailure", deleted),
+        ("NamespaceContentRemaining", content),
+        ("NamespaceFinalizersRemaining", good("ContentHasNoFinalizers", "All content-preserving finalizers finished")),
+    ];
+    let now = time::seconds(world.time());
+    let status = namespace.status.get_or_insert_default();
+    let there = status.conditions.clone().unwrap_or_default();
+    let list = conditions.into_iter().map(|(type_, (state, reason, message))| {
+        let before = there.iter().find(|condition| condition.type_ == type_ && condition.status == state);
+        NamespaceCondition {
+            type_: type_.into(),
+            status: state.into(),
+            reason: Some(reason.into()),
+            message: Some(message),
+            last_transition_time: before.map_or(Some(now.clone()), |before| before.last_transition_time.clone()),
+        }
+    });
+    status.conditions = Some(list.collect());
+    _ = world.server.update_status(namespace.into_object());
+}

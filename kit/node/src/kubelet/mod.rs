@@ -1,0 +1,376 @@
+//! The nodes: one simulated kubelet each, all in one component.
+//!
+//! Each runs the pods that are bound to its node ([`pod_worker`]), with containers that behave as their image says
+//! ([`image`]); it posts the node's status and renews its lease. Upstream: `pkg/kubelet/kubelet.go`.
+
+pub mod image;
+pub mod node;
+pub mod pod_worker;
+
+use image::Registry;
+use kit_api::coordination::Lease;
+use kit_api::core::{Node, Pod};
+use kit_api::jiff::SignedDuration;
+use kit_api::pod;
+use kit_apimachinery::object::{AsKind, Key, Kind};
+use kit_client::component::{Component, World};
+use kit_client::fault::Fault;
+use kit_client::metrics::Usage;
+use kit_server::{Change, ChangeKind, DeleteOptions};
+use kit_time::agenda::Instant;
+use node::{NodeShape, Ready};
+use pod_worker::PodWorker;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often a node renews its lease (a quarter of the 40 s that it lasts; `pkg/kubelet/kubelet.go`).
+const RENEW: Instant = Instant::seconds(10);
+/// How often a node posts its status though nothing changed (`nodeStatusReportFrequency`).
+const REPORT: Instant = Instant::seconds(300);
+
+/// All kubelets of the cluster.
+pub struct Kubelets {
+    registry: Registry,
+    nodes: BTreeMap<String, Kubelet>,
+    /// The node of each pod that a kubelet knows, by uid.
+    pods: BTreeMap<String, String>,
+    timers: BTreeSet<(Instant, String, String)>,
+    renew: Instant,
+    usage: Usage,
+    /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
+    loads: BTreeMap<String, i64>,
+}
+
+struct Kubelet {
+    shape: NodeShape,
+    index: usize,
+    pods: BTreeMap<String, Running>,
+    addresses: usize,
+    up: bool,
+    connected: bool,
+    /// Whether something could not be written: it is said again when the API server answers.
+    behind: bool,
+    /// How far its clock is ahead.
+    skew: Instant,
+    reported: Option<Instant>,
+}
+
+struct Running {
+    key: Key,
+    worker: PodWorker,
+    timer: Option<Instant>,
+}
+
+impl Kubelets {
+    /// Kubelets for nodes of these shapes.
+    pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage) -> Self {
+        let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
+            let pods = BTreeMap::new();
+            let name = shape.name.clone();
+            let skew = Instant::default();
+            let (up, connected, behind) = (true, true, false);
+            (name, Kubelet { shape, index, pods, addresses: 0, up, connected, behind, skew, reported: None })
+        });
+        Kubelets {
+            registry,
+            nodes: nodes.collect(),
+            pods: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            renew: Instant::default(),
+            usage,
+            loads: BTreeMap::new(),
+        }
+    }
+
+    fn see(&mut self, pod: &Pod, gone: bool, world: &mut World<'_>) {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let Some(node) = pod::node_name(pod).map(str::to_string) else { return };
+        let Some(kubelet) = self.nodes.get_mut(&node) else { return };
+        if !kubelet.up || !kubelet.connected {
+            return;
+        }
+        if gone {
+            kubelet.pods.remove(&uid);
+            self.pods.remove(&uid);
+            return;
+        }
+        if !kubelet.pods.contains_key(&uid) {
+            if pod::is_finished(pod) {
+                return;
+            }
+            let key = Key::new(
+                Kind::Pod,
+                pod.metadata.namespace.as_deref().unwrap_or_default(),
+                pod.metadata.name.as_deref().unwrap_or_default(),
+            );
+            let ip = kubelet.address();
+            let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
+            kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None });
+            self.pods.insert(uid.clone(), node.clone());
+            self.post(&node, &uid, world);
+        }
+        if let Some(running) = self.nodes.get_mut(&node).and_then(|kubelet| kubelet.pods.get_mut(&uid))
+            && pod::is_terminating(pod)
+        {
+            running.worker.stop(world.now, pod_worker::grace(pod));
+        }
+        self.arm(&node, &uid);
+    }
+
+    /// Sets the timer of a pod to what it waits for next.
+    fn arm(&mut self, node: &str, uid: &str) {
+        let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
+        let next = running.worker.next();
+        if running.timer == next {
+            return;
+        }
+        if let Some(before) = running.timer {
+            self.timers.remove(&(before, node.to_string(), uid.to_string()));
+        }
+        running.timer = next;
+        self.timers.extend(next.map(|at| (at, node.to_string(), uid.to_string())));
+    }
+
+    /// Posts the status of a pod, if it is another than the one that is there.
+    fn post(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
+        let Some(kubelet) = self.nodes.get(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
+        let Some(running) = kubelet.pods.get(uid) else { return };
+        let Ok(mut pod) = world.server.fetch::<Pod>(&running.key.namespace, &running.key.name) else { return };
+        if pod.metadata.uid.as_deref() != Some(uid) {
+            return;
+        }
+        pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
+        if world.server.update_status(pod.into_object()).is_err_and(|error| error.code >= 500) {
+            self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.behind = true);
+        }
+    }
+
+    fn tick(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
+        let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { return };
+        let connected = kubelet.connected;
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        running.timer = None;
+        let events = running.worker.advance(world.now, world.time());
+        let key = running.key.clone();
+        if running.worker.stops_at.is_some_and(|at| at <= world.now) {
+            // The kubelet confirms the end with a grace period of 0, for this very pod.
+            let options =
+                DeleteOptions { grace_period_seconds: Some(0), uid: Some(uid.into()), ..DeleteOptions::default() };
+            if world.server.delete(&key, &options).is_err_and(|error| error.code >= 500) {
+                kubelet.behind = true;
+                return;
+            }
+            kubelet.pods.remove(uid);
+            self.pods.remove(uid);
+            return;
+        }
+        if connected {
+            for (type_, reason, message) in events {
+                if let Ok(stored) = world.server.get(&key).cloned() {
+                    world.server.record(&stored.object, type_, reason, &message);
+                }
+            }
+        }
+        self.post(node, uid, world);
+        self.arm(node, uid);
+    }
+
+    /// The kubelet hears the control plane again, and tells all that it knows.
+    fn resync(&mut self, node: &str, world: &mut World<'_>) {
+        let pods: Vec<Pod> =
+            world.cache.all::<Pod>().filter(|pod| pod::node_name(pod) == Some(node)).cloned().collect();
+        let there: BTreeSet<_> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        if let Some(kubelet) = self.nodes.get_mut(node) {
+            kubelet.behind = false;
+            kubelet.pods.retain(|uid, _| there.contains(uid));
+        }
+        for pod in &pods {
+            self.see(pod, false, world);
+            let uid = pod.metadata.uid.clone().unwrap_or_default();
+            self.post(node, &uid, world);
+        }
+        if let Some(kubelet) = self.nodes.get_mut(node) {
+            kubelet.reported = None;
+            kubelet.heartbeat(world);
+        }
+    }
+
+    /// Splits the load of each Deployment among its running pods and writes down what each uses.
+    fn measure(&mut self, world: &World<'_>) {
+        let mut usage = BTreeMap::new();
+        let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
+        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
+            for running in kubelet.pods.values() {
+                let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
+                usage.insert(running.key.clone(), running.worker.usage());
+                if pod::is_ready(pod) && !pod::is_terminating(pod) {
+                    sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
+                }
+            }
+        }
+        for (workload, milli_cpu) in &self.loads {
+            let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
+            for pod in pods {
+                if let Some((cpu, _)) = usage.get_mut(pod) {
+                    *cpu += milli_cpu / pods.len() as i64;
+                }
+            }
+        }
+        *self.usage.borrow_mut() = usage;
+    }
+}
+
+/// `namespace/name` of the Deployment that a pod belongs to: its ReplicaSet's name without the template's hash.
+fn workload(key: &Key, pod: &Pod) -> String {
+    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(&*key.name, |owner| owner.name.as_str());
+    let name = match pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")) {
+        Some(hash) => owner.strip_suffix(hash.as_str()).and_then(|name| name.strip_suffix('-')).unwrap_or(owner),
+        None => owner,
+    };
+    format!("{}/{name}", key.namespace)
+}
+
+impl Kubelet {
+    fn address(&mut self) -> String {
+        self.addresses += 1;
+        let (index, host) = (self.index, self.addresses);
+        format!("10.{}.{}.{}", 244 + index / 256, index % 256, host % 254 + 1)
+    }
+
+    fn heartbeat(&mut self, world: &mut World<'_>) {
+        let now = world.now;
+        let time = world.time() + SignedDuration::from_nanos(self.skew.nanos);
+        let lease = self.shape.lease(time);
+        let meta = &lease.metadata;
+        let (namespace, name) =
+            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        // As upstream does, it renews the lease that is there, and makes one only if there is none.
+        let renewed = match world.server.fetch::<Lease>(namespace, name) {
+            Ok(there) => world.server.update(Lease { spec: lease.spec, ..there }.into_object()),
+            Err(_) => world.server.create(lease.into_object()),
+        };
+        if renewed.is_err_and(|error| error.code >= 500) {
+            self.behind = true;
+            return;
+        }
+        let there = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok().cloned();
+        let there = there.as_ref().and_then(|stored| stored.get::<Node>());
+        let asked = there.is_some_and(|node| node::ready(node) != Ready::True);
+        if !asked && self.reported.is_some_and(|at| now < at + REPORT) {
+            return;
+        }
+        self.reported = Some(now);
+        let mut node = match there {
+            Some(node) => node.clone(),
+            None => {
+                let node = self.shape.node(self.index).into_object();
+                let Ok(stored) = world.server.create(node) else { return };
+                stored.get().cloned().unwrap_or_default()
+            }
+        };
+        self.shape.report(&mut node, self.index, time);
+        _ = world.server.update_status(node.into_object());
+    }
+}
+
+impl Component for Kubelets {
+    fn name(&self) -> &'static str {
+        "kubelet"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Pod]
+    }
+
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        if let Some(pod) = change.object.get::<Pod>() {
+            self.see(pod, change.kind == ChangeKind::Deleted, world);
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        while let Some((at, node, uid)) = self.timers.first().cloned().filter(|(at, ..)| *at <= world.now) {
+            self.timers.remove(&(at, node.clone(), uid.clone()));
+            self.tick(&node, &uid, world);
+        }
+        if world.now >= self.renew {
+            for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
+                kubelet.heartbeat(world);
+            }
+            if world.server.outage().is_none() {
+                let behind =
+                    self.nodes.iter_mut().filter(|(_, kubelet)| kubelet.up && kubelet.connected && kubelet.behind);
+                let behind: Vec<String> = behind.map(|(name, _)| name.clone()).collect();
+                behind.iter().for_each(|name| self.resync(name, world));
+            }
+            self.renew = self.renew + RENEW;
+        }
+        if !self.loads.is_empty() || self.usage.borrow().is_empty() {
+            self.measure(world);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, ..)| *at).into_iter().chain([self.renew]).min()
+    }
+
+    fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
+        let (Fault::Crash(name) | Fault::Restart(name) | Fault::Partition(name) | Fault::Heal(name)) = fault else {
+            return self.fault_of_pods(fault, world);
+        };
+        let Some(kubelet) = self.nodes.get_mut(name) else {
+            return Err(format!("there is no node `{name}`; there are: {}", self.names()));
+        };
+        match fault {
+            Fault::Crash(_) => kubelet.up = false,
+            Fault::Partition(_) => kubelet.connected = false,
+            Fault::Heal(_) => kubelet.connected = true,
+            _ => {
+                kubelet.up = true;
+                for running in kubelet.pods.values_mut() {
+                    running.worker.reboot(world.now, world.time());
+                }
+            }
+        }
+        if matches!(fault, Fault::Heal(_) | Fault::Restart(_)) {
+            self.resync(name, world);
+        }
+        Ok(true)
+    }
+}
+
+impl Kubelets {
+    fn names(&self) -> String {
+        self.nodes.keys().cloned().collect::<Vec<_>>().join(", ")
+    }
+
+    fn fault_of_pods(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
+        match fault {
+            Fault::Skew { of, by } => {
+                let names = self.names();
+                let kubelet =
+                    self.nodes.get_mut(of).ok_or_else(|| format!("there is no node `{of}`; there are: {names}"))?;
+                kubelet.skew = *by;
+            }
+            Fault::Kill { pod, exit_code } => {
+                let mut found = None;
+                for (node, kubelet) in &mut self.nodes {
+                    for (uid, running) in &mut kubelet.pods {
+                        if format!("{}/{}", running.key.namespace, running.key.name) == *pod {
+                            running.worker.kill(*exit_code, world.now, world.time());
+                            found = Some((node.clone(), uid.clone()));
+                        }
+                    }
+                }
+                let (node, uid) = found.ok_or_else(|| format!("no node runs the pod `{pod}`"))?;
+                self.post(&node, &uid, world);
+                self.arm(&node, &uid);
+            }
+            Fault::Load { workload, milli_cpu } => {
+                self.loads.insert(workload.clone(), *milli_cpu);
+                self.measure(world);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}

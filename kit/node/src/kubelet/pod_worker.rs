@@ -1,0 +1,360 @@
+//! One pod on one node: its containers from the first pull to the last exit.
+//!
+//! Sources: `pkg/kubelet/kuberuntime`, `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go`
+//! (conditions); [`pod_status`] computes both. Init containers are simple: one after the other takes a second, to end
+//! or, if it is a sidecar, to be ready, and none fails.
+
+use super::image::{self, Image, Registry};
+use kit_api::core::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    Pod, PodCondition, PodIP, PodSpec, PodStatus,
+};
+use kit_api::jiff::{SignedDuration, Timestamp};
+use kit_api::pod_resources::is_sidecar;
+use kit_api::pod_status::{self, Said};
+use kit_api::time;
+use kit_time::agenda::Instant;
+
+/// Restarts wait 10 s, twice as long each time, at most five minutes, and begin anew after ten minutes of work.
+const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::seconds(300), Instant::seconds(600));
+
+/// The containers of one pod.
+pub struct PodWorker {
+    inits: Vec<Init>,
+    /// When the init container that runs now will have ended.
+    init_next: Option<Instant>,
+    containers: Vec<Run>,
+    policy: String,
+    started: Timestamp,
+    ip: String,
+    /// When all containers will have ended, once somebody asked for it.
+    pub stops_at: Option<Instant>,
+}
+
+/// One init container: it begins and is done at fixed times.
+struct Init {
+    name: String,
+    image_name: String,
+    sidecar: bool,
+    begins: Instant,
+    /// The same as calendar time.
+    at: Timestamp,
+}
+
+/// How long each init container takes.
+const INIT: Instant = Instant::seconds(1);
+
+struct Run {
+    name: String,
+    image_name: String,
+    image: Image,
+    state: State,
+    /// What happens next, and when.
+    next: Option<Instant>,
+    restarts: i32,
+    last: Option<ContainerStateTerminated>,
+    backoff: Instant,
+}
+
+enum State {
+    Waiting(&'static str, Option<String>),
+    Running { since: Instant, at: Timestamp, ready: bool },
+    Ended(ContainerStateTerminated),
+}
+
+fn seconds(seconds: f64) -> Instant {
+    Instant { nanos: (seconds * 1e9) as i64 }
+}
+
+/// Events that a transition is worth.
+pub type Events = Vec<(&'static str, &'static str, String)>;
+
+impl PodWorker {
+    /// A pod that was just bound to the node.
+    pub fn new(pod: &Pod, registry: &Registry, ip: String, now: Instant, time: Timestamp) -> Self {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let policy = spec.restart_policy.clone().unwrap_or_else(|| "Always".into());
+        let init = |(index, container): (usize, &Container)| Init {
+            name: container.name.clone(),
+            image_name: container.image.clone().unwrap_or_default(),
+            sidecar: is_sidecar(container),
+            begins: now + Instant::seconds(index as i64),
+            at: time + SignedDuration::from_secs(index as i64),
+        };
+        let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
+        let init_until = inits.last().map_or(now, |last| last.begins + INIT);
+        let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
+        let run = |container: &Container| {
+            let image = image::behaviour(registry, container, policy == "Always");
+            Run {
+                name: container.name.clone(),
+                image_name: container.image.clone().unwrap_or_default(),
+                next: Some(init_until + seconds(image.pull + image.start)),
+                image,
+                state: State::Waiting(waits, None),
+                restarts: 0,
+                last: None,
+                backoff: BACKOFF.0,
+            }
+        };
+        let containers = spec.containers.iter().map(run).collect();
+        let init_next = inits.first().map(|first| first.begins + INIT);
+        PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at: None }
+    }
+
+    /// When something happens next.
+    pub fn next(&self) -> Option<Instant> {
+        self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
+    }
+
+    /// Everything that is due.
+    pub fn advance(&mut self, now: Instant, time: Timestamp) -> Events {
+        let mut events = Events::new();
+        if self.init_next.is_some_and(|at| at <= now) {
+            self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
+        }
+        for run in &mut self.containers {
+            while let Some(at) = run.next.filter(|at| *at <= now) {
+                run.advance(at, time, &self.policy, &mut events);
+            }
+        }
+        events
+    }
+
+    /// Asks all containers to end within the grace period.
+    pub fn stop(&mut self, now: Instant, grace: Instant) {
+        let slowest = self.containers.iter().map(|run| seconds(run.image.stop)).max().unwrap_or_default();
+        let at = now + slowest.min(grace);
+        self.stops_at = Some(self.stops_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// The containers end with this code, now.
+    pub fn kill(&mut self, exit_code: i32, now: Instant, time: Timestamp) {
+        for run in &mut self.containers {
+            run.exit(exit_code, now, time, &self.policy);
+        }
+    }
+
+    /// The node has lost its containers and starts them again.
+    pub fn reboot(&mut self, now: Instant, time: Timestamp) {
+        for run in self.containers.iter_mut().filter(|run| !matches!(run.state, State::Ended(_))) {
+            run.exit(255, now, time, "Always");
+            run.next = Some(now + seconds(run.image.start));
+        }
+    }
+
+    /// Thousandths of a CPU and bytes that the running containers use without load.
+    pub fn usage(&self) -> (i64, i64) {
+        let running = self.containers.iter().filter(|run| matches!(run.state, State::Running { .. }));
+        running.fold((0, 0), |(cpu, memory), run| (cpu + run.image.milli_cpu, memory + run.image.memory))
+    }
+
+    /// The status to be posted over the one that is there.
+    pub fn status(&self, pod: &Pod, host_ip: &str, now: Instant, time: Timestamp) -> PodStatus {
+        let before = pod.status.clone().unwrap_or_default();
+        let there = before.conditions.unwrap_or_default();
+        let nothing = PodSpec::default();
+        let spec = pod.spec.as_ref().unwrap_or(&nothing);
+        let inits: Vec<ContainerStatus> = self.inits.iter().map(|init| init.status(now)).collect();
+        let containers: Vec<ContainerStatus> = self.containers.iter().map(Run::status).collect();
+        let all = [&inits[..], &containers].concat();
+        let stopped = self.stops_at.is_some_and(|at| at <= now);
+        let phase = pod_status::phase(spec, &all, stopped);
+        let sandbox = !stopped && !matches!(phase, "Succeeded" | "Failed");
+        let mine = [
+            ("PodReadyToStartContainers", Said { holds: sandbox, ..Said::YES }),
+            ("Initialized", pod_status::initialized(spec, Some(&all), phase)),
+            ("Ready", pod_status::ready(spec, &there, Some(&all), phase)),
+            ("ContainersReady", pod_status::containers_ready(spec, Some(&all), phase)),
+            ("PodScheduled", Said::YES),
+        ];
+        let mut conditions: Vec<PodCondition> = Vec::new();
+        for (type_, said) in mine {
+            let status = said.status();
+            let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
+            conditions.push(PodCondition {
+                type_: type_.into(),
+                status: status.into(),
+                reason: said.reason.map(str::to_string),
+                message: said.message,
+                last_transition_time: same.map_or(Some(time::seconds(time)), |same| same.last_transition_time.clone()),
+                ..Default::default()
+            });
+        }
+        // What others said of the pod stays.
+        conditions.extend(there.into_iter().filter(|c| !mine_has(&c.type_)));
+        PodStatus {
+            phase: Some(phase.into()),
+            conditions: Some(conditions),
+            init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
+            container_statuses: Some(containers),
+            host_ip: Some(host_ip.into()),
+            pod_ip: Some(self.ip.clone()),
+            pod_ips: Some(vec![PodIP { ip: self.ip.clone() }]),
+            start_time: Some(time::seconds(self.started)),
+            reason: None,
+            message: None,
+            ..before
+        }
+    }
+}
+
+fn mine_has(type_: &str) -> bool {
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].contains(&type_)
+}
+
+impl Init {
+    fn status(&self, now: Instant) -> ContainerStatus {
+        let running = ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(time::seconds(self.at)) }),
+            ..ContainerState::default()
+        };
+        let done = now >= self.begins + INIT;
+        let state = if now < self.begins {
+            let reason = Some("PodInitializing".to_string());
+            ContainerState { waiting: Some(ContainerStateWaiting { reason, message: None }), ..Default::default() }
+        } else if done && !self.sidecar {
+            let ended = ContainerStateTerminated {
+                exit_code: 0,
+                reason: Some("Completed".into()),
+                started_at: Some(time::seconds(self.at)),
+                finished_at: Some(time::seconds(self.at + SignedDuration::from_secs(1))),
+                ..ContainerStateTerminated::default()
+            };
+            ContainerState { terminated: Some(ended), ..ContainerState::default() }
+        } else {
+            running
+        };
+        ContainerStatus {
+            name: self.name.clone(),
+            image: self.image_name.clone(),
+            ready: done,
+            started: Some(done && self.sidecar),
+            state: Some(state),
+            ..ContainerStatus::default()
+        }
+    }
+}
+
+impl Run {
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Running { ready: true, .. })
+    }
+
+    fn advance(&mut self, at: Instant, time: Timestamp, policy: &str, events: &mut Events) {
+        match &mut self.state {
+            State::Waiting(..) if !self.image.exists => {
+                let image = &self.image_name;
+                let (reason, message) = match self.state {
+                    State::Waiting("ContainerCreating" | "PodInitializing" | "ImagePullBackOff", _) => {
+                        events.push((
+                            "Warning",
+                            "Failed",
+                            format!("Failed to pull image {image:?}: {image}: not found"),
+                        ));
+                        ("ErrImagePull", format!("{image}: not found"))
+                    }
+                    _ => {
+                        events.push(("Normal", "BackOff", format!("Back-off pulling image {image:?}")));
+                        ("ImagePullBackOff", format!("Back-off pulling image {image:?}"))
+                    }
+                };
+                self.state = State::Waiting(reason, Some(message));
+                self.next = Some(at + if reason == "ErrImagePull" { Instant::seconds(1) } else { self.back_off() });
+            }
+            State::Waiting(..) | State::Ended(_) => {
+                if let State::Ended(ended) = &self.state {
+                    self.last = Some(ended.clone());
+                }
+                if self.last.is_some() {
+                    self.restarts += 1;
+                }
+                self.state = State::Running { since: at, at: time, ready: false };
+                events.push(("Normal", "Started", format!("Started container {}", self.name)));
+                let exit = self.image.exits_after.map(seconds);
+                self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
+            }
+            State::Running { since, ready, .. } => {
+                let exit = self.image.exits_after.map(|after| *since + seconds(after));
+                if exit.is_some_and(|exit| exit <= at) {
+                    let code = self.image.exit_code;
+                    self.exit(code, at, time, policy);
+                } else {
+                    *ready = true;
+                    self.next = exit;
+                }
+            }
+        }
+    }
+
+    fn back_off(&mut self) -> Instant {
+        let delay = self.backoff;
+        self.backoff = (self.backoff + self.backoff).min(BACKOFF.1);
+        delay
+    }
+
+    fn exit(&mut self, exit_code: i32, now: Instant, time: Timestamp, policy: &str) {
+        let State::Running { since, at, .. } = self.state else { return };
+        let reason = match exit_code {
+            0 => "Completed",
+            137 => "OOMKilled",
+            _ => "Error",
+        };
+        let ended = ContainerStateTerminated {
+            exit_code,
+            reason: Some(reason.into()),
+            started_at: Some(time::seconds(at)),
+            finished_at: Some(time::seconds(time)),
+            ..Default::default()
+        };
+        let again = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
+        if !again {
+            self.state = State::Ended(ended);
+            self.next = None;
+            return;
+        }
+        if now - since >= BACKOFF.2 {
+            self.backoff = BACKOFF.0;
+        }
+        self.last = Some(ended);
+        // The first restart comes at once; upstream's back-off starts with the second.
+        let delay = if self.restarts == 0 { seconds(self.image.start) } else { self.back_off() };
+        let message =
+            (self.restarts > 0).then(|| format!("back-off {delay} restarting failed container={}", self.name));
+        self.state = State::Waiting(if self.restarts > 0 { "CrashLoopBackOff" } else { "ContainerCreating" }, message);
+        self.next = Some(now + delay);
+    }
+
+    fn status(&self) -> ContainerStatus {
+        let state = match &self.state {
+            State::Waiting(reason, message) => ContainerState {
+                waiting: Some(ContainerStateWaiting { reason: Some(reason.to_string()), message: message.clone() }),
+                ..Default::default()
+            },
+            State::Running { at, .. } => ContainerState {
+                running: Some(ContainerStateRunning { started_at: Some(time::seconds(*at)) }),
+                ..Default::default()
+            },
+            State::Ended(ended) => ContainerState { terminated: Some(ended.clone()), ..Default::default() },
+        };
+        ContainerStatus {
+            name: self.name.clone(),
+            image: self.image_name.clone(),
+            ready: self.is_ready(),
+            started: Some(matches!(self.state, State::Running { .. })),
+            restart_count: self.restarts,
+            state: Some(state),
+            last_state: self.last.clone().map(|ended| ContainerState { terminated: Some(ended), ..Default::default() }),
+            ..Default::default()
+        }
+    }
+}
+
+/// The grace period that a pod has left, from its deletion.
+pub fn grace(pod: &Pod) -> Instant {
+    let own = pod.spec.as_ref().and_then(|spec: &PodSpec| spec.termination_grace_period_seconds);
+    Instant::seconds(pod.metadata.deletion_grace_period_seconds.or(own).unwrap_or(30).max(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What runs on a node: the kubelet, with containers whose behaviour is simulated.
+
+pub mod kubelet;

@@ -1,0 +1,192 @@
+//! Admission: what is completed, and what is refused, by what else there is in the cluster.
+//!
+//! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
+//! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass; then
+//! those that only check: LimitRanger and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
+//! ResourceQuota are the module of `control_plane/admission`; what it looks at is made here ([`view`]).
+//!
+//! There is no controller that makes a `default` service account for each namespace: every namespace has one. Pods
+//! get its name, and no volume with a token.
+
+mod limits;
+mod quota;
+mod view;
+
+pub use quota::COUNTED;
+
+use super::rules::{default_to, map_in};
+use super::write::WriteOptions;
+use super::{Error, Server};
+use kit_api::core::Namespace;
+use kit_api::scheduling::PriorityClass;
+use kit_api::storage::StorageClass;
+use kit_apimachinery::object::{Key, Kind};
+use kit_contract::control_plane::admission::{self, AdmitRequest, Operation};
+use serde_json::{Value, json};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// A new object.
+    Create,
+    /// Another version of an object.
+    Update,
+}
+
+/// Namespaces that can't be deleted (`NamespaceLifecycle`).
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+fn key_of(kind: Kind, value: &Value) -> Key {
+    let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
+    let name = if text("name").is_empty() { text("generateName") } else { text("name") };
+    Key::new(kind, text("namespace"), name)
+}
+
+impl Server {
+    /// Completes an object, or refuses it.
+    pub(super) fn admit(&self, verb: Verb, kind: Kind, value: &mut Value) -> Result<(), Error> {
+        let key = key_of(kind, value);
+        if verb == Verb::Create {
+            self.namespace_lives(&key)?;
+        }
+        match (kind, verb) {
+            (Kind::Pod, Verb::Create) => {
+                self.service_account(&key, value)?;
+                self.admit_pod(verb, &key, value)?;
+            }
+            (Kind::Pod, Verb::Update) => self.admit_pod(verb, &key, value)?,
+            (Kind::Node, Verb::Create) => taint_until_ready(value),
+            (Kind::PersistentVolumeClaim, Verb::Create) => self.default_storage_class(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses what would break a limit. Of subresources only `resize` is looked at (`SupportsAttributes`, `Handles`).
+    pub(super) fn check(
+        &mut self,
+        kind: Kind,
+        value: &Value,
+        old: Option<&Value>,
+        options: &WriteOptions,
+    ) -> Result<(), Error> {
+        let key = key_of(kind, value);
+        let counted = match options.subresource {
+            None if old.is_none() => true,
+            None => matches!(kind, Kind::Service | Kind::PersistentVolumeClaim),
+            Some(subresource) => kind == Kind::Pod && subresource == "resize",
+        };
+        let namespaced = !key.namespace.is_empty();
+        // Nobody has ever counted events (`DefaultIgnoredResources`).
+        if !counted || !namespaced || kind.name() == "Event" {
+            return Ok(());
+        }
+        let dying = old.is_some_and(|old| old["metadata"]["deletionTimestamp"].is_string());
+        if kind == Kind::PersistentVolumeClaim && !dying {
+            self.check_claim(&key, value)?;
+        }
+        self.check_limits_and_quotas(&key, value, old, dying, options.dry_run)
+    }
+
+    /// Refuses to delete what the system can't do without.
+    pub(super) fn may_delete(&self, key: &Key) -> Result<(), Error> {
+        if key.kind == Kind::Namespace && IMMORTAL.contains(&&*key.name) {
+            return Err(Error::forbidden(key, "this namespace may not be deleted"));
+        }
+        if key.kind == Kind::PriorityClass && key.name.starts_with("system-") {
+            return Err(Error::forbidden(key, "this is a system priority class and cannot be deleted"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to put something into a namespace that isn't there, or is being deleted.
+    pub(super) fn namespace_lives(&self, key: &Key) -> Result<(), Error> {
+        if !key.kind.namespaced() {
+            return Ok(());
+        }
+        let namespace = Key::new(Kind::Namespace, "", &key.namespace);
+        let stored = self.get(&namespace)?;
+        let ends = stored.get::<Namespace>().is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
+        if ends {
+            let name = &key.namespace;
+            let why = format!("unable to create new content in namespace {name} because it is being terminated");
+            let mut error = Error::forbidden(key, &why);
+            if let Some(details) = &mut error.details {
+                details.causes.push(super::field::Cause {
+                    reason: "NamespaceTerminating",
+                    message: format!("namespace {name} is being terminated"),
+                    field: "metadata.namespace".into(),
+                });
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn service_account(&self, key: &Key, pod: &mut Value) -> Result<(), Error> {
+        let spec = map_in(pod, "spec");
+        default_to(spec, "serviceAccountName", "default");
+        let name = spec["serviceAccountName"].as_str().unwrap_or_default().to_string();
+        spec.insert("serviceAccount".into(), name.as_str().into());
+        let account = Key::new(Kind::ServiceAccount, &key.namespace, &name);
+        if name != "default" && self.get(&account).is_err() {
+            let why =
+                format!("error looking up service account {}/{name}: serviceaccount {name:?} not found", key.namespace);
+            return Err(Error::forbidden(key, &why));
+        }
+        Ok(())
+    }
+
+    /// The plugins of the module that change pods.
+    fn admit_pod(&self, verb: Verb, key: &Key, pod: &mut Value) -> Result<(), Error> {
+        let classes = self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
+        let classes = classes.map(|class| admission::PriorityClass {
+            name: class.metadata.name.clone().unwrap_or_default(),
+            value: class.value,
+            global_default: class.global_default == Some(true),
+            preemption_policy: class.preemption_policy.clone(),
+        });
+        let request = AdmitRequest {
+            operation: if verb == Verb::Create { Operation::Create } else { Operation::Update },
+            pod: view::pod(pod),
+            limits: self.limits_of(&key.namespace),
+            priority_classes: classes.collect(),
+        };
+        let admitted = self.admission.admit(&request).map_err(|why| Error::forbidden(key, &why))?;
+        view::change(pod, &request.pod, &admitted);
+        Ok(())
+    }
+
+    /// `plugin/pkg/admission/storage/storageclass/setdefault/admission.go`: the newest class that says so.
+    fn default_storage_class(&self, claim: &mut Value) {
+        let spec = map_in(claim, "spec");
+        if spec.get("storageClassName").is_some_and(|class| !class.is_null()) {
+            return;
+        }
+        let classes = self.state.list(Kind::StorageClass).filter_map(|stored| stored.get::<StorageClass>());
+        let says = |class: &&StorageClass| {
+            let annotations = class.metadata.annotations.as_ref();
+            annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
+        };
+        let newest = classes.filter(says).max_by_key(|class| class.metadata.creation_timestamp.clone());
+        if let Some(name) = newest.and_then(|class| class.metadata.name.clone()) {
+            spec.insert("storageClassName".into(), name.into());
+        }
+    }
+}
+
+/// `plugin/pkg/admission/nodetaint/admission.go`: the node controller takes the taint away when the node is ready.
+fn taint_until_ready(node: &mut Value) {
+    let spec = map_in(node, "spec");
+    let taints = spec.entry("taints").or_insert_with(|| json!([]));
+    if !taints.is_array() {
+        *taints = json!([]);
+    }
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    if let Some(taints) = taints.as_array_mut()
+        && !taints.iter().any(|there| there["key"] == taint["key"] && there["effect"] == taint["effect"])
+    {
+        taints.push(taint);
+    }
+}

@@ -1,0 +1,170 @@
+//! Bodies of requests: JSON or YAML, read as the type that the path asks for.
+//!
+//! Source: `apiserver/pkg/endpoints/handlers/{create,update,rest}.go`.
+
+use super::Request;
+use super::query::Query;
+use crate::Error;
+use crate::apiextensions::shape;
+use crate::schema::{self, Type, decode, parse};
+use kit_apimachinery::object::Kind;
+use kit_apimachinery::resource::Resource;
+use serde_json::{Map, Value, json};
+
+/// An object that was read, and what a client should be told about it.
+pub struct Sent {
+    /// The object, as Go would write it.
+    pub value: Value,
+    /// What is doubtful in it.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a body as JSON; the second part are fields that were there twice.
+pub fn read(request: &Request<'_>, what: &str) -> Result<(Value, Vec<String>), Error> {
+    let media = request.header("content-type").unwrap_or("application/json");
+    let media = media.split(';').next().unwrap_or_default().trim();
+    let text = std::str::from_utf8(request.body).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
+    let unrecognized = |why: String| {
+        Error::bad_request(format!("the object provided is unrecognized (must be of type {what}): {why}"))
+    };
+    match media {
+        "" | "application/json" | "*/*" => {
+            let text = if text.is_empty() { "{}" } else { text };
+            parse(text).map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))
+        }
+        "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(text).map_err(unrecognized),
+        _ => {
+            let accepted = "application/json, application/yaml";
+            Err(Error::unsupported_media_type(accepted))
+        }
+    }
+}
+
+/// YAML as the JSON that it stands for.
+pub fn yaml(text: &str) -> Result<(Value, Vec<String>), String> {
+    let value: serde_yaml::Value =
+        serde_yaml::from_str(text).map_err(|e| format!("couldn't get version/kind; yaml parse error: {e}"))?;
+    let value = if value.is_null() { serde_yaml::Value::Mapping(Default::default()) } else { value };
+    serde_json::to_value(value).map(|value| (value, Vec::new())).map_err(|e| e.to_string())
+}
+
+/// Reads a body as an object of the resource.
+pub fn object(request: &Request<'_>, resource: &Resource, query: &Query) -> Result<Sent, Error> {
+    let (value, duplicates) = read(request, &resource.kind)?;
+    typed(value, duplicates, resource, query)
+}
+
+/// A value as an object of the resource, as strictly as the client asks for.
+pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, query: &Query) -> Result<Sent, Error> {
+    if !value.is_object() {
+        let why = "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct";
+        return Err(Error::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why}",
+            resource.kind
+        )));
+    }
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_string();
+    let (mut kind, mut api_version) = (text(&value, "kind"), text(&value, "apiVersion"));
+    if kind.is_empty() {
+        kind.clone_from(&resource.kind);
+    }
+    if api_version.is_empty() {
+        api_version.clone_from(&resource.api_version);
+    }
+    let version = api_version.rsplit('/').next().unwrap_or_default().to_string();
+    let unfit = |why: String| {
+        Error::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", resource.kind))
+    };
+    if kind != resource.kind || api_version != resource.api_version {
+        let known = Resource::all().iter().any(|r| r.kind == kind && r.api_version == api_version);
+        if !known {
+            return Err(unfit(format!(
+                "no kind {kind:?} is registered for version {api_version:?} in scheme \
+                 \"pkg/api/legacyscheme/scheme.go:30\""
+            )));
+        }
+        if kind == resource.kind {
+            return Err(Error::bad_request(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({})",
+                resource.api_version
+            )));
+        }
+        let package = resource.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        return Err(unfit(format!(
+            "converting ({version}.{kind}) to ({package}.{}): unknown conversion",
+            resource.kind
+        )));
+    }
+    value["kind"] = kind.as_str().into();
+    value["apiVersion"] = api_version.as_str().into();
+    let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
+    let decoded = match of {
+        Some(of) => decode(&value, of).map_err(&unfit)?,
+        None => {
+            // Only the metadata of a custom resource has a type that is known here.
+            let metadata = if value["metadata"].is_null() { json!({}) } else { value["metadata"].clone() };
+            let of = schema::named("meta.ObjectMeta").unwrap_or(Type::Raw);
+            let mut decoded = decode(&metadata, of).map_err(&unfit)?;
+            decoded.unknown.iter_mut().for_each(|path| *path = format!("metadata.{path}"));
+            let metadata = std::mem::replace(&mut decoded.value, value.clone());
+            decoded.value["metadata"] = metadata;
+            if let Some(version) = &resource.definition {
+                let unknown = shape(&mut decoded.value, &version.schema).map_err(&unfit)?;
+                decoded.unknown.extend(unknown);
+            }
+            decoded
+        }
+    };
+    let mut strict: Vec<String> = duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
+    strict.extend(decoded.unknown.iter().map(|path| format!("unknown field {path:?}")));
+    let mut warnings = Vec::new();
+    match query.get("fieldValidation") {
+        "Strict" if !strict.is_empty() => return Err(unfit(format!("strict decoding error: {}", strict.join(", ")))),
+        "Ignore" | "Strict" => {}
+        _ => warnings = strict,
+    }
+    let mut value = decoded.value;
+    if value["metadata"].is_null() {
+        value["metadata"] = Value::Object(Map::new());
+    }
+    Ok(Sent { value, warnings })
+}
+
+/// What is allowed but unwise in an object that is written (`pkg/api/pod/warnings.go`, `pkg/api/persistentvolume*`).
+pub fn advice(kind: Kind, value: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let spec = match kind {
+        Kind::Pod => (&value["spec"], "spec"),
+        Kind::Job | Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet => {
+            (&value["spec"]["template"]["spec"], "spec.template.spec")
+        }
+        _ => return warnings,
+    };
+    for list in ["initContainers", "containers"] {
+        for (index, container) in spec.0[list].as_array().into_iter().flatten().enumerate() {
+            let path = format!("{}.{list}[{index}]", spec.1);
+            for amounts in ["requests", "limits"] {
+                for resource in ["memory", "ephemeral-storage"] {
+                    let Some(text) = container["resources"][amounts][resource].as_str() else { continue };
+                    let quantity: kit_api::Quantity = text.parse().unwrap_or_default();
+                    if quantity.milli_value() % 1000 != 0 {
+                        warnings.push(format!(
+                            "{path}.resources.{amounts}[{resource}]: fractional byte value {text:?} is invalid, must be \
+                             an integer"
+                        ));
+                    }
+                }
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            for (at, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
+                let name = variable["name"].as_str().unwrap_or_default();
+                if !seen.insert(name) {
+                    warnings.push(format!(
+                        "{path}.env[{at}]: hides previous definition of {name:?}, which may be dropped when using apply"
+                    ));
+                }
+            }
+        }
+    }
+    warnings
+}

@@ -1,0 +1,92 @@
+//! Which fields of a kind a field selector can name.
+//!
+//! Sources: `pkg/apis/core/v1/conversion.go` (`AddFieldLabelConversionFuncs`), `pkg/apis/batch/v1/conversion.go`, and
+//! `ToSelectableFields` of the strategies.
+
+use crate::Error;
+use kit_api::selector::FieldSelector;
+use kit_apimachinery::object::Kind;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const OF_ALL: [&str; 2] = ["metadata.name", "metadata.namespace"];
+
+/// The fields of a kind, without those that all kinds have.
+fn own(kind: Kind) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        Kind::Pod => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ],
+        Kind::Node => &["spec.unschedulable"],
+        Kind::Namespace => &["status.phase"],
+        Kind::Secret => &["type"],
+        Kind::Service => &["spec.clusterIP", "spec.type"],
+        Kind::Event => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        Kind::Job => &["status.successful"],
+        Kind::Other(resource) if resource.kind == "ReplicationController" => &["status.replicas"],
+        _ => return None,
+    })
+}
+
+/// Refuses a selector that names fields which the kind doesn't offer.
+pub fn check(kind: Kind, selector: &FieldSelector) -> Result<(), Error> {
+    for term in &selector.terms {
+        let field = term.field.as_str();
+        let message = match own(kind) {
+            _ if OF_ALL.contains(&field) => continue,
+            Some(own) if own.contains(&field) => continue,
+            Some(_) if kind == Kind::Job => format!("field label {field:?} not supported for Job"),
+            Some(_) => format!("field label not supported: {field}"),
+            None => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+        };
+        return Err(Error::bad_request(message));
+    }
+    Ok(())
+}
+
+/// What an object has in the fields that a selector names.
+pub fn of(kind: Kind, object: &Value, selector: &FieldSelector) -> BTreeMap<String, String> {
+    let value = |field: &str| {
+        let path = match (kind, field) {
+            (Kind::Event, "source") => "/source/component".to_string(),
+            (Kind::Job, "status.successful") => "/status/succeeded".to_string(),
+            _ => format!("/{}", field.replace('.', "/")),
+        };
+        match object.pointer(&path) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(items)) => {
+                let addresses = items.iter().filter_map(|item| item["ip"].as_str());
+                addresses.collect::<Vec<_>>().join(",")
+            }
+            Some(Value::Null) | None if ["spec.unschedulable", "spec.hostNetwork"].contains(&field) => "false".into(),
+            Some(Value::Null) | None if field.starts_with("status.") && is_count(field) => "0".into(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        }
+    };
+    selector.terms.iter().map(|term| (term.field.clone(), value(&term.field))).collect()
+}
+
+fn is_count(field: &str) -> bool {
+    ["status.replicas", "status.successful"].contains(&field)
+}

@@ -1,0 +1,160 @@
+//! What follows the `?`.
+//!
+//! Source: `apimachinery/pkg/apis/meta/internalversion/validation/validation.go` for the options of lists.
+
+use crate::Error;
+use crate::field::{At, Errors, quoted};
+use serde_json::Value;
+
+/// Parameters by name.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query.
+    pub fn parse(text: &str) -> Result<Query, Error> {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (unescape(name), unescape(value))
+        });
+        Ok(Query(pairs.collect()))
+    }
+
+    /// A parameter; empty if it isn't there.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(there, _)| there == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether a parameter is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(there, _)| there == name)
+    }
+
+    /// Whether it says yes, as Go's conversion of query parameters reads it.
+    pub fn flag(&self, name: &str) -> bool {
+        self.has(name) && !["false", "0"].contains(&self.get(name).to_lowercase().as_str())
+    }
+
+    /// A whole number.
+    pub fn int(&self, name: &str) -> Result<Option<i64>, Error> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => match text.parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => {
+                    Err(Error::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", quoted(text))))
+                }
+            },
+        }
+    }
+
+    /// Checks what every write may say; `kind` is that of its options.
+    pub fn dry_run(&self, kind: &str) -> Result<bool, Error> {
+        let mut errors = Errors::default();
+        let said: Vec<&str> =
+            self.0.iter().filter(|(name, _)| name == "dryRun").map(|(_, value)| value.as_str()).collect();
+        let list: Vec<String> = said.iter().map(quoted).collect();
+        let dry = said.iter().any(|text| !text.is_empty());
+        if said.iter().any(|text| !text.is_empty() && *text != "All") {
+            let at = At { value: &Value::Null, path: "dryRun".into() };
+            errors.not_supported_as(&at, &format!("[]string{{{}}}", list.join(", ")), &["All"]);
+        }
+        let manager = self.get("fieldManager");
+        if manager.len() > 128 {
+            errors.too_long(&At { value: &Value::Null, path: "fieldManager".into() }, 128);
+        }
+        let validation = self.get("fieldValidation");
+        if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
+            let at = At { value: &Value::Null, path: "fieldValidation".into() };
+            errors.not_supported_as(&at, &quoted(validation), &["", "Ignore", "Strict", "Warn"]);
+        }
+        match errors.0.is_empty() {
+            true => Ok(dry),
+            false => Err(Error::invalid("meta.k8s.io", kind, "", errors.0)),
+        }
+    }
+
+    /// Checks the options of a list or a watch.
+    pub fn list_options(&self, watch: bool, watch_list: bool) -> Result<(), Error> {
+        let mut errors = Errors::default();
+        let at = |name: &str| At { value: &Value::Null, path: name.into() };
+        let (version, matching) = (self.get("resourceVersion"), self.get("resourceVersionMatch"));
+        let initial = self.has("sendInitialEvents");
+        let rule = at("resourceVersionMatch");
+        if watch {
+            if initial && matching != "NotOlderThan" {
+                if matching.is_empty() {
+                    errors.forbidden(&rule, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+                } else {
+                    errors.not_supported_as(&rule, &quoted(matching), &["NotOlderThan"]);
+                }
+            }
+            if !initial && !matching.is_empty() {
+                errors.forbidden(
+                    &rule,
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                );
+            }
+            if initial && !watch_list {
+                let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+                errors.forbidden(&at("sendInitialEvents"), why);
+            }
+        } else {
+            if initial {
+                errors.forbidden(&at("sendInitialEvents"), "sendInitialEvents is forbidden for list");
+            }
+            if !matching.is_empty() {
+                if version.is_empty() {
+                    errors.forbidden(&rule, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+                }
+                if !self.get("continue").is_empty() {
+                    errors.forbidden(&rule, "resourceVersionMatch is forbidden when continue is provided");
+                }
+                if !["Exact", "NotOlderThan"].contains(&matching) {
+                    errors.not_supported_as(&rule, &quoted(matching), &["Exact", "NotOlderThan", ""]);
+                }
+                if matching == "Exact" && version == "0" {
+                    errors.forbidden(&rule, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+                }
+            }
+        }
+        match errors.0.is_empty() {
+            true => Ok(()),
+            false => Err(Error::invalid("meta.k8s.io", "ListOptions", "", errors.0)),
+        }
+    }
+}
+
+/// `%20` and `+` to what they stand for; what is no escape stays as it is.
+fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        let escaped = (bytes[index] == b'%').then(|| text.get(index + 1..index + 3)).flatten();
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                index += 3;
+            }
+            None => {
+                plain.push(if bytes[index] == b'+' { b' ' } else { bytes[index] });
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_read() {
+        let query = Query::parse("labelSelector=odd+in+(0),n!%3D0&watch&limit=x").expect("a query");
+        assert_eq!((query.get("labelSelector"), query.flag("watch")), ("odd in (0),n!=0", true));
+        assert!(query.int("limit").is_err() && !query.flag("nothing"));
+    }
+}

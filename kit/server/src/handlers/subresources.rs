@@ -1,0 +1,226 @@
+//! Parts of objects with paths of their own: status, scale, binding, eviction and the like.
+//!
+//! Sources: `pkg/registry/apps/deployment/storage/storage.go` (`ScaleREST`), `pkg/registry/core/pod/storage/storage.go`,
+//! `pkg/registry/core/namespace/storage/storage.go`.
+
+use super::query::Query;
+use super::verbs::{manager, read_patch};
+use super::{Request, Response, Target, body, success};
+use crate::apiextensions::scale;
+use crate::field::{At, Errors};
+use crate::write::WriteOptions;
+use crate::{Error, Server};
+use kit_api::meta::LabelSelector;
+use kit_api::selector::Selector;
+use kit_apimachinery::object::Key;
+use serde_json::{Value, json};
+
+impl Server {
+    pub(super) fn subresource(
+        &mut self,
+        target: &Target,
+        name: &str,
+        verb: &str,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        match (name, verb) {
+            ("status", "get") => self.do_get(target, request),
+            ("status", "update") => self.do_update(target, request, query),
+            ("status", "patch") => self.do_patch(target, request, query),
+            ("scale", _) => self.scale(target, verb, request, query),
+            ("binding", _) => self.binding(target, request, query),
+            ("eviction", _) => self.evict(target, request, query),
+            ("finalize", _) => self.finalize(target, request, query),
+            ("token", _) => {
+                let (asked, _) = body::read(request, "TokenRequest")?;
+                let answer = self.make_token(&target.key(), &asked)?;
+                Ok(Response::json(201, &answer))
+            }
+            ("ephemeralcontainers", "get") | ("resize", "get") => self.do_get(target, request),
+            ("ephemeralcontainers", _) => self.part_of_pod(target, verb, request, query, "ephemeralcontainers"),
+            ("resize", _) => self.part_of_pod(target, verb, request, query, "resize"),
+            // Containers and their streams are somebody else's: a live cluster answers these itself.
+            _ => Err(Error::no_resource()),
+        }
+    }
+
+    fn scale(&mut self, target: &Target, verb: &str, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
+        let key = target.key();
+        let there = self.get(&key)?.to_value();
+        let version = key.kind.resource().definition.as_ref();
+        let (scale, said) = match version {
+            Some(version) => scale::of(version, &there)?,
+            None => (scale_of(&there), true),
+        };
+        let wanted = match verb {
+            "get" if !said => return Err(version.map_or_else(Error::no_resource, scale::missing)),
+            "get" => return self.show(target, request, 200, &scale),
+            "update" => body::read(request, "Scale")?.0,
+            _ => {
+                let media = request.header("content-type").unwrap_or_default();
+                read_patch(media.split(';').next().unwrap_or_default(), request, true)?.apply(&key, &scale)?
+            }
+        };
+        let options = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
+        let dry_run = query.dry_run(options)?;
+        let at = At::root(&wanted).at("spec.replicas");
+        let mut errors = Errors::default();
+        errors.not_negative(&at);
+        if !errors.0.is_empty() {
+            return Err(Error::invalid("autoscaling", "Scale", &key.name, errors.0));
+        }
+        let mut value = there.clone();
+        let replicas = at.int().unwrap_or_default();
+        match version {
+            Some(version) => scale::set(version, &mut value, replicas),
+            None => value["spec"]["replicas"] = replicas.into(),
+        }
+        value["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
+        let options = WriteOptions { dry_run, subresource: None, manager: Some(manager(request, query)) };
+        let stored = self.update_value(&key, value, &options)?;
+        let now = match version {
+            Some(version) => scale::of(version, &stored.to_value())?.0,
+            None => scale_of(&stored.to_value()),
+        };
+        self.show(target, request, 200, &now)
+    }
+
+    /// Assigns a pod to a node; the older path of bindings comes here too.
+    pub(super) fn binding(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
+        let (binding, _) = body::read(request, "Binding")?;
+        let name = target.name.clone().unwrap_or_default();
+        let said = binding["metadata"]["name"].as_str().unwrap_or_default();
+        if !said.is_empty() && said != name {
+            return Err(Error::bad_request("name in URL does not match name in Binding object"));
+        }
+        let at = At::root(&binding);
+        let mut errors = Errors::default();
+        if !["", "Node"].contains(&at.at("target.kind").text()) {
+            errors.not_supported(&at.at("target.kind"), &["Node", "<empty>"]);
+        }
+        if at.at("target.name").text().is_empty() {
+            errors.required(&at.at("target.name"), "");
+        }
+        if !errors.0.is_empty() {
+            return Err(Error::invalid("", "Binding", &name, errors.0));
+        }
+        let node = at.at("target.name").text();
+        if !query.dry_run("CreateOptions")? {
+            self.bind(&target.namespace, &name, node)?;
+        }
+        let mut status = success(&Value::Null);
+        status["code"] = 201.into();
+        Ok(Response::json(201, &status))
+    }
+
+    /// Lets a namespace go, or keeps it: the namespace controller's last word.
+    fn finalize(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
+        let key = target.key();
+        let sent = body::object(request, target.kind.resource(), query)?.value;
+        let stored = self.finalize_namespace(&key, &sent["spec"]["finalizers"])?;
+        self.show(target, request, 200, &stored.to_value())
+    }
+
+    /// Ephemeral containers are added, and resources changed, by these paths alone.
+    fn part_of_pod(
+        &mut self,
+        target: &Target,
+        verb: &str,
+        request: &Request<'_>,
+        query: &Query,
+        part: &'static str,
+    ) -> Result<Response, Error> {
+        let key = target.key();
+        let there = self.get(&key)?.to_value();
+        let sent = match verb {
+            "update" => body::object(request, target.kind.resource(), query)?.value,
+            _ => {
+                let media = request.header("content-type").unwrap_or_default();
+                let patched =
+                    read_patch(media.split(';').next().unwrap_or_default(), request, false)?.apply(&key, &there)?;
+                body::typed(patched, Vec::new(), target.kind.resource(), query)?.value
+            }
+        };
+        let mut value = there.clone();
+        let at = |field: &str| sent["spec"][field].clone();
+        if part == "ephemeralcontainers" {
+            value["spec"]["ephemeralContainers"] = at("ephemeralContainers");
+            let mut errors = Errors::default();
+            let kept = there["spec"]["ephemeralContainers"].as_array().into_iter().flatten();
+            let now = value["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
+            if kept.into_iter().any(|old| !now.contains(old)) {
+                let at = At { value: &Value::Null, path: "spec.ephemeralContainers".into() };
+                errors.forbidden(&at, "existing ephemeral containers may not be removed or changed");
+                return Err(Error::invalid_object(&key, errors.0));
+            }
+        } else {
+            for list in ["containers", "initContainers"] {
+                let sent = at(list);
+                for (index, container) in value["spec"][list].as_array_mut().into_iter().flatten().enumerate() {
+                    container["resources"] = sent[index]["resources"].clone();
+                }
+            }
+        }
+        value["metadata"]["resourceVersion"] = sent["metadata"]["resourceVersion"].clone();
+        if value["spec"] != there["spec"] {
+            let generation = there["metadata"]["generation"].as_i64().unwrap_or_default();
+            value["metadata"]["generation"] = (generation + 1).into();
+        }
+        let options = WriteOptions {
+            dry_run: query.dry_run("UpdateOptions")?,
+            subresource: Some(part),
+            manager: Some(manager(request, query)),
+        };
+        let stored = self.update_value(&key, value, &options)?;
+        self.show(target, request, 200, &stored.to_value())
+    }
+
+    /// Sets a namespace's own finalizers; without any, a deleted namespace is gone.
+    pub fn finalize_namespace(
+        &mut self,
+        key: &Key,
+        finalizers: &Value,
+    ) -> Result<std::sync::Arc<crate::Stored>, Error> {
+        let mut value = self.get(key)?.to_value();
+        let finalizers = finalizers.as_array().cloned().unwrap_or_default();
+        match finalizers.is_empty() {
+            true => _ = value["spec"].as_object_mut().map(|spec| spec.shift_remove("finalizers")),
+            false => value["spec"]["finalizers"] = finalizers.into(),
+        }
+        self.update_value(key, value, &WriteOptions { subresource: Some("finalize"), ..Default::default() })
+    }
+}
+
+/// The part of a workload that says how many (`scaleFromDeployment`).
+fn scale_of(object: &Value) -> Value {
+    let meta = &object["metadata"];
+    let mut metadata = json!({"creationTimestamp": meta["creationTimestamp"]});
+    for field in ["name", "namespace", "uid", "resourceVersion"] {
+        metadata[field] = meta[field].clone();
+    }
+    let mut scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": {},
+        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or_default()},
+    });
+    match object["spec"]["replicas"].as_i64() {
+        Some(0) | None => {}
+        Some(replicas) => scale["spec"]["replicas"] = replicas.into(),
+    }
+    let selector = &object["spec"]["selector"];
+    let text = match object["kind"] == "ReplicationController" {
+        true => selector.as_object().map(|labels| {
+            let labels: Vec<String> =
+                labels.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+            labels.join(",")
+        }),
+        false => serde_json::from_value::<LabelSelector>(selector.clone())
+            .ok()
+            .and_then(|selector| Selector::try_from(Some(&selector)).ok())
+            .map(|selector| selector.to_string()),
+    };
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        scale["status"]["selector"] = text.into();
+    }
+    scale
+}

@@ -1,0 +1,305 @@
+//! The verbs on whole objects.
+//!
+//! Source: `apiserver/pkg/endpoints/handlers/{get,create,update,patch,delete}.go`.
+
+use super::query::Query;
+use super::{Request, Response, Target, body, list, success};
+use crate::field::{At, Errors, quoted};
+use crate::patch::{FOR_ALL, FOR_CUSTOM};
+use crate::rules::strategy;
+use crate::write::WriteOptions;
+use crate::{DeleteOptions, Error, Patch, Propagation, Server, Stored, canonical};
+use kit_apimachinery::object::{Key, Kind};
+use serde_json::{Value, json};
+
+impl Target {
+    pub(super) fn key(&self) -> Key {
+        Key::new(self.kind, &self.namespace, self.name.as_deref().unwrap_or_default())
+    }
+}
+
+/// Who writes, as `managedFields` name it.
+pub(super) fn manager(request: &Request<'_>, query: &Query) -> String {
+    let agent =
+        || request.header("user-agent").and_then(|agent| agent.split('/').next()).filter(|name| !name.is_empty());
+    match query.get("fieldManager") {
+        "" => agent().unwrap_or("unknown").to_string(),
+        name => name.to_string(),
+    }
+}
+
+impl Server {
+    pub(super) fn do_get(&self, target: &Target, request: &Request<'_>) -> Result<Response, Error> {
+        let stored = self.get(&target.key())?;
+        let warnings = deprecation(target.kind);
+        Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings))
+    }
+
+    pub(super) fn do_create(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let resource = target.kind.resource();
+        let dry_run = query.dry_run("CreateOptions")?;
+        let mut sent = body::object(request, resource, query)?;
+        self.place(target, &mut sent.value)?;
+        let user = self.authenticate(request)?;
+        if let Some(answer) = self.review(target.kind, &sent.value, &user) {
+            return Ok(Response::json(201, &answer));
+        }
+        if target.kind.name() == "Binding" {
+            let name = sent.value["metadata"]["name"].as_str().map(str::to_string);
+            return self.binding(&Target { kind: Kind::Pod, name, ..target.clone() }, request, query);
+        }
+        sent.warnings.extend(body::advice(target.kind, &sent.value));
+        let options = WriteOptions { dry_run, manager: Some(manager(request, query)), ..Default::default() };
+        let stored = match self.create_value(target.kind, sent.value, &options) {
+            Ok(stored) => stored,
+            Err(error) => return Ok(Response::error(&error).warn(sent.warnings)),
+        };
+        Ok(self.written(target, request, 201, &stored)?.warn(sent.warnings))
+    }
+
+    /// Checks that an object is meant for the path that it was sent to.
+    fn place(&self, target: &Target, value: &mut Value) -> Result<(), Error> {
+        let text = |value: &Value, field: &str| value["metadata"][field].as_str().unwrap_or_default().to_string();
+        let (namespace, name) = (text(value, "namespace"), text(value, "name"));
+        if target.kind.namespaced() {
+            if !namespace.is_empty() && namespace != target.namespace {
+                let why = "the namespace of the provided object does not match the namespace sent on the request";
+                return Err(Error::bad_request(why));
+            }
+            value["metadata"]["namespace"] = target.namespace.as_str().into();
+        }
+        match &target.name {
+            Some(asked) if !name.is_empty() && name != *asked => {
+                let why = format!("the name of the object ({name}) does not match the name on the URL ({asked})");
+                Err(Error::bad_request(why))
+            }
+            Some(asked) => {
+                value["metadata"]["name"] = asked.as_str().into();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn do_update(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let resource = target.kind.resource();
+        let subresource = status_of(target);
+        let dry_run = query.dry_run("UpdateOptions")?;
+        let mut sent = body::object(request, resource, query)?;
+        self.place(target, &mut sent.value)?;
+        if resource.custom && sent.value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
+            // `AllowUnconditionalUpdate` is false for custom resources alone.
+            let mut errors = Errors::default();
+            let at = At { value: &Value::Null, path: "metadata.resourceVersion".into() };
+            errors.invalid_as(&at, "0x0", "must be specified for an update");
+            return Err(Error::invalid_object(&target.key(), errors.0));
+        }
+        let options = WriteOptions { dry_run, subresource, manager: Some(manager(request, query)) };
+        let stored = self.update_value(&target.key(), sent.value, &options)?;
+        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
+    }
+
+    pub(super) fn do_patch(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let resource = target.kind.resource();
+        let media = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if media == "application/apply-patch+yaml" {
+            return self.do_apply(target, request, query);
+        }
+        let dry_run = query.dry_run("PatchOptions")?;
+        let key = target.key();
+        let patch = read_patch(media, request, resource.custom)?;
+        let there = self.get(&key)?.to_value();
+        let patched = patch.apply(&key, &there)?;
+        let mut sent = body::typed(patched, Vec::new(), resource, query)?;
+        self.place(target, &mut sent.value)?;
+        let options = WriteOptions { dry_run, subresource: status_of(target), manager: Some(manager(request, query)) };
+        let stored = self.update_value(&key, sent.value, &options)?;
+        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
+    }
+
+    fn do_apply(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
+        let resource = target.kind.resource();
+        let manager = query.get("fieldManager");
+        if manager.is_empty() {
+            let mut errors = Errors::default();
+            errors.required(&At { value: &Value::Null, path: "fieldManager".into() }, "is required for apply patch");
+            return Err(Error::invalid("meta.k8s.io", "PatchOptions", "", errors.0));
+        }
+        let dry_run = query.dry_run("PatchOptions")?;
+        let text = std::str::from_utf8(request.body).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
+        let (mut config, _) = body::yaml(text).map_err(|e| Error::bad_request(format!("error decoding YAML: {e}")))?;
+        if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
+            return Err(Error::bad_request("metadata.managedFields must be nil"));
+        }
+        for (field, expected) in [("apiVersion", &resource.api_version), ("kind", &resource.kind)] {
+            let said = config[field].as_str().unwrap_or_default();
+            if said.is_empty() {
+                return Err(Error::bad_request(format!(
+                    "error decoding YAML: Object '{field}' is missing in '{text}'"
+                )));
+            }
+            if said != expected {
+                let why = format!(
+                    "Incorrect version specified in apply patch. Specified patch version: {said}, expected: {expected}"
+                );
+                return Err(Error::bad_request(why));
+            }
+        }
+        if !config["metadata"].is_object() {
+            config["metadata"] = json!({});
+        }
+        self.place(target, &mut config)?;
+        let key = target.key();
+        let live = self.get(&key).ok().map(|stored| stored.to_value());
+        let subresource = status_of(target);
+        let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
+        let object = canonical(target.kind, &object);
+        let options = WriteOptions { dry_run, subresource, manager: None };
+        let (code, stored) = match live {
+            Some(_) => (200, self.update_value(&key, object, &options)?),
+            None => (201, self.create_value(target.kind, object, &options)?),
+        };
+        self.written(target, request, code, &stored)
+    }
+
+    pub(super) fn do_delete(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let (options, warnings) = delete_options(target.kind, request, query)?;
+        let key = target.key();
+        let (stored, gone) = self.delete_object(&key, &options)?;
+        let resource = target.kind.resource();
+        if !gone || strategy::returns_deleted(&resource.kind) {
+            return Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings));
+        }
+        let mut details = json!({"name": *key.name, "kind": resource.plural, "uid": stored.object.uid()});
+        if !resource.group.is_empty() {
+            details["group"] = resource.group.as_str().into();
+        }
+        Ok(Response::json(200, &success(&details)).warn(warnings))
+    }
+
+    pub(super) fn do_delete_collection(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let (options, _) = delete_options(target.kind, request, query)?;
+        query.list_options(false, false)?;
+        let revision = self.snapshot().revision;
+        let selection = list::Selection::of(target.kind, query)?;
+        let found: Vec<_> = self.listed(target).filter(|stored| selection.selects(stored)).cloned().collect();
+        for stored in &found {
+            match self.delete_object(&stored.key, &options) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        let items: Vec<Value> = found.iter().map(|stored| list::item(target.kind, stored)).collect();
+        self.show_list(target, request, &json!({"resourceVersion": revision.to_string()}), items)
+    }
+}
+
+/// The only subresource that is written as the whole object.
+fn status_of(target: &Target) -> Option<&'static str> {
+    target.subresource.as_deref().filter(|name| *name == "status").map(|_| "status")
+}
+
+/// What clients should know of a kind that they read.
+pub(super) fn deprecation(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::Endpoints => vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into()],
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn read_patch(media: &str, request: &Request<'_>, custom: bool) -> Result<Patch, Error> {
+    let bad = |e: serde_json::Error| Error::bad_request(format!("error decoding patch: {e}"));
+    match media {
+        "application/json-patch+json" => serde_json::from_slice(request.body).map(Patch::Json).map_err(bad),
+        "application/merge-patch+json" => serde_json::from_slice(request.body).map(Patch::Merge).map_err(bad),
+        "application/strategic-merge-patch+json" if !custom => {
+            serde_json::from_slice(request.body).map(Patch::Strategic).map_err(bad)
+        }
+        _ => Err(Error::unsupported_media_type(if custom { FOR_CUSTOM } else { FOR_ALL })),
+    }
+}
+
+fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(DeleteOptions, Vec<String>), Error> {
+    let (sent, _) = match request.body {
+        [] => (json!({}), Vec::new()),
+        _ => body::read(request, "DeleteOptions")?,
+    };
+    let text = |field: &str| match sent[field].as_str().unwrap_or_default() {
+        "" => query.get(field).to_string(),
+        text => text.to_string(),
+    };
+    let policy = text("propagationPolicy");
+    let orphan =
+        sent["orphanDependents"].as_bool().or(query.has("orphanDependents").then(|| query.flag("orphanDependents")));
+    let mut errors = Errors::default();
+    let at = At { value: &Value::Null, path: "propagationPolicy".into() };
+    if !policy.is_empty() && orphan.is_some() {
+        errors.invalid_as(&at, &quoted(&policy), "orphanDependents and deletionPropagation cannot be both set");
+    } else if !["", "Foreground", "Background", "Orphan"].contains(&policy.as_str()) {
+        errors.not_supported_as(&at, &quoted(&policy), &["Foreground", "Background", "Orphan", "nil"]);
+    }
+    if !errors.0.is_empty() {
+        return Err(Error::invalid("meta.k8s.io", "DeleteOptions", "", errors.0));
+    }
+    let dry_run = query.dry_run("DeleteOptions")? || sent["dryRun"].as_array().is_some_and(|list| !list.is_empty());
+    let mut warnings = Vec::new();
+    let propagation = match (policy.as_str(), orphan) {
+        ("Foreground", _) => Propagation::Foreground,
+        ("Orphan", _) | ("", Some(true)) => Propagation::Orphan,
+        // Jobs were there before garbage collection, and keep to what clients of then expect.
+        ("", None) if kind == Kind::Job => {
+            warnings.push(
+                "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
+                 them or set propagationPolicy=Orphan to suppress this warning"
+                    .into(),
+            );
+            Propagation::Orphan
+        }
+        _ => Propagation::Background,
+    };
+    let condition = |field: &str| sent["preconditions"][field].as_str().map(str::to_string);
+    let grace_period_seconds = match sent["gracePeriodSeconds"].as_i64() {
+        Some(seconds) => Some(seconds),
+        None => query.int("gracePeriodSeconds")?,
+    };
+    let options = DeleteOptions {
+        grace_period_seconds,
+        uid: condition("uid"),
+        resource_version: condition("resourceVersion"),
+        dry_run,
+        propagation,
+    };
+    Ok((options, warnings))
+}
+
+impl Server {
+    /// The answer to a write.
+    fn written(&self, target: &Target, request: &Request<'_>, code: u16, stored: &Stored) -> Result<Response, Error> {
+        self.show(target, request, code, &stored.to_value())
+    }
+}

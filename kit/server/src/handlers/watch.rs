@@ -1,0 +1,180 @@
+//! Watches: what changes, as it changes.
+//!
+//! A watch reads the server's log at its own pace and never holds up a writer. An object that comes into the selection
+//! is `ADDED`, one that leaves it `DELETED`, with the revision of the change. Sources:
+//! `apiserver/pkg/storage/cacher/{cacher,cache_watcher,watch_cache}.go`, `apiserver/pkg/endpoints/handlers/watch.go`.
+
+use super::list::{Selection, item, version};
+use super::query::Query;
+use super::view::View;
+use super::{Body, Request, Response, Target};
+use crate::{Change, ChangeKind, Error, Server, Stored};
+use kit_apimachinery::object::Kind;
+use kit_time::agenda::Instant;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// How often a watch is told where it is, if it wants to be (`bookmarkFrequency` of `cacher.go`).
+const BOOKMARK_EVERY: Instant = Instant::seconds(60);
+/// A bookmark that ends the first events (`metav1.InitialEventsAnnotationKey`).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// A watch that goes on.
+#[derive(Debug)]
+pub struct Watch {
+    kind: Kind,
+    namespace: String,
+    selection: Selection,
+    view: View,
+    /// The next change to be looked at.
+    cursor: usize,
+    /// What is told before any change.
+    first: Vec<Value>,
+    /// Changes up to this revision were told already.
+    after: i64,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    /// When the server ends it.
+    pub until: Option<Instant>,
+    ended: bool,
+}
+
+impl Watch {
+    /// Whether nothing more will come.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Server {
+    pub(super) fn do_watch(
+        &mut self,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let timeout = query.int("timeoutSeconds")?;
+        query.list_options(true, self.watch_list)?;
+        let selection = Selection::of(target.kind, query)?;
+        let view = View::of(request)?;
+        let asked = version(query).map_err(Error::internal)?;
+        let asked = asked.map(|version| i64::try_from(version).unwrap_or(i64::MAX));
+        let current = self.state.revision;
+        let mut watch = Watch {
+            kind: target.kind,
+            namespace: target.namespace.clone(),
+            selection,
+            view,
+            cursor: self.end(),
+            first: Vec::new(),
+            after: asked.unwrap_or_default(),
+            bookmarks: query.flag("allowWatchBookmarks"),
+            next_bookmark: self.now + BOOKMARK_EVERY,
+            until: timeout.map(|seconds| self.now + Instant::seconds(seconds)),
+            ended: false,
+        };
+        let initial = query.flag("sendInitialEvents");
+        match asked {
+            Some(version) if version > 0 && !initial => {
+                if version < self.horizon {
+                    let gone = Error::expired(format!("too old resource version: {version} ({})", self.horizon));
+                    watch.first.push(json!({"type": "ERROR", "object": gone.to_value()}));
+                    watch.ended = true;
+                }
+                let later = self.log.iter().rev().take_while(|change| change.revision > version).count();
+                watch.cursor = self.end() - later;
+            }
+            _ => {
+                let there: Vec<Arc<Stored>> = self.listed(target).cloned().collect();
+                for stored in there.iter().filter(|stored| watch.selection.selects(stored)) {
+                    let object = self.seen(&watch, stored)?;
+                    watch.first.push(json!({"type": "ADDED", "object": object}));
+                }
+                watch.after = current;
+                if initial && watch.bookmarks {
+                    let mut bookmark = self.bookmark(&watch, current);
+                    bookmark["object"]["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+                    watch.first.push(bookmark);
+                }
+            }
+        }
+        let body = Body::Watch(Box::new(watch));
+        Ok(Response {
+            code: 200,
+            content_type: "application/json",
+            warnings: super::verbs::deprecation(target.kind),
+            body,
+        })
+    }
+
+    /// The events that a watch has not seen yet, each one line of its stream.
+    pub fn events(&self, watch: &mut Watch) -> Vec<Value> {
+        let mut events = std::mem::take(&mut watch.first);
+        while !watch.ended {
+            let change = match self.change(watch.cursor) {
+                Ok(Some(change)) => change,
+                Ok(None) => break,
+                Err(error) => {
+                    events.push(json!({"type": "ERROR", "object": error.to_value()}));
+                    watch.ended = true;
+                    break;
+                }
+            };
+            watch.cursor += 1;
+            if change.revision <= watch.after || change.object.key.kind != watch.kind {
+                continue;
+            }
+            if !watch.namespace.is_empty() && change.object.object.namespace() != watch.namespace {
+                continue;
+            }
+            watch.after = change.revision;
+            if let Some((type_, stored)) = selected(watch, change)
+                && let Ok(object) = self.seen(watch, &stored)
+            {
+                events.push(json!({"type": type_, "object": object}));
+            }
+        }
+        if watch.bookmarks && !watch.ended && self.now >= watch.next_bookmark {
+            watch.next_bookmark = self.now + BOOKMARK_EVERY;
+            events.push(self.bookmark(watch, self.state.revision));
+        }
+        watch.ended |= watch.until.is_some_and(|until| self.now >= until);
+        events
+    }
+
+    fn bookmark(&self, watch: &Watch, revision: i64) -> Value {
+        let (kind, api_version) = (watch.kind.name(), watch.kind.api_version());
+        let object = json!({
+            "kind": kind, "apiVersion": api_version,
+            "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
+        });
+        json!({"type": "BOOKMARK", "object": crate::canonical(watch.kind, &object)})
+    }
+
+    fn seen(&self, watch: &Watch, stored: &Stored) -> Result<Value, Error> {
+        match watch.view {
+            View::Plain => Ok(stored.to_value()),
+            view => {
+                let metadata = json!({"resourceVersion": stored.object.meta().resource_version.clone()});
+                Ok(self.as_view(view, watch.kind, &metadata, vec![item(watch.kind, stored)], true))
+            }
+        }
+    }
+}
+
+/// What a change is to somebody who sees only a selection (`convertToWatchEvent` of `cache_watcher.go`).
+fn selected(watch: &Watch, change: &Change) -> Option<(&'static str, Arc<Stored>)> {
+    let now = change.kind != ChangeKind::Deleted && watch.selection.selects(&change.object);
+    let before = change.previous.as_ref().is_some_and(|previous| watch.selection.selects(previous));
+    match (before, now) {
+        (false, true) => Some(("ADDED", change.object.clone())),
+        (true, true) => Some(("MODIFIED", change.object.clone())),
+        (true, false) => {
+            // The object as it was when it was last seen, with the revision of the change.
+            let previous = change.previous.as_ref()?;
+            let last = previous.object.clone().at_revision(change.revision);
+            Some(("DELETED", Stored::new(&previous.key, last)))
+        }
+        (false, false) => None,
+    }
+}

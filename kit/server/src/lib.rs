@@ -1,0 +1,354 @@
+//! The API server: the only component that talks to the store.
+//!
+//! A request is checked and completed ([`registry`]), written to the store as JSON, and comes back as an event of
+//! the server's own watch. From those events the server keeps every object as it is now and a log of changes;
+//! watches read the log at their own pace. [`Snapshot`] is the same state for readers beside the cluster.
+//! Upstream: `staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/storage/cacher`.
+
+mod admission;
+mod allocate;
+mod apiextensions;
+mod apply;
+mod auth;
+mod commit;
+mod diff;
+pub mod field;
+mod go;
+mod handlers;
+mod names;
+mod patch;
+mod recorder;
+pub mod registry;
+mod rules;
+pub mod schema;
+mod status;
+mod typed;
+mod write;
+
+pub use admission::COUNTED;
+pub use auth::User;
+pub use handlers::{Body, Request, Response, Watch};
+pub use patch::Patch;
+pub use status::Error;
+
+use imbl::OrdMap;
+use kit_api::jiff::Timestamp;
+use kit_apimachinery::object::{AsKind, Key, Kind, Object};
+use kit_apimachinery::resource::Resource;
+use kit_contract::control_plane::{Admission, EventKind, Op, Store, StoreError, WatchRequest};
+use kit_contract::node::Qos;
+use kit_time::agenda::Instant;
+use kit_time::random::Random;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+/// How long history is kept before it is compacted (`DefaultCompactInterval` of `storagebackend/config.go`).
+const COMPACT_AFTER: Instant = Instant { nanos: 300_000_000_000 };
+
+/// What a client asks of a delete.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// How long the object may take to end, in seconds; none for the object's own default.
+    pub grace_period_seconds: Option<i64>,
+    /// Delete only the object with this uid.
+    pub uid: Option<String>,
+    /// Delete only this version of the object.
+    pub resource_version: Option<String>,
+    /// Check everything and change nothing.
+    pub dry_run: bool,
+    /// What happens to what the object owns.
+    pub propagation: Propagation,
+}
+
+/// What happens to the dependents of a deleted object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+pub enum Propagation {
+    /// The garbage collector deletes them afterwards.
+    #[default]
+    Background,
+    /// The object stays until they are gone.
+    Foreground,
+    /// They stay, without their owner.
+    Orphan,
+}
+
+/// One change of one object, as watches see it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// When it was written.
+    pub at: Instant,
+    /// The revision of the write.
+    pub revision: i64,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The object now; of a deletion, as it was last, with the revision of the deletion.
+    pub object: Arc<Stored>,
+    /// The object before.
+    pub previous: Option<Arc<Stored>>,
+    /// Who wrote it.
+    pub by: Arc<str>,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is another than before.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// An object as it is stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where it is found.
+    pub key: Key,
+    /// The object, with its resource version.
+    pub object: Object,
+    json: OnceLock<String>,
+}
+
+impl Stored {
+    fn new(key: &Key, object: Object) -> Arc<Stored> {
+        Arc::new(Stored { key: key.clone(), object, json: OnceLock::new() })
+    }
+
+    /// The object in JSON as Go writes it, encoded once for all readers.
+    pub fn json(&self) -> &str {
+        self.json.get_or_init(|| self.to_value().to_string())
+    }
+
+    /// The same as a value.
+    pub fn to_value(&self) -> Value {
+        canonical(self.object.kind(), &self.object.to_value())
+    }
+
+    /// The object as its type.
+    pub fn get<T: AsKind>(&self) -> Option<&T> {
+        T::of(&self.object)
+    }
+}
+
+/// An object as Go writes it. Custom resources are written as they came.
+pub(crate) fn canonical(kind: Kind, value: &Value) -> Value {
+    let resource = kind.resource();
+    let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
+    match of {
+        Some(of) => schema::fill(value, of),
+        None => value.clone(),
+    }
+}
+
+fn is_definition(kind: Kind) -> bool {
+    kind.name() == "CustomResourceDefinition"
+}
+
+/// All objects at one revision. A copy costs nothing, and it never changes.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: i64,
+    objects: BTreeMap<Kind, OrdMap<Key, Arc<Stored>>>,
+}
+
+impl Snapshot {
+    /// One object.
+    pub fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
+        self.objects.get(&key.kind)?.get(key)
+    }
+
+    /// The objects of a kind, by namespace and name.
+    pub fn list(&self, kind: Kind) -> impl Iterator<Item = &Arc<Stored>> {
+        self.objects.get(&kind).into_iter().flat_map(|objects| objects.values())
+    }
+
+    /// The objects of a kind in one namespace, by name.
+    pub fn list_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Arc<Stored>> {
+        let from = Key::new(kind, namespace, "");
+        let objects = self.objects.get(&kind).into_iter().flat_map(move |objects| objects.range(from.clone()..));
+        objects.take_while(move |(key, _)| *key.namespace == *namespace).map(|(_, stored)| stored)
+    }
+}
+
+/// The API server.
+pub struct Server {
+    store: Box<dyn Store>,
+    etcd: Option<commit::Etcd>,
+    stopped: bool,
+    full: bool,
+    qos: Box<dyn Qos>,
+    admission: Box<dyn Admission>,
+    state: Snapshot,
+    /// Changes since the last compaction, oldest first.
+    log: VecDeque<Change>,
+    /// How many changes were dropped from the front of the log.
+    dropped: usize,
+    random: Random,
+    /// How many names and uids were drawn for the same purpose.
+    drawn: BTreeMap<String, u64>,
+    epoch: Timestamp,
+    now: Instant,
+    actor: Arc<str>,
+    recorder: recorder::Recorder,
+    /// The time and the revision at which history will be compacted next.
+    compaction: (Instant, i64),
+    /// Changes up to this revision can't be watched any more.
+    horizon: i64,
+    /// What CustomResourceDefinitions define, by group, version and plural.
+    custom: BTreeMap<(String, String, String), &'static Resource>,
+    /// The tokens of service accounts.
+    tokens: BTreeMap<String, auth::Token>,
+    /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
+    pub watch_list: bool,
+}
+
+impl Server {
+    /// A server over an empty store; `qos` classifies new pods, and `admission` admits them. `epoch` is the calendar time
+    /// at which the virtual clock stands at zero.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        qos: Box<dyn Qos>,
+        admission: Box<dyn Admission>,
+        random: Random,
+        epoch: Timestamp,
+    ) -> Server {
+        let everything =
+            WatchRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
+        store.watch(&everything);
+        let mut server = Server {
+            store,
+            etcd: None,
+            stopped: false,
+            full: false,
+            qos,
+            admission,
+            state: Snapshot::default(),
+            log: VecDeque::new(),
+            dropped: 0,
+            random,
+            drawn: BTreeMap::new(),
+            epoch,
+            now: Instant::default(),
+            actor: "".into(),
+            recorder: recorder::Recorder::default(),
+            compaction: (COMPACT_AFTER, 0),
+            horizon: 0,
+            custom: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            watch_list: false,
+        };
+        server.bootstrap();
+        server
+    }
+
+    /// Moves the server's clock and says who asks from now on.
+    pub fn enter(&mut self, now: Instant, actor: &Arc<str>) {
+        self.now = now;
+        self.actor = actor.clone();
+        self.let_etcd_pass(now);
+        let (at, revision) = self.compaction;
+        if now >= at {
+            self.compact(revision);
+            self.compaction = (at + COMPACT_AFTER, self.state.revision);
+        }
+    }
+
+    /// The calendar time.
+    pub fn time(&self) -> Timestamp {
+        self.epoch + kit_api::jiff::SignedDuration::from_nanos(self.now.nanos)
+    }
+
+    /// All objects as they are now.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// How many changes there ever were: where a watch that starts now begins.
+    pub fn end(&self) -> usize {
+        self.dropped + self.log.len()
+    }
+
+    /// The change number `index`; an error if it is compacted.
+    pub fn change(&self, index: usize) -> Result<Option<&Change>, Error> {
+        match index.checked_sub(self.dropped) {
+            Some(index) => Ok(self.log.get(index)),
+            None => Err(Error::expired(format!("too old resource version: {index} ({})", self.dropped))),
+        }
+    }
+
+    fn write(&mut self, key: &Key, mut object: Object) -> Result<Arc<Stored>, Error> {
+        object.meta_mut().resource_version = None;
+        let op = Op::Put { key: key.path(), value: object.encode() };
+        self.commit(key, op, Some(object))?;
+        if is_definition(key.kind) {
+            self.definition_written(key)?;
+        }
+        self.get(key).cloned()
+    }
+
+    fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
+        self.commit(key, Op::Delete { key: key.path(), range_end: None }, None)?;
+        let last = self.log.back().map(|change| change.object.clone()).ok_or_else(|| Error::not_found(key))?;
+        if is_definition(key.kind) {
+            self.definition_removed(&last.to_value());
+        }
+        Ok(last)
+    }
+
+    /// Takes over what the store says has changed; all of it is about `key`, at `path`, which was just written. `written` is
+    /// the object and its JSON: where the store has that very text, it need not be read.
+    fn follow(
+        &mut self,
+        key: &Key,
+        path: &str,
+        mut written: Option<(String, Object)>,
+        by: &Arc<str>,
+    ) -> Result<(), Error> {
+        for event in self.store.events().into_iter().flat_map(|response| response.events) {
+            if event.kv.key != path {
+                let message = format!("the store told of {} where {path} was written", event.kv.key);
+                return Err(Error::internal(message));
+            }
+            let revision = event.kv.mod_revision;
+            self.state.revision = revision;
+            let objects = self.state.objects.entry(key.kind).or_default();
+            let (kind, object, previous) = match event.kind {
+                EventKind::Put => {
+                    let object = match written.take_if(|(json, _)| *json == event.kv.value) {
+                        Some((_, object)) => object.at_revision(revision),
+                        None => commit::decode(key, &event.kv.value, revision)?,
+                    };
+                    let stored = Stored::new(key, object);
+                    let previous = objects.insert(key.clone(), stored.clone());
+                    (if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, stored, previous)
+                }
+                EventKind::Delete => {
+                    let Some(previous) = objects.remove(key) else { continue };
+                    let last = previous.object.clone().at_revision(revision);
+                    (ChangeKind::Deleted, Stored::new(key, last), Some(previous))
+                }
+            };
+            self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: by.clone() });
+        }
+        Ok(())
+    }
+
+    /// Compacts the store at its last revision, as an operator may (`etcdctl compact`).
+    pub fn forget_history(&mut self) {
+        self.compact(self.state.revision);
+    }
+
+    fn compact(&mut self, revision: i64) {
+        if let Err(StoreError::FutureRevision) = self.store.compact(revision.max(1)) {
+            return;
+        }
+        while self.log.front().is_some_and(|change| change.revision < revision) {
+            self.log.pop_front();
+            self.dropped += 1;
+        }
+        self.horizon = self.horizon.max(revision);
+    }
+}

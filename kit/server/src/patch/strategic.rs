@@ -1,0 +1,228 @@
+//! Strategic merge patches: merged by what each field's type says of it.
+//!
+//! Source: `apimachinery/pkg/util/strategicpatch/patch.go`; the strategies stand in the types' tags.
+
+use crate::schema::{Field, Type};
+use serde_json::{Map, Value};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN: &str = "$retainKeys";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+const ORDER: &str = "$setElementOrder/";
+
+/// Merges a patch into an object of a type.
+///
+/// # Errors
+///
+/// If the patch makes no sense, in upstream's words.
+pub fn merge(object: &mut Value, patch: &Value, of: Type) -> Result<(), String> {
+    match (object, patch) {
+        (Value::Object(object), Value::Object(patch)) => maps(object, patch, of),
+        (object, patch) => {
+            *object = patch.clone();
+            Ok(())
+        }
+    }
+}
+
+fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -> Result<(), String> {
+    match patch.get(DIRECTIVE).and_then(Value::as_str) {
+        Some("replace") => {
+            *object =
+                patch.iter().filter(|(name, _)| *name != DIRECTIVE).map(|(n, v)| (n.clone(), v.clone())).collect();
+            return Ok(());
+        }
+        Some("delete") => {
+            object.clear();
+            return Ok(());
+        }
+        Some("merge") | None => {}
+        Some(other) => return Err(format!("Unknown patch type found: {other}")),
+    }
+    if let Some(Value::Array(kept)) = patch.get(RETAIN) {
+        object.retain(|name, _| kept.iter().any(|kept| kept == name));
+    }
+    let field = |name: &str| of.structure().and_then(|of| of.field(name));
+    for (name, values) in patch {
+        if let Some(list) = name.strip_prefix(DELETE_FROM) {
+            let gone = values.as_array().cloned().unwrap_or_default();
+            if let Some(items) = object.get_mut(list).and_then(Value::as_array_mut) {
+                items.retain(|item| !gone.contains(item));
+            }
+        }
+    }
+    for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+        let field = field(name);
+        match (value, object.get_mut(name)) {
+            (Value::Null, _) => _ = object.shift_remove(name),
+            (Value::Object(_), Some(there)) if there.is_object() => merge(there, value, inner(field, of))?,
+            (Value::Object(_), _) => {
+                let mut fresh = Value::Object(Map::new());
+                merge(&mut fresh, value, inner(field, of))?;
+                object.insert(name.clone(), fresh);
+            }
+            (Value::Array(items), there) => {
+                let mut list = there.and_then(|there| there.as_array().cloned()).unwrap_or_default();
+                match field.filter(|field| field.patch.merge) {
+                    Some(field) => lists(&mut list, items, field)?,
+                    None => list = without_directives(items),
+                }
+                object.insert(name.clone(), Value::Array(list));
+            }
+            _ => _ = object.insert(name.clone(), value.clone()),
+        }
+    }
+    for (name, order) in patch {
+        let Some(list) = name.strip_prefix(ORDER) else { continue };
+        let key = field(list).and_then(|field| field.patch.key);
+        if let (Some(items), Some(order)) = (object.get_mut(list).and_then(Value::as_array_mut), order.as_array()) {
+            sort(items, order, key);
+        }
+    }
+    Ok(())
+}
+
+/// The type of what a field holds; fields of maps all have the map's.
+fn inner(field: Option<&Field>, of: Type) -> Type {
+    match (field, of.plain()) {
+        (Some(field), _) => field.of.plain(),
+        (None, Type::Map(of)) => of.plain(),
+        _ => Type::Raw,
+    }
+}
+
+fn without_directives(items: &[Value]) -> Vec<Value> {
+    items.iter().filter(|item| item.get(DIRECTIVE).is_none()).cloned().collect()
+}
+
+fn lists(list: &mut Vec<Value>, patch: &[Value], field: &Field) -> Result<(), String> {
+    let Some(key) = field.patch.key else {
+        // Plain values: a set.
+        for value in patch {
+            if !list.contains(value) {
+                list.push(value.clone());
+            }
+        }
+        return Ok(());
+    };
+    if patch.iter().any(|item| item[DIRECTIVE] == "replace") {
+        *list = without_directives(patch);
+        return Ok(());
+    }
+    let of = match field.of.plain() {
+        Type::List(of) => of.plain(),
+        _ => Type::Raw,
+    };
+    let mut added = Vec::new();
+    for item in patch {
+        let Some(value) = item.get(key) else {
+            return Err(format!("map: {} does not contain declared merge key: {key}", go_map(item)));
+        };
+        if item[DIRECTIVE] == "delete" {
+            list.retain(|there| there.get(key) != Some(value));
+            continue;
+        }
+        match list.iter_mut().find(|there| there.get(key) == Some(value)) {
+            Some(there) => {
+                merge(there, item, of)?;
+            }
+            None => {
+                let mut fresh = Value::Object(Map::new());
+                merge(&mut fresh, item, of)?;
+                added.push(fresh);
+            }
+        }
+    }
+    // Items that are new come before what only the server has: see `sort`.
+    list.splice(0..0, added);
+    let order: Vec<Value> = patch.iter().filter(|item| item[DIRECTIVE] != "delete").cloned().collect();
+    sort(list, &order, Some(key));
+    Ok(())
+}
+
+/// Items in the order that the patch has them; what only the server has keeps its place among its neighbours
+/// (`mergeSortedSlice`).
+fn sort(items: &mut Vec<Value>, order: &[Value], key: Option<&str>) {
+    let id = |item: &Value| match key {
+        Some(key) => item.get(key).cloned().unwrap_or_default(),
+        None => item.clone(),
+    };
+    let place = |item: &Value| order.iter().position(|ordered| id(ordered) == id(item));
+    let (mut ours, mut theirs): (Vec<_>, Vec<_>) =
+        items.drain(..).enumerate().partition(|(_, item)| place(item).is_some());
+    let before: Vec<(usize, Value)> = ours.iter().map(|(index, item)| (*index, id(item))).collect();
+    ours.sort_by_key(|(_, item)| place(item));
+    let original = |item: &Value| before.iter().find(|(_, known)| *known == id(item)).map(|(index, _)| *index);
+    let mut ours = ours.into_iter().map(|(_, item)| item).peekable();
+    let mut theirs_left = theirs.drain(..).peekable();
+    loop {
+        match (ours.peek(), theirs_left.peek()) {
+            (Some(mine), Some((index, _))) => {
+                if original(mine).is_some_and(|at| at > *index) {
+                    items.extend(theirs_left.next().map(|(_, item)| item));
+                } else {
+                    items.extend(ours.next());
+                }
+            }
+            (Some(_), None) => items.extend(ours.next()),
+            (None, Some(_)) => items.extend(theirs_left.next().map(|(_, item)| item)),
+            (None, None) => return,
+        }
+    }
+}
+
+/// `map[name:c]`, as Go prints a map.
+fn go_map(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}:{}", go_map(value))).collect();
+            fields.sort();
+            format!("map[{}]", fields.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::named;
+    use serde_json::json;
+
+    fn merged(object: Value, patch: Value) -> Value {
+        let mut object = object;
+        merge(&mut object, &patch, named("core.PodSpec").expect("a type")).expect("a good patch");
+        object
+    }
+
+    #[test]
+    fn lists_are_merged_by_their_key() {
+        let there = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}]});
+        let both = json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]});
+        assert_eq!(merged(there.clone(), json!({"containers": [{"name": "a", "image": "2"}]})), both);
+        let one = json!({"containers": [{"name": "b"}]});
+        assert_eq!(merged(there.clone(), json!({"containers": [{"$patch": "delete", "name": "a"}]})), one);
+        let replaced = merged(there, json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}));
+        assert_eq!(replaced, json!({"containers": [{"name": "c"}]}));
+    }
+
+    #[test]
+    fn new_items_come_first_and_an_order_can_be_said() {
+        let there = json!({"containers": [{"name": "a"}]});
+        let patch = json!({"containers": [{"name": "b"}]});
+        assert_eq!(merged(there.clone(), patch), json!({"containers": [{"name": "b"}, {"name": "a"}]}));
+        let patch =
+            json!({"$setElementOrder/containers": [{"name": "a"}, {"name": "b"}], "containers": [{"name": "b"}]});
+        assert_eq!(merged(there, patch), json!({"containers": [{"name": "a"}, {"name": "b"}]}));
+    }
+
+    #[test]
+    fn other_lists_are_replaced() {
+        let there = json!({"tolerations": [{"key": "a"}], "nodeSelector": {"a": "b"}});
+        let patch = json!({"tolerations": [{"key": "b"}], "nodeSelector": {"c": "d", "a": null}});
+        assert_eq!(merged(there, patch), json!({"tolerations": [{"key": "b"}], "nodeSelector": {"c": "d"}}));
+    }
+}

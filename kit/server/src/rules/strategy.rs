@@ -1,0 +1,324 @@
+//! Which parts of an object a request may set, and what the server sets itself.
+//!
+//! Sources: `PrepareForCreate` and `PrepareForUpdate` of `pkg/registry/*/*/strategy.go`.
+
+use super::{default_to, map_in};
+use crate::apiextensions::definition::remember_storage;
+use crate::schema::{self, fill};
+use kit_api::core::Pod;
+use kit_apimachinery::resource::Resource;
+use kit_contract::node::Qos;
+use serde_json::{Value, json};
+
+/// Kinds whose status a client may set when it creates an object.
+const KEEPS_STATUS: [&str; 1] = ["Node"];
+/// Kinds without a status apart that have a generation, or with one that have none.
+const ALSO_GENERATION: [&str; 6] =
+    ["NetworkPolicy", "EndpointSlice", "PriorityClass", "IngressClass", "CSIDriver", "PodTemplate"];
+const NO_GENERATION: [&str; 7] = [
+    "Namespace",
+    "Node",
+    "Service",
+    "ResourceQuota",
+    "HorizontalPodAutoscaler",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+];
+
+/// Whether the server counts changes of what is asked for.
+pub fn has_generation(resource: &Resource) -> bool {
+    let kind = resource.kind.as_str();
+    resource.custom || ALSO_GENERATION.contains(&kind) || (resource.has_status() && !NO_GENERATION.contains(&kind))
+}
+
+/// Whether the answer to a deletion is the object, and not a `Status`.
+pub fn returns_deleted(kind: &str) -> bool {
+    let kinds = [
+        "Pod",
+        "Service",
+        "PodTemplate",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "ResourceQuota",
+        "ServiceAccount",
+    ];
+    kinds.contains(&kind)
+}
+
+/// Makes a new object what a new object is. Its uid is there already.
+pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qos: &dyn Qos) {
+    let kind = resource.kind.as_str();
+    if has_generation(resource) {
+        map_in(object, "metadata").insert("generation".into(), 1.into());
+    } else {
+        map_in(object, "metadata").shift_remove("generation");
+    }
+    if resource.has_status() && !KEEPS_STATUS.contains(&kind) {
+        reset_status(resource, object);
+    }
+    match kind {
+        "Pod" => {
+            super::gates::drop_disabled(map_in(object, "spec"));
+            new_pod(object, now, qos);
+        }
+        "Namespace" => {
+            map_in(object, "spec").insert("finalizers".into(), json!(["kubernetes"]));
+            object["status"] = json!({"phase": "Active"});
+        }
+        "PersistentVolumeClaim" => {
+            object["status"] = json!({"phase": "Pending"});
+            same_source(map_in(object, "spec"));
+            add_finalizer(object, "kubernetes.io/pvc-protection");
+        }
+        "PersistentVolume" => {
+            object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": now});
+            add_finalizer(object, "kubernetes.io/pv-protection");
+        }
+        "DaemonSet" => {
+            let annotations = map_in(map_value(object, "metadata"), "annotations");
+            annotations.insert("deprecated.daemonset.template.generation".into(), "1".into());
+        }
+        "Job" => generate_selector(object),
+        "CustomResourceDefinition" => remember_storage(object),
+        _ => {}
+    }
+}
+
+fn map_value<'a>(object: &'a mut Value, name: &str) -> &'a mut Value {
+    map_in(object, name);
+    &mut object[name]
+}
+
+/// The source of a claim has an old and a new name (`EnforceDataSourceBackwardsCompatibility`, `NormalizeDataSources`).
+fn same_source(spec: &mut serde_json::Map<String, Value>) {
+    let text = |source: &Value, field: &str| source[field].as_str().unwrap_or_default().to_string();
+    let there = |value: Option<&Value>| value.filter(|value| value.is_object()).cloned();
+    match (there(spec.get("dataSource")), there(spec.get("dataSourceRef"))) {
+        (Some(old), None) => {
+            let known = matches!(
+                (text(&old, "apiGroup").as_str(), text(&old, "kind").as_str()),
+                ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+            );
+            match known {
+                true => _ = spec.insert("dataSourceRef".into(), old),
+                false => _ = spec.shift_remove("dataSource"),
+            }
+        }
+        (None, Some(new)) if text(&new, "namespace").is_empty() => _ = spec.insert("dataSource".into(), new),
+        _ => {}
+    }
+}
+
+fn add_finalizer(object: &mut Value, finalizer: &str) {
+    let finalizers = map_in(object, "metadata").entry("finalizers").or_insert_with(|| json!([]));
+    if let Some(finalizers) = finalizers.as_array_mut()
+        && !finalizers.iter().any(|there| there == finalizer)
+    {
+        finalizers.push(finalizer.into());
+    }
+}
+
+fn reset_status(resource: &Resource, object: &mut Value) {
+    let Some(object) = object.as_object_mut() else { return };
+    object.shift_remove("status");
+    let field = schema::of(&resource.group, &resource.kind).and_then(|of| of.structure()?.field("status"));
+    if let Some(field) = field {
+        object.insert("status".into(), fill(&json!({}), field.of));
+    }
+}
+
+fn new_pod(object: &mut Value, now: &str, qos: &dyn Qos) {
+    let class = serde_json::from_value::<Pod>(object.clone()).map(|pod| qos.class(&pod).to_string());
+    object["status"] = json!({"phase": "Pending", "qosClass": class.unwrap_or_default()});
+    let gates = object.pointer("/spec/schedulingGates").and_then(Value::as_array);
+    if gates.is_some_and(|gates| !gates.is_empty()) {
+        object["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": now,
+        }]);
+    }
+}
+
+/// A job finds its pods by its own uid, unless it says otherwise (`jobStrategy.PrepareForCreate`).
+fn generate_selector(object: &mut Value) {
+    if object["spec"]["manualSelector"] == true {
+        return;
+    }
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_string();
+    let (uid, name) = (text("uid"), text("name"));
+    let own = object["metadata"]["labels"].clone();
+    let spec = map_in(object, "spec");
+    let metadata = map_value(spec.entry("template").or_insert_with(|| json!({})), "metadata");
+    let labels = map_in(metadata, "labels");
+    // Labels that a job has from its template are the template's, whatever is added to them (`SetDefaults_Job`).
+    let shared = own.as_object().is_none_or(|own| own.is_empty() || own == labels);
+    labels.shift_remove("job-name");
+    labels.shift_remove("controller-uid");
+    for (label, value) in [
+        ("batch.kubernetes.io/job-name", &name),
+        ("job-name", &name),
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("controller-uid", &uid),
+    ] {
+        default_to(labels, label, value.as_str());
+    }
+    let selector = spec.entry("selector").or_insert_with(|| json!({}));
+    let selected = map_in(selector, "matchLabels");
+    default_to(selected, "batch.kubernetes.io/controller-uid", uid.as_str());
+    let labels = spec["template"]["metadata"]["labels"].clone();
+    if shared {
+        object["metadata"]["labels"] = labels;
+    }
+}
+
+/// Takes from the old object what an update can't change, and counts the change.
+pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
+    let kind = resource.kind.as_str();
+    keep_metadata(new, old);
+    if resource.has_status() {
+        keep(new, old, "status");
+    }
+    match kind {
+        "Namespace" => {
+            let finalizers = old["spec"]["finalizers"].clone();
+            map_in(new, "spec").insert("finalizers".into(), finalizers);
+        }
+        "Service" => drop_what_the_type_does_not_need(new, old),
+        "CustomResourceDefinition" => remember_storage(new),
+        "Pod" => {
+            // Only the `resize` and `ephemeralcontainers` subresources change these (`podStrategy.PrepareForUpdate`).
+            keep(map_value(new, "spec"), &old["spec"], "ephemeralContainers");
+        }
+        _ => {}
+    }
+    if has_generation(resource) && kind != "PriorityClass" {
+        let changed = match kind {
+            // Revisions of rollouts stand in annotations (`pkg/registry/apps/deployment/strategy.go`).
+            "Deployment" => {
+                new["spec"] != old["spec"] || new["metadata"]["annotations"] != old["metadata"]["annotations"]
+            }
+            "EndpointSlice" => new["endpoints"] != old["endpoints"] || new["ports"] != old["ports"],
+            _ if resource.custom => without_meta(new) != without_meta(old),
+            _ => new["spec"] != old["spec"],
+        };
+        if changed {
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
+            new["metadata"]["generation"] = (generation + 1).into();
+        }
+    }
+}
+
+/// A status update changes no specification. Most kinds take labels and annotations with it, as upstream does.
+pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Value) {
+    let kind = resource.kind.as_str();
+    let mut result = old.clone();
+    match new.get("status").cloned() {
+        Some(status) => result["status"] = status,
+        None => _ = result.as_object_mut().map(|object| object.shift_remove("status")),
+    }
+    let metadata: &[&str] = match kind {
+        _ if resource.custom => &[],
+        // `deploymentStatusStrategy`: the controller writes the revision together with the status.
+        "Deployment" => &["annotations"],
+        _ => &["labels", "annotations", "finalizers"],
+    };
+    for field in metadata.iter().chain(&["managedFields"]) {
+        keep(&mut result["metadata"], &new["metadata"], field);
+    }
+    if kind == "Pod"
+        && let Some(class) = old.pointer("/status/qosClass")
+    {
+        result["status"]["qosClass"] = class.clone();
+    }
+    *new = result;
+}
+
+fn without_meta(object: &Value) -> Value {
+    let mut object = object.clone();
+    object.as_object_mut().map(|object| object.shift_remove("metadata"));
+    object
+}
+
+fn keep(new: &mut Value, old: &Value, field: &str) {
+    match old.get(field) {
+        Some(value) => new[field] = value.clone(),
+        None => _ = new.as_object_mut().map(|object| object.shift_remove(field)),
+    }
+}
+
+/// What no client can change (`rest.BeforeUpdate`).
+fn keep_metadata(new: &mut Value, old: &Value) {
+    map_in(new, "metadata");
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "selfLink",
+    ] {
+        keep(&mut new["metadata"], &old["metadata"], field);
+    }
+}
+
+fn drop_what_the_type_does_not_need(new: &mut Value, old: &Value) {
+    let type_ = |service: &Value| service["spec"]["type"].as_str().unwrap_or_default().to_string();
+    let (now, before) = (type_(new), type_(old));
+    let spec = map_in(new, "spec");
+    let old = &old["spec"];
+    // A client that writes back what it read must not be held to what the old type needed.
+    let mut drop = |field: &str| {
+        if spec.get(field) == old.get(field) {
+            spec.shift_remove(field);
+        }
+    };
+    if before != "ExternalName" && now == "ExternalName" {
+        if old.get("clusterIP").is_some() {
+            drop("clusterIP");
+            drop("clusterIPs");
+        }
+        for field in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            drop(field);
+        }
+    }
+    let external = |type_: &str| matches!(type_, "NodePort" | "LoadBalancer");
+    if external(&before) && !external(&now) {
+        drop("externalTrafficPolicy");
+        drop("healthCheckNodePort");
+    }
+    if before == "LoadBalancer" && now != "LoadBalancer" {
+        drop("allocateLoadBalancerNodePorts");
+        drop("loadBalancerClass");
+    }
+    let ports = |spec: &Value| -> Vec<Value> {
+        spec["ports"].as_array().into_iter().flatten().map(|port| port["nodePort"].clone()).collect()
+    };
+    let same = ports(&Value::Object(spec.clone())) == ports(old);
+    if external(&before) && !external(&now) && same {
+        super::items_in(spec, "ports").for_each(|port| _ = port.shift_remove("nodePort"));
+    }
+    // One of the two names of the address may have changed alone.
+    if now == "ExternalName" {
+        if spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().is_empty() {
+            spec.shift_remove("clusterIP");
+            if spec.get("clusterIPs") == old.get("clusterIPs") {
+                spec.shift_remove("clusterIPs");
+            }
+        }
+    } else if spec.get("clusterIP") != old.get("clusterIP") && spec.get("clusterIPs") == old.get("clusterIPs") {
+        match spec.get("clusterIP").cloned() {
+            Some(Value::String(address)) if !address.is_empty() => {
+                spec.insert("clusterIPs".into(), json!([address]));
+            }
+            _ => {
+                for field in ["clusterIP", "clusterIPs"] {
+                    if let Some(there) = old.get(field) {
+                        spec.insert(field.into(), there.clone());
+                    }
+                }
+            }
+        }
+    }
+}

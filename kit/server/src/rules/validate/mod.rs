@@ -1,0 +1,108 @@
+//! What is wrong with an object, field by field and in upstream's order.
+//!
+//! Sources: `pkg/apis/{core,apps,batch,autoscaling,networking,policy,storage,scheduling,rbac}/validation/validation.go`
+//! and `apimachinery/pkg/api/validation`.
+
+mod batch;
+mod cron;
+mod environment;
+mod handlers;
+mod meta;
+mod mounts;
+mod network;
+mod node;
+mod pod;
+mod policy;
+mod resources;
+mod scheduling;
+mod security;
+mod service;
+mod volumes;
+mod workloads;
+
+pub use meta::{finalizers_added, label_selector};
+
+use crate::apiextensions;
+use crate::field::{At, Errors};
+use kit_api::name;
+use kit_apimachinery::resource::Resource;
+use serde_json::Value;
+
+/// A check of a text: what is wrong with it.
+pub type Name = fn(&str) -> Vec<String>;
+
+/// Says what is wrong with an object of a kind, whether it is new or changed.
+pub fn validate(resource: &Resource, object: &Value) -> Errors {
+    let (root, mut errors) = (At::root(object), Errors::default());
+    let e = &mut errors;
+    metadata(e, resource, &root);
+    match resource.kind.as_str() {
+        _ if resource.custom => {
+            resource.definition.iter().for_each(|version| apiextensions::validate(e, version, object))
+        }
+        "Pod" => pod::pod(e, &root),
+        "PodTemplate" => pod::template(e, &root.get("template")),
+        "Deployment" => workloads::deployment(e, &root.get("spec")),
+        "ReplicaSet" => workloads::replica_set(e, &root.get("spec")),
+        "ReplicationController" => workloads::replication_controller(e, &root.get("spec")),
+        "StatefulSet" => workloads::stateful_set(e, &root.get("spec")),
+        "DaemonSet" => workloads::daemon_set(e, &root.get("spec")),
+        "ControllerRevision" => e.not_negative(&root.get("revision")),
+        "Job" => batch::job(e, &root),
+        "CronJob" => batch::cron_job(e, &root),
+        "HorizontalPodAutoscaler" => workloads::autoscaler(e, &root.get("spec")),
+        "Service" => service::service(e, &root.get("spec")),
+        "Endpoints" => network::endpoints(e, &root),
+        "EndpointSlice" => network::endpoint_slice(e, &root),
+        "NetworkPolicy" => network::network_policy(e, &root.get("spec")),
+        "Ingress" => network::ingress(e, &root.get("spec")),
+        "IngressClass" => network::ingress_class(e, &root.get("spec")),
+        "PodDisruptionBudget" => policy::disruption_budget(e, &root.get("spec")),
+        "PriorityClass" => policy::priority_class(e, &root),
+        "ResourceQuota" => policy::resource_quota(e, &root.get("spec")),
+        "LimitRange" => policy::limit_range(e, &root.get("spec")),
+        "Role" | "ClusterRole" => policy::role(e, &root),
+        "RoleBinding" | "ClusterRoleBinding" => policy::role_binding(e, &root, resource.namespaced),
+        "ConfigMap" => policy::config_map(e, &root),
+        "Secret" => policy::secret(e, &root),
+        "Lease" => policy::lease(e, &root.get("spec")),
+        "Event" => policy::event(e, &root),
+        "Node" => node::node(e, &root),
+        "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
+        "PersistentVolume" => node::volume(e, &root.get("spec")),
+        "StorageClass" => node::storage_class(e, &root),
+        "CustomResourceDefinition" => apiextensions::rules::check(e, &root),
+        _ => {}
+    }
+    errors
+}
+
+/// Says what is wrong with an object's metadata.
+pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
+    // Events are looked at as they were before there were rules of metadata (`legacyValidateEvent`).
+    if resource.kind == "Event" && !resource.custom {
+        return;
+    }
+    let meta = root.get("metadata");
+    meta::object_meta(e, &meta, resource.namespaced, name_of(&resource.kind));
+    if !resource.custom {
+        meta::finalizer_names(e, &meta.get("finalizers"));
+    }
+}
+
+/// Says what is wrong with the metadata of an object in an object, whose name can be anything that fits into a path.
+pub fn embedded_meta(e: &mut Errors, meta: &At<'_>) {
+    let namespaced = !meta.get("namespace").text().is_empty();
+    meta::object_meta(e, meta, namespaced, meta::path_segment);
+}
+
+/// What the name of an object of a kind must look like.
+fn name_of(kind: &str) -> Name {
+    match kind {
+        // Pods are named after their set, and their names are their hosts' (`ValidateStatefulSetName`).
+        "Namespace" | "StatefulSet" => name::dns1123_label,
+        "Service" => name::dns1035_label,
+        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => meta::path_segment,
+        _ => name::dns1123_subdomain,
+    }
+}

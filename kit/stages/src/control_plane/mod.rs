@@ -1,0 +1,5 @@
+//! Stages of the chapter `control_plane`.
+
+pub mod concurrency;
+pub mod raft;
+pub mod work_queue;
