@@ -10,8 +10,8 @@ mod workspace;
 
 use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
-use commands::{explain, help, overview, run, settings, watch};
-use display::{human, schema};
+use commands::{explain, help, overview, run, schema, settings, watch};
+use display::human;
 use module::sandbox;
 use std::path::PathBuf;
 use std::process::ExitCode;

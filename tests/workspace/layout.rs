@@ -1,7 +1,7 @@
-//! The top level, and one build of the kit for all who use it.
+//! The top level, the layers of the kit, and one build of the kit for all who use it.
 
 use crate::root;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 fn lines(program: &str, args: &[&str]) -> BTreeSet<String> {
@@ -45,4 +45,53 @@ fn exercises_never_rebuild_the_kit() {
     let more: Vec<_> =
         both.difference(&grader).filter(|line| !line.is_empty() && !line.starts_with("exercises ")).collect();
     assert!(more.is_empty(), "the exercises add features: {more:#?}");
+}
+
+/// The crates of the kit by layer: each may depend on those of the layers above its own.
+const LAYERS: [&[&str]; 11] = [
+    &["api"],
+    &["codec", "contract", "time"],
+    &["raft"],
+    &["store"],
+    &["apimachinery"],
+    &["server"],
+    &["client"],
+    &["scheduler", "controllers", "node"],
+    &["cluster"],
+    &["stages"],
+    &["live"],
+];
+
+/// Direction of dependencies, those of tests left out. Whoever adds a crate gives it a layer and a line in `kit/README.md`.
+#[test]
+fn the_layers_of_the_kit_have_one_direction() {
+    let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo answers");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("cargo writes JSON");
+    let mut crates: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in metadata["packages"].as_array().expect("packages") {
+        let Some(name) = package["name"].as_str().and_then(|name| name.strip_prefix("kit-")) else { continue };
+        let needed = package["dependencies"].as_array().expect("dependencies").iter();
+        let needed = needed.filter(|dependency| dependency["kind"] != "dev").filter_map(|dependency| {
+            Some(dependency["name"].as_str()?.strip_prefix("kit-").unwrap_or_default().to_string())
+        });
+        crates.insert(name.into(), needed.filter(|name| !name.is_empty()).collect());
+    }
+    let folders = std::fs::read_dir(root().join("kit")).expect("the kit is there").flatten();
+    let folders = folders.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string());
+    let folders: BTreeSet<String> = folders.map(|name| name.expect("crates have plain names")).collect();
+    assert_eq!(crates.keys().cloned().collect::<BTreeSet<_>>(), folders, "one crate, one folder");
+    assert_eq!(LAYERS.concat().into_iter().map(String::from).collect::<BTreeSet<_>>(), folders, "each has a layer");
+    let readme = std::fs::read_to_string(root().join("kit/README.md")).expect("kit/README.md");
+    for (name, needed) in &crates {
+        for other in needed {
+            assert!(layer(other) < layer(name), "kit/{name} depends on kit/{other}, which does not stand above it");
+        }
+        let drawn = |line: &str| line.trim_start_matches([' ', '├', '└', '─']).starts_with(&format!("{name} "));
+        assert!(readme.lines().any(drawn), "kit/README.md doesn't draw {name}");
+    }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 /// So many mutants lie on the disk at one time.
 const BATCH: usize = 16;
@@ -189,20 +189,10 @@ fn equivalents(workspace: &Workspace, entry: &Entry) -> Result<Vec<Equivalent>> 
     Ok(known)
 }
 
-/// Asks `mutate`, a package of its own, so that the everyday grader is built without a parser of Rust.
+/// Asks `mutate`.
 fn list(workspace: &Workspace, entry: &Entry) -> Result<Vec<Mutant>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let out = Command::new(&cargo)
-        .args(["run", "--quiet", "--package", "mutate", "--"])
-        .arg(workspace.solution_file(&entry.name))
-        .current_dir(&workspace.root)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("can't run {}", cargo.display()))?;
-    if !out.status.success() {
-        bail!("solutions/{}.rs: {}", entry.name, String::from_utf8_lossy(&out.stderr).trim_end());
-    }
-    Ok(serde_json::from_slice(&out.stdout)?)
+    let solution = workspace.solution_file(&entry.name);
+    Ok(serde_json::from_slice(&workspace.run_package("mutate", Some(solution.as_ref()))?)?)
 }
 
 /// The programs of a batch, in its order. Every batch uses the same files again.

@@ -5,5 +5,6 @@ pub mod help;
 pub mod overview;
 pub mod partition;
 pub mod run;
+pub mod schema;
 pub mod settings;
 pub mod watch;

@@ -1,15 +1,13 @@
 //! `--partition`: a part of the exercises for each of several machines.
 
 use crate::workspace::Entry;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::Hasher;
 use std::str::FromStr;
 
-/// `hash:1/4` or `slice:1/4`, as in cargo-nextest.
+/// How exercises were dealt out, which part this is (from 1), and of how many: `hash:1/4` or `slice:1/4`, as in cargo-nextest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Partition {
@@ -83,19 +81,6 @@ impl fmt::Display for Partition {
             Rule::Slice => "slice",
         };
         write!(f, "{rule}:{}/{}", self.part, self.of)
-    }
-}
-
-impl JsonSchema for Partition {
-    fn schema_name() -> Cow<'static, str> {
-        "Partition".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^(hash|slice):[1-9][0-9]*/[1-9][0-9]*$",
-            "description": "How exercises were dealt out, which part this is (from 1), and of how many."
-        })
     }
 }
 

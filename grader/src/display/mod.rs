@@ -1,7 +1,6 @@
-//! What people and programs see: terminal, formats for CI, and the schema of what goes over the wire.
+//! What people and programs see: a terminal, and formats for CI.
 
 pub mod format;
 pub mod human;
 pub mod progress;
-pub mod schema;
 pub mod terminal;

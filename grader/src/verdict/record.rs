@@ -4,7 +4,6 @@ use crate::module::process::Session;
 use crate::verdict::scenario::question;
 use kit_contract::remote::{Link, Transport};
 use kit_contract::{Args, Player, wire};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
@@ -27,7 +26,7 @@ pub struct Asked {
 }
 
 /// The first question to which the reference has another answer, after the same questions before.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TurningPoint {
     /// How many questions came before it.
     pub number: usize,

@@ -1,13 +1,12 @@
 //! The result document: what a run found, whatever form it is shown in.
 //!
-//! `grader schema` publishes its JSON Schema, derived from these types. Every other form is made from it, so that
+//! `grader schema` publishes its JSON Schema, read from this source. Every other form is made from it, so that
 //! results which are read back from a file, as by `merge`, show exactly as they would have at once.
 
 use crate::commands::partition::Partition;
 use crate::module::process::Kind;
 use crate::verdict::record::TurningPoint;
 use crate::workspace::Entry;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of Kubernetes that everything is held against.
@@ -16,7 +15,7 @@ pub const KUBERNETES: &str = "1.33";
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What became of an exercise or a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Every answer is the one that Kubernetes gives.
@@ -48,8 +47,7 @@ impl std::fmt::Display for Status {
 }
 
 /// The result document.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "Result of a run")]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The version of this form.
     pub schema_version: u32,
@@ -96,7 +94,7 @@ impl Report {
 }
 
 /// What became of one exercise.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExerciseResult {
     /// `chapter/exercise`.
     pub name: String,
@@ -133,7 +131,7 @@ fn yes() -> bool {
 }
 
 /// What became of one scenario.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScenarioResult {
     /// The file's name.
     pub name: String,
@@ -157,7 +155,7 @@ pub struct ScenarioResult {
 }
 
 /// The first question that was not answered as expected.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Difference {
     /// Counts from 1; 0 is the making of the module.
     pub question: usize,

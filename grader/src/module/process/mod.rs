@@ -13,7 +13,6 @@ use crate::commands::settings::Limits;
 use crate::module::sandbox::Policy;
 use fellow::{Fellow, Fellows};
 use kit_contract::remote::{Link, Transport};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -23,7 +22,7 @@ use std::time::{Duration, Instant};
 use worker::Worker;
 
 /// Why a module has no verdict of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Compile,

@@ -1,13 +1,12 @@
 //! The source of the kit, as far as contracts are made of it.
 
-use crate::workspace::{Workspace, read};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 use syn::{Attribute, Expr, ExprLit, Item, ItemImpl, ItemTrait, Lit, Meta, Type, UseTree};
 
-/// All files of `kit/contract` and `kit/api`.
+/// All files of some rooms of the kit.
 pub struct Sources {
     files: BTreeMap<PathBuf, File>,
 }
@@ -27,10 +26,10 @@ pub enum Place<'a> {
 }
 
 impl Sources {
-    pub fn load(workspace: &Workspace) -> Result<Sources> {
+    pub fn load(root: &Path, rooms: &[&str]) -> Result<Sources> {
         let mut files = BTreeMap::new();
-        for room in ["kit/contract/src", "kit/api/src"] {
-            load(&workspace.root.join(room), &mut files)?;
+        for room in rooms {
+            load(&root.join(room), &mut files)?;
         }
         Ok(Sources { files })
     }
@@ -143,7 +142,8 @@ fn load(dir: &Path, into: &mut BTreeMap<PathBuf, File>) -> Result<()> {
         if path.is_dir() {
             load(&path, into)?;
         } else if path.extension().is_some_and(|e| e == "rs") {
-            let syntax = syn::parse_file(&read(&path)?).with_context(|| path.display().to_string())?;
+            let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+            let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
             let mut uses = BTreeMap::new();
             for item in &syntax.items {
                 if let Item::Use(item) = item {

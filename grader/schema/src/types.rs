@@ -11,6 +11,9 @@ use syn::{Attribute, Fields, GenericArgument, Item, ItemEnum, ItemStruct, LitStr
 /// Kubernetes' own definitions, which are not repeated here.
 const OPENAPI: &str = "https://github.com/kubernetes/kubernetes/blob/v1.33.0/api/openapi-spec/swagger.json";
 
+/// The definition that every question and every answer refers to.
+pub const ID: &str = "id";
+
 /// Collects the definitions that schemas refer to.
 pub struct Types<'a> {
     sources: &'a Sources,
@@ -35,7 +38,7 @@ struct Serde {
 impl<'a> Types<'a> {
     pub fn new(sources: &'a Sources) -> Self {
         let id = json!({"type": "integer", "minimum": 0, "description": "Counts up from 0; an answer carries the number of its question."});
-        Types { sources, definitions: Map::from_iter([("id".to_string(), id)]) }
+        Types { sources, definitions: Map::from_iter([(ID.to_string(), id)]) }
     }
 
     /// The schema of a type that is written in `file`.

@@ -1,13 +1,14 @@
 //! Schemas hold for all that scenarios ask and all that the reference answers, and not for anything else.
 
-use super::*;
 use crate::verdict::scenario::Scenario;
+use crate::workspace::Workspace;
 use clap::Parser;
 use jsonschema::Validator;
 use kit_cluster::engine::Clock;
 use kit_contract::remote::{Link, Transport};
 use kit_contract::{Args, Player};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -47,7 +48,7 @@ fn all_that_is_asked_and_answered_fits() {
         Workspace::find(settings.limits().expect("defaults are fine")).expect("the kit is around its grader");
     for entry in &workspace.catalog {
         let exercise = entry.name.as_str();
-        let schema = wire(&workspace, exercise).unwrap_or_else(|e| panic!("{exercise}: {e:#}"));
+        let schema = schema::wire(&workspace.root, exercise).unwrap_or_else(|e| panic!("{exercise}: {e:#}"));
         let validator = jsonschema::validator_for(&schema).unwrap_or_else(|e| panic!("{exercise}: {e}"));
         let fits = |line: &Value| {
             let problems: Vec<String> =

@@ -1,39 +1,47 @@
-//! `schema`: what goes over the wire, as JSON Schema.
+//! What goes over the wire, and the result document, as JSON Schema: `schema [EXERCISE]`.
 //!
-//! The schema of an exercise is read from the source of its contract, so that types in the kit carry nothing for it and
-//! learners build nothing for it, and the comments become descriptions. A test plays all scenarios and holds every
-//! question and every answer against it. What the source says in a way that is not understood here is an error, never
-//! a looser schema.
+//! Schemas are read from the source of the types, so that these carry nothing for it and learners build nothing for it,
+//! and the comments become descriptions. Tests of the grader hold every question, every answer and every result against
+//! them. What the source says in a way that is not understood here is an error, never a looser schema.
 
 mod source;
 mod types;
 
-use crate::verdict::report::Report;
-use crate::workspace::Workspace;
-use anstream::println;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use source::{Sources, described};
-use std::process::ExitCode;
+use std::path::Path;
 use syn::{FnArg, Pat, ReturnType, TraitItem};
 use types::Types;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Prints the schema of an exercise's wire, or of the result document.
-pub fn schema(workspace: &Workspace, exercise: Option<&str>) -> Result<ExitCode> {
-    let schema = match exercise {
-        Some(name) => wire(workspace, &workspace.one(name)?.name)?,
-        None => schemars::schema_for!(Report).to_value(),
-    };
-    println!("{}", serde_json::to_string_pretty(&schema)?);
-    Ok(ExitCode::SUCCESS)
+/// The schema of the document that `run --format json` writes; `root` is the folder of the kit.
+///
+/// # Errors
+///
+/// If the source is not there, or says something that no rule here covers.
+pub fn result(root: &Path) -> Result<Value> {
+    let sources = Sources::load(root, &["grader/src"])?;
+    let file = root.join("grader/src/verdict/report.rs");
+    let mut types = Types::new(&sources);
+    let schema = types.schema(&syn::parse_str("Report")?, &file)?;
+    types.definitions.shift_remove(types::ID);
+    let mut document = types.definitions.shift_remove("Report").with_context(|| format!("{schema} is no reference"))?;
+    document["$schema"] = DIALECT.into();
+    document["title"] = "Result of a run".into();
+    document["$defs"] = Value::Object(types.definitions);
+    Ok(document)
 }
 
-/// The schema of every line that a worker of `exercise` reads or writes.
-pub fn wire(workspace: &Workspace, exercise: &str) -> Result<Value> {
-    let sources = Sources::load(workspace)?;
-    let file = workspace.contract_file(exercise);
+/// The schema of every line that a worker of `exercise` reads or writes; `root` is the folder of the kit.
+///
+/// # Errors
+///
+/// If the source is not there, or says something that no rule here covers.
+pub fn wire(root: &Path, exercise: &str) -> Result<Value> {
+    let sources = Sources::load(root, &["kit/contract/src", "kit/api/src"])?;
+    let file = root.join("kit/contract/src").join(exercise).with_extension("rs");
     let contract = sources.contract(&file)?;
     let mut types = Types::new(&sources);
     let mut calls = Vec::new();
@@ -107,6 +115,3 @@ fn answer(calls: &[&str]) -> Value {
     };
     json!({"oneOf": [line("answer", json!({"anyOf": any})), line("error", failure)]})
 }
-
-#[cfg(test)]
-mod tests;
