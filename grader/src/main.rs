@@ -15,6 +15,7 @@ use display::human;
 use module::sandbox;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verdict::fresh::Plan;
 use workspace::Workspace;
 
 /// A cluster is many small objects that come and go, and takes a third less time with this allocator than with glibc's.
@@ -31,6 +32,8 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     settings: settings::Flags,
+    #[command(flatten)]
+    fresh: Plan,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -162,12 +165,12 @@ fn say_what_cannot_be_printed() {
     }));
 }
 
-fn command(Cli { command, settings }: Cli) -> anyhow::Result<ExitCode> {
+fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
     if let Some(Command::Worker { exercise }) = &command {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
     }
-    let workspace = Workspace::find(settings.limits()?)?;
+    let workspace = Workspace::find(settings.limits()?, fresh)?;
     match command {
         None => overview::progress(&workspace),
         Some(Command::List { format }) => overview::list(&workspace, format),

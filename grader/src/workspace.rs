@@ -1,6 +1,7 @@
 //! Where the rooms of an exercise are, and what the catalogue says of it.
 
 use crate::commands::settings::Limits;
+use crate::verdict::fresh::Plan;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use similar::get_close_matches;
@@ -18,6 +19,8 @@ pub struct Workspace {
     pub catalog: Vec<Entry>,
     /// What modules may use.
     pub limits: Limits,
+    /// Which fresh scenarios are played.
+    pub fresh: Plan,
 }
 
 /// One exercise of `exercises/catalog.yaml`.
@@ -57,7 +60,7 @@ pub fn bin_name(exercise: &str) -> String {
 
 impl Workspace {
     /// The workspace around the current folder, or else the one that this grader was built from.
-    pub fn find(limits: Limits) -> Result<Self> {
+    pub fn find(limits: Limits, fresh: Plan) -> Result<Self> {
         let here = std::env::current_dir()?;
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here
@@ -72,7 +75,7 @@ impl Workspace {
             exercises: Vec<Entry>,
         }
         let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
-        Ok(Workspace { root, catalog: catalog.exercises, limits })
+        Ok(Workspace { root, catalog: catalog.exercises, limits, fresh })
     }
 
     /// The catalogue's entries for `names` in learning order, or all of them.

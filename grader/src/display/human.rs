@@ -1,8 +1,9 @@
 //! Results as a person reads them on a terminal.
 
 use crate::display::terminal::columns;
+use crate::verdict::fresh;
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, Fresh, ScenarioResult, Status};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
@@ -49,10 +50,13 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
     let kind = result.kind.map_or(String::new(), |kind| format!("error: {kind} · "));
     let count = match scenarios.len() {
         0 => String::new(),
-        n => format!("{} of {n} scenarios", result.passed()),
+        n => format!("{} of {n} scenarios{}", result.passed(), after_fresh(result)),
     };
     let said = match status {
-        Status::Passed => format!("{} scenarios", scenarios.len()),
+        Status::Passed => match &result.fresh {
+            Some(fresh) => format!("{} scenarios and {} fresh ones", scenarios.len(), fresh.played),
+            None => format!("{} scenarios", scenarios.len()),
+        },
         Status::Failed => count,
         Status::NotStarted => "not started".into(),
         Status::Skipped => "skipped".into(),
@@ -79,6 +83,9 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
     for scenario in wrong.iter().take(explained) {
         explain(out, name, scenario);
     }
+    if let Some(fresh) = result.fresh.as_ref().filter(|fresh| fresh.scenario.status != Status::Passed) {
+        field(out, "again", &[fresh::again(name, fresh)]);
+    }
     if wrong.len() > explained {
         line!(out);
         for scenario in wrong[explained..].iter().take(NAMED) {
@@ -101,6 +108,16 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
         line!(out);
     }
     text
+}
+
+/// After how many fresh scenarios one did not pass.
+fn after_fresh(result: &ExerciseResult) -> String {
+    match &result.fresh {
+        Some(Fresh { seed, played, of, scenario }) if scenario.status != Status::Passed => {
+            format!(" · fresh: failed after {played} of {of} (seed {})", clean(seed))
+        }
+        _ => String::new(),
+    }
 }
 
 /// Where to go on after a pass.
@@ -142,7 +159,12 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
     let Some(difference) = &scenario.difference else {
         return;
     };
-    let Difference { question, of, say, asked, expected, yours, printed, turning } = difference;
+    let Difference { question, of, say, history, asked, expected, yours, printed, turning } = difference;
+    if !history.is_empty() {
+        field(out, "before", history);
+        field(out, "then", asked);
+        line!(out);
+    }
     if let Some(yours) = yours {
         diff(out, expected, yours);
         line!(out);
@@ -162,9 +184,13 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
         field(out, "note", std::slice::from_ref(say));
     }
     let timeline = scenario.timeline;
-    field(out, if timeline { "step" } else { "asked" }, asked);
+    if history.is_empty() {
+        field(out, if timeline { "step" } else { "asked" }, asked);
+    }
     let what = if timeline { "step" } else { "question" };
-    line!(out, "                {}", paint(DIM, format_args!("{what} {question} of {of}")));
+    if *of > 1 {
+        line!(out, "                {}", paint(DIM, format_args!("{what} {question} of {of}")));
+    }
     match yours {
         Some(_) if timeline => {}
         None => field(out, "expected", expected),

@@ -3,6 +3,7 @@
 use crate::module::build::Program;
 use crate::module::process::{Kind, Loss, Session, Start, Watchdog};
 use crate::verdict::cancel;
+use crate::verdict::fresh;
 use crate::verdict::record::Recorder;
 use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use crate::verdict::scenario::{Scenario, Script, Seen};
@@ -28,7 +29,7 @@ pub enum Module<'a> {
     Program(&'a Program),
 }
 
-/// Plays all scenarios of one exercise.
+/// Plays all scenarios of one exercise, and then fresh ones.
 pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> ExerciseResult {
     let mut result = ExerciseResult::of(entry, Status::Passed, None, None);
     let start = match module {
@@ -57,6 +58,14 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
         }
         timeouts += usize::from(played.kind == Some(Kind::Timeout));
         result.scenarios.push(played);
+    }
+    // What fails in a golden is explained there; fresh scenarios are for what passes them all, and for who asks for them.
+    let passed = result.scenarios.iter().all(|scenario| scenario.status == Status::Passed);
+    if start.is_some() && (passed || workspace.fresh.count.is_some()) && !cancel::is_cancelled() {
+        match fresh::judge(&workspace.fresh, entry, &graded) {
+            Ok(fresh) => result.fresh = fresh,
+            Err(e) => return grader_error(entry, format!("{e:#}")),
+        }
     }
     result.duration_ms = began.elapsed().as_millis() as u64;
     result.conclude();
@@ -104,11 +113,7 @@ pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
 /// Plays one scenario and holds it against its golden.
 fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
     let Graded { exercise, modules, clock, session, recorder, .. } = graded;
-    if let (Some(session), Some(recorder)) = (session, recorder) {
-        session.borrow_mut().begin();
-        session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
-        recorder.borrow_mut().questions.clear();
-    }
+    graded.begin(matches!(scenario.script, Script::Group(_)));
     let grader_error = |result: &mut ScenarioResult, message: String| {
         result.status = Status::GraderError;
         result.message = Some(message);
@@ -135,6 +140,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
                 question: 1,
                 of: scenario.len(),
                 say: None,
+                history: Vec::new(),
                 asked: golden[0].asked.clone(),
                 expected: golden[0].answer.clone(),
                 yours: None,
@@ -182,6 +188,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
             question: at + 1,
             of: scenario.len(),
             say: None,
+            history: Vec::new(),
             asked: golden[at].asked.clone(),
             expected: golden[at].answer.clone(),
             yours: wrong.map(|at| seen[at].answer.clone()),
@@ -198,6 +205,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
         question: if made { at + 1 } else { 0 },
         of: scenario.len(),
         say: golden[at].say.clone().filter(|_| made),
+        history: Vec::new(),
         asked: if made { golden[at].asked.clone() } else { vec![kit_contract::wire::NEW.into()] },
         expected: if made { golden[at].answer.clone() } else { vec!["a new module".into()] },
         yours: wrong.map(|at| seen[at].answer.clone()),
@@ -207,10 +215,10 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
 }
 
 /// Who is graded.
-struct Graded<'a> {
-    exercise: &'a str,
-    modules: Modules,
-    clock: Clock,
+pub struct Graded<'a> {
+    pub exercise: &'a str,
+    pub modules: Modules,
+    pub clock: Clock,
     session: Option<Rc<RefCell<Session>>>,
     recorder: Option<Rc<RefCell<Recorder>>>,
     /// Real time for one scenario of a program.
@@ -228,6 +236,31 @@ impl<'a> Graded<'a> {
         }
         let (clock, time) = (Clock::default(), workspace.limits.scenario);
         Graded { exercise: &entry.name, modules, clock, session, recorder, time }
+    }
+
+    /// Makes ready for a scenario in a new process; with `apart` each member of a group gets one of its own.
+    pub fn begin(&self, apart: bool) {
+        if let (Some(session), Some(recorder)) = (&self.session, &self.recorder) {
+            session.borrow_mut().begin();
+            session.borrow_mut().apart = apart;
+            recorder.borrow_mut().questions.clear();
+        }
+    }
+
+    /// The same in the process that is there, if it is.
+    pub fn again(&self, apart: bool) {
+        if let (Some(session), Some(recorder)) = (&self.session, &self.recorder) {
+            session.borrow_mut().again();
+            session.borrow_mut().apart = apart;
+            recorder.borrow_mut().questions.clear();
+        }
+    }
+
+    /// How the module was lost, if it was; an answer that nobody asked for counts, too.
+    pub fn loss(&self) -> Option<Loss> {
+        let session = self.session.as_ref()?;
+        session.borrow_mut().finish();
+        session.borrow().loss()
     }
 }
 

@@ -4,6 +4,7 @@
 //! side, and [`report`] is what came out, whatever form it is shown in.
 
 pub mod cancel;
+pub mod fresh;
 pub mod grade;
 pub mod manifest;
 pub mod record;

@@ -124,6 +124,22 @@ pub struct ExerciseResult {
     pub duration_ms: u64,
     /// The simplest first.
     pub scenarios: Vec<ScenarioResult>,
+    /// Scenarios that nobody wrote down; none if the exercise has none, or a scenario did not pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Fresh>,
+}
+
+/// What became of fresh scenarios, which are drawn from a seed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fresh {
+    /// Where they were drawn from.
+    pub seed: String,
+    /// How many were played, up to the first that did not pass.
+    pub played: u64,
+    /// How many there were to play.
+    pub of: u64,
+    /// The smallest that did not pass, or that all of them did.
+    pub scenario: ScenarioResult,
 }
 
 fn yes() -> bool {
@@ -164,6 +180,9 @@ pub struct Difference {
     /// What the moment stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub say: Option<String>,
+    /// Of fresh scenarios: the questions before, each with its answer, on one line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<String>,
     /// The question, as lines.
     pub asked: Vec<String>,
     /// The golden answer, as lines.
@@ -191,13 +210,19 @@ impl ExerciseResult {
             line: None,
             duration_ms: 0,
             scenarios: Vec::new(),
+            fresh: None,
         }
+    }
+
+    /// All scenarios, and fresh ones as the last.
+    pub fn results(&self) -> impl Iterator<Item = &ScenarioResult> {
+        self.scenarios.iter().chain(self.fresh.as_ref().map(|fresh| &fresh.scenario))
     }
 
     /// The verdict over all scenarios.
     pub fn conclude(&mut self) {
-        let has = |status| self.scenarios.iter().find(|s| s.status == status);
-        let all = |status| self.scenarios.iter().all(|s| s.status == status);
+        let has = |status| self.results().find(|s| s.status == status);
+        let all = |status| self.results().all(|s| s.status == status);
         (self.status, self.kind) = if has(Status::GraderError).is_some() {
             (Status::GraderError, None)
         } else if let Some(broken) = has(Status::Error) {
@@ -217,7 +242,7 @@ impl ExerciseResult {
 
     /// The scenarios that did not pass.
     pub fn wrong(&self) -> impl Iterator<Item = &ScenarioResult> {
-        self.scenarios.iter().filter(|s| s.status != Status::Passed)
+        self.results().filter(|s| s.status != Status::Passed)
     }
 
     /// The verdict in a few words: `failed`, `error: timeout`.

@@ -58,6 +58,33 @@ pub struct Seen {
     pub answer: Vec<String>,
 }
 
+/// What a file says.
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    why: String,
+    #[serde(default)]
+    read: String,
+    #[serde(default = "usual")]
+    level: u8,
+    #[serde(default)]
+    templates: Map<String, Value>,
+    #[serde(default = "empty")]
+    new: Value,
+    #[serde(default)]
+    steps: Option<Vec<Map<String, Value>>>,
+    #[serde(flatten)]
+    timeline: Map<String, Value>,
+}
+
+fn empty() -> Value {
+    Value::Object(Map::new())
+}
+
+fn usual() -> u8 {
+    2
+}
+
 impl Scenario {
     /// All scenarios of a folder, the most basic and the shortest first: who fails many should
     /// read the simplest one first.
@@ -80,35 +107,22 @@ impl Scenario {
     }
 
     fn load(path: &Path, shared: &Map<String, Value>, of_an_exercise: bool) -> Result<Scenario> {
-        #[derive(Deserialize)]
-        struct File {
-            #[serde(default)]
-            why: String,
-            #[serde(default)]
-            read: String,
-            #[serde(default = "usual")]
-            level: u8,
-            #[serde(default)]
-            templates: Map<String, Value>,
-            #[serde(default = "empty")]
-            new: Value,
-            #[serde(default)]
-            steps: Option<Vec<Map<String, Value>>>,
-            #[serde(flatten)]
-            timeline: Map<String, Value>,
-        }
-        fn empty() -> Value {
-            Value::Object(Map::new())
-        }
-        fn usual() -> u8 {
-            2
-        }
-        let mut file: File = parse(path)?;
+        let file: File = parse(path)?;
         for (field, text) in [("why", &file.why), ("read", &file.read)] {
             if of_an_exercise && text.is_empty() {
                 bail!("{}: missing field `{field}`", path.display());
             }
         }
+        Scenario::of(file, path, shared)
+    }
+
+    /// One that was drawn, and stands in no file.
+    pub fn fresh(value: Value) -> Result<Scenario> {
+        let path = Path::new("fresh");
+        Scenario::of(typed(path, value)?, path, &Map::new())
+    }
+
+    fn of(mut file: File, path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
         let mut templates = shared.clone();
         templates.append(&mut file.templates);
         let script = match file.steps.take() {
@@ -170,9 +184,11 @@ impl Scenario {
     pub fn play(&self, exercise: &str, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
         match &self.script {
             Script::Cases(steps) => {
-                let player = modules.player(exercise);
-                let mut player = player.with_context(|| format!("no contract in kit/contract is named {exercise}"))?;
-                self.ask(steps, player.as_mut())
+                let player = |modules: &Modules| {
+                    let player = modules.player(exercise);
+                    player.with_context(|| format!("no contract in kit/contract is named {exercise}"))
+                };
+                self.ask(steps, player(modules)?.as_mut(), player(&solutions::modules())?.as_mut())
             }
             Script::Timeline(timeline) => self.run(timeline, modules, clock),
             Script::Group(script) => {
@@ -219,11 +235,12 @@ impl Scenario {
         }
     }
 
-    /// Asks all steps of one new instance. The second value is true if the worker was lost: then the
+    /// Asks all steps of one new instance, and of the reference. The second value is true if the worker was lost: then the
     /// transcript ends before the question that it was lost on.
-    fn ask(&self, steps: &[Step], player: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
+    fn ask(&self, steps: &[Step], player: &mut dyn Player, reference: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
         let mut seen = Vec::new();
         let new = self.new.to_string();
+        reference.start(&arguments(&new).map_err(|e| self.wrong("new", &e))?).map_err(|e| self.wrong("new", &e))?;
         match remote::catch_lost(|| player.start(&arguments(&new)?)) {
             Some(started) => started.map_err(|e| self.wrong("new", &e))?,
             None => return Ok((seen, true)),
@@ -240,7 +257,8 @@ impl Scenario {
                 return Ok((seen, true));
             };
             let answer = answer.map_err(|e| self.wrong(&at, &e))?;
-            let answer = player.show_answer(&step.call, &answer).map_err(|e| self.wrong(&at, &e))?;
+            let expected = reference.ask(&step.call, &args).map_err(|e| self.wrong(&at, &e))?;
+            let answer = told(player, &step.call, &answer, &expected).map_err(|e| self.wrong(&at, &e))?;
             seen.push(Seen { say: step.say.clone(), asked: question(&step.call, &shown), answer });
         }
         Ok((seen, false))
@@ -266,6 +284,16 @@ impl Scenario {
         let golden = self.golden_path();
         format!("{} is older than its scenario: `cargo grade bless`, then read the difference", golden.display())
     }
+}
+
+/// An answer as lines: those of the reference's if it means the same, and others if it doesn't, whatever it looks like.
+fn told(player: &dyn Player, call: &str, answer: &str, expected: &str) -> Result<Vec<String>, String> {
+    let right = player.show_answer(call, expected)?;
+    if player.same(call, answer, expected)? {
+        return Ok(right);
+    }
+    let lines = player.show_answer(call, answer)?;
+    Ok(if lines == right { vec![format!("{answer}   in JSON; expected {expected}")] } else { lines })
 }
 
 fn folder(path: &Path) -> &Path {

@@ -53,8 +53,11 @@ pub trait Contract {
     /// The configuration in the arguments of a `new` question.
     fn config(args: &Args<'_>) -> Result<Box<Self::Config>, String>;
 
-    /// The lines in which people read an answer; what two modules must agree on is what these lines show.
+    /// The lines in which people read an answer.
     fn show_answer(call: &str, answer: &str) -> Result<Vec<String>, String>;
+
+    /// Whether two answers to `call` mean the same, by [`Show::meaning`].
+    fn same(call: &str, one: &str, other: &str) -> Result<bool, String>;
 
     /// The arguments of a call as people read them: name and lines.
     fn show_args(call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String>;

@@ -95,6 +95,18 @@ macro_rules! contract {
                     }
                 }
 
+                fn same(call: &str, one: &str, other: &str) -> Result<bool, String> {
+                    match call {
+                        $(stringify!($call) => {
+                            let meaning = |json| serde_json::from_str::<$Answer>(json)
+                                .map(|answer| $crate::Show::meaning(&answer))
+                                .map_err(|e| e.to_string());
+                            Ok(one == other || meaning(one)? == meaning(other)?)
+                        })+
+                        _ => Err(format!("there is no call `{call}`; this contract has: {}", Self::CALLS.join(", "))),
+                    }
+                }
+
                 fn show_args(call: &str, args: &$crate::Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String> {
                     match call {
                         $(stringify!($call) => Ok(vec![$({

@@ -50,6 +50,8 @@ pub trait Player {
     fn ask(&mut self, call: &str, args: &Args<'_>) -> Result<String, String>;
     /// See [`Contract::show_answer`].
     fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String>;
+    /// See [`Contract::same`].
+    fn same(&self, call: &str, one: &str, other: &str) -> Result<bool, String>;
     /// See [`Contract::show_args`].
     fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String>;
 }
@@ -69,6 +71,9 @@ impl<C: Contract + ?Sized + 'static> Player for Slotted<C> {
     }
     fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String> {
         C::show_answer(call, answer)
+    }
+    fn same(&self, call: &str, one: &str, other: &str) -> Result<bool, String> {
+        C::same(call, one, other)
     }
     fn show_args(&self, call: &str, args: &Args<'_>) -> Result<Vec<(&'static str, Vec<String>)>, String> {
         C::show_args(call, args)

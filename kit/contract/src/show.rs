@@ -1,16 +1,28 @@
-//! How questions and answers look to people, and what two answers are compared by.
+//! How questions and answers look to people, and what two answers must agree on.
 
 use kit_api::Name;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A value as lines of text.
+/// A value as people read it, and as it is held against another.
 ///
-/// Answers are compared as they are shown. So `lines` must show all that matters and nothing that
-/// Kubernetes leaves open: a reconciler's actions, for example, are shown in sorted order.
-pub trait Show {
+/// `lines` shows all that matters and nothing that Kubernetes leaves open: a reconciler's actions, for example, are shown
+/// in sorted order. `meaning` says the same without loss, so that no answer passes for another that only looks like it.
+pub trait Show: Serialize {
     /// One line for each part that is worth a line in a diff.
     fn lines(&self) -> Vec<String>;
+
+    /// A text that two values share if they mean the same. It is their JSON, but where something is left open.
+    fn meaning(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What a list means whose order is left open.
+pub(crate) fn unordered(items: impl IntoIterator<Item = impl Serialize>) -> String {
+    let mut items: Vec<_> = items.into_iter().map(|item| serde_json::to_string(&item).unwrap_or_default()).collect();
+    items.sort();
+    format!("{items:?}")
 }
 
 impl<T: Show> Show for Vec<T> {
@@ -20,11 +32,17 @@ impl<T: Show> Show for Vec<T> {
         }
         self.iter().flat_map(Show::lines).collect()
     }
+    fn meaning(&self) -> String {
+        format!("{:?}", self.iter().map(Show::meaning).collect::<Vec<_>>())
+    }
 }
 
 impl<T: Show> Show for Option<T> {
     fn lines(&self) -> Vec<String> {
         self.as_ref().map_or_else(|| vec!["none".into()], Show::lines)
+    }
+    fn meaning(&self) -> String {
+        format!("{:?}", self.as_ref().map(Show::meaning))
     }
 }
 
@@ -35,11 +53,17 @@ impl<T: Show, E: Show> Show for Result<T, E> {
             Err(error) => error.lines().into_iter().map(|line| format!("error: {line}")).collect(),
         }
     }
+    fn meaning(&self) -> String {
+        format!("{:?}", self.as_ref().map(Show::meaning).map_err(Show::meaning))
+    }
 }
 
 impl<T: Show + ?Sized> Show for &T {
     fn lines(&self) -> Vec<String> {
         (**self).lines()
+    }
+    fn meaning(&self) -> String {
+        (**self).meaning()
     }
 }
 

@@ -5,3 +5,9 @@
 //! its exercise.
 
 pub mod control_plane;
+pub mod fresh;
+pub mod node;
+pub mod objects;
+pub mod scheduler;
+mod values;
+pub mod workloads;

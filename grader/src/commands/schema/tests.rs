@@ -43,9 +43,9 @@ impl Transport for Tap {
 
 #[test]
 fn all_that_is_asked_and_answered_fits() {
-    let crate::Cli { settings, .. } = crate::Cli::parse_from(["cargo grade"]);
+    let crate::Cli { settings, fresh, .. } = crate::Cli::parse_from(["cargo grade"]);
     let workspace =
-        Workspace::find(settings.limits().expect("defaults are fine")).expect("the kit is around its grader");
+        Workspace::find(settings.limits().expect("defaults are fine"), fresh).expect("the kit is around its grader");
     for entry in &workspace.catalog {
         let exercise = entry.name.as_str();
         let schema = schema::wire(&workspace.root, exercise).unwrap_or_else(|e| panic!("{exercise}: {e:#}"));

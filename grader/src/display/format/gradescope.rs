@@ -3,7 +3,7 @@
 //! Source: <https://gradescope-autograders.readthedocs.io/en/latest/specs/#output-format>.
 
 use crate::display::human;
-use crate::verdict::report::{Report, Status};
+use crate::verdict::report::{ExerciseResult, Report, Status};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -30,6 +30,12 @@ struct Test {
     visibility: &'static str,
 }
 
+/// How far a module came that knows the exercise's own scenarios and fails in one that nobody wrote down.
+fn fresh(result: &ExerciseResult) -> f64 {
+    let failed = result.fresh.as_ref().filter(|fresh| fresh.scenario.status != Status::Passed);
+    failed.map_or(1.0, |fresh| (fresh.played - 1) as f64 / fresh.of as f64)
+}
+
 pub fn text(report: &Report, explained: usize) -> Result<String> {
     let mut output = report.headline();
     if report.status == Status::GraderError {
@@ -40,7 +46,7 @@ pub fn text(report: &Report, explained: usize) -> Result<String> {
         let max_score = if result.required { POINTS } else { 0.0 };
         let share = match result.scenarios.len() {
             0 => 0.0,
-            n => result.passed() as f64 / n as f64,
+            n => result.passed() as f64 / n as f64 * fresh(result),
         };
         Test {
             name: result.name.clone(),

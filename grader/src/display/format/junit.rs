@@ -20,7 +20,7 @@ pub fn text(report: &Report) -> Result<String> {
             let words = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
             suite.add_test_case(case(result, "exercise", result.status, &result.verdict(), words, message));
         }
-        for scenario in &result.scenarios {
+        for scenario in result.results() {
             let kind = match scenario.kind {
                 Some(kind) => format!("{}: {kind}", scenario.status),
                 None => scenario.status.to_string(),

@@ -118,6 +118,11 @@ impl Session {
     /// Ends the last scenario's process, so that nothing of it can reach the next one.
     pub fn begin(&mut self) {
         self.worker = None;
+        self.again();
+    }
+
+    /// One more scenario for the process that is there, if it is.
+    pub fn again(&mut self) {
         self.printed.clear();
         self.loss = None;
         self.deadline = None;

@@ -10,6 +10,7 @@
 //! calls. It says what an object counts for, writes what the answers say, and puts `pods "web" is forbidden: ` before
 //! the reason of a refusal.
 
+use crate::show::unordered;
 use crate::{Show, flow};
 pub use kit_api::Quantity;
 pub use kit_api::core::Toleration;
@@ -250,6 +251,9 @@ impl Show for Vec<Charge> {
             self.iter().map(|charge| format!("charged to {}: {}", flow(&charge.quota), amounts(&charge.add))).collect();
         lines.sort();
         if lines.is_empty() { vec!["admitted".into()] } else { lines }
+    }
+    fn meaning(&self) -> String {
+        unordered(self)
     }
 }
 

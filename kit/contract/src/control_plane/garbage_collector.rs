@@ -191,6 +191,17 @@ impl Show for Decision {
         lines.dedup();
         if lines.is_empty() { vec!["no action".into()] } else { lines }
     }
+    fn meaning(&self) -> String {
+        let single = |action: &Action| match action {
+            Action::DropReferences { of, owners } => {
+                let each = |owner: &String| Action::DropReferences { of: of.clone(), owners: vec![owner.clone()] };
+                owners.iter().map(each).collect()
+            }
+            other => vec![other.clone()],
+        };
+        let singles = self.actions.iter().flat_map(single).map(|action| serde_json::to_string(&action));
+        format!("{:?}", singles.flatten().collect::<std::collections::BTreeSet<_>>())
+    }
 }
 
 impl Show for Item {

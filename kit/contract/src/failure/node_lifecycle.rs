@@ -7,10 +7,11 @@
 //! from the taints is the business of others: the scheduler keeps new pods away, and the taint eviction controller
 //! deletes pods when their tolerations run out.
 
+use crate::show::unordered;
 use crate::{Show, flow};
 pub use kit_api::core::Taint;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 // ANCHOR: contract
 /// The key of the taints of a node that says it is not ready.
@@ -282,6 +283,10 @@ impl Show for Answer {
         }
         lines.extend(self.again_after_ms.map(|ms| format!("ask again after {}", seconds(ms))));
         lines
+    }
+    /// What is done twice is done once.
+    fn meaning(&self) -> String {
+        format!("{} {:?}", unordered(self.actions.iter().collect::<BTreeSet<_>>()), self.again_after_ms)
     }
 }
 

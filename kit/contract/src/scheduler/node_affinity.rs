@@ -3,6 +3,7 @@
 //! Source: `pkg/scheduler/framework/plugins/nodeaffinity/node_affinity.go` and
 //! `staging/src/k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go`.
 
+use crate::show::unordered;
 use crate::{Show, flow};
 pub use kit_api::selector::Labels;
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,12 @@ impl Show for NodeNames {
                 lines.sort();
                 lines
             }
+        }
+    }
+    fn meaning(&self) -> String {
+        match self {
+            NodeNames::Any => "any".into(),
+            NodeNames::Only(names) => unordered(names),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Source: `SelectVictimsOnNode` in `pkg/scheduler/framework/plugins/defaultpreemption/default_preemption.go` and
 //! `pickOneNodeForPreemption` in `pkg/scheduler/framework/preemption/preemption.go`.
 
+use crate::show::unordered;
 use crate::{Show, flow};
 use serde::{Deserialize, Serialize};
 
@@ -135,5 +136,11 @@ impl Show for PreemptionStep {
                 format!("victims: {} · budgets broken: {violations}", list(pods).join(", "))
             }
         }]
+    }
+    fn meaning(&self) -> String {
+        match self {
+            PreemptionStep::FitsWithout(pods) => format!("fits without {}", unordered(pods)),
+            other => flow(other),
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! error that hits all of them is met once and not 500 times), checks with the API server that the replica set still
 //! lives before it lets it adopt, and writes the status. It drops expectations that are older than five minutes.
 
+use crate::show::unordered;
 use crate::{Show, flow};
 pub use kit_api::apps::ReplicaSet;
 pub use kit_api::core::Pod;
@@ -174,6 +175,9 @@ impl Show for SyncResult {
         lines.extend(self.status.lines());
         lines.extend(self.requeue_after_seconds.map(|seconds| format!("sync again after {seconds}s")));
         lines
+    }
+    fn meaning(&self) -> String {
+        format!("{} {:?} {:?}", unordered(&self.actions), self.status, self.requeue_after_seconds)
     }
 }
 

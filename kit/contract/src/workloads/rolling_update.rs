@@ -197,6 +197,17 @@ impl Show for SyncResult {
         }
         lines
     }
+    /// Of two sizes of one replica set the later one counts.
+    fn meaning(&self) -> String {
+        let (mut created, mut sizes) = (Vec::new(), BTreeMap::new());
+        for action in &self.actions {
+            match action {
+                Action::CreateNew { replicas } => created.push(replicas),
+                Action::Scale { name, replicas } => _ = sizes.insert(name, replicas),
+            }
+        }
+        format!("{created:?} {sizes:?}")
+    }
 }
 
 impl Show for SyncRequest {

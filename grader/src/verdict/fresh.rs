@@ -1,0 +1,168 @@
+//! Fresh scenarios: what goldens explain is proved by scenarios that nobody wrote down, with the reference as the judge.
+
+use crate::module::process::{Kind, Loss};
+use crate::verdict::grade::{Graded, play};
+use crate::verdict::report::{Difference, Fresh, KUBERNETES, ScenarioResult, Status};
+use crate::verdict::scenario::{Scenario, Script, Seen};
+use crate::workspace::Entry;
+use anyhow::Result;
+use kit_cluster::engine::Clock;
+use kit_stages::fresh;
+use serde_json::Value;
+
+/// So many smaller scenarios are tried at most to find the smallest.
+const TRIES: usize = 1500;
+
+/// Which fresh scenarios are played.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Fresh scenarios, which are drawn and stand in no file")]
+pub struct Plan {
+    /// How many are played after an exercise's own scenarios; without it, as many as take a few tens of milliseconds
+    #[arg(long = "fresh", global = true, value_name = "N")]
+    pub count: Option<u64>,
+    /// Where they are drawn from; without it, the same seed for everybody in one version of the kit
+    #[arg(long, global = true, value_name = "SEED")]
+    pub seed: Option<String>,
+}
+
+impl Plan {
+    /// The seed, which is the same for everybody unless somebody sets another.
+    pub fn seed(&self) -> String {
+        self.seed.clone().unwrap_or_else(|| format!("{KUBERNETES}-1"))
+    }
+}
+
+/// Where a module parts from the reference.
+struct Parting {
+    at: usize,
+    expected: Vec<Seen>,
+    yours: Vec<Seen>,
+    loss: Option<Loss>,
+}
+
+/// Plays fresh scenarios until one is not answered as the reference answers it; none if the exercise has no generator.
+pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
+    let Some((generator, usual)) = fresh::of(&entry.name) else { return Ok(None) };
+    let (of, seed) = (plan.count.unwrap_or(usual), plan.seed());
+    if of == 0 {
+        return Ok(None);
+    }
+    let draw = |number| {
+        let drawn = fresh::Fresh::draw(&generator, &entry.name, &seed, number);
+        drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {seed}: {e}"))
+    };
+    graded.begin(false);
+    for number in 1..=of {
+        let mut drawn = draw(number)?;
+        if part(drawn.scenario(), graded)?.is_none() {
+            continue;
+        }
+        // Once more in a process of its own: what lies there from earlier scenarios is none of this one's business.
+        graded.begin(false);
+        let Some(mut parting) = part(drawn.scenario(), graded)? else {
+            let message = "alone it is answered as expected, and after other scenarios it is not: what a module \
+                remembers belongs into the module, and not into a `static`";
+            let result = result(entry, &Value::Null, Status::Failed, None, Some(message.into()));
+            return Ok(Some(Fresh { seed, played: number, of, scenario: result }));
+        };
+        let mut scenario = drawn.scenario();
+        // A module that hangs would let everybody wait for each smaller scenario, too.
+        if !matches!(parting.loss, Some(Loss::Error(Kind::Timeout, _) | Loss::NotStarted(_))) {
+            drawn.shrink(TRIES, |smaller| match part(smaller.clone(), graded) {
+                Ok(Some(found)) if found.is_like(&parting) => {
+                    (parting, scenario) = (found, smaller);
+                    true
+                }
+                _ => false,
+            });
+        }
+        let scenario = parting.tell(entry, &scenario);
+        return Ok(Some(Fresh { seed, played: number, of, scenario }));
+    }
+    Ok(Some(Fresh { seed, played: of, of, scenario: result(entry, &Value::Null, Status::Passed, None, None) }))
+}
+
+/// Plays a scenario with the reference and then with the module; none if both come to the same.
+fn part(scenario: Value, graded: &Graded<'_>) -> Result<Option<Parting>> {
+    let scenario = Scenario::fresh(scenario)?;
+    let (expected, _) = play(&scenario, graded.exercise, &solutions::modules(), &Clock::default())?;
+    graded.again(matches!(scenario.script, Script::Group(_)));
+    let (yours, _) = play(&scenario, graded.exercise, &graded.modules, &graded.clock)?;
+    let wrong = expected.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
+    let loss = graded.loss();
+    if wrong.is_none() && loss.is_none() && expected.len() == yours.len() {
+        return Ok(None);
+    }
+    let at = wrong.unwrap_or(yours.len()).min(expected.len().saturating_sub(1));
+    Ok(Some(Parting { at, expected, yours, loss: loss.filter(|_| wrong.is_none()) }))
+}
+
+impl Parting {
+    /// Whether both are of a kind: a smaller scenario must not lead from one mistake to quite another.
+    fn is_like(&self, other: &Parting) -> bool {
+        let kind = |parting: &Parting| match &parting.loss {
+            None => None,
+            Some(Loss::Error(kind, _)) => Some(Some(*kind)),
+            Some(_) => Some(None),
+        };
+        kind(self) == kind(other)
+    }
+
+    fn tell(self, entry: &Entry, scenario: &Value) -> ScenarioResult {
+        let Parting { at, expected, yours, loss } = self;
+        let (status, kind, message) = match loss {
+            None => (Status::Failed, None, None),
+            Some(Loss::NotStarted(message)) => (Status::NotStarted, None, Some(message)),
+            Some(Loss::Error(kind, message)) => (Status::Error, Some(kind), Some(message)),
+            Some(Loss::Grader(message)) => (Status::GraderError, None, Some(message)),
+        };
+        let mut result = result(entry, scenario, status, kind, message);
+        result.difference = expected.get(at).map(|moment| Difference {
+            question: at + 1,
+            of: expected.len(),
+            say: None,
+            history: expected[..at].iter().map(history).collect(),
+            asked: moment.asked.clone(),
+            expected: moment.answer.clone(),
+            yours: yours.get(at).map(|seen| seen.answer.clone()),
+            printed: String::new(),
+            turning: None,
+        });
+        result
+    }
+}
+
+/// A step before the one that matters: what was asked, and the answer if it said anything.
+fn history(seen: &Seen) -> String {
+    let asked = seen.asked.join(" · ");
+    match seen.answer.join(", ").as_str() {
+        "" | "done" => asked,
+        answer => format!("{asked} → {answer}"),
+    }
+}
+
+fn result(
+    entry: &Entry,
+    scenario: &Value,
+    status: Status,
+    kind: Option<Kind>,
+    message: Option<String>,
+) -> ScenarioResult {
+    let text = |field: &str, usual: &str| scenario[field].as_str().unwrap_or(usual).to_string();
+    ScenarioResult {
+        name: "fresh".into(),
+        status,
+        kind,
+        why: text("why", "What no golden shows is answered as Kubernetes answers it."),
+        read: format!("book/src/{}.md#{}", entry.name, text("read", "how-it-works")),
+        message,
+        difference: None,
+        timeline: false,
+    }
+}
+
+/// How the same fresh scenarios are played again.
+pub fn again(exercise: &str, fresh: &Fresh) -> String {
+    let seed = shlex::try_quote(&fresh.seed).unwrap_or_default();
+    format!("cargo grade run {exercise} --fresh {} --seed {seed}", fresh.of)
+}

@@ -1,0 +1,106 @@
+//! Fresh scenarios: drawn from a seed, in the form that scenario files have.
+//!
+//! Each exercise has a generator, in the file with its name: valid questions, aimed at the corners as much as at the
+//! middle. Goldens explain and can be known by heart; what nobody wrote down can't. The reference is the judge. Scenario
+//! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
+//! smallest that still fails: shrinking is proptest's.
+
+use crate::{node, objects, scheduler, workloads};
+use kit_time::random::{Purpose, Random};
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+/// What draws the scenarios of one exercise: `{new: …, steps: […]}` as in a file, with a sentence `why` where one can be told.
+pub type Generator = BoxedStrategy<Value>;
+
+/// The generator of an exercise, and how many of its scenarios belong to each verdict: as many as take a few tens of
+/// milliseconds.
+pub fn of(exercise: &str) -> Option<(Generator, u64)> {
+    Some(match exercise {
+        "node/qos" => (node::qos::fresh(), 300),
+        "objects/quantity" => (objects::quantity::fresh(), 400),
+        "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 400),
+        "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 300),
+        "scheduler/preemption" => (scheduler::preemption::fresh(), 300),
+        "scheduler/queue" => (scheduler::queue::fresh(), 150),
+        "scheduler/resources_fit" => (scheduler::resources_fit::fresh(), 400),
+        "scheduler/score" => (scheduler::score::fresh(), 400),
+        "scheduler/taints" => (scheduler::taints::fresh(), 400),
+        "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 300),
+        "workloads/hpa" => (workloads::hpa::fresh(), 400),
+        "workloads/rolling_update" => (workloads::rolling_update::fresh(), 400),
+        _ => return None,
+    })
+}
+
+/// One fresh scenario, which can be made smaller.
+pub struct Fresh(Box<dyn ValueTree<Value = Value>>);
+
+impl Fresh {
+    /// Scenario `number` of a seed, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// If the generator gives up, which is a mistake in it.
+    pub fn draw(generator: &Generator, exercise: &str, seed: &str, number: u64) -> Result<Fresh, String> {
+        let random = Random::new(number);
+        let mut bytes = [0; 32];
+        for (attempt, part) in (0..).zip(bytes.chunks_mut(8)) {
+            let purpose = Purpose { component: exercise, object: seed, reason: "fresh", attempt };
+            part.copy_from_slice(&random.bits(purpose).to_le_bytes());
+        }
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
+        generator.new_tree(&mut runner).map(|tree| Fresh(Box::new(tree))).map_err(|e| e.to_string())
+    }
+
+    /// The scenario.
+    pub fn scenario(&self) -> Value {
+        self.0.current()
+    }
+
+    /// Looks for the smallest scenario for which `fails` holds, as it does for this one; it is asked so often at most.
+    pub fn shrink(&mut self, most: usize, mut fails: impl FnMut(Value) -> bool) {
+        if !self.0.simplify() {
+            return;
+        }
+        for _ in 0..most {
+            let go_on = if fails(self.0.current()) { self.0.simplify() } else { self.0.complicate() };
+            if !go_on {
+                return;
+            }
+        }
+    }
+}
+
+/// A scenario of these steps for a module that is made with `new`.
+pub fn scenario(new: Value, steps: Vec<Value>) -> Value {
+    json!({"new": new, "steps": steps})
+}
+
+/// A scenario of one question.
+pub fn question(call: &str, args: Value) -> Value {
+    scenario(json!({}), vec![step(call, args)])
+}
+
+/// One step.
+pub fn step(call: &str, args: Value) -> Value {
+    json!({ call: args })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kit_contract::EXERCISES;
+
+    #[test]
+    fn a_number_of_a_seed_is_one_scenario_forever() {
+        for exercise in EXERCISES {
+            let Some((generator, _)) = of(exercise) else { continue };
+            let draw = |seed, number| Fresh::draw(&generator, exercise, seed, number).expect("it draws").scenario();
+            assert_eq!(draw("a", 31), draw("a", 31), "{exercise}");
+            assert!((1..20).any(|number| draw("a", number) != draw("b", number)), "{exercise}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Generators of the chapter `node`.
+
+pub mod qos;

@@ -1,0 +1,3 @@
+//! Generators of the chapter `objects`.
+
+pub mod quantity;

@@ -1,0 +1,70 @@
+//! Fresh scenarios of `objects/quantity`: texts of every family, at the edges of each suffix, and some that mean nothing.
+
+use crate::fresh::{Generator, question};
+use kit_api::Quantity;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+/// Digits with or without a point: short ones, long ones, and those that the next suffix begins with.
+fn digits() -> impl Strategy<Value = String> {
+    let whole = prop_oneof![
+        6 => (0_u64..2000).prop_map(|n| n.to_string()),
+        3 => select(vec!["0", "00", "1", "9", "10", "99", "100", "999", "1000", "1023", "1024", "1025", "1048576", "1000000", "007"])
+            .prop_map(str::to_string),
+        1 => (0_u64..1 << 62).prop_map(|n| n.to_string()),
+    ];
+    let fraction = prop_oneof![
+        8 => Just(None),
+        4 => "[0-9]{0,3}".prop_map(Some),
+        2 => select(vec!["5", "50", "001", "0001", "999999999", "9999999999", "0000000001", "0000000009", "125", "0009765625"])
+            .prop_map(|text| Some(text.to_string())),
+    ];
+    (whole, fraction).prop_map(|(whole, fraction)| match fraction {
+        Some(fraction) => format!("{whole}.{fraction}"),
+        None => whole,
+    })
+}
+
+/// The suffix, with about as many digits before it as are still less than 2^63 units.
+const SUFFIXES: [&str; 28] = [
+    "", "", "", "m", "m", "u", "n", "k", "M", "G", "T", "P", "Ki", "Ki", "Mi", "Gi", "Ti", "Pi", "e0", "e3", "E3",
+    "e-3", "E-9", "e+2", "e1", "e-10", "E", "Ei",
+];
+
+fn amount() -> impl Strategy<Value = String> {
+    let sign = select(vec!["", "", "", "", "", "-", "+"]);
+    (sign, digits(), select(&SUFFIXES[..])).prop_filter_map("at most 2^62 units", |(sign, digits, suffix)| {
+        let text = format!("{sign}{digits}{suffix}");
+        (size(&text) < (1_i64 << 62) as f64).then_some(text)
+    })
+}
+
+/// How many units, without the sign.
+fn size(text: &str) -> f64 {
+    text.parse::<Quantity>().map_or(f64::INFINITY, |amount| amount.approximate_f64().abs())
+}
+
+/// What is none, or hardly one.
+fn odd() -> impl Strategy<Value = String> {
+    let odd = [
+        "", " ", "1 ", " 1", "+", "-", ".", "1.", ".5", "-.5", "+.", "1.2.3", "1e", "1E", "1e+", "e3", "1K", "1ki",
+        "1mi", "1MI", "1mm", "1kk", "--1", "+-1", "1,5", "0x10", "1_000", "1Ei", "1e3m", "1Kim", "1E3", "1e03", "1e-0",
+        "1.5Ki", "0.1m", "1i", "NaN", "inf", "１", "1\u{0}", "1µ",
+    ];
+    select(odd.to_vec()).prop_map(str::to_string)
+}
+
+/// One question about one or two amounts.
+pub fn fresh() -> Generator {
+    let text = prop_oneof![5 => amount(), 2 => odd()].prop_map(|text| question("canonical", json!({ "text": text })));
+    let one = (select(vec!["value", "milli_value"]), amount());
+    let one = one.prop_filter_map("thousandths of it fit", |(call, text)| {
+        let fits = call == "value" || size(&text) < (1_i64 << 52) as f64;
+        fits.then(|| question(call, json!({ "text": text })))
+    });
+    let two = (select(vec!["compare", "add", "sub"]), amount(), amount(), any::<bool>());
+    let two =
+        two.prop_map(|(call, a, b, twice)| question(call, json!({"a": a, "b": if twice { a.clone() } else { b }})));
+    prop_oneof![4 => text, 3 => one, 4 => two].boxed()
+}

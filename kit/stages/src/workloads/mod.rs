@@ -1,0 +1,4 @@
+//! Generators of the chapter `workloads`.
+
+pub mod hpa;
+pub mod rolling_update;
