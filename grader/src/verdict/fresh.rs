@@ -42,7 +42,7 @@ struct Parting {
 
 /// Plays fresh scenarios until one is not answered as the reference answers it; none if the exercise has no generator.
 pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
-    let Some((generator, usual)) = fresh::of(&entry.name) else { return Ok(None) };
+    let Some((generator, usual)) = fresh::of(&entry.name, &solutions::modules()) else { return Ok(None) };
     let (of, seed) = (plan.count.unwrap_or(usual), plan.seed());
     if of == 0 {
         return Ok(None);

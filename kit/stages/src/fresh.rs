@@ -6,6 +6,7 @@
 //! smallest that still fails: shrinking is proptest's.
 
 use crate::{node, objects, scheduler, workloads};
+use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -15,9 +16,16 @@ use serde_json::{Value, json};
 pub type Generator = BoxedStrategy<Value>;
 
 /// The generator of an exercise, and how many of its scenarios belong to each verdict: as many as take a few tens of
-/// milliseconds.
-pub fn of(exercise: &str) -> Option<(Generator, u64)> {
+/// milliseconds. Where it depends on the module what can happen next, the reference is played along.
+pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
+    use crate::control_plane::fresh as control_plane;
     Some(match exercise {
+        "control_plane/garbage_collector" => (control_plane::garbage_collector::fresh(), 300),
+        "control_plane/informer" => (control_plane::informer::fresh(reference.informer.clone()), 60),
+        "control_plane/raft_election" => (control_plane::raft::fresh("2s"), 2),
+        "control_plane/raft_replication" => (control_plane::raft::fresh("1500ms"), 2),
+        "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 60),
+        "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 100),
         "node/qos" => (node::qos::fresh(), 300),
         "objects/quantity" => (objects::quantity::fresh(), 400),
         "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 400),
@@ -97,7 +105,7 @@ mod tests {
     #[test]
     fn a_number_of_a_seed_is_one_scenario_forever() {
         for exercise in EXERCISES {
-            let Some((generator, _)) = of(exercise) else { continue };
+            let Some((generator, _)) = of(exercise, &solutions::modules()) else { continue };
             let draw = |seed, number| Fresh::draw(&generator, exercise, seed, number).expect("it draws").scenario();
             assert_eq!(draw("a", 31), draw("a", 31), "{exercise}");
             assert!((1..20).any(|number| draw("a", number) != draw("b", number)), "{exercise}");

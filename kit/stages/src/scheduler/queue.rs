@@ -53,7 +53,7 @@ fn pause() -> impl Strategy<Value = i64> {
 /// A queue with the usual or other times, and what happens to it.
 pub fn fresh() -> Generator {
     let config = prop_oneof![
-        4 => Just(json!({})),
+        4 => Just(json!({"config": {}})),
         1 => Just(json!({"config": {"initial_backoff": 1500, "max_backoff": 4000, "max_unschedulable": 60_000}})),
         1 => Just(json!({"config": {"initial_backoff": 1, "max_backoff": 1, "max_unschedulable": 1}})),
     ];

@@ -1,0 +1,7 @@
+//! Generators of the chapter `control_plane`.
+
+pub mod garbage_collector;
+pub mod informer;
+pub mod raft;
+pub mod store;
+pub mod work_queue;
