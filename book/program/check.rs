@@ -79,6 +79,7 @@ pub fn check(root: &Path, dest: &Path, contents: &Contents) -> Result<Vec<Compla
     let mut complaints = Vec::new();
     let book = Book { root, dest, pages: &pages };
     book.summary(contents, &mut complaints);
+    book.names(contents, &mut complaints)?;
     for chapter in contents.written() {
         let file = Path::new("book/src").join(&chapter.path);
         let source = Source::of(&read(&root.join(&file))?);
@@ -448,5 +449,6 @@ fn files_below(dir: &Path, ext: &str) -> Vec<PathBuf> {
     found
 }
 
+mod names;
 #[cfg(test)]
 mod tests;

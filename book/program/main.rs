@@ -1,11 +1,12 @@
 //! `cargo book`: renders, previews and tests the book with mdBook's own libraries, so that nobody has to install mdBook.
 //!
-//! [`render`] turns `book/src` into pages, [`serve`] shows them on this machine and follows every edit, [`check`]
+//! [`render`] turns `book/src` into pages with a [`search`], [`serve`] shows them on this machine and follows every edit, [`check`]
 //! looks for everything that a reader could trip over.
 
 mod check;
 mod page;
 mod render;
+mod search;
 mod serve;
 mod source;
 

@@ -1,6 +1,6 @@
 //! From `book/src` to pages, with mdBook's HTML renderer.
 
-use crate::read;
+use crate::{read, search};
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
@@ -53,7 +53,7 @@ pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     config.build.create_missing = false;
     config.build.build_dir = new.clone();
     let built = MDBook::load_with_config_and_summary(&book, config, summary).and_then(|book| book.build());
-    if let Err(e) = built.and_then(|()| swap(&new, &dest)) {
+    if let Err(e) = built.and_then(|()| search::rebuild(&new)).and_then(|()| swap(&new, &dest)) {
         let _ = fs::remove_dir_all(&new);
         return Err(e.context("the book can't be rendered"));
     }

@@ -21,7 +21,11 @@ Run `cargo grade watch` and look at `exercises/scheduler/taints.rs`.
 <figcaption>A node.</figcaption>
 </figure>
 
+`spec.taints[].effect` is `NoSchedule`, `PreferNoSchedule` or `NoExecute`; `spec.tolerations` have `tolerationSeconds`.
+
 ## What goes wrong in production
+
+The plugin `TaintToleration` makes it `FailedScheduling`.
 
 ## In the exercise
 
@@ -42,11 +46,14 @@ Run `cargo grade watch` and look at `exercises/scheduler/taints.rs`.
 
 const SOLUTION: &str = "// ANCHOR: solution\nfn f() {}\n// ANCHOR_END: solution\n";
 
+const NAMES: &str = "scheduler/taints:\n- spec.taints[].effect\n- NoSchedule\n- NoExecute\n- PreferNoSchedule\n- spec.tolerations\n- tolerationSeconds\n- TaintToleration\n- FailedScheduling\n";
+
 /// The complaints about a sound book in which one piece of one file was replaced.
 fn complaints(file: &str, piece: &str, by: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let sound = [
-        ("book/book.toml", "[book]\ntitle = \"T\"\n[output.html.search]\nenable = false\n"),
+        ("book/book.toml", "[book]\ntitle = \"T\"\n"),
+        ("book/names.yaml", NAMES),
         ("book/src/SUMMARY.md", SUMMARY),
         ("book/src/start.md", START),
         ("book/src/scheduler/taints.md", CHAPTER),
@@ -141,6 +148,15 @@ fn each_break_has_its_complaint() {
             "grade run scheduler/taints",
             "grade run x",
             "the chapter never says `cargo grade run scheduler/taints`",
+        ),
+        ("book/names.yaml", "- NoSchedule\n", "", "book/names.yaml:1: scheduler/taints has 7 names"),
+        ("book/names.yaml", "", "none:\n- A\n", "book/names.yaml:10: there is no chapter none"),
+        (taints, "`NoSchedule`", "so", "book/names.yaml:3: book/src/scheduler/taints.md never says NoSchedule"),
+        (
+            taints,
+            "`FailedScheduling`",
+            "<span class=\"x\" title=\"FailedScheduling\">so</span>",
+            "book/names.yaml:9: who searches for FailedScheduling doesn't find book/src/scheduler/taints.md",
         ),
         (taints, "<figcaption>A node.</figcaption>\n</figure>", "", "<figure> is not closed"),
         (
