@@ -95,12 +95,16 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| c.is_whitespace() || c == '-').map(str::to_lowercase).filter(|word| !word.is_empty())
 }
 
+/// What stands between the parts of a name.
+fn separator(c: char) -> bool {
+    !c.is_alphanumeric() && c != '_'
+}
+
 /// What a word can be found by: itself, what follows each separator in it, and each part between two.
 ///
 /// Since the browser completes words, what follows a separator also finds every path that begins there. Parts are
 /// entered as they are and as their stem: the one is found while it is typed, the other when it is complete.
 fn entries(word: &str, pipeline: &Pipeline) -> BTreeSet<String> {
-    let separator = |c: char| !c.is_alphanumeric() && c != '_';
     let word = word.trim_matches(separator);
     let mut found = BTreeSet::new();
     let mut enter = |text: &str| {
@@ -134,7 +138,14 @@ impl Search {
     }
 
     /// The headings that are listed for a query, as addresses, the best first.
+    ///
+    /// A path that nothing spells out is looked for by its parts; in the browser, `book/theme/search.js` does that.
     pub fn ask(&self, query: &str) -> Vec<&str> {
+        let whole = self.listed(query);
+        if whole.is_empty() { self.listed(&query.replace(separator, " ")) } else { whole }
+    }
+
+    fn listed(&self, query: &str) -> Vec<&str> {
         let limit = self.content["results_options"]["limit_results"].as_u64().unwrap_or_default();
         let tokens = English::new().make_pipeline().run(words(query).collect());
         let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
@@ -237,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_name_is_found_by_its_parts_and_while_it_is_typed() {
-        let text = "Set `spec.topologySpreadConstraints[].whenUnsatisfiable`.";
+        let text = "Set `spec.topologySpreadConstraints[].whenUnsatisfiable` of a pod.";
         for query in [
             "spec.topologySpreadConstraints[].whenUnsatisfiable",
             "topologySpreadConstraints[].whenUnsatisfiable",
@@ -245,6 +256,7 @@ mod tests {
             "topologyspreadconstraints",
             "whenUnsatisfiable",
             "TopologySpread whenUnsatisfiable",
+            "pod.spec.topologySpreadConstraints",
         ] {
             assert!(finds(text, query), "{query}");
         }
