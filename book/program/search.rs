@@ -139,10 +139,19 @@ impl Search {
 
     /// The headings that are listed for a query, as addresses, the best first.
     ///
-    /// A path that nothing spells out is looked for by its parts; in the browser, `book/theme/search.js` does that.
+    /// A path that nothing spells out is looked for without its beginning; in the browser, `book/theme/search.js` does
+    /// that.
     pub fn ask(&self, query: &str) -> Vec<&str> {
-        let whole = self.listed(query);
-        if whole.is_empty() { self.listed(&query.replace(separator, " ")) } else { whole }
+        let joint = |c: char| separator(c) && c != '-';
+        let mut rest = query;
+        loop {
+            let found = self.listed(rest);
+            let shorter = rest.find(joint).map_or("", |at| rest[at..].trim_start_matches(joint));
+            if !found.is_empty() || shorter.is_empty() || query.contains(char::is_whitespace) {
+                return found;
+            }
+            rest = shorter;
+        }
     }
 
     fn listed(&self, query: &str) -> Vec<&str> {
@@ -257,6 +266,7 @@ mod tests {
             "whenUnsatisfiable",
             "TopologySpread whenUnsatisfiable",
             "pod.spec.topologySpreadConstraints",
+            "deployment.spec.template.spec.topologySpreadConstraints[0].whenUnsatisfiable",
         ] {
             assert!(finds(text, query), "{query}");
         }
@@ -265,6 +275,7 @@ mod tests {
             assert!(finds(text, &"whenUnsatisfiable"[..end]), "the first {end} letters");
         }
         assert!(!finds(text, "unsatisfied"), "another word");
+        assert!(!finds(text, "spec.unsatisfied"), "nor at the end of a path");
         assert!(!finds(text, "topologySpreadConstraints minDomains"), "all words have to be there");
     }
 

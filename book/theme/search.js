@@ -1,9 +1,13 @@
-// A path such as spec.template.spec.tolerations, which no page spells out, is looked for by its parts.
+// A path that no page spells out, such as spec.template.spec.tolerations, is looked for without its beginning.
 (() => {
   if (!window.elasticlunr) return;
   const search = elasticlunr.Index.prototype.search;
   elasticlunr.Index.prototype.search = function (query, options) {
-    const whole = search.call(this, query, options);
-    return whole.length ? whole : search.call(this, query.replace(/[^\p{L}\p{N}_]+/gu, " "), options);
+    for (let rest = query; ; ) {
+      const found = search.call(this, rest, options);
+      const shorter = rest.replace(/^[\p{L}\p{N}_-]*[^\p{L}\p{N}_-]+/u, "");
+      if (found.length || shorter === "" || shorter === rest || /\s/.test(query)) return found;
+      rest = shorter;
+    }
   };
 })();
