@@ -121,6 +121,9 @@ enum Command {
     /// For authors: holds all rooms of all exercises against each other
     Check {
         exercises: Vec<String>,
+        /// Compiles each module by itself, which takes much longer; the verdicts are the same
+        #[arg(long)]
+        apart: bool,
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
@@ -130,6 +133,9 @@ enum Command {
         /// Only exercises that have an equivalent.yaml, and whose solution or scenarios are other than in this commit
         #[arg(long, value_name = "COMMIT")]
         since: Option<String>,
+        /// Compiles each mutant by itself, which takes much longer; the verdicts are the same
+        #[arg(long)]
+        apart: bool,
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
@@ -190,10 +196,10 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),
         Some(Command::New { exercise, trait_name }) => new::new(&workspace, &exercise, trait_name.as_deref()),
         Some(Command::Bless { exercises }) => bless::bless(&workspace, &exercises),
-        Some(Command::Mutants { exercises, since, format }) => {
-            mutants::mutants(&workspace, &exercises, since.as_deref(), format)
+        Some(Command::Mutants { exercises, since, apart, format }) => {
+            mutants::mutants(&workspace, &exercises, since.as_deref(), apart, format)
         }
-        Some(Command::Check { exercises, format }) => check::check(&workspace, &exercises, format),
+        Some(Command::Check { exercises, apart, format }) => check::check(&workspace, &exercises, apart, format),
         Some(Command::Worker { .. }) => unreachable!("served above"),
     }
 }

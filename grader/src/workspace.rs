@@ -134,11 +134,15 @@ impl Workspace {
     }
     /// What a program of a package of its own prints, which only authors need: so the everyday grader is built without a
     /// parser of Rust.
-    pub fn run_package(&self, package: &str, argument: Option<&OsStr>) -> Result<Vec<u8>> {
+    pub fn run_package(
+        &self,
+        package: &str,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<Vec<u8>> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let out = Command::new(&cargo)
             .args(["run", "--quiet", "--package", package, "--"])
-            .args(argument)
+            .args(arguments)
             .current_dir(&self.root)
             .stdin(Stdio::null())
             .output()

@@ -4,3 +4,6 @@ pub mod bless;
 pub mod check;
 pub mod mutants;
 pub mod new;
+mod side_by_side;
+
+use side_by_side::side_by_side;

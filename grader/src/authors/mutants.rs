@@ -4,21 +4,20 @@
 //! mistake; it stands in `tests/modules/<exercise>/equivalent.yaml` with the reason.
 
 use crate::Format;
+use crate::authors::side_by_side;
 use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, DIM, mark, paint};
-use crate::module::build::{self, Module, Program};
+use crate::module::build::{self, Program, Text};
 use crate::verdict::grade::caught_by;
 use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, Status};
-use crate::workspace::{Entry, Workspace, read, write};
+use crate::verdict::scenario::{Scenario, Script};
+use crate::workspace::{Entry, Workspace, read};
 use anstream::println;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-
-/// So many mutants lie on the disk at one time.
-const BATCH: usize = 16;
 
 /// As the program `mutate` prints it.
 #[derive(Deserialize)]
@@ -82,22 +81,71 @@ struct Report {
     exercises: Vec<Outcome>,
 }
 
+/// A solution under test.
+struct Suspect<'a> {
+    entry: &'a Entry,
+    source: String,
+    scenarios: Vec<Scenario>,
+    equivalents: Vec<Equivalent>,
+    mutants: Vec<Mutant>,
+}
+
+/// What became of one mutant.
+enum Fate {
+    Unviable,
+    Caught,
+    Survived,
+}
+
 /// Tests the scenarios of `names`; with `since`, of those that were judged before, by an `equivalent.yaml`, and whose
-/// solution or scenarios are other than in that commit.
-pub fn mutants(workspace: &Workspace, names: &[String], since: Option<&str>, format: Format) -> Result<ExitCode> {
+/// solution or scenarios are other than in that commit. With `apart`, each mutant is a program of its own.
+pub fn mutants(
+    workspace: &Workspace,
+    names: &[String],
+    since: Option<&str>,
+    apart: bool,
+    format: Format,
+) -> Result<ExitCode> {
     let mut entries = workspace.select(names)?;
     if let Some(commit) = since {
         let changed = changed_since(workspace, commit)?;
         entries.retain(|entry| equivalent_file(workspace, entry).is_file() && concerns(entry, &changed));
     }
+    let suspects = suspects(workspace, &entries)?;
+    build::prepare(workspace)?;
+    let shared = if apart { 1 } else { build::SHARED };
+    // Programs of all solutions are tested side by side, so that nobody waits for the last one of each.
+    let programs: Vec<(&Suspect<'_>, usize, &[Mutant])> = suspects
+        .iter()
+        .flat_map(|suspect| suspect.mutants.chunks(shared).enumerate().map(move |(i, some)| (suspect, i, some)))
+        .collect();
+    let mut waiting = suspects.iter();
     let mut exercises = Vec::new();
-    for entry in entries {
-        let outcome = test(workspace, entry)?;
-        if format == Format::Human {
-            show(&outcome);
+    let mut fates = Vec::new();
+    let mut conclude = |fates: &mut Vec<Fate>| {
+        while let Some(suspect) = waiting.as_slice().first().filter(|next| next.mutants.len() <= fates.len()) {
+            let outcome = suspect.outcome(fates.drain(..suspect.mutants.len()));
+            if format == Format::Human {
+                show(&outcome);
+            }
+            exercises.push(outcome);
+            waiting.next();
         }
-        exercises.push(outcome);
-    }
+        let doing = waiting.as_slice().first().filter(|_| std::io::stderr().is_terminal());
+        if let Some(Suspect { entry, mutants, .. }) = doing {
+            anstream::eprint!("\r  {} · {} of {} mutants \r", entry.name, fates.len(), mutants.len());
+        }
+    };
+    side_by_side(
+        &programs,
+        |(suspect, number, some)| suspect.test(workspace, *number, some),
+        |tested: Result<Vec<Fate>>| {
+            fates.extend(tested?);
+            conclude(&mut fates);
+            Ok(())
+        },
+    )?;
+    conclude(&mut fates);
     let passed = exercises.iter().all(|outcome| outcome.status == Status::Passed);
     let status = if passed { Status::Passed } else { Status::Failed };
     match format {
@@ -111,53 +159,72 @@ pub fn mutants(workspace: &Workspace, names: &[String], since: Option<&str>, for
     Ok(exit_code(status))
 }
 
-fn test(workspace: &Workspace, entry: &Entry) -> Result<Outcome> {
-    let source = read(&workspace.solution_file(&entry.name))?;
-    let equivalents = equivalents(workspace, entry)?;
-    let all = list(workspace, entry)?;
-    let mut outcome = Outcome {
-        name: entry.name.clone(),
-        status: Status::Passed,
-        mutants: all.len(),
-        caught: 0,
-        unviable: 0,
-        equivalent: 0,
-        survivors: Vec::new(),
-        stale: Vec::new(),
-    };
-    let mut excused = vec![false; equivalents.len()];
-    for (number, batch) in all.chunks(BATCH).enumerate() {
-        if std::io::stderr().is_terminal() {
-            anstream::eprint!("\r  {} · {} of {} mutants ", entry.name, number * BATCH, all.len());
+impl Suspect<'_> {
+    /// The fates of some mutants, which share a program.
+    fn test(&self, workspace: &Workspace, number: usize, mutants: &[Mutant]) -> Result<Vec<Fate>> {
+        let folder = workspace.target().join("grade/mutants").join(&self.entry.name).join(number.to_string());
+        let mut texts = Vec::new();
+        for (number, mutant) in mutants.iter().enumerate() {
+            let text = mutant.apply(&self.source).context("a mutant outside of its file")?;
+            let text = build::as_program(workspace, &self.entry.name, &text)?;
+            texts.push(Text { name: format!("mutant-{number:02}"), text });
         }
-        for (mutant, program) in batch.iter().zip(build_all(workspace, entry, &source, batch)?) {
+        let programs = build::together(workspace, &folder, &texts, texts.len())?;
+        let mut order: Vec<&Scenario> = self.scenarios.iter().collect();
+        let mut fates = Vec::new();
+        for program in programs {
             let Program::Ready { start, .. } = program else {
-                outcome.unviable += 1;
+                fates.push(Fate::Unviable);
                 continue;
             };
-            if caught_by(workspace, entry, &start)?.is_some() {
-                outcome.caught += 1;
-                continue;
-            }
-            let place = mutant.place(&source);
-            match equivalents.iter().position(|equivalent| equivalent.place == place) {
-                Some(known) => {
-                    excused[known] = true;
-                    outcome.equivalent += 1;
-                }
-                None => outcome.survivors.push(Survivor { number: mutant.line, place }),
+            let caught = caught_by(workspace, self.entry, order.iter().copied(), &start)?;
+            fates.push(if caught.is_some() { Fate::Caught } else { Fate::Survived });
+            // What caught one mistake often catches the next, which is near; but it must not be one that takes long.
+            let by = caught.and_then(|caught| order.iter().position(|scenario| scenario.name == caught.name));
+            if let Some(by) = by.filter(|&by| matches!(order[by].script, Script::Cases(_))) {
+                order[..=by].rotate_right(1);
             }
         }
+        // A program has megabytes, and nobody needs it again.
+        let _ = std::fs::remove_dir_all(folder);
+        Ok(fates)
     }
-    if std::io::stderr().is_terminal() {
-        anstream::eprint!("\r{:60}\r", "");
+
+    fn outcome(&self, fates: impl Iterator<Item = Fate>) -> Outcome {
+        let mut outcome = Outcome {
+            name: self.entry.name.clone(),
+            status: Status::Passed,
+            mutants: self.mutants.len(),
+            caught: 0,
+            unviable: 0,
+            equivalent: 0,
+            survivors: Vec::new(),
+            stale: Vec::new(),
+        };
+        let mut excused = vec![false; self.equivalents.len()];
+        for (mutant, fate) in self.mutants.iter().zip(fates) {
+            match fate {
+                Fate::Unviable => outcome.unviable += 1,
+                Fate::Caught => outcome.caught += 1,
+                Fate::Survived => {
+                    let place = mutant.place(&self.source);
+                    match self.equivalents.iter().position(|equivalent| equivalent.place == place) {
+                        Some(known) => {
+                            excused[known] = true;
+                            outcome.equivalent += 1;
+                        }
+                        None => outcome.survivors.push(Survivor { number: mutant.line, place }),
+                    }
+                }
+            }
+        }
+        let unused = self.equivalents.iter().zip(excused).filter(|(_, excused)| !excused);
+        outcome.stale = unused.map(|(equivalent, _)| equivalent.place.clone()).collect();
+        if !outcome.survivors.is_empty() || !outcome.stale.is_empty() {
+            outcome.status = Status::Failed;
+        }
+        outcome
     }
-    let unused = equivalents.into_iter().zip(excused).filter(|(_, excused)| !excused);
-    outcome.stale = unused.map(|(equivalent, _)| equivalent.place).collect();
-    if !outcome.survivors.is_empty() || !outcome.stale.is_empty() {
-        outcome.status = Status::Failed;
-    }
-    Ok(outcome)
 }
 
 impl Mutant {
@@ -189,26 +256,27 @@ fn equivalents(workspace: &Workspace, entry: &Entry) -> Result<Vec<Equivalent>> 
     Ok(known)
 }
 
-/// Asks `mutate`.
-fn list(workspace: &Workspace, entry: &Entry) -> Result<Vec<Mutant>> {
-    let solution = workspace.solution_file(&entry.name);
-    Ok(serde_json::from_slice(&workspace.run_package("mutate", Some(solution.as_ref()))?)?)
+fn suspects<'a>(workspace: &Workspace, entries: &[&'a Entry]) -> Result<Vec<Suspect<'a>>> {
+    let mut suspects = Vec::new();
+    for (entry, mutants) in entries.iter().zip(list(workspace, entries)?) {
+        suspects.push(Suspect {
+            entry,
+            source: read(&workspace.solution_file(&entry.name))?,
+            scenarios: Scenario::load_all(&workspace.scenarios_dir(&entry.name))?,
+            equivalents: equivalents(workspace, entry)?,
+            mutants,
+        });
+    }
+    Ok(suspects)
 }
 
-/// The programs of a batch, in its order. Every batch uses the same files again.
-fn build_all(workspace: &Workspace, entry: &Entry, source: &str, batch: &[Mutant]) -> Result<Vec<Program>> {
-    let folder = workspace.target().join("grade/mutants").join(&entry.name);
-    let name = |number: usize| format!("mutant-{number:02}");
-    let mut modules = Vec::new();
-    for (number, mutant) in batch.iter().enumerate() {
-        let file = folder.join(name(number)).with_extension("rs");
-        let text = mutant.apply(source).context("a mutant outside of its file")?;
-        write(&file, &build::as_program(workspace, &entry.name, &text)?)?;
-        modules.push(Module::of(&entry.name, file).named(format!("{}/{}", entry.name, name(number))));
+/// The mutants of each solution, as `mutate` tells them.
+fn list(workspace: &Workspace, entries: &[&Entry]) -> Result<Vec<Vec<Mutant>>> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
     }
-    let programs = build::build(workspace, &modules)?;
-    // Names count up, and the map is sorted by them.
-    Ok(programs.into_values().collect())
+    let solutions = entries.iter().map(|entry| workspace.solution_file(&entry.name));
+    Ok(serde_json::from_slice(&workspace.run_package("mutate", solutions)?)?)
 }
 
 fn changed_since(workspace: &Workspace, commit: &str) -> Result<Vec<String>> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 /// Prints the schema of an exercise's wire, or of the result document.
 pub fn schema(workspace: &Workspace, exercise: Option<&str>) -> Result<ExitCode> {
     let exercise = exercise.map(|name| workspace.one(name)).transpose()?;
-    let schema = workspace.run_package("schema", exercise.map(|entry| entry.name.as_ref()))?;
+    let schema = workspace.run_package("schema", exercise.map(|entry| &entry.name))?;
     anstream::print!("{}", String::from_utf8_lossy(&schema));
     Ok(ExitCode::SUCCESS)
 }

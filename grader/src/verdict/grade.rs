@@ -72,16 +72,21 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
     result
 }
 
-/// The first scenario that a module does not pass, if there is one.
-pub fn caught_by(workspace: &Workspace, entry: &Entry, start: &Start) -> Result<Option<String>> {
-    let graded = Graded::new(workspace, entry, Some(start));
-    for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name))? {
-        let mut played = unplayed(entry, &scenario);
-        judge(&scenario, &graded, &mut played);
+/// The first of these scenarios that a module does not pass, and what became of it.
+pub fn caught_by<'s>(
+    workspace: &Workspace,
+    entry: &Entry,
+    scenarios: impl IntoIterator<Item = &'s Scenario>,
+    start: &Start,
+) -> Result<Option<ScenarioResult>> {
+    let graded = Graded::failing(workspace, entry, start);
+    for scenario in scenarios {
+        let mut played = unplayed(entry, scenario);
+        judge(scenario, &graded, &mut played);
         match played.status {
             Status::Passed => {}
             Status::GraderError => anyhow::bail!("{}: {}", scenario.name, played.message.unwrap_or_default()),
-            _ => return Ok(Some(scenario.name)),
+            _ => return Ok(Some(played)),
         }
     }
     Ok(None)
@@ -228,7 +233,17 @@ pub struct Graded<'a> {
 impl<'a> Graded<'a> {
     /// The program that `start` starts, or else the reference in this process.
     fn new(workspace: &Workspace, entry: &'a Entry, start: Option<&Start>) -> Self {
-        let session = start.map(|start| Rc::new(RefCell::new(Session::new(start.clone(), workspace.limits.clone()))));
+        Graded::over(workspace, entry, start.map(|start| Session::new(start.clone(), workspace.limits.clone())))
+    }
+
+    /// A program that fails soon, so that no worker is started before it is needed.
+    fn failing(workspace: &Workspace, entry: &'a Entry, start: &Start) -> Self {
+        let session = Session::new(start.clone(), workspace.limits.clone()).without_spares();
+        Graded::over(workspace, entry, Some(session))
+    }
+
+    fn over(workspace: &Workspace, entry: &'a Entry, session: Option<Session>) -> Self {
+        let session = session.map(|session| Rc::new(RefCell::new(session)));
         let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
         let mut modules = solutions::modules();
         if let Some(recorder) = &recorder {

@@ -135,7 +135,8 @@ macro_rules! contract {
 #[macro_export]
 macro_rules! exercise {
     ($Module:ty: $Trait:path) => {
-        fn main() -> std::process::ExitCode {
+        // The author's gate compiles many modules into one program, whose own `main` calls this one.
+        pub(crate) fn main() -> std::process::ExitCode {
             $crate::worker::run::<dyn $Trait>(<$Module as $crate::Make<dyn $Trait>>::make)
         }
     };

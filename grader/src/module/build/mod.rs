@@ -2,6 +2,9 @@
 
 mod kit;
 mod rustc;
+mod together;
+
+pub use together::{SHARED, Text, together};
 
 use crate::commands::settings;
 use crate::module::process::Start;
@@ -101,7 +104,7 @@ impl Module {
     }
 
     /// Its source: what the file holds, or for a patch what it makes of the file that it names.
-    fn text(&self, workspace: &Workspace) -> Result<Result<String, String>> {
+    pub fn text(&self, workspace: &Workspace) -> Result<Result<String, String>> {
         let name = self.file.display();
         let bytes = std::fs::read(&self.file).with_context(|| format!("can't read {name}"))?;
         let Ok(text) = String::from_utf8(bytes) else {
@@ -243,9 +246,9 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     if module.is_patch() {
         write(&input, &text)?;
     }
-    let warnings = match rustc::compile(workspace, kit, &input, &work.0)? {
-        rustc::Compiled::Program { warnings } => warnings,
-        rustc::Compiled::Errors(errors) => return Ok(Program::Broken { errors }),
+    let warnings: String = match rustc::compile(workspace, kit, &input, 1, &work.0)? {
+        rustc::Compiled::Program { warnings } => warnings.into_iter().map(|warning| warning.text).collect(),
+        rustc::Compiled::Errors { errors, .. } => return Ok(Program::Broken { errors }),
     };
     // From here on the program is another one; the old source may come back, and must not find it.
     let _ = std::fs::remove_file(&source);

@@ -30,13 +30,23 @@ pub const SYSTEM: [&str; 8] = [
 ];
 
 pub enum Compiled {
-    Program { warnings: String },
-    Errors(String),
+    Program { warnings: Vec<Remark> },
+    /// What people should read, and all that was said.
+    Errors { errors: String, remarks: Vec<Remark> },
 }
 
-/// Compiles `input` against the kit into `out`.
-pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, out: &Path) -> Result<Compiled> {
+/// What the compiler says about a place, with colours.
+pub struct Remark {
+    /// Which file, as the compiler was told of it; none for what it says at the end.
+    pub file: Option<PathBuf>,
+    pub text: String,
+    is_error: bool,
+}
+
+/// Compiles `input`, which holds so many modules, against the kit into `out`.
+pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, modules: u32, out: &Path) -> Result<Compiled> {
     let limits = &workspace.limits;
+    let time = limits.build * modules;
     let named = |name: &str, path: &Path| [OsString::from(name), path.into()].join(std::ffi::OsStr::new("="));
     // Short, since errors and panics name it.
     let mut args: Vec<OsString> = vec![input.strip_prefix(&workspace.root).unwrap_or(input).into()];
@@ -53,26 +63,22 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, out: &Path) -> Re
         write: vec![out.into()],
         children: true,
         memory: BUILD_MEMORY,
-        cpu: 4 * limits.build.as_secs() + 4,
+        cpu: 4 * time.as_secs() + 4,
         file_size: BUILD_FILE,
     };
     let mut command = limits.sandbox.command(policy, &kit.compiler(), &args)?;
     // For the linker; `env!` can show a module nothing else.
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", out).current_dir(&workspace.root);
-    let (end, stdout, stderr) = capture(command, limits.build, BUILD_OUTPUT).context("can't start the compiler")?;
+    let (end, stdout, stderr) = capture(command, time, BUILD_OUTPUT).context("can't start the compiler")?;
     let said = String::from_utf8_lossy(&stderr);
-    let (mut errors, mut warnings) = (String::new(), String::new());
-    for line in said.lines() {
-        if let Ok(Diagnostic { level, rendered }) = serde_json::from_str(line) {
-            let into = if level.starts_with("error") { &mut errors } else { &mut warnings };
-            into.push_str(&rendered.unwrap_or_default());
-        }
-    }
+    let diagnostics = said.lines().filter_map(|line| serde_json::from_str::<Diagnostic>(line).ok());
+    let remarks: Vec<Remark> = diagnostics.map(Remark::from).collect();
+    let errors: String = remarks.iter().filter(|remark| remark.is_error).map(|remark| remark.text.as_str()).collect();
     let stopped = match &end {
-        End::Late => format!("error: it was not compiled within {} s", limits.build.as_secs_f32()),
+        End::Late => format!("error: it was not compiled within {} s", time.as_secs_f32()),
         End::Flood => format!("error: the compiler said more than {} MiB; here is its beginning", BUILD_OUTPUT >> 20),
         End::Exited(_) if !stdout.starts_with(READY) => bail!("the launcher of the compiler: {}", said.trim_end()),
-        End::Exited(status) if status.success() => return Ok(Compiled::Program { warnings }),
+        End::Exited(status) if status.success() => return Ok(Compiled::Program { warnings: remarks }),
         // The kit was built by another compiler than the one that is there now.
         End::Exited(_) if errors.contains("E0514") => {
             bail!("the kit was built by another version of Rust; `cargo clean` and try again:\n{errors}")
@@ -93,7 +99,8 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, out: &Path) -> Re
         End::Exited(status) => format!("error: the compiler ended with {status}: {}", tail(&said)),
     };
     let shown: String = errors.chars().take(if stopped.is_empty() { usize::MAX } else { SHOWN }).collect();
-    Ok(Compiled::Errors(format!("{stopped}\n{shown}").trim().to_string()))
+    let remarks = remarks.into_iter().filter(|remark| remark.is_error).collect();
+    Ok(Compiled::Errors { errors: format!("{stopped}\n{shown}").trim().to_string(), remarks })
 }
 
 /// So many characters are shown of what a compiler said that never came to an end.
@@ -109,4 +116,31 @@ fn tail(said: &str) -> String {
 struct Diagnostic {
     level: String,
     rendered: Option<String>,
+    spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    file_name: PathBuf,
+    is_primary: bool,
+    /// Where the macro is called, if the place is in one.
+    expansion: Option<Expansion>,
+}
+
+#[derive(Deserialize)]
+struct Expansion {
+    span: Box<Span>,
+}
+
+impl Span {
+    fn file(self) -> PathBuf {
+        self.expansion.map_or(self.file_name, |called| called.span.file())
+    }
+}
+
+impl From<Diagnostic> for Remark {
+    fn from(Diagnostic { level, rendered, spans }: Diagnostic) -> Self {
+        let file = spans.into_iter().find(|span| span.is_primary).map(Span::file);
+        Remark { file, text: rendered.unwrap_or_default(), is_error: level.starts_with("error") }
+    }
 }

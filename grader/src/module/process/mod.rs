@@ -115,6 +115,11 @@ impl Session {
         }
     }
 
+    /// For a module that is hardly ever asked a second scenario: it starts a worker when it is needed, and not before.
+    pub fn without_spares(self) -> Self {
+        Session { spares: false, ..self }
+    }
+
     /// Ends the last scenario's process, so that nothing of it can reach the next one.
     pub fn begin(&mut self) {
         self.worker = None;
