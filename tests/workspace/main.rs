@@ -2,6 +2,7 @@
 
 mod command_line;
 mod formats;
+mod gate;
 mod hostile;
 mod layout;
 mod quantities;
