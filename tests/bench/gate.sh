@@ -11,11 +11,11 @@ trap 'exit 1' INT TERM
 export LC_ALL=C
 TIMEFORMAT='%U %S'
 
-# Processor seconds of a command of the grader that finds nothing built before.
+# Processor seconds of a command of the grader for an exercise of which nothing was built before.
 seconds() {
     report=$1
     shift
-    rm -rf target/grade/{modules,mutants,together}
+    rm -rf "target/grade/together/$2"
     { time target/debug/grader "$@" --format json >"$report" 2>"$report.said"; } 2>"$report.time" ||
         { cat "$report" "$report.said" >&2; exit 1; }
     awk '{ print $1 + $2 }' "$report.time"

@@ -162,7 +162,9 @@ pub fn mutants(
 impl Suspect<'_> {
     /// The fates of some mutants, which share a program.
     fn test(&self, workspace: &Workspace, number: usize, mutants: &[Mutant]) -> Result<Vec<Fate>> {
-        let folder = workspace.target().join("grade/mutants").join(&self.entry.name).join(number.to_string());
+        // Another run may be testing the same mutants.
+        let own = format!("{}-{number}", std::process::id());
+        let folder = workspace.target().join("grade/mutants").join(&self.entry.name).join(own);
         let mut texts = Vec::new();
         for (number, mutant) in mutants.iter().enumerate() {
             let text = mutant.apply(&self.source).context("a mutant outside of its file")?;
