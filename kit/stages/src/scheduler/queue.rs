@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PODS: [&str; 4] = ["default/a", "default/b", "default/web-1", "shop/a"];
 const PLUGINS: [&str; 3] = ["NodeResourcesFit", "TaintToleration", "NodeAffinity"];
@@ -62,14 +63,22 @@ pub fn fresh() -> Generator {
         .prop_map(|(config, begin, events)| {
             let mut now = begin;
             let mut steps: Vec<Value> = Vec::new();
+            // Whether a pod that is there is gated.
+            let mut known: BTreeMap<&str, bool> = BTreeMap::new();
             for (pause, event) in events {
                 now += pause;
                 match event {
+                    // The API server lets nobody gate a pod that isn't gated (`ValidatePodUpdate`).
                     Event::Add { pod, priority, gated } => {
+                        let gated = gated && known.get(pod).copied().unwrap_or(true);
+                        known.insert(pod, gated);
                         let pod = json!({"name": pod, "priority": priority, "gated": gated});
                         steps.push(step("add", json!({"pod": pod, "now": now})));
                     }
-                    Event::Remove(pod) => steps.push(step("remove", json!({ "pod": pod }))),
+                    Event::Remove(pod) => {
+                        known.remove(pod);
+                        steps.push(step("remove", json!({ "pod": pod })));
+                    }
                     Event::Pop => steps.push(step("pop", json!({ "now": now }))),
                     Event::Failed(pods, plugins) => steps.extend(
                         pods.iter().map(|pod| step("failed", json!({"pod": pod, "plugins": plugins, "now": now}))),

@@ -101,6 +101,7 @@ pub fn fresh(reference: Slot<dyn WorkQueue>) -> Generator {
                     Event::Drained => ask("drained", json!({})),
                 }
             }
+            steps.push(step("drained", json!({})));
             scenario(json!({ "config": config }), steps)
         })
         .boxed()
