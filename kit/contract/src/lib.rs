@@ -6,6 +6,9 @@
 //! trait by asking a worker. [`Modules`] holds one slot for each contract; the cluster and the grader
 //! take their modules from there and never know which end they talk to.
 
+// What is compiled there for a text need not be compiled here once more.
+use kit_codec as _;
+
 #[macro_use]
 mod macros;
 pub mod control_plane;

@@ -37,7 +37,7 @@ impl<C: Contract + ?Sized + 'static> Slot<C> {
         (self.0)(config)
     }
 
-    fn player(&self) -> Box<dyn Player> {
+    pub(crate) fn player(&self) -> Box<dyn Player> {
         Box::new(Slotted { slot: self.clone(), module: None })
     }
 }
@@ -63,11 +63,12 @@ struct Slotted<C: Contract + ?Sized> {
 
 impl<C: Contract + ?Sized + 'static> Player for Slotted<C> {
     fn start(&mut self, args: &Args<'_>) -> Result<(), String> {
+        self.module = None;
         self.module = Some(self.slot.make(&*C::config(args)?));
         Ok(())
     }
     fn ask(&mut self, call: &str, args: &Args<'_>) -> Result<String, String> {
-        C::dispatch(self.module.as_mut().ok_or("the scenario was not started")?, call, args)
+        C::dispatch(self.module.as_mut().ok_or("the first question must be `new`")?, call, args)
     }
     fn show_answer(&self, call: &str, answer: &str) -> Result<Vec<String>, String> {
         C::show_answer(call, answer)
@@ -113,7 +114,7 @@ macro_rules! modules {
         /// Runs the worker of one exercise over modules of this process; `None` if there is no such exercise.
         pub fn serve(exercise: &str, modules: &Modules) -> Option<ExitCode> {
             match exercise {
-                $($name => Some(worker::serve::<dyn $Trait>(&|config| modules.$field.make(config))),)+
+                $($name => Some(worker::serve(modules.$field.player())),)+
                 _ => None,
             }
         }

@@ -4,7 +4,7 @@
 //! question, asks the module, flushes what the module printed, and answers.
 
 use crate::wire::{Answer, Failure, FailureKind, NEW, Question};
-use crate::{Args, Contract};
+use crate::{Args, Contract, Player, Slot};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -17,12 +17,13 @@ thread_local! {
 }
 
 /// Serves questions from stdin until it ends.
-pub fn run<C: Contract + ?Sized>(make: fn(&C::Config) -> Box<C>) -> ExitCode {
-    serve::<C>(&make)
+pub fn run<C: Contract + ?Sized + 'static>(make: fn(&C::Config) -> Box<C>) -> ExitCode {
+    serve(Slot::by(make).player())
 }
 
-/// As [`run`], for a factory that is a closure.
-pub fn serve<C: Contract + ?Sized>(make: &dyn Fn(&C::Config) -> Box<C>) -> ExitCode {
+/// The same for any module. It is not generic, so that the code that reads and writes JSON is compiled with the kit and not
+/// again with each edit of an exercise.
+pub fn serve(mut module: Box<dyn Player>) -> ExitCode {
     let mut answers = match take_stdout() {
         Ok(answers) => answers,
         Err(e) => {
@@ -31,10 +32,9 @@ pub fn serve<C: Contract + ?Sized>(make: &dyn Fn(&C::Config) -> Box<C>) -> ExitC
         }
     };
     remember_where_panics_happen();
-    let mut module: Option<Box<C>> = None;
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
-        let answer = answer(&line, &mut module, make);
+        let answer = answer(&line, module.as_mut());
         // What the module printed belongs to this question, so it must be out before the answer is.
         let _ = std::io::stdout().flush();
         let _ = std::io::stderr().flush();
@@ -47,11 +47,7 @@ pub fn serve<C: Contract + ?Sized>(make: &dyn Fn(&C::Config) -> Box<C>) -> ExitC
     ExitCode::SUCCESS
 }
 
-fn answer<C: Contract + ?Sized>(
-    line: &str,
-    module: &mut Option<Box<C>>,
-    make: &dyn Fn(&C::Config) -> Box<C>,
-) -> Answer {
+fn answer(line: &str, module: &mut dyn Player) -> Answer {
     let failed = |id, kind, message, at| Answer { id, answer: None, error: Some(Failure { kind, message, at }) };
     let question: Question = match serde_json::from_str(line) {
         Ok(question) => question,
@@ -60,14 +56,11 @@ fn answer<C: Contract + ?Sized>(
     let id = question.id;
     let asked = catch_unwind(AssertUnwindSafe(|| -> Result<String, String> {
         let args: Args = serde_json::from_str(question.args.get()).map_err(|e| format!("args: {e}"))?;
+        // A module's Drop is the module's code too, so that it must run inside the catch.
         if question.call == NEW {
-            // A module's Drop is the module's code too, so it must run inside the catch.
-            *module = None;
-            *module = Some(make(&*C::config(&args)?));
-            return Ok("null".into());
+            return module.start(&args).map(|()| "null".into());
         }
-        let module = module.as_mut().ok_or("the first question must be `new`")?;
-        C::dispatch(module, &question.call, &args)
+        module.ask(&question.call, &args)
     }));
     match asked {
         Ok(Ok(json)) => match serde_json::value::RawValue::from_string(json) {

@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{node, objects, scheduler, workloads};
+use crate::{failure, node, objects, scheduler, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
@@ -20,12 +20,14 @@ pub type Generator = BoxedStrategy<Value>;
 pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
     use crate::control_plane::fresh as control_plane;
     Some(match exercise {
+        "control_plane/concurrency" => (control_plane::concurrency::fresh(), 40),
         "control_plane/garbage_collector" => (control_plane::garbage_collector::fresh(), 300),
         "control_plane/informer" => (control_plane::informer::fresh(reference.informer.clone()), 60),
         "control_plane/raft_election" => (control_plane::raft::fresh("2s"), 2),
         "control_plane/raft_replication" => (control_plane::raft::fresh("1500ms"), 2),
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 60),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 100),
+        "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 60),
         "node/qos" => (node::qos::fresh(), 300),
         "objects/quantity" => (objects::quantity::fresh(), 400),
         "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 400),
@@ -37,6 +39,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/taints" => (scheduler::taints::fresh(), 400),
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 300),
         "workloads/hpa" => (workloads::hpa::fresh(), 400),
+        "workloads/replica_set" => (workloads::replica_set::fresh(), 300),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 400),
         _ => return None,
     })

@@ -5,6 +5,7 @@
 //! its exercise.
 
 pub mod control_plane;
+pub mod failure;
 pub mod fresh;
 pub mod node;
 pub mod objects;

@@ -1,0 +1,3 @@
+//! Generators of the chapter `failure`.
+
+pub mod node_lifecycle;
