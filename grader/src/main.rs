@@ -11,8 +11,9 @@ mod workspace;
 use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
 use commands::{explain, help, overview, run, schema, settings, watch};
-use display::human;
-use module::sandbox;
+use display::{human, log};
+use module::{build, sandbox};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use verdict::fresh::Plan;
@@ -145,26 +146,32 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = sandbox::launched() {
+    if let Some(code) = sandbox::launched().or_else(build::recorded) {
         return code;
     }
     say_what_cannot_be_printed();
     match command(Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
-            anstream::eprintln!("{} {e:#}", human::paint(human::RED, "error:"));
+            let _ = writeln!(anstream::stderr(), "{} {e:#}", human::paint(human::RED, "error:"));
             ExitCode::from(2)
         }
     }
 }
 
-/// A disk that is full, and other reasons why nothing can be printed, are errors of the set-up and no bug.
+/// A disk that is full, and other reasons why nothing can be printed, are errors of the set-up and no bug. Whoever
+/// stopped reading, as `head` does, has seen enough.
 fn say_what_cannot_be_printed() {
+    /// What shells show of a program that was ended by a pipe without a reader: 128 and the signal's number.
+    const UNREAD: i32 = 128 + 13;
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload().downcast_ref::<String>().filter(|m| m.starts_with("failed printing to std"));
         if let Some(message) = message {
-            anstream::eprintln!("{} {message}", human::paint(human::RED, "error:"));
+            if message.contains("os error 32") {
+                std::process::exit(UNREAD);
+            }
+            let _ = writeln!(anstream::stderr(), "{} {message}", human::paint(human::RED, "error:"));
             std::process::exit(2);
         }
         usual(panic);
@@ -176,6 +183,7 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
     }
+    log::begin(settings.verbose);
     let workspace = Workspace::find(settings.limits()?, fresh)?;
     match command {
         None => overview::progress(&workspace),

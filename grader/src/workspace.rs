@@ -21,6 +21,7 @@ pub struct Workspace {
     pub limits: Limits,
     /// Which fresh scenarios are played.
     pub fresh: Plan,
+    target: PathBuf,
 }
 
 /// One exercise of `exercises/catalog.yaml`.
@@ -75,7 +76,8 @@ impl Workspace {
             exercises: Vec<Entry>,
         }
         let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
-        Ok(Workspace { root, catalog: catalog.exercises, limits, fresh })
+        let target = target(&root);
+        Ok(Workspace { root, catalog: catalog.exercises, limits, fresh, target })
     }
 
     /// The catalogue's entries for `names` in learning order, or all of them.
@@ -153,24 +155,56 @@ impl Workspace {
         Ok(out.stdout)
     }
 
-    pub fn target(&self) -> PathBuf {
-        self.root.join("target")
+    /// Where Cargo builds, and where all that the grader remembers lies: the kit itself may be read-only.
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 }
 
-/// Reads a text file; the error names it.
+/// Cargo knows many ways to name the folder. Of the kit that this grader was built from, it is the one that this
+/// grader lies in.
+fn target(root: &Path) -> PathBuf {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(real);
+    let own = std::env::current_exe().ok().filter(|_| built_from.is_some() && built_from == real(root));
+    // It lies in a folder for the profile, and that one in a folder for the target if a target was named.
+    let own = own.filter(|own| own.with_extension("d").is_file());
+    if let Some(folder) = own.as_deref().and_then(|own| own.ancestors().nth(2)) {
+        let is_named = folder.file_name().is_some_and(|name| name == env!("GRADER_TARGET"));
+        return folder.parent().filter(|_| is_named).unwrap_or(folder).to_path_buf();
+    }
+    let named = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(std::env::var_os);
+    let named = named.filter(|name| !name.is_empty()).and_then(|name| std::path::absolute(name).ok());
+    named.unwrap_or_else(|| root.join("target"))
+}
+
+/// Reads a text file; the error names it. Lines end as they do on Unix, whatever a checkout made of them.
 pub fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
+    std::fs::read_to_string(path).map(lines).with_context(|| format!("can't read {}", path.display()))
+}
+
+/// The text with the ends of lines that Unix has.
+pub fn lines(text: String) -> String {
+    if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text }
 }
 
 /// Writes a file whole or not at all, and makes its folder.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    let dir = path.parent().context("a file needs a folder")?;
-    std::fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    make(path.parent().context("a file needs a folder")?)?;
     let part = path.with_extension("part");
-    std::fs::write(&part, text)
-        .and_then(|()| std::fs::rename(&part, path))
-        .with_context(|| format!("can't write {}", path.display()))
+    let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
+    written.with_context(|| format!("can't write {}{}", path.display(), elsewhere(path)))
+}
+
+/// Makes a folder and those above it.
+pub fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("can't make {}{}", folder.display(), elsewhere(folder)))
+}
+
+/// What helps where the grader's own files can't be written.
+fn elsewhere(path: &Path) -> &'static str {
+    let own = path.components().any(|part| part.as_os_str() == "grade");
+    if own { " (another folder can be named with CARGO_TARGET_DIR)" } else { "" }
 }
 
 /// The files in `dir` with the extension `ext`, sorted by name; none if there is no such folder.

@@ -235,3 +235,47 @@ fn colours_are_for_terminals_and_for_who_asks() {
     assert!(!run(&[("NO_COLOR", "1"), ("TERM", "xterm-256color")]).contains('\u{1b}'));
     assert!(run(&[("CLICOLOR_FORCE", "1")]).contains("\u{1b}[31m"));
 }
+
+/// What a module prints, panics with or answers may hold any character.
+#[test]
+fn odd_characters_break_no_form() {
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let file = |name: &str| folder.path().join(name);
+    let stub = text_of(&root().join("exercises/scheduler/taints.rs"));
+    let todo = "todo!(\"find the first taint that no toleration covers\")";
+    assert!(stub.contains(todo), "the stub is at its start");
+    let odd = "\\u{fffe}\\u{ffff}\\u{0}\\u{8}\\u{1b}[31m\\u{202e}]]>\\r\\n::error::%0A|`<&\\\"'\\u{2028}\\u{10ffff}";
+    let panics = format!(
+        "use std::io::Write; let _ = std::io::stderr().write_all(b\"\\xff\\xfe\\n\"); println!(\"{odd}\"); panic!(\"{odd}\")"
+    );
+    let answers = "Verdict::Refused(Taint { key: \"".to_string() + odd + "\".into(), ..taints[0].clone() })";
+    for (body, may_print) in [(panics, true), (answers, false)] {
+        let code =
+            stub.replace(todo, &body).replace("use kit::scheduler::{", "#[allow(unused)]\nuse kit::scheduler::{");
+        std::fs::write(file("taints.rs"), code).expect("a temporary file can be written");
+        let module = file("taints.rs").display().to_string();
+        let forms = ["json", "junit", "markdown", "gradescope", "github", "human"];
+        let outputs = forms.map(|form| format!("--format={form}={}", file(form).display()));
+        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        let out = grade(&[&["run", "scheduler/taints", "--all", "--modules", &module], &outputs[..]].concat());
+        assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+        assert!(!text(&out).contains("error: compile"), "{}", text(&out));
+        for name in ["json", "gradescope"] {
+            serde_json::from_str::<Value>(&text_of(&file(name))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+        let junit = text_of(&file("junit"));
+        quick_junit::Report::deserialize_from_str(&junit).expect("JUnit's XML");
+        let github = text_of(&file("github"));
+        assert_eq!(github.lines().count(), 1, "one annotation: {github}");
+        for (name, shown) in
+            [("junit", junit), ("github", github), ("markdown", text_of(&file("markdown"))), ("human", text(&out))]
+        {
+            let wrong = |c: char| {
+                c.is_control() && c != '\n'
+                    || matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{10ffff}' | '\u{202e}' | '\u{2028}')
+            };
+            assert!(!shown.contains(wrong), "{name}: {shown:?}");
+            assert!(!may_print || shown.contains("\\u{202e}"), "{name}: what is taken away is shown: {shown}");
+        }
+    }
+}

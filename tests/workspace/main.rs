@@ -3,9 +3,13 @@
 mod command_line;
 mod formats;
 mod gate;
+#[cfg(unix)]
 mod hostile;
 mod layout;
 mod quantities;
+#[cfg(unix)]
+mod set_up;
+#[cfg(unix)]
 mod watch;
 
 use serde_json::Value;

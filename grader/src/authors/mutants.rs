@@ -286,9 +286,10 @@ fn changed_since(workspace: &Workspace, commit: &str) -> Result<Vec<String>> {
         .args(["diff", "--name-only", "--end-of-options", commit])
         .current_dir(&workspace.root)
         .output()
-        .context("can't run git")?;
+        .context("`--since` asks git what was changed, and git can't be run")?;
     if !out.status.success() {
-        bail!("git diff {commit}: {}", String::from_utf8_lossy(&out.stderr).trim_end());
+        let said = String::from_utf8_lossy(&out.stderr);
+        bail!("`--since` asks git what was changed: {}", said.lines().next().unwrap_or_default());
     }
     Ok(String::from_utf8_lossy(&out.stdout).lines().map(str::to_string).collect())
 }

@@ -1,7 +1,8 @@
 //! `explain` and `play`: a scenario from the beginning to the end, not only where it goes wrong.
 
 use crate::Format;
-use crate::display::human::{BOLD, DIM, GREEN, RED, clean, fit, paint, width};
+use crate::display::human::{BOLD, DIM, GREEN, RED, fit, pad, page, paint, width};
+use crate::display::plain::clean;
 use crate::module::build::{self, Module, Program};
 use crate::verdict::grade::transcript;
 use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION};
@@ -55,11 +56,11 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
         Format::Human => {
             println!();
             if !scenario.why.is_empty() {
-                println!("  {}\n", scenario.why);
+                println!("{}\n", page(&format!("  {}", scenario.why)));
             }
             for Moment { step, seen } in transcript {
-                println!("  {}", paint(BOLD, step));
-                seen.iter().for_each(|line| println!("      {line}"));
+                println!("{}", page(&format!("  {}", paint(BOLD, step))));
+                seen.iter().for_each(|line| println!("{}", page(&format!("      {line}"))));
             }
             println!();
         }
@@ -71,11 +72,13 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
 pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
     let entry = workspace.one(exercise)?;
     let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
-    println!("  {} · {} scenarios, the simplest first\n", paint(BOLD, &entry.name), scenarios.len());
+    let title = format!("  {} · {} scenarios, the simplest first", paint(BOLD, &entry.name), scenarios.len());
+    println!("{}\n", page(&title));
     for Scenario { name, why, .. } in &scenarios {
         println!("{}", fit(&format!("  {}   {why}", paint(BOLD, name)), 4));
     }
-    println!("\n  {}", paint(DIM, format_args!("one of them whole: cargo grade explain {} SCENARIO", entry.name)));
+    let more = format!("one of them whole: cargo grade explain {} SCENARIO", entry.name);
+    println!("\n{}", page(&format!("  {}", paint(DIM, more))));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,7 +111,10 @@ pub fn explain(
     let module = Module::of(&entry.name, file);
     let programs = build::build(workspace, &[module])?;
     let Some(Program::Ready { start, .. }) = programs.get(&entry.name) else {
-        println!("  {}\n", paint(DIM, "Your file does not compile, so that only the reference is here."));
+        println!(
+            "{}\n",
+            page(&format!("  {}", paint(DIM, "Your file does not compile, so that only the reference is here.")))
+        );
         golden.iter().for_each(|seen| show(seen, seen));
         return Ok(ExitCode::SUCCESS);
     };
@@ -120,7 +126,7 @@ pub fn explain(
         show(rest, &Seen { answer: Vec::new(), ..rest.clone() });
     }
     if let Some(lost) = lost {
-        println!("\n  {}", paint(RED, lost));
+        println!("\n{}", page(&format!("  {}", paint(RED, clean(&lost)))));
     }
     println!();
     Ok(ExitCode::SUCCESS)
@@ -128,7 +134,7 @@ pub fn explain(
 
 fn show(expected: &Seen, yours: &Seen) {
     if let Some(say) = &expected.say {
-        println!("  {}", paint(DIM, say));
+        println!("{}", page(&format!("  {}", paint(DIM, say))));
     }
     for line in &expected.asked {
         println!("{}", fit(&format!("  {}", paint(BOLD, line)), 4));
@@ -141,10 +147,13 @@ fn show(expected: &Seen, yours: &Seen) {
             _ if line.is_empty() => {}
             ChangeTag::Equal => println!("{}", fit(&format!("      {line}"), 8)),
             ChangeTag::Delete => {
-                println!("{}", fit(&format!("    {}", paint(GREEN, format_args!("- {line:<width$}   expected"))), 8));
+                println!(
+                    "{}",
+                    fit(&format!("    {}", paint(GREEN, format_args!("- {}   expected", pad(&line, width)))), 8)
+                );
             }
             ChangeTag::Insert => {
-                println!("{}", fit(&format!("    {}", paint(RED, format_args!("+ {line:<width$}   yours"))), 8));
+                println!("{}", fit(&format!("    {}", paint(RED, format_args!("+ {}   yours", pad(&line, width)))), 8));
             }
         }
     }
@@ -184,7 +193,7 @@ fn decisions(timeline: &Timeline, pod: &str) -> Result<ExitCode> {
             let seed = timeline.cluster.seed;
             let (name, summary) = (paint(BOLD, &key.name), entry.scheduling.summary());
             println!("  {name} · {summary}   {}", paint(DIM, format!("{}, seed {seed}, {at}", entry.by)));
-            entry.scheduling.lines().iter().for_each(|line| println!("      {line}"));
+            entry.scheduling.lines().iter().for_each(|line| println!("{}", page(&format!("      {line}"))));
         }
     }
     println!();

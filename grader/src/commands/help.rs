@@ -4,9 +4,9 @@ use crate::display::human::{BOLD, DIM, GREEN, RED, paint};
 use crate::display::terminal::columns;
 use crate::verdict::report::Status;
 use crate::verdict::suite::Suite;
-use crate::workspace::{Entry, Workspace, read, write};
+use crate::workspace::{Entry, Workspace, lines, read, write};
 use anstream::println;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -97,32 +97,36 @@ fn has_passed(workspace: &Workspace, entry: &Entry, command: &str) -> Result<boo
     Ok(passed)
 }
 
+include!(concat!(env!("OUT_DIR"), "/stubs.rs"));
+
+/// The newest version that git knows with something to do in it. A download has no history, and then no git either.
+fn first_version(workspace: &Workspace, file: &str) -> Option<String> {
+    let git = |args: &[&str]| -> Option<String> {
+        let out = Command::new("git").arg("-C").arg(&workspace.root).args(args).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    let commits = git(&["log", "--format=%H", "--", file])?;
+    let texts = commits.lines().filter_map(|commit| git(&["show", &format!("{commit}:./{file}")]));
+    texts.map(lines).find(|text| text.contains("todo!("))
+}
+
 /// Brings back the newest version of the file that still had something to do.
 pub fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
     let entry = workspace.one(name)?;
     let file = format!("exercises/{}.rs", entry.name);
     let path = workspace.exercise_file(&entry.name);
-    let git = |args: &[&str]| -> Result<String> {
-        let out = Command::new("git").arg("-C").arg(&workspace.root).args(args).output();
-        let out = out.context("`reset` asks git for the first version of the file, and git can't be run")?;
-        if !out.status.success() {
-            bail!("git {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
-        }
-        Ok(String::from_utf8(out.stdout)?)
-    };
-    let commits = git(&["log", "--format=%H", "--", &file])?;
-    let stub = commits
-        .lines()
-        .filter_map(|commit| git(&["show", &format!("{commit}:./{file}")]).ok())
-        .find(|text| text.contains("todo!("))
-        .with_context(|| format!("git knows no version of {file} with a todo!() in it"))?;
+    let stub = first_version(workspace, &file)
+        .or_else(|| STUBS.iter().find(|(name, _)| *name == entry.name).map(|(_, stub)| lines((*stub).into())));
+    let stub = stub.with_context(|| {
+        format!("neither git nor this grader knows a version of {file} with a todo!() in it; take it from a fresh copy of the kit")
+    })?;
     let yours = read(&path).unwrap_or_default();
     if yours == stub {
         println!("  {file} is as it was at the start.");
         return Ok(ExitCode::SUCCESS);
     }
     if !yours.is_empty() {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let copy = workspace.target().join(format!("grade/backup/{}-{seconds}.rs", entry.name));
         write(&copy, &yours)?;
         println!("  Your version is kept in {}", copy.strip_prefix(&workspace.root).unwrap_or(&copy).display());

@@ -2,14 +2,15 @@
 
 use crate::Format;
 use crate::commands::run::exit_code;
-use crate::display::human::{BOLD, DIM, GREEN, YELLOW, mark, paint};
+use crate::display::human::{BOLD, DIM, GREEN, YELLOW, fit, mark, page, paint};
+use crate::display::terminal::columns;
 use crate::module::build::Source;
 use crate::verdict::report::{ExerciseResult, KUBERNETES, Report, SCHEMA_VERSION, Status};
 use crate::verdict::suite::Suite;
 use crate::workspace::{Entry, Workspace, read};
 use anstream::println;
 use anyhow::Result;
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Table, presets};
 use std::process::ExitCode;
 
 /// What became of each exercise until now. A file with a `todo!()` in it isn't built: whatever else it does, it is not
@@ -39,7 +40,8 @@ pub fn progress(workspace: &Workspace) -> Result<ExitCode> {
     let entries = workspace.select(&[])?;
     let results = standing(workspace)?;
     let total = entries.len();
-    println!("  {} · {total} exercises · Kubernetes {KUBERNETES}\n", paint(BOLD, "Kubernetes from the inside"));
+    let name = paint(BOLD, "Kubernetes from the inside");
+    println!("{}\n", page(&format!("  {name} · {total} exercises · Kubernetes {KUBERNETES}")));
     let mut chapters: Vec<&str> = Vec::new();
     for entry in &entries {
         if !chapters.contains(&entry.chapter()) {
@@ -64,20 +66,20 @@ pub fn progress(workspace: &Workspace) -> Result<ExitCode> {
     println!("{}\n", table.trim_fmt());
     let next = entries.iter().zip(&results).find(|(_, r)| r.status != Status::Passed);
     let Some((entry, result)) = next else {
-        println!(
-            "  {}  What is left: the follow-up questions of the book.  cargo book serve",
-            paint(GREEN, "All done.")
-        );
+        let done = paint(GREEN, "All done.");
+        let line = format!("  {done}  What is left: the follow-up questions of the book.  cargo book serve");
+        println!("{}", page(&line));
         return Ok(exit_code(report_status(&results)));
     };
     let name = &entry.name;
     let what = if result.status == Status::NotStarted { "Start here:" } else { "Go on here:" };
-    println!("  {what:<12} exercises/{name}.rs");
+    println!("{}", fit(&format!("  {what:<12} exercises/{name}.rs"), 15));
     println!("  {:<12} cargo grade watch", "Then:");
-    println!("  {:<12} cargo book serve   → {:?}", "Read:", entry.title);
+    println!("{}", fit(&format!("  {:<12} cargo book serve   → {:?}", "Read:", entry.title), 15));
     if result.status == Status::GraderError {
         let message = result.message.clone().or_else(|| result.scenarios.iter().find_map(|s| s.message.clone()));
-        println!("\n  {} {}", paint(YELLOW, "the grader has a problem:"), message.unwrap_or_default());
+        let problem = paint(YELLOW, "the grader has a problem:");
+        println!("\n{}", page(&format!("  {problem} {}", message.unwrap_or_default())));
         return Ok(exit_code(Status::GraderError));
     }
     // Showing where someone stands is no failure.
@@ -128,6 +130,9 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
 pub fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    if let Some(columns) = columns().and_then(|columns| u16::try_from(columns).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+    }
     table.set_header(header.iter().map(|title| Cell::new(paint(DIM, title))));
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));

@@ -27,6 +27,9 @@ pub struct Flags {
     /// MiB of address space for a module
     #[arg(long, global = true, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     memory: u64,
+    /// Says what the grader does; -vv what its clusters do, and -vvv all of it
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Options")]
+    pub verbose: u8,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

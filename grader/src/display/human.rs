@@ -1,5 +1,6 @@
 //! Results as a person reads them on a terminal.
 
+use crate::display::plain;
 use crate::display::terminal::columns;
 use crate::verdict::fresh;
 use crate::verdict::record::TurningPoint;
@@ -7,6 +8,7 @@ use crate::verdict::report::{Difference, ExerciseResult, Fresh, ScenarioResult, 
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
+use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
 /// Writes a line into a `String`, which can't fail.
@@ -44,6 +46,10 @@ pub fn mark(status: Status) -> String {
 
 /// One exercise: a line for it, and what stands between it and a pass, so many scenarios of it.
 pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
+    page(&whole(&plain::exercise(result), explained))
+}
+
+fn whole(result: &ExerciseResult, explained: usize) -> String {
     let mut text = String::new();
     let out = &mut text;
     let ExerciseResult { name, status, message, scenarios, .. } = result;
@@ -74,7 +80,7 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
     if let Some(message) = message {
         line!(out);
         for line in message.trim_end().lines() {
-            line!(out, "      {}", clean(line));
+            line!(out, "      {}", line);
         }
         line!(out);
     }
@@ -102,7 +108,7 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
     }
     if let Some(warnings) = &result.warnings {
         line!(out);
-        warnings.lines().for_each(|line| line!(out, "      {}", clean(line)));
+        warnings.lines().for_each(|line| line!(out, "      {}", line));
     }
     if !wrong.is_empty() {
         line!(out);
@@ -114,7 +120,7 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
 fn after_fresh(result: &ExerciseResult) -> String {
     match &result.fresh {
         Some(Fresh { seed, played, of, scenario }) if scenario.status != Status::Passed => {
-            format!(" · fresh: failed after {played} of {of} (seed {})", clean(seed))
+            format!(" · fresh: failed after {played} of {of} (seed {})", seed)
         }
         _ => String::new(),
     }
@@ -130,14 +136,38 @@ fn title(scenario: &ScenarioResult) -> String {
     fit(&format!("  {} {}   {}", mark(scenario.status), paint(BOLD, &scenario.name), scenario.why), 6)
 }
 
-/// Breaks a line where the terminal ends, if there is one; what follows begins with so many blanks.
+/// Breaks a line where the terminal ends, if there is one; what follows begins with so many blanks. A word that is
+/// longer than a line is broken, too.
 pub fn fit(line: &str, indent: usize) -> String {
-    let Some(columns) = columns() else {
+    columns().map_or_else(|| line.into(), |columns| fill(line, indent, columns))
+}
+
+fn fill(line: &str, indent: usize, columns: usize) -> String {
+    if display_width(line) <= columns {
         return line.into();
-    };
-    let blanks = " ".repeat(indent);
+    }
+    let blanks = " ".repeat(indent.min(columns / 2));
     let options = Options::new(columns).subsequent_indent(&blanks);
-    textwrap::fill(line, options.break_words(false).word_splitter(WordSplitter::NoHyphenation))
+    let own = line.len() - line.trim_start_matches(' ').len();
+    // A word that fits on no line of its own would leave its first line empty.
+    let start = " ".repeat(own.min(columns / 2));
+    let options = options.initial_indent(&start).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(&line[own..], options)
+}
+
+/// Breaks all lines of a text that are too long for the terminal: what follows stands a little further in.
+pub fn page(text: &str) -> String {
+    let Some(columns) = columns() else { return text.into() };
+    let lines = text.split('\n').map(|line| {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        fill(line, indent + 2, columns)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The text, and so many blanks that it is as wide.
+pub fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(display_width(text))))
 }
 
 /// An answer of so many characters is shown once more on one line; the difference shows longer ones well enough.
@@ -152,7 +182,7 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
     }
     if let Some(message) = &scenario.message {
         for line in message.lines().take(PRINTED) {
-            line!(out, "      {}", clean(line));
+            line!(out, "      {}", line);
         }
         line!(out);
     }
@@ -203,7 +233,7 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
     }
     let printed = printed.trim_matches('\n');
     if !printed.trim().is_empty() {
-        let mut lines: Vec<String> = printed.lines().take(PRINTED).map(|line| shorten(&clean(line), 160)).collect();
+        let mut lines: Vec<String> = printed.lines().take(PRINTED).map(|line| shorten(line, 160)).collect();
         let more = printed.lines().count().saturating_sub(PRINTED);
         if more > 0 {
             lines.push(format!("… and {more} more lines"));
@@ -234,7 +264,7 @@ const LABEL: usize = "    - ".len() + "   expected".len();
 /// How wide the lines of a difference are shown, so that their labels stand in one column.
 pub fn width(expected: &[String], yours: &[String]) -> usize {
     let widest = columns().map_or(WIDEST, |columns| columns.saturating_sub(LABEL).clamp(20, WIDEST));
-    expected.iter().chain(yours).map(|line| line.chars().count()).max().unwrap_or(0).clamp(20, widest)
+    expected.iter().chain(yours).map(|line| display_width(line)).max().unwrap_or(0).clamp(20, widest)
 }
 
 /// Expected against yours, line by line, with a few lines around each change.
@@ -265,7 +295,7 @@ fn diff(out: &mut String, expected: &[String], yours: &[String]) {
             // The two words explain the two signs; once is enough.
             let first = !std::mem::replace(&mut labelled[usize::from(sign == "+")], true);
             let line = if first {
-                format!("    {}   {}", paint(style, format_args!("{sign} {line:<width$}")), paint(DIM, label))
+                format!("    {}   {}", paint(style, format_args!("{sign} {}", pad(line, width))), paint(DIM, label))
             } else {
                 format!("    {}", paint(style, format_args!("{sign} {line}")))
             };
@@ -277,18 +307,38 @@ fn diff(out: &mut String, expected: &[String], yours: &[String]) {
     }
 }
 
-/// What a module prints must not move the cursor or change colours.
-pub fn clean(text: &str) -> String {
-    anstream::adapter::strip_str(text)
-        .to_string()
-        .chars()
-        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
-        .collect()
-}
-
 fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.into();
     }
     text.chars().take(width - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_nothing_is_lost() {
+        let long = "x".repeat(300);
+        let texts = [
+            "      refused by dedicated=batch:NoSchedule because no toleration of the pod covers it, and none will ever",
+            &format!("    {long}"),
+            &format!("  a {long} b"),
+            "      日本語の長い行は幅で数えられ、文字の数では数えられません。だから二倍の幅があります。日本語の長い行。",
+            "      🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀",
+            &format!("      {}", paint(RED, &long)),
+            &format!("{}deeply nested words that go on and on and on and on and on", " ".repeat(70)),
+        ];
+        for columns in [40, 80, 200] {
+            for text in texts {
+                let filled = fill(text, 8, columns);
+                let widest = filled.lines().map(display_width).max();
+                assert!(widest <= Some(columns), "{columns}: {filled}");
+                let letters = |text: &str| text.split_whitespace().collect::<String>();
+                assert_eq!(letters(&filled), letters(text));
+                assert!(filled.lines().all(|line| !line.trim().is_empty()), "{columns}: {filled}");
+            }
+        }
+    }
 }

@@ -2,5 +2,11 @@
 
 pub mod format;
 pub mod human;
+pub mod log;
+pub mod plain;
 pub mod progress;
+#[cfg(unix)]
+pub mod terminal;
+#[cfg(not(unix))]
+#[path = "terminal_elsewhere.rs"]
 pub mod terminal;

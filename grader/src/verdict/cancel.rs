@@ -3,7 +3,7 @@
 //! Whoever starts a process for the run registers it. One run at a time is going on in a grader, so that the list is
 //! one for the whole process.
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::module::process::Group;
 use std::process::Child;
 use std::sync::Mutex;
 
@@ -11,21 +11,21 @@ static RUN: Mutex<Run> = Mutex::new(Run { cancelled: false, groups: Vec::new() }
 
 struct Run {
     cancelled: bool,
-    groups: Vec<Pid>,
+    groups: Vec<Group>,
 }
 
 /// A process of the run that leads a group of its own. Drop this before the process is waited for: from then on its
 /// number may be another's.
 #[must_use]
-pub struct Running(Pid);
+pub struct Running(Group);
 
 /// Counts `child` and its group to the run. If the run is cancelled already, they are ended at once.
 pub fn register(child: &Child) -> Running {
-    let group = Pid::from_child(child);
+    let group = Group::of(child);
     let mut run = lock();
     run.groups.push(group);
     if run.cancelled {
-        let _ = kill_process_group(group, Signal::KILL);
+        group.end();
     }
     Running(group)
 }
@@ -41,7 +41,7 @@ pub fn cancel() {
     let mut run = lock();
     run.cancelled = true;
     for group in &run.groups {
-        let _ = kill_process_group(*group, Signal::KILL);
+        group.end();
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>.
 
-use crate::display::human::clean;
 use crate::verdict::report::{ExerciseResult, Report, Status};
 use anyhow::{Context, Result};
 use std::collections::hash_map::RandomState;
@@ -70,7 +69,7 @@ fn message(result: &ExerciseResult) -> String {
         _ = writeln!(out, "{} of {} scenarios passed.", result.passed(), result.scenarios.len());
     }
     for line in result.message.iter().flat_map(|message| message.lines()).take(30) {
-        _ = writeln!(out, "{}", clean(line));
+        _ = writeln!(out, "{}", line);
     }
     if let Some(first) = result.wrong().find(|s| s.status != Status::NotStarted) {
         _ = write!(out, "{}: {}\n{}", first.name, first.why, super::plain(first));

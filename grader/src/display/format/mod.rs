@@ -5,7 +5,8 @@ mod gradescope;
 mod junit;
 mod markdown;
 
-use crate::display::human::{self, exercise};
+use crate::display::human::{self, exercise, page};
+use crate::display::plain;
 use crate::verdict::report::{ExerciseResult, Report, Status};
 use crate::workspace::{Workspace, write};
 use anstream::{print, println};
@@ -84,15 +85,16 @@ impl<'a> Stream<'a> {
     }
 
     pub fn end(self, report: &Report) -> Result<()> {
+        let shown = &plain::report(report);
         let text = match self.form {
-            Form::Human => summary(self.workspace, report),
+            Form::Human => summary(self.workspace, shown),
             Form::Github => {
-                print!("{}", summary(self.workspace, report));
+                print!("{}", summary(self.workspace, shown));
                 if let Some(fence) = &self.fence {
                     println!("{}", fence.end());
                 }
-                github::write_step_summary(&markdown::text(report, self.explained))?;
-                github::annotations(&self.workspace.root, report)
+                github::write_step_summary(&markdown::text(shown, self.explained))?;
+                github::annotations(&self.workspace.root, shown)
             }
             form => text(self.workspace, report, form, self.explained)?,
         };
@@ -103,16 +105,17 @@ impl<'a> Stream<'a> {
 
 /// The whole result in one form.
 fn text(workspace: &Workspace, report: &Report, form: Form, explained: usize) -> Result<String> {
+    let shown = &plain::report(report);
     Ok(match form {
         Form::Human => {
-            let exercises: String = report.exercises.iter().map(|result| exercise(result, explained)).collect();
-            anstream::adapter::strip_str(&(exercises + &summary(workspace, report))).to_string()
+            let exercises: String = shown.exercises.iter().map(|result| exercise(result, explained)).collect();
+            anstream::adapter::strip_str(&(exercises + &summary(workspace, shown))).to_string()
         }
         Form::Json => serde_json::to_string_pretty(report)? + "\n",
-        Form::Junit => junit::text(report)?,
-        Form::Github => github::annotations(&workspace.root, report),
-        Form::Markdown => markdown::text(report, explained),
-        Form::Gradescope => gradescope::text(report, explained)?,
+        Form::Junit => junit::text(shown)?,
+        Form::Github => github::annotations(&workspace.root, shown),
+        Form::Markdown => markdown::text(shown, explained),
+        Form::Gradescope => gradescope::text(shown, explained)?,
     })
 }
 
@@ -124,6 +127,10 @@ pub fn save(workspace: &Workspace, report: &Report, form: Form, explained: usize
 
 /// What stands below the exercises: how many passed, and after a pass where to go on.
 fn summary(workspace: &Workspace, report: &Report) -> String {
+    page(&whole_summary(workspace, report))
+}
+
+fn whole_summary(workspace: &Workspace, report: &Report) -> String {
     let mut out = String::new();
     let total = report.exercises.len();
     if let Some(part) = report.partition {
@@ -157,7 +164,7 @@ fn plain_diff(expected: &[String], yours: &[String]) -> String {
             similar::ChangeTag::Delete => '-',
             similar::ChangeTag::Insert => '+',
         };
-        _ = writeln!(out, "{sign} {}", human::clean(change.value().trim_end_matches('\n')));
+        _ = writeln!(out, "{sign} {}", change.value().trim_end_matches('\n'));
     }
     out
 }
@@ -166,7 +173,7 @@ fn plain_diff(expected: &[String], yours: &[String]) -> String {
 fn plain(scenario: &crate::verdict::report::ScenarioResult) -> String {
     let mut out = String::new();
     for line in scenario.message.iter().flat_map(|message| message.lines()) {
-        _ = writeln!(out, "{}", human::clean(line));
+        _ = writeln!(out, "{}", line);
     }
     let Some(difference) = &scenario.difference else { return out };
     if let Some(yours) = &difference.yours {
@@ -178,7 +185,7 @@ fn plain(scenario: &crate::verdict::report::ScenarioResult) -> String {
         out += &plain_diff(&turning.expected, &turning.yours);
     }
     for line in difference.printed.lines().take(12) {
-        _ = writeln!(out, "printed: {}", human::clean(line));
+        _ = writeln!(out, "printed: {}", line);
     }
     _ = writeln!(out, "read: {}", scenario.read);
     out

@@ -1,116 +1,147 @@
 //! The kit's library as modules link it, and the compiler that made it.
 
+use super::cargo::{self, Libraries, Settings};
 use crate::workspace::{Workspace, write};
-use anyhow::{Context, Result};
-use serde::Deserialize;
-use std::ffi::OsString;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::env::{home_dir, var_os};
+use std::ffi::OsStr;
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-/// The kit's library as the exercises link it.
+/// The kit's library, and how a module is compiled against it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kit {
-    pub library: PathBuf,
-    pub dependencies: PathBuf,
-    /// The folder of the Rust toolchain, which holds `bin/rustc` and the standard library.
-    pub toolchain: PathBuf,
+    pub libraries: Libraries,
+    pub settings: Settings,
+    /// What is different in another build of the library.
+    library: State,
+    /// What the library was made of.
+    sources: String,
+    /// What Cargo's settings depend on.
+    surroundings: String,
 }
+
+/// When a file was written, and how long it is.
+type State = Option<(SystemTime, u64)>;
 
 impl Kit {
-    /// The library as Cargo left it, if nothing of the kit was changed since it was last asked; else as it makes it now.
+    /// The library as Cargo left it, if nothing of the kit and of Cargo's settings was changed since it was last asked;
+    /// else as it makes it now. It is contents that are compared: clocks go backwards, and archives keep old times.
     pub fn find(workspace: &Workspace) -> Result<Kit> {
         let stamp = workspace.target().join("grade/kit");
-        let sources = ["kit/api", "kit/contract", "Cargo.toml", "Cargo.lock"].map(|path| workspace.root.join(path));
-        let noted = std::fs::read_to_string(&stamp).unwrap_or_default();
-        let mut noted = noted.lines().map(PathBuf::from);
-        let (library, toolchain) = (noted.next().unwrap_or_default(), noted.next().unwrap_or_default());
-        let asked = stamp.metadata().and_then(|data| data.modified());
-        let changed = sources.iter().chain([&library]).filter_map(|path| newest(path)).max();
-        let fresh = asked.is_ok_and(|asked| changed.is_some_and(|changed| asked > changed));
-        let same = beside_cargo().is_none_or(|beside| beside == toolchain);
-        if library.is_file() && fresh && same && compiler(&toolchain).is_file() {
-            return Ok(Kit::of(library, toolchain));
+        let noted: Option<Kit> = std::fs::read(&stamp).ok().and_then(|noted| serde_json::from_slice(&noted).ok());
+        let noted = noted.filter(|kit| kit.library.is_some() && kit.library == state(&kit.libraries.kit));
+        let toolchain = noted.as_ref().map(|kit| kit.settings.toolchain.clone());
+        let mut sources = Fingerprint::default();
+        ["kit/api", "kit/contract", "Cargo.toml", "Cargo.lock"]
+            .iter()
+            .for_each(|path| sources.tree(&workspace.root.join(path)));
+        let sources = sources.text();
+        let noted = noted.filter(|kit| kit.sources == sources);
+        if let Some(kit) = &noted
+            && kit.surroundings == surroundings(workspace, &kit.settings.compiler)
+        {
+            tracing::debug!(library = %kit.libraries.kit.display(), "the kit is as it was");
+            return Ok(kit.clone());
         }
-        let library = Kit::build(workspace)?;
-        let toolchain = toolchain_of(workspace)?;
-        write(&stamp, &format!("{}\n{}\n", library.display(), toolchain.display()))?;
-        Ok(Kit::of(library, toolchain))
+        let settings = cargo::settings(workspace, toolchain.as_deref())?;
+        tracing::debug!(?settings, "Cargo's settings");
+        let same = |kit: &Kit| {
+            kit.settings.compiler == settings.compiler && kit.settings.of_libraries().eq(settings.of_libraries())
+        };
+        let libraries = match noted.filter(same) {
+            Some(kit) => kit.libraries,
+            None => cargo::libraries(workspace, &settings.toolchain)?,
+        };
+        let surroundings = surroundings(workspace, &settings.compiler);
+        let kit = Kit { library: state(&libraries.kit), libraries, settings, sources, surroundings };
+        write(&stamp, &serde_json::to_string_pretty(&kit)?)?;
+        Ok(kit)
     }
 
-    fn of(library: PathBuf, toolchain: PathBuf) -> Kit {
-        let dependencies = library.parent().map(|dir| dir.join("deps")).unwrap_or_default();
-        Kit { library, dependencies, toolchain }
-    }
-
-    pub fn compiler(&self) -> PathBuf {
-        compiler(&self.toolchain)
-    }
-
-    /// Cargo unites the features of all packages that are named; with the grader beside it, the kit is built once
-    /// and not for each of the two again.
-    fn build(workspace: &Workspace) -> Result<PathBuf> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let out = Command::new(&cargo)
-            .args(["build", "--quiet", "--package", "grader", "--package", "kit-contract", "--lib"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(&workspace.root)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", cargo.display()))?;
-        let messages = String::from_utf8_lossy(&out.stdout);
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-            .filter(|artifact| artifact.target.name == "kit_contract")
-            .flat_map(|artifact| artifact.filenames)
-            .find(|file| file.extension().is_some_and(|e| e == "rlib"))
-            .with_context(|| format!("the kit itself does not build:\n{}", String::from_utf8_lossy(&out.stderr)))
+    /// What is different where a module has to be compiled anew.
+    pub fn identity(&self) -> String {
+        format!("{:?} {:?} {:?}", self.libraries.kit, self.library, self.settings)
     }
 }
 
-fn compiler(toolchain: &Path) -> PathBuf {
-    toolchain.join("bin/rustc")
-}
-
-/// The toolchain of the Cargo that runs us.
-fn beside_cargo() -> Option<PathBuf> {
-    let bin = PathBuf::from(std::env::var_os("CARGO")?).parent()?.to_path_buf();
-    // Where rustup's links are, there is no compiler: each of them is rustup.
-    let real = bin.join("rustc").is_file() && !bin.join("rustup").exists();
-    real.then(|| bin.parent().map(Path::to_path_buf)).flatten()
-}
-
-/// The toolchain itself and not rustup's link to it: that one reads its settings in the home directory, and a compiler
-/// of modules can't.
-fn toolchain_of(workspace: &Workspace) -> Result<PathBuf> {
-    if let Some(beside) = beside_cargo() {
-        return Ok(beside);
+/// All that Cargo and rustup read to decide how a program is built: variables, files, and which compiler is there.
+fn surroundings(workspace: &Workspace, compiler: &Path) -> String {
+    let mut seen = Fingerprint::default();
+    let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| concerns_cargo(name)).collect();
+    variables.sort();
+    for (name, value) in variables {
+        seen.text_of(&name);
+        seen.text_of(&value);
     }
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let out = Command::new(&rustc)
-        .args(["--print", "sysroot"])
-        .current_dir(&workspace.root)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("can't run {}: is Rust installed? https://rustup.rs", rustc.display()))?;
-    Ok(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim_end()))
+    seen.text_of(OsStr::new(&format!("{:?}", state(compiler))));
+    let home = home_dir().unwrap_or_default();
+    let folder = |variable: &str, name: &str| var_os(variable).map_or(home.join(name), PathBuf::from);
+    let (cargo, rustup) = (folder("CARGO_HOME", ".cargo"), folder("RUSTUP_HOME", ".rustup"));
+    seen.file(&rustup.join("settings.toml"));
+    let here = std::env::current_dir().ok().filter(|here| here.starts_with(&workspace.root));
+    let here = here.as_deref().unwrap_or(&workspace.root);
+    for above in here.ancestors() {
+        ["rust-toolchain.toml", "rust-toolchain"].iter().for_each(|name| seen.file(&above.join(name)));
+        ["config.toml", "config"].iter().for_each(|name| seen.file(&above.join(".cargo").join(name)));
+    }
+    ["config.toml", "config"].iter().for_each(|name| seen.file(&cargo.join(name)));
+    seen.text()
 }
 
-/// When anything at or below `path` was changed last.
-fn newest(path: &Path) -> Option<SystemTime> {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let own = path.metadata().and_then(|data| data.modified()).ok();
-    entries.filter_map(|entry| newest(&entry.path())).chain(own).max()
+/// Cargo tells the programs that it runs about their package, and that is no setting.
+fn concerns_cargo(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    let own = ["CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_LOG"];
+    name == "CARGO"
+        || (name.starts_with("CARGO_") || name.starts_with("RUST"))
+            && !told.iter().any(|start| name.starts_with(start))
+            && !own.contains(&&*name)
 }
 
-/// The message of Cargo that matters here.
-#[derive(Deserialize)]
-struct Artifact {
-    target: Target,
-    filenames: Vec<PathBuf>,
+fn state(file: &Path) -> State {
+    let data = file.metadata().ok()?;
+    Some((data.modified().ok()?, data.len()))
 }
 
-#[derive(Deserialize)]
-struct Target {
-    name: String,
+/// A short name for the contents of many files.
+#[derive(Default)]
+struct Fingerprint(SipHasher13);
+
+impl Fingerprint {
+    fn text_of(&mut self, text: &OsStr) {
+        self.bytes(text.as_encoded_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.write_usize(bytes.len());
+        self.0.write(bytes);
+    }
+
+    /// A file, if it is there.
+    fn file(&mut self, path: &Path) {
+        match std::fs::read(path) {
+            Ok(bytes) => self.bytes(&bytes),
+            Err(_) => self.0.write_u8(0),
+        }
+    }
+
+    /// A file, or all files in a folder.
+    fn tree(&mut self, path: &Path) {
+        let Ok(entries) = std::fs::read_dir(path) else { return self.file(path) };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            self.text_of(path.file_name().unwrap_or_default());
+            self.tree(&path);
+        }
+    }
+
+    fn text(&self) -> String {
+        format!("{:032x}", self.0.finish128().as_u128())
+    }
 }

@@ -1,20 +1,23 @@
 //! Where modules come from, and how they become programs that can be asked.
 
+mod cargo;
 mod kit;
+mod linker;
 mod rustc;
 mod together;
 
 pub use together::{SHARED, Text, together};
 
+pub use cargo::recorded;
+
 use crate::commands::settings;
 use crate::module::process::Start;
-use crate::workspace::{Workspace, bin_name, read, write};
+use crate::workspace::{Workspace, bin_name, lines, make, read, write};
 use anyhow::{Context, Result, bail};
 use kit::Kit;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Whose modules are graded.
@@ -110,7 +113,7 @@ impl Module {
         let Ok(text) = String::from_utf8(bytes) else {
             return Ok(Err(format!("error: {name} is not UTF-8")));
         };
-        if self.is_patch() { self.patched(workspace, &text).map(Ok) } else { Ok(Ok(text)) }
+        if self.is_patch() { self.patched(workspace, &lines(text)).map(Ok) } else { Ok(Ok(text)) }
     }
 
     fn patched(&self, workspace: &Workspace, text: &str) -> Result<String> {
@@ -155,8 +158,27 @@ pub fn find_module(path: &Path, exercise: &str) -> Option<PathBuf> {
     programs.into_iter().find(|file| file.file_stem() == Some(stem) && is_executable(file))
 }
 
+/// Whether it is a program by itself.
+#[cfg(unix)]
 fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file() && file.extension().is_some_and(|e| e == std::env::consts::EXE_EXTENSION)
+}
+
+/// Whether the file system that a program lies on lets it be one.
+#[cfg(unix)]
+fn can_be_started(program: &Path) -> bool {
+    rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn can_be_started(program: &Path) -> bool {
+    program.is_file()
 }
 
 /// Builds modules. A Rust file is compiled alone against the kit, so that nothing around it (a manifest, a build
@@ -234,11 +256,12 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     file.hash(&mut place);
     let name = format!("{}-{:016x}", bin_name(&module.name), place.finish());
     let dir = workspace.target().join("grade/modules").join(name);
-    let (program, source) = (dir.join("module"), dir.join("source.rs"));
-    let newer = |than: &Path| Some(program.metadata().ok()?.modified().ok()? > than.metadata().ok()?.modified().ok()?);
+    let (program, source) = (dir.join("module"), dir.join("source"));
     let command = vec![program.clone().into_os_string()];
     let ready = |warnings| Program::Ready { start: Start { command, readable: Vec::new(), folder: None }, warnings };
-    if newer(&kit.library) == Some(true) && std::fs::read_to_string(&source).is_ok_and(|built| built == text) {
+    let made_of = format!("{}\n{text}", kit.identity());
+    if can_be_started(&program) && std::fs::read_to_string(&source).is_ok_and(|built| built == made_of) {
+        tracing::debug!(module = module.name, "built already");
         return Ok(ready(String::new()));
     }
     let work = Work::new(&dir)?;
@@ -254,9 +277,16 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     let _ = std::fs::remove_file(&source);
     std::fs::rename(work.0.join(rustc::OUTPUT), &program)
         .with_context(|| format!("can't write {}", program.display()))?;
+    if !can_be_started(&program) {
+        bail!(
+            "programs can't be started from {}, as on a file system that is mounted noexec; name another folder with \
+             CARGO_TARGET_DIR",
+            workspace.target().display()
+        );
+    }
     // A module with warnings is built again, so that they are seen again.
     if warnings.is_empty() {
-        write(&source, &text)?;
+        write(&source, &made_of)?;
     }
     Ok(ready(warnings))
 }
@@ -267,7 +297,7 @@ struct Work(PathBuf);
 impl Work {
     fn new(dir: &Path) -> Result<Self> {
         let work = dir.join(format!("work-{}", std::process::id()));
-        std::fs::create_dir_all(&work).with_context(|| format!("can't make {}", work.display()))?;
+        make(&work)?;
         Ok(Work(work))
     }
 }

@@ -5,14 +5,17 @@
 //! kit's libraries and this one file, and writes one folder.
 
 use super::kit::Kit;
+use super::linker;
 use crate::commands::settings::{BUILD_FILE, BUILD_MEMORY, BUILD_OUTPUT};
 use crate::module::process::{End, capture};
-use crate::module::sandbox::{Policy, READY};
+use crate::module::sandbox::{CANNOT_START, Policy, READY};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The name of the program in the folder that is written.
 pub const OUTPUT: &str = "module";
@@ -58,10 +61,19 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, modules: u32, out
     let mut args: Vec<OsString> = vec![input.strip_prefix(&workspace.root).unwrap_or(input).into()];
     args.extend(["--edition", "2024", "--crate-type", "bin", "--crate-name", "module"].map(OsString::from));
     args.extend(["--error-format", "json", "--json", "diagnostic-rendered-ansi", "--extern"].map(OsString::from));
-    args.extend([named("kit", &kit.library), "-L".into(), named("dependency", &kit.dependencies)]);
+    args.push(named("kit", &kit.libraries.kit));
+    args.extend(kit.libraries.folders.iter().flat_map(|folder| ["-L".into(), named("dependency", folder)]));
+    args.extend(kit.settings.flags.iter().map(OsString::from));
     args.extend(["-o".into(), out.join(OUTPUT).into_os_string()]);
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    read.extend([kit.toolchain.clone(), kit.library.clone(), kit.dependencies.clone(), input.into()]);
+    read.extend([
+        kit.settings.toolchain.clone(),
+        kit.settings.compiler.clone(),
+        kit.libraries.kit.clone(),
+        input.into(),
+    ]);
+    read.extend(kit.libraries.folders.iter().cloned());
+    read.extend(linker::readable(workspace, &kit.settings.flags));
     read.extend_from_slice(&limits.readable);
     let policy = Policy {
         walls: Default::default(),
@@ -72,27 +84,35 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, modules: u32, out
         cpu: 4 * time.as_secs() + 4,
         file_size: BUILD_FILE,
     };
-    let mut command = limits.sandbox.command(policy, &kit.compiler(), &args)?;
-    // For the linker; `env!` can show a module nothing else.
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", out).current_dir(&workspace.root);
+    let mut command = limits.sandbox.command(policy, &kit.settings.compiler, &args)?;
+    // `env!` can show a module nothing else.
+    command.envs(std::env::vars_os().filter(|(name, _)| concerns_linkers(name)));
+    command.env("TMPDIR", out).current_dir(&workspace.root);
+    tracing::trace!(?command, "compiles");
+    let began = Instant::now();
     let (end, stdout, stderr) = capture(command, time, BUILD_OUTPUT).context("can't start the compiler")?;
     let said = String::from_utf8_lossy(&stderr);
+    tracing::debug!(module = %input.display(), ms = began.elapsed().as_millis(), ?end, "compiled");
     let diagnostics = said.lines().filter_map(|line| serde_json::from_str::<Diagnostic>(line).ok());
-    let remarks: Vec<Remark> = diagnostics.map(Remark::from).collect();
+    let diagnostics: Vec<Diagnostic> = diagnostics.collect();
+    let fault = diagnostics.iter().find_map(Diagnostic::fault);
+    let blames_file = diagnostics.iter().any(Diagnostic::blames_file);
+    let remarks: Vec<Remark> = diagnostics.into_iter().map(Remark::from).collect();
     let errors: String = remarks.iter().filter(|remark| remark.is_error).map(|remark| remark.text.as_str()).collect();
+    let failed = matches!(&end, End::Exited(status) if !status.success());
+    if failed && !blames_file && is_full(out) {
+        bail!("the disk is full: there is no room for a program in {}", out.display());
+    }
+    if let Some(fault) = fault.filter(|_| failed) {
+        bail!("{fault}:\n{errors}");
+    }
     let stopped = match &end {
         End::Late => format!("error: it was not compiled within {} s", time.as_secs_f32()),
         End::Flood => format!("error: the compiler said more than {} MiB; here is its beginning", BUILD_OUTPUT >> 20),
         End::Exited(_) if !stdout.starts_with(READY) => bail!("the launcher of the compiler: {}", said.trim_end()),
         End::Exited(status) if status.success() => return Ok(Compiled::Program { warnings: remarks }),
-        // The kit was built by another compiler than the one that is there now.
-        End::Exited(_) if errors.contains("E0514") => {
-            bail!("the kit was built by another version of Rust; `cargo clean` and try again:\n{errors}")
-        }
-        End::Exited(_) if errors.contains("linker `") && errors.contains("not found") => {
-            bail!(
-                "modules can't be linked here; a linker outside of the system's folders needs `--readable`:\n{errors}"
-            )
+        End::Exited(status) if status.code() == Some(CANNOT_START) => {
+            bail!("the compiler does not start: {}", said.trim_end())
         }
         End::Exited(_) if said.contains("memory allocation of") => {
             format!("error: the compiler asked for more than {} MiB for it", BUILD_MEMORY >> 20)
@@ -109,6 +129,35 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, modules: u32, out
     Ok(Compiled::Errors { errors: format!("{stopped}\n{shown}").trim().to_string(), remarks })
 }
 
+/// What compilers' drivers and linkers read, and nobody keeps a secret in.
+fn concerns_linkers(name: &std::ffi::OsStr) -> bool {
+    const NAMES: [&str; 9] = [
+        "PATH",
+        "LD_LIBRARY_PATH",
+        "LIBRARY_PATH",
+        "COMPILER_PATH",
+        "GCC_EXEC_PREFIX",
+        "RUSTC_BOOTSTRAP",
+        "SDKROOT",
+        "DEVELOPER_DIR",
+        "MACOSX_DEPLOYMENT_TARGET",
+    ];
+    const NIX: [&str; 5] = ["NIX_LDFLAGS", "NIX_CFLAGS_", "NIX_CC", "NIX_BINTOOLS", "NIX_HARDENING_ENABLE"];
+    let name = name.to_string_lossy();
+    NAMES.contains(&&*name) || NIX.iter().any(|start| name.starts_with(start))
+}
+
+/// Bytes that a program and what the linker makes on the way to it may need.
+const ROOM: usize = 16 << 20;
+
+/// Whether there is no room for a program. The compiler's words could be the module's.
+fn is_full(out: &Path) -> bool {
+    let room = out.join("room");
+    let tried = std::fs::write(&room, vec![0; ROOM]);
+    let _ = std::fs::remove_file(room);
+    tried.is_err_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
 /// So many characters are shown of what a compiler said that never came to an end.
 const SHOWN: usize = 4000;
 
@@ -121,7 +170,10 @@ fn tail(said: &str) -> String {
 #[derive(Deserialize)]
 struct Diagnostic {
     level: String,
+    message: String,
     rendered: Option<String>,
+    code: Option<Code>,
+    /// Without one, nothing in the file is what it is about.
     spans: Vec<Span>,
 }
 
@@ -145,8 +197,54 @@ impl Span {
 }
 
 impl From<Diagnostic> for Remark {
-    fn from(Diagnostic { level, rendered, spans }: Diagnostic) -> Self {
+    fn from(Diagnostic { level, rendered, spans, .. }: Diagnostic) -> Self {
         let file = spans.into_iter().find(|span| span.is_primary).map(Span::file);
         Remark { file, text: rendered.unwrap_or_default(), is_error: level.starts_with("error") }
     }
 }
+
+#[derive(Deserialize)]
+struct Code {
+    code: String,
+}
+
+impl Diagnostic {
+    /// Whether it is an error that stands somewhere in the file.
+    fn blames_file(&self) -> bool {
+        self.level.starts_with("error") && !self.spans.is_empty()
+    }
+
+    /// What is wrong with this machine or the kit's build, and so with no module.
+    fn fault(&self) -> Option<&'static str> {
+        let about = |words: &[&str]| words.iter().any(|word| self.message.contains(word));
+        match self.code.as_ref().map(|code| code.code.as_str()) {
+            // The kit was built by another compiler than the one that is there now.
+            Some("E0514") => Some("the kit was built by another version of Rust; `cargo clean` and try again"),
+            Some("E0460" | "E0461" | "E0462" | "E0786") => Some(UNFIT),
+            Some("E0463") if about(&["`kit`", "which `kit"]) => Some(UNFIT),
+            None if !self.spans.is_empty() => None,
+            None if about(&["linker `"]) && about(&["not found", "could not exec"]) => Some(
+                "modules can't be linked here; install a linker, or tell Cargo of yours, as in `target.<triple>.linker`",
+            ),
+            None if self.message.starts_with("linking with `") => {
+                const MISSING: [&str; 6] = [
+                    "cannot find 'ld'",
+                    "cannot find ‘ld’",
+                    "invalid linker name",
+                    "crt1.o",
+                    "crti.o",
+                    "Permission denied",
+                ];
+                let rendered = self.rendered.as_deref().unwrap_or_default();
+                let missing = MISSING.iter().any(|word| rendered.contains(word));
+                missing.then_some(
+                    "the linker lacks a part of itself here; a folder that it needs can be named with `--readable`",
+                )
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Their names are in the compiler's message below it.
+const UNFIT: &str = "the kit's libraries do not fit together; `cargo clean` and try again";

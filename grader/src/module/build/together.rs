@@ -81,9 +81,8 @@ pub fn together(workspace: &Workspace, folder: &Path, modules: &[Text], shared: 
 fn build(workspace: &Workspace, kit: &Kit, program: &Path, modules: &[&Text]) -> Result<Compiled> {
     let main = main_of(modules);
     let source = program.with_extension("rs");
-    let all = modules.iter().fold(main.clone(), |all, module| all + &module.text);
-    let newer = || Some(program.metadata().ok()?.modified().ok()? > kit.library.metadata().ok()?.modified().ok()?);
-    if newer() == Some(true) && std::fs::read_to_string(&source).is_ok_and(|built| built == all) {
+    let all = modules.iter().fold(format!("{}\n{main}", kit.identity()), |all, module| all + &module.text);
+    if program.is_file() && std::fs::read_to_string(&source).is_ok_and(|built| built == all) {
         return Ok(Compiled::Program { warnings: Vec::new() });
     }
     let work = Work::new(program.parent().context("a program lies in a folder")?)?;

@@ -1,6 +1,6 @@
 //! A program that is run to its end, bounded in time and output.
 
-use super::worker::end;
+use super::group::end;
 use crate::verdict::cancel;
 use anyhow::{Context, Result};
 use std::io::Read;

@@ -3,10 +3,16 @@
 mod answer;
 mod capture;
 mod fellow;
+mod group;
 mod watchdog;
+#[cfg(unix)]
+mod worker;
+#[cfg(not(unix))]
+#[path = "elsewhere.rs"]
 mod worker;
 
 pub use capture::{End, capture};
+pub use group::Group;
 pub use watchdog::Watchdog;
 
 use crate::commands::settings::Limits;
@@ -225,4 +231,5 @@ impl Transport for Session {
 }
 
 /// How often a waiting grader looks at a process beside its pipes.
+#[cfg(unix)]
 const LOOK: Duration = Duration::from_millis(50);

@@ -1,12 +1,13 @@
 //! One process that answers, and how it ends.
 
 use super::answer::decode;
+use super::group::end;
 use super::{Kind, LOOK, Loss, Start};
 use crate::commands::settings::Limits;
 use crate::module::sandbox::{CANNOT_START, Policy, READY};
 use crate::verdict::cancel::{self, Running};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
@@ -38,14 +39,6 @@ impl Drop for Worker {
 /// So long a process may take to die after its pipes are closed.
 const DYING: Duration = Duration::from_millis(250);
 
-/// Ends a process that was started here, and its group, so that nothing that it started survives it.
-pub fn end(child: &mut Child) {
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    // It may have left the group.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
 impl Worker {
     pub fn spawn(start: &Start, policy: Policy, limits: Limits) -> Result<Self, Loss> {
         let spawn = || -> anyhow::Result<Worker> {
@@ -57,6 +50,7 @@ impl Worker {
                 .stderr(Stdio::piped())
                 .spawn()?;
             let running = Some(cancel::register(&child));
+            tracing::debug!(process = child.id(), program = ?start.command[0], "started");
             let missing = || std::io::Error::other("a pipe is missing");
             let stdin = child.stdin.take().ok_or_else(missing)?;
             let stdout = child.stdout.take().ok_or_else(missing)?;
@@ -186,6 +180,7 @@ impl Worker {
                 _ => return Loss::protocol("it closed its stdout and lives on"),
             }
         };
+        tracing::debug!(process = self.child.id(), %status, "ended");
         read_some(&mut self.stderr, &mut self.printed);
         // The last words of the launcher or the module may still lie in the pipe.
         read_some(&mut self.stdout, &mut self.answers);

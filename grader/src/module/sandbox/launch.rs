@@ -1,19 +1,12 @@
 //! The launcher: limits and walls for itself, then it becomes the program.
 
-use super::Policy;
+use super::{CANNOT_START, LAUNCHER, Policy, READY};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-
-/// The first argument that makes the grader a launcher.
-pub const NAME: &str = "sandbox";
-/// What the launcher writes to stdout when all walls stand. Whatever comes after it is the program's.
-pub const READY: &[u8] = b"ready\n";
-/// The exit code when the walls stand and the program does not start.
-pub const CANNOT_START: i32 = 126;
 
 /// Bytes of stack of the main thread: the usual limit, set so that a recursion ends alike on all machines.
 const STACK: u64 = 8 << 20;
@@ -25,7 +18,7 @@ const FILES: u64 = 256;
 /// It comes before the command line is read, since a process is started for every scenario.
 pub fn launched() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
-    if args.next()? != NAME {
+    if args.next()? != LAUNCHER {
         return None;
     }
     let args: Vec<OsString> = args.collect();
@@ -39,7 +32,7 @@ pub fn launched() -> Option<ExitCode> {
 }
 
 fn launch(args: &[OsString]) -> Result<ExitCode> {
-    let [policy, program, args @ ..] = args else { bail!("usage: {NAME} POLICY PROGRAM [ARGUMENT]…") };
+    let [policy, program, args @ ..] = args else { bail!("usage: {LAUNCHER} POLICY PROGRAM [ARGUMENT]…") };
     let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes()).context("the policy")?;
     limit(&policy).context("can't set limits")?;
     #[cfg(target_os = "linux")]

@@ -4,22 +4,33 @@
 //! itself and then becomes the program, so that no line of the program runs without them. On Linux the walls are
 //! Landlock (files) and a seccomp filter (sockets, new processes, signals to others); elsewhere there are only limits.
 
+#[cfg(unix)]
 mod launch;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod system_calls;
 
-pub use launch::{CANNOT_START, READY, launched};
+#[cfg(unix)]
+pub use launch::launched;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
+
+/// The first argument that makes the grader a launcher.
+const LAUNCHER: &str = "sandbox";
+/// What the launcher writes to stdout when all walls stand. Whatever comes after it is the program's.
+pub const READY: &[u8] = b"ready\n";
+/// The exit code when the walls stand and the program does not start.
+pub const CANNOT_START: i32 = 126;
+/// What to do on other systems.
+pub const ONLY_LINUX: &str = "modules are run behind walls that only Linux has; open this folder in the dev container: \
+    `.devcontainer/devcontainer.json`, which editors and GitHub Codespaces know";
 
 /// When programs run behind walls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -77,6 +88,9 @@ impl Sandbox {
     /// Says once which walls are missing; an error if none may be.
     pub fn check(&self) -> Result<()> {
         let Sandbox { mode, walls } = self;
+        if cfg!(not(unix)) {
+            bail!(ONLY_LINUX);
+        }
         let missing: Vec<_> = [
             (walls.files, "files (Landlock, Linux 5.13)"),
             (walls.calls, "network and processes (seccomp, Linux on x86-64 or ARM64)"),
@@ -93,7 +107,10 @@ impl Sandbox {
         }
         static SAID: Once = Once::new();
         SAID.call_once(|| {
-            anstream::eprintln!("  note: modules run without a wall around {missing}. Grade only what you trust.");
+            let container = if cfg!(target_os = "linux") { String::new() } else { format!("\n  note: {ONLY_LINUX}") };
+            anstream::eprintln!(
+                "  note: modules run without a wall around {missing}. Grade only what you trust.{container}"
+            );
         });
         Ok(())
     }
@@ -105,10 +122,19 @@ impl Sandbox {
         let own = Path::new("/proc/self/exe");
         let launcher = if own.exists() { own.to_path_buf() } else { std::env::current_exe()? };
         let mut command = Command::new(launcher);
-        command.arg(launch::NAME).arg(serde_json::to_string(&policy)?).arg(program).args(args);
-        command.env_clear().process_group(0);
+        command.arg(LAUNCHER).arg(serde_json::to_string(&policy)?).arg(program).args(args);
+        command.env_clear();
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        tracing::trace!(?policy, program = %program.display(), "walls");
         Ok(command)
     }
+}
+
+/// Nothing is launched where no module is run.
+#[cfg(not(unix))]
+pub fn launched() -> Option<std::process::ExitCode> {
+    None
 }
 
 /// What this system can do, tried on a thread that ends at once.

@@ -8,6 +8,7 @@ use kit_server::Error;
 impl Engine {
     /// Does something to the cluster; an error if no component knows of it.
     pub fn fault(&mut self, fault: &Fault) -> Result<(), String> {
+        tracing::debug!(t = %self.agenda.now(), ?fault, "a fault");
         let begin = self.server.end();
         self.server.enter(self.agenda.now(), &self.user);
         let mut known = self.fault_of_control_plane(fault).map_err(|error| error.message)?;

@@ -144,6 +144,7 @@ impl Engine {
     pub fn set_lag(&mut self, component: &str, lag: Instant) -> Result<(), String> {
         let index = self.index(component)?;
         self.components[index].lag = lag;
+        tracing::debug!(t = %self.agenda.now(), component, %lag, "a watch's lag");
         self.wake(index, self.agenda.now());
         Ok(())
     }
@@ -153,6 +154,7 @@ impl Engine {
         let index = self.index(component)?;
         let running = &mut self.components[index];
         running.paused = paused;
+        tracing::debug!(t = %self.agenda.now(), component, paused, "paused");
         // What it wanted to be woken for while it was stopped is over.
         running.wake = None;
         self.wake(index, self.agenda.now());
@@ -192,6 +194,7 @@ impl Engine {
             return Ok(true);
         }
         running.wake = None;
+        tracing::trace!(t = %now, component = running.component.name(), "woken");
         if let (Some(process), Some(plane)) = (running.process, &self.control_plane)
             && (!plane.acts(process) || self.server.outage().is_some())
         {
@@ -202,6 +205,7 @@ impl Engine {
         let done = catch_lost(|| self.awake(index));
         self.tell(begin);
         if done.is_none() {
+            tracing::debug!(t = %now, component = self.components[index].component.name(), "a module was lost");
             self.lost = true;
             return Err(Lost);
         }
@@ -217,6 +221,7 @@ impl Engine {
         // Without any host that runs somebody must look again when one is back.
         self.agenda.put(next.unwrap_or(now + TRY_AGAIN).max(now + TRY_AGAIN), self.components.len() + process);
         if term == Term::Begins {
+            tracing::debug!(t = %now, process, "a leader begins");
             let new = plane.make(process);
             let mine = |index: &usize| self.components[*index].process == Some(process);
             let mine: Vec<usize> = (0..self.components.len()).filter(mine).collect();
@@ -268,6 +273,7 @@ impl Engine {
     }
 
     fn relist(&mut self, index: usize) {
+        tracing::debug!(t = %self.agenda.now(), component = self.components[index].component.name(), "lists anew");
         let kinds = self.components[index].component.watches();
         let snapshot = self.server.snapshot().clone();
         let running = &mut self.components[index];
@@ -310,6 +316,7 @@ impl Engine {
         for index in begin..self.server.end() {
             if let Ok(Some(change)) = self.server.change(index) {
                 let kind = change.object.key.kind;
+                tracing::trace!(t = %change.at, by = %change.by, what = ?change.kind, key = ?change.object.key, "changed");
                 if !kinds.contains(&kind) {
                     kinds.push(kind);
                 }

@@ -1,0 +1,239 @@
+//! What Cargo is asked, so that nothing of its configuration is read here: where the kit's libraries lie, and with
+//! which settings it calls the compiler.
+
+use crate::workspace::{Workspace, write};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::env::{join_paths, split_paths, var_os};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// What the compiler of modules is called with beside what every module gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The folder of the Rust toolchain, which holds the standard library.
+    pub toolchain: PathBuf,
+    /// Not rustup's link to it: that one reads its settings in the home directory, and a compiler of modules can't.
+    pub compiler: PathBuf,
+    /// The target, the linker, and the flags that the user set for all programs.
+    pub flags: Vec<String>,
+}
+
+impl Settings {
+    /// The flags that a library depends on, too.
+    pub fn of_libraries(&self) -> impl Iterator<Item = &str> {
+        let links = |flag: &&str| flag.starts_with("-Clinker=") || flag.starts_with("-Clink-arg");
+        self.flags.iter().map(String::as_str).filter(move |flag| !links(flag))
+    }
+}
+
+/// The kit's library, and the folders of the libraries that it is made of.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Libraries {
+    pub kit: PathBuf,
+    pub folders: BTreeSet<PathBuf>,
+}
+
+/// In a process with this variable the grader stands in for the compiler, and writes into the file what it was called
+/// with.
+const RECORD: &str = "GRADE_RECORDS_RUSTC";
+const PROBE: &str = "grade_probe";
+const MANIFEST: &str = "\
+[package]
+name = \"grade_probe\"
+edition = \"2024\"
+
+[workspace]
+";
+
+/// A module must unwind, and link with libraries that hold machine code, whatever the profile says. The alias `grade`
+/// says so, too.
+const PROFILE: [&str; 4] = ["--config", "profile.dev.panic=\"unwind\"", "--config", "profile.dev.lto=false"];
+
+/// Cargo as the user started it: in the folder that the user is in, since settings are looked for above that one.
+fn cargo(workspace: &Workspace, toolchain: Option<&Path>) -> Command {
+    let beside = toolchain.map(|toolchain| toolchain.join("bin"));
+    let own = beside.as_ref().map(|bin| bin.join("cargo")).filter(|own| own.is_file() && which("cargo").is_none());
+    let mut command = Command::new(var_os("CARGO").or(own.map(Into::into)).unwrap_or_else(|| "cargo".into()));
+    let here = std::env::current_dir().ok().filter(|here| here.starts_with(&workspace.root));
+    command.current_dir(here.as_deref().unwrap_or(&workspace.root)).stdin(Stdio::null());
+    // Without any other, the compiler beside Cargo.
+    let path = var_os("PATH").unwrap_or_default();
+    if let Ok(path) = join_paths(split_paths(&path).chain(beside)) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+fn output(command: &mut Command) -> Result<std::process::Output> {
+    tracing::debug!(?command, "asks");
+    let name = command.get_program().display().to_string();
+    command.output().with_context(|| format!("can't run {name}: is Rust installed? https://rustup.rs"))
+}
+
+/// Cargo unites the features of all packages that are named; with the grader beside it, the kit is built once
+/// and not for each of the two again.
+pub fn libraries(workspace: &Workspace, toolchain: &Path) -> Result<Libraries> {
+    let mut command = cargo(workspace, Some(toolchain));
+    command.args(["build", "--quiet", "--package", "grader", "--package", "kit-contract", "--lib"]).args(PROFILE);
+    command.arg("--message-format=json-render-diagnostics");
+    command.arg("--manifest-path").arg(workspace.root.join("Cargo.toml"));
+    command.arg("--target-dir").arg(workspace.target());
+    let out = output(&mut command)?;
+    let said = || String::from_utf8_lossy(&out.stderr).trim_end().to_string();
+    let mut found = Libraries::default();
+    for line in String::from_utf8_lossy(&out.stdout).lines() {
+        let Ok(Artifact { target, filenames }) = serde_json::from_str(line) else { continue };
+        let is = |file: &Path, kinds: &[&str]| file.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind));
+        let is_kit = target.name == "kit_contract";
+        for file in filenames {
+            if is_kit && is(&file, &["rlib"]) {
+                found.kit = file;
+            } else if is(&file, &["rlib", "rmeta", "so", "dylib", "dll"]) {
+                found.folders.extend(file.parent().map(Path::to_path_buf));
+            }
+        }
+    }
+    if !out.status.success() || found.kit.as_os_str().is_empty() {
+        bail!("the kit itself does not build:\n{}", said());
+    }
+    Ok(found)
+}
+
+/// Has Cargo build an empty package with this grader in the compiler's place: then it is known what Cargo makes of
+/// its files, its variables and the toolchain's.
+pub fn settings(workspace: &Workspace, toolchain: Option<&Path>) -> Result<Settings> {
+    let folder = workspace.target().join("grade/probe");
+    write(&folder.join("Cargo.toml"), MANIFEST)?;
+    write(&folder.join("src/main.rs"), "fn main() {}\n")?;
+    let record = folder.join(format!("record-{}", std::process::id()));
+    let mut command = cargo(workspace, toolchain);
+    command.args(["build", "--quiet", "--offline", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    command.arg("--target-dir").arg(folder.join("target"));
+    command.env("RUSTC_WRAPPER", own_program()?).env("RUSTC_WORKSPACE_WRAPPER", "").env(RECORD, &record);
+    let out = output(&mut command)?;
+    let Ok(called) = std::fs::read_to_string(&record) else {
+        bail!("Cargo can't build a program here:\n{}", String::from_utf8_lossy(&out.stderr).trim_end());
+    };
+    let _ = std::fs::remove_file(&record);
+    let called: Vec<&str> = called.split('\0').collect();
+    let program = called.iter().take_while(|word| !word.starts_with('-')).last();
+    let program = program.context("Cargo called no compiler")?;
+    let mut print = Command::new(program);
+    print.args(["--print", "sysroot"]).current_dir(&workspace.root).stdin(Stdio::null());
+    print.env(
+        "PATH",
+        command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap_or_default(),
+    );
+    let out = output(&mut print)?;
+    let toolchain = PathBuf::from(String::from_utf8_lossy(&out.stdout).trim_end());
+    let own = toolchain.join("bin/rustc").with_extension(std::env::consts::EXE_EXTENSION);
+    let compiler = if own.is_file() { own } else { which(program).unwrap_or_else(|| program.into()) };
+    Ok(Settings { toolchain, compiler, flags: flags(&called) })
+}
+
+/// This grader as a program that others can start; while it watches, a newer one may have taken its place.
+fn own_program() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program lies is not known")?;
+    let name = own.to_string_lossy();
+    Ok(name.strip_suffix(" (deleted)").map_or(own.clone(), PathBuf::from))
+}
+
+/// Stands in for the compiler, if that is what this process is for.
+pub fn recorded() -> Option<ExitCode> {
+    let record = var_os(RECORD)?;
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let is_probe = args.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == PROBE);
+    if is_probe {
+        let _ = std::fs::write(record, args.join(OsStr::new("\0")).as_encoded_bytes());
+        // There is nothing to go on with.
+        return Some(ExitCode::FAILURE);
+    }
+    let status = Command::new(args.first()?).args(&args[1..]).env_remove(RECORD).status();
+    Some(if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Those of Cargo's flags that a module needs: where it runs, and how it is linked. What a profile asks for, and which
+/// warnings are errors, is no matter of a learner's file.
+fn flags(called: &[&str]) -> Vec<String> {
+    const LONG: [&str; 4] = ["--target", "--sysroot", "--cfg", "--codegen"];
+    const SHORT: [&str; 4] = ["-C", "-L", "-l", "-Z"];
+    let mut words = called.iter().copied();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        let long = LONG
+            .iter()
+            .find(|name| word.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')));
+        let short = SHORT.iter().find(|name| word.starts_with(**name));
+        let (name, value) = match (long, short) {
+            (Some(name), _) => (*name, word[name.len()..].strip_prefix('=').or_else(|| words.next())),
+            (None, Some(name)) => (*name, Some(&word[name.len()..]).filter(|v| !v.is_empty()).or_else(|| words.next())),
+            (None, None) => continue,
+        };
+        let Some(value) = value else { break };
+        match name {
+            "-C" | "--codegen" if concerns_programs(value) => kept.push(format!("-C{value}")),
+            "-C" | "--codegen" => {}
+            "-L" if value.starts_with("dependency=") => {}
+            _ if long.is_some() => kept.push(format!("{name}={value}")),
+            _ => kept.push(format!("{name}{value}")),
+        }
+    }
+    kept
+}
+
+fn concerns_programs(codegen: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["link", "target-", "relocation-model", "relro-level", "code-model", "default-linker"];
+    PREFIXES.iter().any(|prefix| codegen.starts_with(prefix))
+}
+
+/// Where a program lies, as a shell would find it.
+pub fn which(name: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let name = Path::new(name.as_ref());
+    if name.components().count() > 1 {
+        return name.is_file().then(|| name.to_path_buf());
+    }
+    let path = var_os("PATH")?;
+    split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The message of Cargo that matters here.
+#[derive(Deserialize)]
+struct Artifact {
+    target: Target,
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flags;
+
+    #[test]
+    fn a_module_gets_what_concerns_all_programs() {
+        let called = "rustc --crate-name grade_probe --edition=2024 src/main.rs --error-format=json --json=artifacts \
+            --crate-type bin --emit=dep-info,link -C embed-bitcode=no -C debuginfo=2 --check-cfg cfg(x) -C metadata=1 \
+            --out-dir deps --target x86_64-unknown-linux-gnu -C linker=/opt/my-cc -C incremental=i -L dependency=deps \
+            -L dependency=host -C target-cpu=native -Clink-arg=-fuse-ld=mold -D warnings -Dunused --cfg=loom -L native=/opt/lib \
+            -Cpanic=abort --codegen link-args=-s -Zshare-generics=y";
+        assert_eq!(
+            flags(&called.split_whitespace().collect::<Vec<_>>()),
+            [
+                "--target=x86_64-unknown-linux-gnu",
+                "-Clinker=/opt/my-cc",
+                "-Ctarget-cpu=native",
+                "-Clink-arg=-fuse-ld=mold",
+                "--cfg=loom",
+                "-Lnative=/opt/lib",
+                "-Clink-args=-s",
+                "-Zshare-generics=y",
+            ]
+        );
+    }
+}
