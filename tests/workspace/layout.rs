@@ -95,7 +95,7 @@ fn the_layers_of_the_kit_have_one_direction() {
         for other in needed {
             assert!(layer(other) < layer(name), "kit/{name} depends on kit/{other}, which does not stand above it");
         }
-        let drawn = |line: &str| line.trim_start_matches([' ', '├', '└', '─']).starts_with(&format!("{name} "));
+        let drawn = |line: &str| line.trim_start_matches([' ', '│', '├', '└', '─']).starts_with(&format!("{name} "));
         assert!(readme.lines().any(drawn), "kit/README.md doesn't draw {name}");
     }
 }

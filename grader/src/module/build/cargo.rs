@@ -5,6 +5,7 @@ use crate::workspace::{Workspace, write};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::env::{join_paths, split_paths, var_os};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -29,12 +30,22 @@ impl Settings {
     }
 }
 
-/// The kit's library, and the folders of the libraries that it is made of.
+/// The kit's library, and a folder with links to what it is made of and to nothing else: the compiler of modules reads
+/// there, and must not find the solutions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Libraries {
     pub kit: PathBuf,
-    pub folders: BTreeSet<PathBuf>,
+    pub folder: PathBuf,
 }
+
+impl Libraries {
+    pub fn is_dynamic(&self) -> bool {
+        self.kit.extension().is_none_or(|extension| extension != "rlib")
+    }
+}
+
+/// The package of the kit's library.
+const KIT: &str = "kit-contract";
 
 /// In a process with this variable the grader stands in for the compiler, and writes into the file what it was called
 /// with.
@@ -75,29 +86,120 @@ fn output(command: &mut Command) -> Result<std::process::Output> {
 
 /// Cargo unites the features of all packages that are named; with the grader beside it, the kit is built once
 /// and not for each of the two again.
-pub fn libraries(workspace: &Workspace, toolchain: &Path) -> Result<Libraries> {
+pub fn libraries(workspace: &Workspace, settings: &Settings) -> Result<Libraries> {
+    let toolchain = settings.toolchain.as_path();
     let mut command = cargo(workspace, Some(toolchain));
-    command.args(["build", "--quiet", "--package", "grader", "--package", "kit-contract", "--lib"]).args(PROFILE);
+    command.args(["build", "--quiet", "--package", "grader", "--package", KIT, "--lib", "--bins"]).args(PROFILE);
     command.arg("--message-format=json-render-diagnostics");
     command.arg("--manifest-path").arg(workspace.root.join("Cargo.toml"));
     command.arg("--target-dir").arg(workspace.target());
     let out = output(&mut command)?;
     let said = || String::from_utf8_lossy(&out.stderr).trim_end().to_string();
-    let mut found = Libraries::default();
-    for line in String::from_utf8_lossy(&out.stdout).lines() {
-        let Ok(Artifact { target, filenames }) = serde_json::from_str(line) else { continue };
-        let is = |file: &Path, kinds: &[&str]| file.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind));
-        let is_kit = target.name == "kit_contract";
-        for file in filenames {
-            if is_kit && is(&file, &["rlib"]) {
-                found.kit = file;
-            } else if is(&file, &["rlib", "rmeta", "so", "dylib", "dll"]) {
-                found.folders.extend(file.parent().map(Path::to_path_buf));
+    if !out.status.success() {
+        bail!("the kit itself does not build:\n{}", said());
+    }
+    let lines = String::from_utf8_lossy(&out.stdout);
+    let artifacts: Vec<Artifact> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let parts = parts(workspace, toolchain)?;
+    let folder = workspace.target().join("grade/libraries");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let is_library = |file: &&PathBuf| {
+        file.extension().is_some_and(|e| ["rlib", "rmeta", "so", "dylib", "dll"].iter().any(|kind| e == *kind))
+    };
+    let mut kit = None;
+    for artifact in artifacts.iter().filter(|artifact| parts.contains(&artifact.package_id)) {
+        for file in artifact.filenames.iter().filter(is_library) {
+            let link = put(file, &folder)?;
+            if artifact.target.name == "kit_contract" && link.extension().is_some_and(|e| e == "rlib") {
+                kit = Some(link);
             }
         }
     }
-    if !out.status.success() || found.kit.as_os_str().is_empty() {
-        bail!("the kit itself does not build:\n{}", said());
+    let kit = kit.with_context(|| format!("Cargo made no library of {KIT}:\n{}", said()))?;
+    let kit = dynamic(settings, &kit, &folder).unwrap_or(kit);
+    Ok(Libraries { kit, folder })
+}
+
+/// The kit as a dynamic library. A learner waits for the linker after each edit, and that is over at once with a library that
+/// is linked already. Without one, as for a target that knows none, modules hold the kit's code themselves.
+fn dynamic(settings: &Settings, kit: &Path, folder: &Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("kit.rs"), folder.join(format!("{DLL_PREFIX}kit{DLL_SUFFIX}")));
+    write(&source, "pub use kit_contract::*;\n").ok()?;
+    let named = |name: &str, path: &Path| [OsStr::new(name), path.as_os_str()].join(OsStr::new("="));
+    let mut command = Command::new(&settings.compiler);
+    command.arg(&source).args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "dylib",
+        "--crate-name",
+        "kit",
+        "-Cprefer-dynamic",
+    ]);
+    command.args(&settings.flags).arg("--extern").arg(named("kit_contract", kit));
+    command.arg("-L").arg(named("dependency", folder)).arg("-o").arg(&library).stdin(Stdio::null());
+    let out = output(&mut command).ok()?;
+    tracing::debug!(linked = out.status.success(), said = %String::from_utf8_lossy(&out.stderr), "the kit as one library");
+    // Modules find the standard library beside the kit's.
+    let mut ask = Command::new(&settings.compiler);
+    let of_target = settings.flags.iter().filter(|flag| flag.starts_with("--target") || flag.starts_with("--sysroot"));
+    let told = output(ask.args(of_target).args(["--print", "target-libdir"]).stdin(Stdio::null())).ok()?;
+    let std = std::fs::read_dir(String::from_utf8_lossy(&told.stdout).trim_end()).ok()?.flatten().find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with(&format!("{DLL_PREFIX}std-")) && name.ends_with(DLL_SUFFIX)
+    })?;
+    put(&std.path(), folder).ok()?;
+    out.status.success().then_some(library)
+}
+
+/// Puts a file into a folder, without a copy where that can be.
+fn put(file: &Path, folder: &Path) -> Result<PathBuf> {
+    let link = folder.join(file.file_name().context("a library has a name")?);
+    std::fs::hard_link(file, &link)
+        .or_else(|_| std::fs::copy(file, &link).map(|_| ()))
+        .with_context(|| format!("can't put {} into {}", file.display(), folder.display()))?;
+    Ok(link)
+}
+
+/// The ids of all packages that the kit's library is made of.
+fn parts(workspace: &Workspace, toolchain: &Path) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        resolve: Resolve,
+    }
+    #[derive(Deserialize)]
+    struct Resolve {
+        nodes: Vec<Node>,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        id: String,
+        dependencies: Vec<String>,
+    }
+    let mut command = cargo(workspace, Some(toolchain));
+    // Packages of other platforms were never fetched.
+    command.args([
+        "metadata",
+        "--quiet",
+        "--format-version",
+        "1",
+        "--offline",
+        "--filter-platform",
+        env!("GRADER_TARGET"),
+    ]);
+    command.arg("--manifest-path").arg(workspace.root.join("Cargo.toml"));
+    let out = output(&mut command)?;
+    let metadata: Metadata = serde_json::from_slice(&out.stdout).with_context(|| {
+        format!("what Cargo says of its packages: {}", String::from_utf8_lossy(&out.stderr).trim_end())
+    })?;
+    let nodes = metadata.resolve.nodes;
+    let is_kit = |id: &str| id.contains(&format!("#{KIT}@"));
+    let mut found: BTreeSet<String> = nodes.iter().map(|node| node.id.clone()).filter(|id| is_kit(id)).collect();
+    let mut left: Vec<String> = found.iter().cloned().collect();
+    while let Some(id) = left.pop() {
+        let needed = nodes.iter().filter(|node| node.id == id).flat_map(|node| &node.dependencies);
+        left.extend(needed.filter(|id| found.insert((*id).clone())).cloned());
     }
     Ok(found)
 }
@@ -202,6 +304,7 @@ pub fn which(name: impl AsRef<OsStr>) -> Option<PathBuf> {
 /// The message of Cargo that matters here.
 #[derive(Deserialize)]
 struct Artifact {
+    package_id: String,
     target: Target,
     filenames: Vec<PathBuf>,
 }

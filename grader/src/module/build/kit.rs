@@ -36,7 +36,7 @@ impl Kit {
         let noted = noted.filter(|kit| kit.library.is_some() && kit.library == state(&kit.libraries.kit));
         let toolchain = noted.as_ref().map(|kit| kit.settings.toolchain.clone());
         let mut sources = Fingerprint::default();
-        ["kit/api", "kit/contract", "Cargo.toml", "Cargo.lock"]
+        ["kit/api", "kit/codec", "kit/contract", "Cargo.toml", "Cargo.lock"]
             .iter()
             .for_each(|path| sources.tree(&workspace.root.join(path)));
         let sources = sources.text();
@@ -54,12 +54,17 @@ impl Kit {
         };
         let libraries = match noted.filter(same) {
             Some(kit) => kit.libraries,
-            None => cargo::libraries(workspace, &settings.toolchain)?,
+            None => cargo::libraries(workspace, &settings)?,
         };
         let surroundings = surroundings(workspace, &settings.compiler);
         let kit = Kit { library: state(&libraries.kit), libraries, settings, sources, surroundings };
         write(&stamp, &serde_json::to_string_pretty(&kit)?)?;
         Ok(kit)
+    }
+
+    /// Where a module finds its libraries when it is started, if it doesn't hold them.
+    pub fn run_time(&self) -> Vec<PathBuf> {
+        if self.libraries.is_dynamic() { vec![self.libraries.folder.clone()] } else { Vec::new() }
     }
 
     /// What is different where a module has to be compiled anew.

@@ -258,7 +258,8 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     let dir = workspace.target().join("grade/modules").join(name);
     let (program, source) = (dir.join("module"), dir.join("source"));
     let command = vec![program.clone().into_os_string()];
-    let ready = |warnings| Program::Ready { start: Start { command, readable: Vec::new(), folder: None }, warnings };
+    let readable = kit.run_time();
+    let ready = |warnings| Program::Ready { start: Start { command, readable, folder: None }, warnings };
     let made_of = format!("{}\n{text}", kit.identity());
     if can_be_started(&program) && std::fs::read_to_string(&source).is_ok_and(|built| built == made_of) {
         tracing::debug!(module = module.name, "built already");

@@ -62,17 +62,20 @@ pub fn compile(workspace: &Workspace, kit: &Kit, input: &Path, modules: u32, out
     args.extend(["--edition", "2024", "--crate-type", "bin", "--crate-name", "module"].map(OsString::from));
     args.extend(["--error-format", "json", "--json", "diagnostic-rendered-ansi", "--extern"].map(OsString::from));
     args.push(named("kit", &kit.libraries.kit));
-    args.extend(kit.libraries.folders.iter().flat_map(|folder| ["-L".into(), named("dependency", folder)]));
+    args.extend(["-L".into(), named("dependency", &kit.libraries.folder)]);
+    for folder in kit.run_time() {
+        let words = ["-Clink-arg=-Xlinker".into(), "-Clink-arg=-rpath".into(), "-Clink-arg=-Xlinker".into()];
+        args.extend(words.into_iter().chain([named("-Clink-arg", &folder)]));
+    }
     args.extend(kit.settings.flags.iter().map(OsString::from));
     args.extend(["-o".into(), out.join(OUTPUT).into_os_string()]);
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     read.extend([
         kit.settings.toolchain.clone(),
         kit.settings.compiler.clone(),
-        kit.libraries.kit.clone(),
+        kit.libraries.folder.clone(),
         input.into(),
     ]);
-    read.extend(kit.libraries.folders.iter().cloned());
     read.extend(linker::readable(workspace, &kit.settings.flags));
     read.extend_from_slice(&limits.readable);
     let policy = Policy {

@@ -51,7 +51,7 @@ pub fn together(workspace: &Workspace, folder: &Path, modules: &[Text], shared: 
             Compiled::Program { warnings } => {
                 for (argument, (&place, module)) in group.iter().zip(&members).enumerate() {
                     let command = vec![program.clone().into_os_string(), argument.to_string().into()];
-                    let start = Start { command, readable: Vec::new(), folder: None };
+                    let start = Start { command, readable: kit.run_time(), folder: None };
                     programs[place] = Some(Program::Ready { start, warnings: module.said(&warnings) });
                 }
             }
