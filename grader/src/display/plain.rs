@@ -70,7 +70,10 @@ fn one_line(text: &str) -> String {
 /// Takes away what would move a cursor, change colours, turn the direction of what follows, or end an XML document:
 /// lines stay, and so do all letters.
 pub fn clean(text: &str) -> String {
-    let stripped = anstream::adapter::strip_str(text).to_string();
+    // What begins and ends a terminal's sequence goes with it.
+    let kept = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\u{1b}' | '\u{7}');
+    let shown: String = text.chars().map(|c| if kept(c) { c } else { '\u{fffd}' }).collect();
+    let stripped = anstream::adapter::strip_str(&shown).to_string();
     let lines: Vec<Cow<'_, str>> = stripped.split('\n').map(|line| clean_line(line.trim_end_matches('\r'))).collect();
     lines.join("\n")
 }

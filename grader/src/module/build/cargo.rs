@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::env::{join_paths, split_paths, var_os};
 use std::ffi::{OsStr, OsString};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -101,31 +102,52 @@ pub fn libraries(workspace: &Workspace, settings: &Settings) -> Result<Libraries
     let lines = String::from_utf8_lossy(&out.stdout);
     let artifacts: Vec<Artifact> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let parts = parts(workspace, toolchain)?;
-    let folder = workspace.target().join("grade/libraries");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let is_library = |file: &&PathBuf| {
         file.extension().is_some_and(|e| ["rlib", "rmeta", "so", "dylib", "dll"].iter().any(|kind| e == *kind))
     };
-    let mut kit = None;
-    for artifact in artifacts.iter().filter(|artifact| parts.contains(&artifact.package_id)) {
-        for file in artifact.filenames.iter().filter(is_library) {
-            let link = put(file, &folder)?;
-            if artifact.target.name == "kit_contract" && link.extension().is_some_and(|e| e == "rlib") {
-                kit = Some(link);
-            }
+    let of_kit = artifacts.iter().filter(|artifact| parts.contains(&artifact.package_id));
+    let files: Vec<&PathBuf> = of_kit.flat_map(|artifact| &artifact.filenames).filter(is_library).collect();
+    let is_kit = |file: &&&PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libkit_contract") && name.ends_with(".rlib")
+    };
+    let kit = files.iter().find(is_kit).with_context(|| format!("Cargo made no library of {KIT}:\n{}", said()))?;
+    // Another build of the kit gets another folder, since modules of this one may be running.
+    let mut build = DefaultHasher::new();
+    (kit, kit.metadata().and_then(|data| data.modified()).ok(), &settings.flags).hash(&mut build);
+    let all = workspace.target().join("grade/libraries");
+    let (folder, part) =
+        (all.join(format!("{:016x}", build.finish())), all.join(format!("part-{}", std::process::id())));
+    if !folder.is_dir() {
+        std::fs::create_dir_all(&part).with_context(|| format!("can't make {}", part.display()))?;
+        for file in &files {
+            put(file, &part)?;
+        }
+        dynamic(settings, &part.join(kit.file_name().unwrap_or_default()), &part);
+        if std::fs::rename(&part, &folder).is_err() {
+            // Another grader was faster.
+            let _ = std::fs::remove_dir_all(&part);
         }
     }
-    let kit = kit.with_context(|| format!("Cargo made no library of {KIT}:\n{}", said()))?;
-    let kit = dynamic(settings, &kit, &folder).unwrap_or(kit);
+    let dynamic = folder.join(format!("{DLL_PREFIX}kit{DLL_SUFFIX}"));
+    let kit = if dynamic.is_file() { dynamic } else { folder.join(kit.file_name().unwrap_or_default()) };
     Ok(Libraries { kit, folder })
 }
 
-/// The kit as a dynamic library. A learner waits for the linker after each edit, and that is over at once with a library that
-/// is linked already. Without one, as for a target that knows none, modules hold the kit's code themselves.
-fn dynamic(settings: &Settings, kit: &Path, folder: &Path) -> Option<PathBuf> {
-    let (source, library) = (folder.join("kit.rs"), folder.join(format!("{DLL_PREFIX}kit{DLL_SUFFIX}")));
+/// Makes the kit a dynamic library. A learner waits for the linker after each edit, and that is over at once with a library
+/// that is linked already. Without one, as for a target that knows none, modules hold the kit's code themselves.
+fn dynamic(settings: &Settings, kit: &Path, folder: &Path) -> Option<()> {
+    let source = folder.join("kit.rs");
     write(&source, "pub use kit_contract::*;\n").ok()?;
+    // Modules find the standard library beside the kit's.
+    let mut ask = Command::new(&settings.compiler);
+    let of_target = settings.flags.iter().filter(|flag| flag.starts_with("--target") || flag.starts_with("--sysroot"));
+    let told = output(ask.args(of_target).args(["--print", "target-libdir"]).stdin(Stdio::null())).ok()?;
+    let std = std::fs::read_dir(String::from_utf8_lossy(&told.stdout).trim_end()).ok()?.flatten().find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with(&format!("{DLL_PREFIX}std-")) && name.ends_with(DLL_SUFFIX)
+    })?;
+    put(&std.path(), folder).ok()?;
     let named = |name: &str, path: &Path| [OsStr::new(name), path.as_os_str()].join(OsStr::new("="));
     let mut command = Command::new(&settings.compiler);
     command.arg(&source).args([
@@ -138,19 +160,10 @@ fn dynamic(settings: &Settings, kit: &Path, folder: &Path) -> Option<PathBuf> {
         "-Cprefer-dynamic",
     ]);
     command.args(&settings.flags).arg("--extern").arg(named("kit_contract", kit));
-    command.arg("-L").arg(named("dependency", folder)).arg("-o").arg(&library).stdin(Stdio::null());
+    command.arg("-L").arg(named("dependency", folder)).arg("--out-dir").arg(folder).stdin(Stdio::null());
     let out = output(&mut command).ok()?;
     tracing::debug!(linked = out.status.success(), said = %String::from_utf8_lossy(&out.stderr), "the kit as one library");
-    // Modules find the standard library beside the kit's.
-    let mut ask = Command::new(&settings.compiler);
-    let of_target = settings.flags.iter().filter(|flag| flag.starts_with("--target") || flag.starts_with("--sysroot"));
-    let told = output(ask.args(of_target).args(["--print", "target-libdir"]).stdin(Stdio::null())).ok()?;
-    let std = std::fs::read_dir(String::from_utf8_lossy(&told.stdout).trim_end()).ok()?.flatten().find(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with(&format!("{DLL_PREFIX}std-")) && name.ends_with(DLL_SUFFIX)
-    })?;
-    put(&std.path(), folder).ok()?;
-    out.status.success().then_some(library)
+    Some(())
 }
 
 /// Puts a file into a folder, without a copy where that can be.
@@ -305,13 +318,7 @@ pub fn which(name: impl AsRef<OsStr>) -> Option<PathBuf> {
 #[derive(Deserialize)]
 struct Artifact {
     package_id: String,
-    target: Target,
     filenames: Vec<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct Kit {
     pub settings: Settings,
     /// What is different in another build of the library.
     library: State,
+    /// When what the library was made of was touched last. If it was, its contents are compared.
+    glance: String,
     /// What the library was made of.
     sources: String,
     /// What Cargo's settings depend on.
@@ -35,17 +37,20 @@ impl Kit {
         let noted: Option<Kit> = std::fs::read(&stamp).ok().and_then(|noted| serde_json::from_slice(&noted).ok());
         let noted = noted.filter(|kit| kit.library.is_some() && kit.library == state(&kit.libraries.kit));
         let toolchain = noted.as_ref().map(|kit| kit.settings.toolchain.clone());
-        let mut sources = Fingerprint::default();
-        ["kit/api", "kit/codec", "kit/contract", "Cargo.toml", "Cargo.lock"]
-            .iter()
-            .for_each(|path| sources.tree(&workspace.root.join(path)));
-        let sources = sources.text();
+        let glance = sources(workspace, Fingerprint::state);
+        // Reading them all takes milliseconds, in every run.
+        let unread = noted.as_ref().filter(|kit| kit.glance == glance).map(|kit| kit.sources.clone());
+        let sources = unread.unwrap_or_else(|| sources(workspace, Fingerprint::file));
         let noted = noted.filter(|kit| kit.sources == sources);
         if let Some(kit) = &noted
             && kit.surroundings == surroundings(workspace, &kit.settings.compiler)
         {
             tracing::debug!(library = %kit.libraries.kit.display(), "the kit is as it was");
-            return Ok(kit.clone());
+            let kit = Kit { glance, ..kit.clone() };
+            if noted.is_some_and(|noted| noted.glance != kit.glance) {
+                kit.note(&stamp)?;
+            }
+            return Ok(kit);
         }
         let settings = cargo::settings(workspace, toolchain.as_deref())?;
         tracing::debug!(?settings, "Cargo's settings");
@@ -57,8 +62,8 @@ impl Kit {
             None => cargo::libraries(workspace, &settings)?,
         };
         let surroundings = surroundings(workspace, &settings.compiler);
-        let kit = Kit { library: state(&libraries.kit), libraries, settings, sources, surroundings };
-        write(&stamp, &serde_json::to_string_pretty(&kit)?)?;
+        let kit = Kit { library: state(&libraries.kit), libraries, settings, glance, sources, surroundings };
+        kit.note(&stamp)?;
         Ok(kit)
     }
 
@@ -67,10 +72,23 @@ impl Kit {
         if self.libraries.is_dynamic() { vec![self.libraries.folder.clone()] } else { Vec::new() }
     }
 
+    fn note(&self, stamp: &Path) -> Result<()> {
+        write(stamp, &serde_json::to_string_pretty(self)?)
+    }
+
     /// What is different where a module has to be compiled anew.
     pub fn identity(&self) -> String {
         format!("{:?} {:?} {:?}", self.libraries.kit, self.library, self.settings)
     }
+}
+
+/// A name for all files that the library is made of, by what `look` sees of each.
+fn sources(workspace: &Workspace, look: fn(&mut Fingerprint, &Path)) -> String {
+    let mut seen = Fingerprint::default();
+    for path in ["kit/api", "kit/codec", "kit/contract", "Cargo.toml", "Cargo.lock"] {
+        seen.tree(&workspace.root.join(path), look);
+    }
+    seen.text()
 }
 
 /// All that Cargo and rustup read to decide how a program is built: variables, files, and which compiler is there.
@@ -113,6 +131,18 @@ fn state(file: &Path) -> State {
     Some((data.modified().ok()?, data.len()))
 }
 
+/// What no program can set back.
+#[cfg(unix)]
+fn touched(file: &Path) -> Option<(i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().ok().map(|data| (data.ctime(), data.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn touched(_: &Path) -> Option<(i64, i64)> {
+    None
+}
+
 /// A short name for the contents of many files.
 #[derive(Default)]
 struct Fingerprint(SipHasher13);
@@ -135,14 +165,20 @@ impl Fingerprint {
         }
     }
 
+    /// What changes with a file, and with a copy of it.
+    fn state(&mut self, path: &Path) {
+        self.text_of(path.as_os_str());
+        self.text_of(OsStr::new(&format!("{:?} {:?}", state(path), touched(path))));
+    }
+
     /// A file, or all files in a folder.
-    fn tree(&mut self, path: &Path) {
-        let Ok(entries) = std::fs::read_dir(path) else { return self.file(path) };
+    fn tree(&mut self, path: &Path, look: fn(&mut Fingerprint, &Path)) {
+        let Ok(entries) = std::fs::read_dir(path) else { return look(self, path) };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths {
             self.text_of(path.file_name().unwrap_or_default());
-            self.tree(&path);
+            self.tree(&path, look);
         }
     }
 

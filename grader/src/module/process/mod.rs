@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use worker::Worker;
 
 /// Why a module has no verdict of its own.
@@ -229,7 +229,3 @@ impl Transport for Session {
         self.apart.then(|| Fellow::link(self.start.clone(), self.limits.clone(), self.fellows.clone()))
     }
 }
-
-/// How often a waiting grader looks at a process beside its pipes.
-#[cfg(unix)]
-const LOOK: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use super::answer::decode;
 use super::group::end;
-use super::{Kind, LOOK, Loss, Start};
+use super::{Kind, Loss, Start};
 use crate::commands::settings::Limits;
 use crate::module::sandbox::{CANNOT_START, Policy, READY};
 use crate::verdict::cancel::{self, Running};
@@ -36,6 +36,8 @@ impl Drop for Worker {
     }
 }
 
+/// How often a waiting grader looks at a process beside its pipes.
+const LOOK: Duration = Duration::from_millis(50);
 /// So long a process may take to die after its pipes are closed.
 const DYING: Duration = Duration::from_millis(250);
 
