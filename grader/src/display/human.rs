@@ -4,7 +4,7 @@ use crate::display::plain;
 use crate::display::terminal::columns;
 use crate::verdict::fresh;
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, Fresh, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
@@ -54,15 +54,13 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
     let out = &mut text;
     let ExerciseResult { name, status, message, scenarios, .. } = result;
     let kind = result.kind.map_or(String::new(), |kind| format!("error: {kind} · "));
+    let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(" · {}", fresh.says()));
     let count = match scenarios.len() {
         0 => String::new(),
-        n => format!("{} of {n} scenarios{}", result.passed(), after_fresh(result)),
+        n => format!("{} of {n} scenarios{fresh}", result.passed()),
     };
     let said = match status {
-        Status::Passed => match &result.fresh {
-            Some(fresh) => format!("{} scenarios and {} fresh ones", scenarios.len(), fresh.played),
-            None => format!("{} scenarios", scenarios.len()),
-        },
+        Status::Passed => format!("{} scenarios{fresh}", scenarios.len()),
         Status::Failed => count,
         Status::NotStarted => "not started".into(),
         Status::Skipped => "skipped".into(),
@@ -114,16 +112,6 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
         line!(out);
     }
     text
-}
-
-/// After how many fresh scenarios one did not pass.
-fn after_fresh(result: &ExerciseResult) -> String {
-    match &result.fresh {
-        Some(Fresh { seed, played, of, scenario }) if scenario.status != Status::Passed => {
-            format!(" · fresh: failed after {played} of {of} (seed {})", seed)
-        }
-        _ => String::new(),
-    }
 }
 
 /// Where to go on after a pass.

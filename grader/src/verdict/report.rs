@@ -142,6 +142,17 @@ pub struct Fresh {
     pub scenario: ScenarioResult,
 }
 
+impl Fresh {
+    /// In a few words: `150 fresh (seed 1.33-1)`.
+    pub fn says(&self) -> String {
+        let Fresh { seed, played, of, scenario } = self;
+        match scenario.status {
+            Status::Passed => format!("{played} fresh (seed {seed})"),
+            _ => format!("fresh: failed after {played} of {of} (seed {seed})"),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

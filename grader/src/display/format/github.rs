@@ -66,7 +66,8 @@ fn in_checkout(root: &Path, file: &str) -> String {
 fn message(result: &ExerciseResult) -> String {
     let mut out = String::new();
     if !result.scenarios.is_empty() {
-        _ = writeln!(out, "{} of {} scenarios passed.", result.passed(), result.scenarios.len());
+        let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(", {}", fresh.says()));
+        _ = writeln!(out, "{} of {} scenarios passed{fresh}.", result.passed(), result.scenarios.len());
     }
     for line in result.message.iter().flat_map(|message| message.lines()).take(30) {
         _ = writeln!(out, "{}", line);

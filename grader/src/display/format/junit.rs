@@ -14,6 +14,9 @@ pub fn text(report: &Report) -> Result<String> {
         let mut suite = TestSuite::new(result.name.as_str());
         suite.set_time(Duration::from_millis(result.duration_ms));
         suite.add_property(("required", if result.required { "true" } else { "false" }));
+        if let Some(fresh) = &result.fresh {
+            suite.add_property(("fresh", fresh.says().as_str()));
+        }
         // Without a scenario, as when it does not compile, the exercise itself is the case.
         if result.scenarios.is_empty() {
             let message = result.message.as_deref().unwrap_or_default();

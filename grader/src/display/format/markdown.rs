@@ -20,8 +20,9 @@ pub fn text(report: &Report, explained: usize) -> String {
             0 => String::new(),
             n => format!("{} of {n}", result.passed()),
         };
+        let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(", {}", cell(&fresh.says())));
         let optional = if result.required { "" } else { ", not required" };
-        _ = writeln!(out, "| {mark} | {} | {}{optional} | {count} |", cell(&result.name), result.verdict());
+        _ = writeln!(out, "| {mark} | {} | {}{optional} | {count}{fresh} |", cell(&result.name), result.verdict());
     }
     for result in report.exercises.iter().filter(|e| !matches!(e.status, Status::Passed | Status::NotStarted)) {
         exercise(&mut out, result, explained);
