@@ -5,6 +5,13 @@
 //! ResourceQuota.
 //!
 //! About 45 minutes · builds on nothing · book: "Admission: what is filled in, and what is refused" · stuck? `cargo grade hint control_plane/admission`
+//!
+//! Given to you:
+//!
+//! - `Quantity::sign: fn(&Quantity) -> i32`
+//! - `Quantity::add: fn(&mut Quantity, &Quantity)`
+//! - `Quantity::sub: fn(&mut Quantity, &Quantity)`
+//! - `Quantity::milli_value: fn(&Quantity) -> i64`
 
 use kit::control_plane::Admission;
 use kit::control_plane::admission::{
@@ -33,7 +40,7 @@ impl Admission for Exercise {
     /// What is charged to which quotas, or why the object is refused: first the limits of type `Container` and
     /// `Pod`, if it is a pod, then all quotas. The chapter has the rules and the words of both.
     fn validate(&self, request: &ValidateRequest) -> Result<Vec<Charge>, String> {
-        let _ = (request, check_limits, charge);
+        let _ = (request, check_limits, counted, charge);
         todo!("a refusal of the limits comes before that of the quotas")
     }
 }
@@ -50,12 +57,17 @@ fn compare(problems: &mut Vec<String>, limit: &Limit, requests: &Amounts, limits
     todo!("min, then max, then the ratio, at most one problem for each resource of each")
 }
 
-/// What an object adds to one quota, or why there is no room for it.
-fn charge(quota: &Quota, request: &ValidateRequest) -> Result<Charge, String> {
-    let _ = (quota, request, Quantity::default());
-    todo!(
-        "is it about the object? is everything said? is the usage known? and, if all quotas agree so far, is there room?"
-    )
+/// The resources of one quota that count here; none if it isn't about the object. Or why it refuses: not all is said, or
+/// not all is known. All quotas are asked this before any is asked for room.
+fn counted<'a>(quota: &'a Quota, request: &ValidateRequest) -> Result<Vec<&'a str>, String> {
+    let _ = (quota, request);
+    todo!("is it about the object? is everything said? is the usage known?")
+}
+
+/// What the object adds to one quota, of the resources that count, or why there is no room for it.
+fn charge(quota: &Quota, counted: &[&str], request: &ValidateRequest) -> Result<Charge, String> {
+    let _ = (quota, counted, request, Quantity::default());
+    todo!("how much more than before is it, and is there room for that?")
 }
 
 kit::exercise!(Exercise: kit::control_plane::Admission);

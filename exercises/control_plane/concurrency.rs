@@ -37,7 +37,9 @@ impl Concurrency for Exercise {
     /// - a write that was refused with a conflict (409, `Conflict`) is made again from a fresh object, 10 ms later, unless the
     ///   intent itself says what a conflict means; no more than five writes are tried (`retry.DefaultRetry`), then it gives up with `Conflict`;
     /// - any other refusal is not tried again: it gives up with `NotFound` where there is no object (404), and else with `Refused`;
-    /// - it takes no more requests than it needs: one, or a read and a write, for each time that it tries, and one more where the cache was late.
+    /// - it takes no more requests than it needs. An apply is one request, without a read. Before each other write
+    ///   there may be one read, also before the first one and before a delete. And the client may begin with a write
+    ///   that is made from the cache, without a read.
     fn answered(&mut self, answer: &ServerAnswer) -> Move {
         let _ = answer;
         todo!("a conflict, another refusal, or the object to be changed")

@@ -80,15 +80,17 @@ impl WorkQueue for Exercise {
         todo!("only what is queued")
     }
 
-    /// Ends the queue: nothing comes in any more, and what waits never comes. What is queued is still handed out. With `drain`, whoever calls this waits for the workers; a later call without it
-    /// ends that wait.
+    /// Ends the queue: nothing comes in any more, and what waits never comes. What is queued is still handed out.
+    /// With `drain`, whoever calls this waits for the workers (see `drained`); a later call without it ends that
+    /// wait.
     fn shut_down(&mut self, drain: bool) {
         let _ = drain;
         todo!("nothing comes in any more")
     }
 
-    /// Whether whoever shut the queue down may go on: at once without `drain`, and with it as long as no key is being processed. Never before a
-    /// shut-down.
+    /// Whether whoever shut the queue down may go on. Before a shut-down: no. After one without `drain`: yes. After
+    /// one with `drain`: yes while no key is being processed, even if keys are still queued; when a worker gets one
+    /// of these, the answer is no again. Of several shut-downs the last one counts.
     fn drained(&mut self) -> bool {
         todo!("is anybody still working?")
     }

@@ -5,6 +5,11 @@
 //! it is wiser to do nothing.
 //!
 //! About 45 minutes · builds on nothing · book: "Node failure: from a missed heartbeat to a new pod" · stuck? `cargo grade hint failure/node_lifecycle`
+//!
+//! Given to you:
+//!
+//! - `ObservedNode::ready: fn(&ObservedNode) -> Option<kit::failure::node_lifecycle::Status>`
+//! - `ObservedNode::has_taint: fn(&ObservedNode, &str, &str) -> bool`: by key and effect
 
 use kit::failure::NodeLifecycle;
 use kit::failure::node_lifecycle::{Answer, Config, ObservedNode};
@@ -15,7 +20,7 @@ struct Exercise {
 }
 
 /// All answers hold changes only: no action for what the node already has or lacks, as it is given. Actions have no
-/// order. The keys of all taints are constants of `kit::failure::node_lifecycle`, such as `NOT_READY`.
+/// order. Before the first pass the controller knows no node and no zone, and nobody waits. The keys of all taints are constants of `kit::failure::node_lifecycle`, such as `NOT_READY`.
 impl NodeLifecycle for Exercise {
     /// A controller that was just started and knows nothing.
     fn new(config: &Config) -> Self {
@@ -44,9 +49,10 @@ impl NodeLifecycle for Exercise {
     ///
     /// **Heartbeats.** The controller hears from a node when the heartbeat time of its condition `Ready` is another
     /// than in the pass before, or the renew time of its lease later than any before (or there was none). *When* it
-    /// heard is the time of the pass, by its own clock: what the node's clock says is not compared with it. A node that
-    /// appears was heard now, or, if it has neither a condition `Ready` nor a lease, when it was created; one that gets
-    /// or loses that condition was heard now.
+    /// heard is the time of the pass, by its own clock: what the node's clock says is not compared with it. A node
+    /// that appears was heard now, or, if it has neither a condition `Ready` nor a lease, when it was created; one
+    /// that gets or loses that condition was heard now. A node that a pass no longer lists is forgotten: if it comes
+    /// back, it appears for the first time.
     ///
     /// **Silence.** A node is silent when it was heard more than the grace period ago, which is that of the start-up
     /// while it has no condition `Ready`. If a silent node's `Ready` isn't `Unknown` yet, then of `Ready`,
@@ -69,16 +75,19 @@ impl NodeLifecycle for Exercise {
     ///   that has neither.
     ///
     /// **Zones.** At the end of the pass the controller counts for each zone the nodes whose `Ready` is `True` now,
-    /// changes of this pass included, and the others. A zone without a ready node is *fully disrupted*; one with more
-    /// than two nodes that aren't ready, and a share of these of at least `unhealthy_zone_threshold`, is *partially
-    /// disrupted*; all others are normal. From this follows the rate at which nodes of the zone may be tainted, in
-    /// nodes per second:
+    /// changes of this pass included, and the others, those without the condition `Ready` among them. Only zones with
+    /// a node in this pass count: any other zone is forgotten, with those who wait there, its rate and its
+    /// permission. A zone without a ready node is *fully disrupted*; one with more than two nodes that aren't ready,
+    /// and a share of these of at least `unhealthy_zone_threshold`, is *partially disrupted*; all others are normal.
+    /// From this follows the rate at which nodes of the zone may be tainted, in nodes per second:
     ///
     /// - normal or fully disrupted: `node_eviction_rate`;
     /// - partially disrupted: `secondary_node_eviction_rate` if the zone has more nodes than
     ///   `large_cluster_size_threshold`, else 0;
-    /// - **all** zones fully disrupted: 0. In the first pass that finds this, every node loses both `NoExecute` taints
-    ///   and waits no longer. In the first pass that doesn't find it any more, every node counts as heard now.
+    /// - **all** zones fully disrupted: 0. In the first pass that finds this, every node loses both `NoExecute`
+    ///   taints and waits no longer. In the first pass that doesn't find it any more, every node counts as heard now.
+    ///   Whether it was so before is asked of the zones of this pass, and one that is new was not fully disrupted
+    ///   before. In a pass without nodes there are no zones, and nothing is done.
     fn monitor(&mut self, now_ms: i64, nodes: &[ObservedNode]) -> Answer {
         let _ = (now_ms, nodes, &self.config);
         todo!("begin with one node: when was it heard, and is that too long ago?")
@@ -88,9 +97,10 @@ impl NodeLifecycle for Exercise {
     /// said so.
     ///
     /// A zone has at most one *permission* at a time. It has one from the start, and `1 / rate` seconds (whole
-    /// milliseconds, rounded up) after one was used it has one again. While it has one, the first node that waits uses
-    /// it, is in the queue no longer, gets the taint that goes with its condition `Ready` as it is given now, and loses
-    /// the other one. If that is `True` or the node is gone, nothing is done, but the permission is used.
+    /// milliseconds, rounded up) after one was used it has one again. While it has one, the first node that waits
+    /// uses it, is in the queue no longer, gets the taint that goes with its condition `Ready` as it is given now
+    /// (`unreachable` if it has none), and loses the other one. If that is `True` or the node is gone, nothing is
+    /// done, but the permission is used. A node that is gone keeps its place in the queue until then.
     ///
     /// When a pass gives the zone another rate, a permission that is there stays; if there is none, the next one comes
     /// `1 / rate` seconds after that pass. With a rate of 0 there is none, and none left over when the rate rises

@@ -5,6 +5,14 @@
 //! `status.qosClass`, and what the kubelet writes into `/proc/PID/oom_score_adj`.
 //!
 //! About 30 minutes · builds on nothing · book: "Quality of service: who suffers last" · stuck? `cargo grade hint node/qos`
+//!
+//! Given to you:
+//!
+//! - `kit::api::qos::is_critical: fn(&Pod) -> bool`
+//! - `kit::api::pod_resources::is_sidecar: fn(&kit::api::core::Container) -> bool`
+//! - `kit::api::pod_resources::Side::of: fn(kit::api::pod_resources::Side, &kit::api::core::Container) -> BTreeMap<String, kit::api::Quantity>`
+//! - `kit::api::Quantity::sign: fn(&kit::api::Quantity) -> i32`
+//! - `kit::api::Quantity::value: fn(&kit::api::Quantity) -> i64`
 
 use kit::api::core::Pod;
 use kit::node::Qos;

@@ -28,16 +28,17 @@ impl Preemption for Exercise {
     /// has run for longer, then the one that is listed first. When each had its turn, the answer is the victims, the most
     /// important first, and how many of them break a budget.
     ///
-    /// Which deletions break a budget: take all these pods, the most important first, and subtract 1 from each budget that counts
-    /// the pod. If any of them is below 0 then, this pod breaks it.
+    /// Which deletions break a budget: go through all pods of lower priority, the most important first. Subtract 1
+    /// from each budget that counts the pod. If one of these budgets is below 0 now, this pod breaks it.
     fn checked(&mut self, fits: bool) -> PreemptionStep {
         let _ = fits;
         todo!("spare the pod that was asked about, or not; then the next")
     }
 
-    /// The best of the nodes that can help, by these rules, one after the other until one node is left: the fewest broken
-    /// budgets; the lowest priority of its most important victim; the lowest sum of `priority + 2³¹` over its victims; the fewest victims;
-    /// among the victims of the highest priority the one that has run for longest started latest; the first by name.
+    /// The best of the nodes that can help, by these rules, one after the other until one node is left: the fewest
+    /// broken budgets; the lowest priority of its most important victim; the lowest sum of `priority + 2³¹` over its
+    /// victims; the fewest victims; the latest start, where the start of a candidate is that of the victim that has
+    /// run for longest among its victims of the highest priority; the first by name.
     fn pick(&mut self, candidates: &[PreemptionCandidate]) -> String {
         let _ = candidates;
         todo!("one rule after the other")

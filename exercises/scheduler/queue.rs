@@ -25,7 +25,7 @@ impl SchedulingQueue for Exercise {
         todo!("a new pod, or one with other gates or another priority")
     }
 
-    /// The pod is gone, or has a node now: forget it, wherever it is. One that isn't known is no mistake.
+    /// The pod is gone, or has a node now: forget it, wherever it is. If the pod isn't known, nothing happens.
     fn remove(&mut self, pod: &str) {
         let _ = pod;
         todo!("forget it, wherever it is")
@@ -41,8 +41,8 @@ impl SchedulingQueue for Exercise {
         todo!("whose backoff is over? then: who is next?")
     }
 
-    /// The attempt failed: these plugins refused the pod; none if there was an error, such as a failed request. One that is not
-    /// in flight any more is no mistake, and ignored.
+    /// The attempt failed: these plugins refused the pod; none if there was an error, such as a failed request. If
+    /// the pod is not in flight any more, nothing happens.
     ///
     /// After an error, or if something changed during the attempt that one of these plugins says helps, the pod backs off; else it
     /// is unschedulable. The backoff begins now and takes `initial_backoff` after the first attempt, twice as long after

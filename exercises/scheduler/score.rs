@@ -16,10 +16,10 @@ impl Score for Exercise {
     /// The score of NodeResourcesFit by one of its strategies: the weighted mean of the scores of the resources,
     /// rounded as each strategy says.
     ///
-    /// Of each resource, take what is requested with this pod on the node, and what is allocatable. CPU and memory are
-    /// requested as `scored` says, all others as `requests` do. A resource that the node doesn't have counts for nothing,
-    /// weight included, and neither does one other than cpu, memory and ephemeral-storage that the pod doesn't ask for.
-    /// Without any resource left the score is 0.
+    /// Of each resource, take what is requested with this pod on the node, and what is allocatable. CPU and memory
+    /// are requested as `scored` says, all others as `requests` do. Two kinds of resources are left out, together
+    /// with their weight: those of which the node has 0, and those other than cpu, memory and ephemeral-storage that
+    /// the pod doesn't ask for. Without any resource left the score is 0.
     fn allocation(&self, strategy: &Strategy, pod: &PodRequest, node: &NodeResources) -> i64 {
         let _ = (strategy, pod, node);
         todo!("for each resource a score, then the weighted mean")
@@ -27,9 +27,10 @@ impl Score for Exercise {
 
     /// The score of NodeResourcesBalancedAllocation: how evenly CPU and memory would be used.
     ///
-    /// Of both, take the fraction of the allocatable that is requested with this pod, at most 1, where `requests` count
-    /// and not `scored`. The score is 100 × (1 − standard deviation of the fractions), in floating point, rounded
-    /// down. A resource of which the node has nothing is left out; one fraction alone deviates by 0.
+    /// For each of the two, the fraction is what is requested with this pod (as `requests` say, not `scored`) divided
+    /// by what is allocatable, at most 1. With two fractions, the score is `(1 − |cpu − memory| ÷ 2) × 100`, in
+    /// floating point, rounded down: half of the distance is the standard deviation of two numbers. A resource of
+    /// which the node has nothing is left out; with one fraction or none the score is 100.
     fn balanced(&self, pod: &PodRequest, node: &NodeResources) -> i64 {
         let _ = (pod, node);
         todo!("two fractions and how far they are apart")

@@ -4,6 +4,16 @@
 //! the scheduler may place the pod there, and if not, which taint says so.
 //!
 //! About 20 minutes · builds on nothing · book: "Taints and tolerations" · stuck? `cargo grade hint scheduler/taints`
+//!
+//! Given to you:
+//!
+//! - `Taint.key: String`
+//! - `Taint.value: Option<String>`
+//! - `Taint.effect: String`
+//! - `Toleration.key: Option<String>`
+//! - `Toleration.operator: Option<String>`
+//! - `Toleration.value: Option<String>`
+//! - `Toleration.effect: Option<String>`
 
 use kit::scheduler::{Taint, Taints, Toleration, Verdict};
 

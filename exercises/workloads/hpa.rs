@@ -19,10 +19,13 @@ impl HorizontalPodAutoscaler for Exercise {
     ///
     /// - **Pods.** Tell the pods apart: ignored, unready, missing (no sample), counted. For `cpu` a young pod is unready
     ///   until it is ready and its sample is from after that.
-    /// - **Ratio.** Current to target, of the counted pods. From 0.9 to 1.1 nothing changes. Else the proposal is the
-    ///   ratio times the pods that it is about, rounded up. Calculate in `f64`.
-    /// - **Doubt.** If pods are missing, or the ratio is above 1 and pods are unready, count them too, with a value that
-    ///   holds against the first ratio, and don't move if the second one disagrees with the first.
+    /// - **Ratio.** Current divided by target, of the counted pods. Utilization and average are integers, without the
+    ///   fraction. From 0.9 to 1.1 nothing changes. Else the proposal is the ratio times the pods that it is about,
+    ///   rounded up. Calculate in `f64`.
+    /// - **Doubt.** If pods are missing, or the ratio is above 1 and pods are unready, take a second ratio. Below 1,
+    ///   add the missing pods with all of their request (or the target's percentage of it, if that is more), and no
+    ///   unready one; above 1 add both with 0; at 1 add none. Don't move if the second ratio disagrees with the
+    ///   first.
     /// - **Objects and external metrics.** With a `Value` the ratio applies to the ready pods; with an `AverageValue` the
     ///   proposal is the value divided by the target.
     fn propose(&self, request: &MetricRequest) -> Result<Proposal, MetricError> {

@@ -5,6 +5,31 @@
 //! doesn't trust a cache that lags behind, creates and deletes, and picks with care whom it deletes.
 //!
 //! About 45 minutes · builds on nothing · book: "ReplicaSets: one look at a time" · stuck? `cargo grade hint workloads/replica_set`
+//!
+//! Given to you:
+//!
+//! - `kit::api::pod::is_active: fn(&Pod) -> bool`: neither finished nor being deleted
+//! - `kit::api::pod::phase: fn(&Pod) -> &str`
+//! - `kit::api::pod::node_name: fn(&Pod) -> Option<&str>`
+//! - `kit::api::pod::is_ready: fn(&Pod) -> bool`
+//! - `kit::api::pod::ready_since: fn(&Pod) -> Option<Timestamp>`
+//! - `kit::api::pod::is_available: fn(&Pod, i32, Timestamp) -> bool`: the pod, `minReadySeconds`, the time
+//! - `kit::api::pod::deletion_cost: fn(&Pod) -> i32`: 0 if there is none, or no number
+//! - `kit::api::pod::max_restarts: fn(&Pod) -> (i32, i32)`: the greatest of its containers, and of its sidecars
+//! - `kit::api::owner::controller_of: fn(&kit::api::meta::ObjectMeta) -> Option<&kit::api::meta::OwnerReference>`
+//! - `kit::api::selector::matches: fn(&kit::api::meta::LabelSelector, Option<&BTreeMap<String, String>>) -> bool`
+//! - `kit::api::meta::OwnerReference.uid: String`
+//! - `kit::api::meta::ObjectMeta.name: Option<String>`
+//! - `kit::api::meta::ObjectMeta.uid: Option<String>`
+//! - `kit::api::meta::ObjectMeta.labels: Option<BTreeMap<String, String>>`
+//! - `kit::api::meta::ObjectMeta.generation: Option<i64>`
+//! - `kit::api::meta::ObjectMeta.creation_timestamp: Option<kit::api::meta::Time>`
+//! - `kit::api::meta::ObjectMeta.deletion_timestamp: Option<kit::api::meta::Time>`
+//! - `kit::api::meta::Time.0: Timestamp`
+//! - `kit::api::apps::ReplicaSetSpec.replicas: Option<i32>`
+//! - `kit::api::apps::ReplicaSetSpec.min_ready_seconds: Option<i32>`
+//! - `kit::api::apps::ReplicaSetSpec.selector: kit::api::meta::LabelSelector`
+//! - `kit::api::apps::ReplicaSetSpec.template: Option<kit::api::core::PodTemplateSpec>`
 
 use kit::api::core::Pod;
 use kit::api::jiff::Timestamp;

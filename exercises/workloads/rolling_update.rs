@@ -5,6 +5,10 @@
 //! Deployment is scaled in the middle of it.
 //!
 //! About 45 minutes · builds on nothing · book: "Deployments: rolling updates" · stuck? `cargo grade hint workloads/rolling_update`
+//!
+//! Given to you:
+//!
+//! - `kit::api::int_or_percent::scaled: fn(&kit::workloads::rolling_update::IntOrString, i32, Round) -> Result<i32, String>`: the amount, the whole, how to round
 
 use kit::api::int_or_percent::{Round, scaled};
 use kit::workloads::DeploymentController;
@@ -72,11 +76,12 @@ fn recreate(request: &SyncRequest) -> Vec<Action> {
 ///    active old sets get the size 0, and that is all.
 /// 3. With `Recreate` nothing else is done. With `RollingUpdate`, what is missing to `replicas` plus surge (to 0 if
 ///    `replicas` is 0), or what is above it, is shared out among the active sets, largest first; of equally large
-///    ones the younger first to grow, the older first to shrink. The share of a set is its size × (`replicas` + surge)
-///    ÷ its `max_replicas`, rounded to the nearest whole number, less its size. If `replicas` is 0 it
-///    is minus its size; otherwise, if `max_replicas` is 0, it is 0. No share, in the direction of the whole, is
-///    greater than what is left to be shared. What is left after the last one goes to the first, whose size doesn't
-///    fall below 0.
+///    ones the younger first to grow, the older first to shrink. The share of a set is its size × (`replicas` +
+///    surge) ÷ its `max_replicas`, rounded to the nearest whole number, less its size. If `replicas` is 0 it is minus
+///    its size; otherwise, if `max_replicas` is 0, it is 0. A share is never more than what is left: while sets grow
+///    it is at most what is left, while they shrink it is no further below 0 than what is left. (A share may have the
+///    other sign. Then more is left than before.) As soon as nothing is left, every further share is 0. What is left
+///    after the last set is added to the first one, whose size doesn't fall below 0.
 fn scale(request: &SyncRequest, posts: Option<Fenceposts>) -> Vec<Action> {
     let _ = (request, posts);
     todo!("one active set? a saturated one? otherwise in proportion")

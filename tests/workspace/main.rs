@@ -6,6 +6,7 @@ mod gate;
 #[cfg(unix)]
 mod hostile;
 mod layout;
+mod names;
 mod quantities;
 #[cfg(unix)]
 mod set_up;

@@ -32,13 +32,17 @@ contract! {
         /// and of a deletion if it was there. Objects are the same if their keys are; versions are never compared but for equality. A deletion carries the object of the event, or if it
         /// follows from a list, the object as the cache had it.
         ///
-        /// **A list that failed.** If the version is the problem (`Expired`, `TooLarge`) and the list was not from version `""`, it lists from `""` at once. Else it pauses, then it lists.
-        /// Lists are from `""` as long as a version was the problem and no list has succeeded since; else from the informer's version, and from `0` if it has none.
+        /// **A list that failed.** If the version is the problem (`Expired`, `TooLarge`) and the list was not from
+        /// version `""`, it lists from `""` at once. Else it pauses, then it lists. Once a list was refused because
+        /// of its version, all lists are from `""` until one succeeds. All others are from the informer's version, or
+        /// from `0` if it has none. A watch that failed changes nothing about that, even with `Expired`: the list
+        /// after it is from the informer's version.
         ///
         /// **A watch that failed**, when it was opened or later. If the server was `Unavailable`, it pauses, then it watches from its version. Else, whatever it was, it pauses, then it lists.
         ///
-        /// **A watch that was closed** has run its time: it watches from its version, at once. But one that is closed less than 1000 ms after it was asked for and without
-        /// any event failed for another reason.
+        /// **A watch that was closed** has run its time: it watches from its version, at once. But a watch that is
+        /// closed less than 1000 ms after it was asked for, and that had no event, has failed: the informer pauses,
+        /// then it lists. A bookmark is an event, too.
         ///
         /// **A pause** takes 800 ms, and each further one twice as long, at most 30 s; it begins with 800 ms again if the last pause began more than two minutes ago. (Upstream adds up to as much by chance.)
         ///

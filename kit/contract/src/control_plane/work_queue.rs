@@ -61,12 +61,14 @@ contract! {
         /// How many keys are queued: neither those that wait for their time nor those that are being processed.
         fn len(&mut self, now: i64) -> u32;
 
-        /// Ends the queue: nothing comes in any more, and what waits never comes. What is queued is still handed out. With `drain`, whoever calls this waits for the workers; a later call without it
-        /// ends that wait.
+        /// Ends the queue: nothing comes in any more, and what waits never comes. What is queued is still handed out.
+        /// With `drain`, whoever calls this waits for the workers (see `drained`); a later call without it ends that
+        /// wait.
         fn shut_down(&mut self, drain: bool) -> ();
 
-        /// Whether whoever shut the queue down may go on: at once without `drain`, and with it as long as no key is being processed. Never before a
-        /// shut-down.
+        /// Whether whoever shut the queue down may go on. Before a shut-down: no. After one without `drain`: yes.
+        /// After one with `drain`: yes while no key is being processed, even if keys are still queued; when a worker
+        /// gets one of these, the answer is no again. Of several shut-downs the last one counts.
         fn drained(&mut self) -> bool;
     }
 }

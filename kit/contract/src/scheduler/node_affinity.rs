@@ -69,7 +69,7 @@ pub struct NodeTerm {
     pub fields: Vec<NodeRequirement>,
 }
 
-/// A term that a node had better match.
+/// A term that a node should match, where that is possible.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferredTerm {

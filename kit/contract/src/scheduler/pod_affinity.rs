@@ -33,11 +33,13 @@ contract! {
             nodes: &[AffinityNode],
         ) -> Vec<(Name, AffinityVerdict)>;
 
-        /// For each candidate, in the order of `nodes`, how much the pod and the others want it there. None (of all) if no term of
-        /// anybody found anything, so that there is nothing to score.
+        /// For each candidate, in the order of `nodes`, how much the pod and the others want it there. The whole
+        /// answer is `None` if no term found a pod: then there is nothing to score. If one did, each candidate has a
+        /// score, which may be 0.
         ///
-        /// Each pod on any node, candidate or not, adds to all candidates in the same domain, once for each term that finds
-        /// something:
+        /// Each pod on any node, candidate or not, adds to all candidates in the same domain, once for each term that
+        /// finds it. A term finds a pod only if the pod's node has the label of the term: on a node without it the
+        /// pod is in no domain. What is added:
         ///
         /// - the weight of each preferred affinity term of the new pod that means it, and minus the weight for anti-affinity;
         /// - the weight of each of its own preferred affinity terms that means the new pod, and minus the weight for

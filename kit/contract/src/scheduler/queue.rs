@@ -24,7 +24,7 @@ contract! {
         /// Any other keeps its place.
         fn add(&mut self, pod: &PendingPod, now: i64) -> ();
 
-        /// The pod is gone, or has a node now: forget it, wherever it is. One that isn't known is no mistake.
+        /// The pod is gone, or has a node now: forget it, wherever it is. If the pod isn't known, nothing happens.
         fn remove(&mut self, pod: &str) -> ();
 
         /// The pod to be tried now; it is in flight from then on, and that counts as an attempt. None if there is none.
@@ -34,8 +34,8 @@ contract! {
         /// reason to let the scheduler idle. But a pod that came back by an error is never taken early.
         fn pop(&mut self, now: i64) -> Option<String>;
 
-        /// The attempt failed: these plugins refused the pod; none if there was an error, such as a failed request. One that is not
-        /// in flight any more is no mistake, and ignored.
+        /// The attempt failed: these plugins refused the pod; none if there was an error, such as a failed request.
+        /// If the pod is not in flight any more, nothing happens.
         ///
         /// After an error, or if something changed during the attempt that one of these plugins says helps, the pod backs off; else it
         /// is unschedulable. The backoff begins now and takes `initial_backoff` after the first attempt, twice as long after

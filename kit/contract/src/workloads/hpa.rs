@@ -33,26 +33,33 @@ contract! {
         ///    it was never ready);
         /// 5. *counted*: all others.
         ///
-        /// Without any counted pod the metric fails. The utilization of pods is the sum of their values in percent of
-        /// the sum of their requests, rounded down, and its ratio that to the target. Their average is the sum of
-        /// the values divided by their number, rounded towards zero, and its ratio that to the target.
+        /// Without any counted pod the metric fails. The utilization of pods is `100 × sum of their values / sum of
+        /// their requests`, and their average `sum of their values / number of pods`, both in integers, without the
+        /// fraction. The ratio is this integer divided by the target, in floating point.
         ///
         /// The ratio of the counted pods comes first. If no pod is missing and none is unready while the ratio is
-        /// above 1, the proposal is the tolerance's or `ceil(ratio × counted pods)`. Otherwise the doubtful pods are
-        /// counted too, with values that dampen: below 1 a missing pod uses 100 % of its request, or the target's
-        /// percentage if that is more (rounded down), or for an average just the target; above 1 a missing pod and
-        /// an unready one use 0. Below 1 unready pods stay out; at 1 all do. With the ratio of all these, the
-        /// proposal is `ceil(ratio × these pods)`, but `spec_replicas` if
+        /// above 1, the proposal is the tolerance's or `ceil(ratio × counted pods)`. Otherwise pods are added to the
+        /// counted ones, with values that hold against the first ratio:
         ///
-        /// - the new ratio is within the tolerance,
+        /// - first ratio below 1: each missing pod is added. It uses 100 % of its request, or the target's percentage
+        ///   of it if that is more (in integers, without the fraction); with an average as the target it uses the
+        ///   target. Unready pods are not added.
+        /// - first ratio exactly 1: no pod is added.
+        /// - first ratio above 1: each missing and each unready pod is added, and uses 0.
+        ///
+        /// The second ratio is that of the counted and the added pods together. The proposal is `ceil(second ratio ×
+        /// number of these pods)`, but `spec_replicas` if
+        ///
+        /// - the second ratio is within the tolerance,
         /// - or it is on the other side of 1 than the first,
-        /// - or the proposal would go the other way: up with a ratio below 1, or down with one above.
+        /// - or the proposal would go the other way: above `spec_replicas` with a second ratio below 1, or below
+        ///   `spec_replicas` with one above 1.
         ///
-        /// **Value of an object, sum of the values of an external metric.** `…Value`: the ratio is the value to the
-        /// target, and the proposal `ceil(ratio × pods that are Running and ready)`; with `spec_replicas` 0 it is
-        /// `ceil(ratio)`, without a tolerance. It fails if there are no pods and they are needed. `…AverageValue`: the
-        /// ratio is the value to the target times `status_replicas`, and the proposal `ceil(value / target)`; no pod
-        /// is looked at.
+        /// **Value of an object, sum of the values of an external metric.** `…Value`: the ratio is `value / target`,
+        /// and the proposal `ceil(ratio × number of pods that are Running and ready)`; with `spec_replicas` 0 it is
+        /// `ceil(ratio)`, without a tolerance. It fails if there are no pods and they are needed. `…AverageValue`:
+        /// the ratio is `value / (target × status_replicas)`, and the proposal `ceil(value / target)`; no pod is
+        /// looked at. With 0 `status_replicas` no value is within the tolerance.
         ///
         /// Calculate ratios and products in `f64`, as upstream does; then its rounding is yours.
         fn propose(&self, request: &MetricRequest) -> Result<Proposal, MetricError>;

@@ -43,10 +43,11 @@ contract! {
         ///    plus surge (to 0 if `replicas` is 0), or what is above it, is shared out among the active sets, largest
         ///    first; of equally large ones the younger first to grow, the older first to shrink. The share of a set
         ///    is its size × (`replicas` + surge) ÷ its `max_replicas`, rounded to the nearest whole number (a half
-        ///    away from zero), less its size. If `replicas` is 0 it is minus its size; otherwise, if
-        ///    `max_replicas` is 0, it is 0.
-        ///    No share, in the direction of the whole, is greater than what is left to be shared. What is left
-        ///    after the last one goes to the first, whose size doesn't fall below 0.
+        ///    away from zero), less its size. If `replicas` is 0 it is minus its size; otherwise, if `max_replicas`
+        ///    is 0, it is 0. A share is never more than what is left: while sets grow it is at most what is left,
+        ///    while they shrink it is no further below 0 than what is left. (A share may have the other sign. Then
+        ///    more is left than before.) As soon as nothing is left, every further share is 0. What is left after the
+        ///    last set is added to the first one, whose size doesn't fall below 0.
         ///
         /// **RollingUpdate** (`rolling.go`).
         ///
