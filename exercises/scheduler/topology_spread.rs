@@ -4,6 +4,11 @@
 //! nodes make, and decide which nodes would make the spread too uneven, and which make it more even.
 //!
 //! About 45 minutes · builds on `scheduler/node_affinity` and `scheduler/taints` · book: "Topology spread: as even as possible" · stuck? `cargo grade hint scheduler/topology_spread`
+//!
+//! Given to you:
+//!
+//! - `kit::scheduler::Topology::get: fn(&kit::scheduler::Topology, Name) -> Option<Name>`
+//! - `Name::as_str: fn(Name) -> &'static str`
 
 #[allow(unused_imports)] // Until you need them.
 use kit::scheduler::InclusionPolicy;
@@ -31,14 +36,16 @@ impl TopologySpread for Exercise {
     /// For each candidate, in the order of `nodes`, what the soft constraints (`ScheduleAnyway`) say: how many matching pods
     /// are in its domains; less is better. None for a candidate that is ignored.
     ///
-    /// With `all_labels`, a candidate without the labels of all constraints is ignored, and such nodes are not counted.
-    /// (It is false only for the constraints that the cluster has by default.)
+    /// With `all_labels`, a node that lacks the label of any constraint is ignored: if it is a candidate its answer
+    /// is none, and its pods are not counted. (It is false only for the constraints that the cluster has by default.)
     ///
-    /// Of each constraint whose label the candidate has, add `count × ln(size + 2) + (max_skew − 1)`, and round the sum to the
-    /// nearest integer, halves up. `size` is the number of different values (none is one, too) of the label among the
-    /// candidates that are not ignored, and for `kubernetes.io/hostname` the number of these candidates. `count` is the sum
-    /// of matching pods over all nodes in the domain that the policies allow, candidates or not; for `kubernetes.io/hostname` it is
-    /// those on the candidate itself, whatever the policies say.
+    /// Of each constraint whose label the candidate has, add `count × ln(size + 2) + (max_skew − 1)`, and round the
+    /// sum to the nearest integer, halves up. `size` is the number of different values of the label among the
+    /// candidates that are not ignored, where a missing label counts as the empty value; for `kubernetes.io/hostname`
+    /// it is the number of these candidates. `count` is the sum of matching pods over all nodes in the domain that
+    /// the policies allow and that are not ignored, candidates or not (the domain of the empty value has the nodes
+    /// without the label, too); for `kubernetes.io/hostname` it is those on the candidate itself, whatever the
+    /// policies say.
     fn score(
         &self,
         constraints: &[SpreadConstraint],

@@ -57,17 +57,17 @@ impl TopologySpread for Exercise {
         let candidates: Vec<&SpreadNode> = nodes.iter().filter(|node| wanted.contains(&node.name)).collect();
         let scored = candidates.iter().filter(|node| !is_ignored(node)).count();
 
-        // Of each constraint, the domains that candidates are in, and then the pods in them. A missing label makes a domain, too.
-        let mut counts: Vec<FxHashMap<Option<Name>, i64>> = vec![FxHashMap::default(); constraints.len()];
+        // Of each constraint, the domains that candidates are in, and then the pods in them.
+        let mut counts: Vec<FxHashMap<Name, i64>> = vec![FxHashMap::default(); constraints.len()];
         let by_domain = || constraints.iter().enumerate().filter(|(_, constraint)| !is_hostname(constraint));
         for node in candidates.iter().filter(|node| !is_ignored(node)) {
             for (i, constraint) in by_domain() {
-                counts[i].insert(node.topology.get(constraint.topology_key), 0);
+                counts[i].insert(value(node, constraint), 0);
             }
         }
         for node in nodes.iter().filter(|node| !is_ignored(node)) {
             for (i, constraint) in by_domain().filter(|(_, constraint)| includes(constraint, node)) {
-                if let Some(count) = counts[i].get_mut(&node.topology.get(constraint.topology_key)) {
+                if let Some(count) = counts[i].get_mut(&value(node, constraint)) {
                     *count += node.matching[i];
                 }
             }
@@ -80,7 +80,7 @@ impl TopologySpread for Exercise {
             let mut sum = 0.0;
             for (i, constraint) in constraints.iter().enumerate() {
                 let Some(domain) = node.topology.get(constraint.topology_key) else { continue };
-                let count = if is_hostname(constraint) { node.matching[i] } else { counts[i][&Some(domain)] };
+                let count = if is_hostname(constraint) { node.matching[i] } else { counts[i][&domain] };
                 sum += count as f64 * weights[i] + (constraint.max_skew - 1) as f64;
             }
             sum.round() as i64
@@ -105,6 +105,11 @@ impl TopologySpread for Exercise {
 
 fn has_all_labels(constraints: &[SpreadConstraint], node: &SpreadNode) -> bool {
     constraints.iter().all(|constraint| node.topology.get(constraint.topology_key).is_some())
+}
+
+/// The value of a constraint's label as scores see it: a label that isn't there is as good as an empty one.
+fn value(node: &SpreadNode, constraint: &SpreadConstraint) -> Name {
+    node.topology.get(constraint.topology_key).unwrap_or_default()
 }
 
 /// Whether the policies of a constraint let the node's pods count.

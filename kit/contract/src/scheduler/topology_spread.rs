@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 contract! {
     /// Spreads pods over zones, hosts or whatever else nodes are grouped by.
     ///
-    /// The nodes that have the same value of a label are a *domain*. A pod is asked about once, for all nodes together.
+    /// The nodes that have the same value of a label are a *domain*. An empty value is a value: a node has a label if
+    /// the label is there, whatever its value. A pod is asked about once, for all nodes together.
     pub trait TopologySpread {
         /// For each node, in the order given, whether the hard constraints (`DoNotSchedule`) let the pod in.
         ///
@@ -28,14 +29,17 @@ contract! {
         /// For each candidate, in the order of `nodes`, what the soft constraints (`ScheduleAnyway`) say: how many matching pods
         /// are in its domains; less is better. None for a candidate that is ignored.
         ///
-        /// With `all_labels`, a candidate without the labels of all constraints is ignored, and such nodes are not counted.
-        /// (It is false only for the constraints that the cluster has by default.)
+        /// With `all_labels`, a node that lacks the label of any constraint is ignored: if it is a candidate its
+        /// answer is none, and its pods are not counted. (It is false only for the constraints that the cluster has
+        /// by default.)
         ///
-        /// Of each constraint whose label the candidate has, add `count × ln(size + 2) + (max_skew − 1)`, and round the sum to the
-        /// nearest integer, halves up. `size` is the number of different values (none is one, too) of the label among the
-        /// candidates that are not ignored, and for `kubernetes.io/hostname` the number of these candidates. `count` is the sum
-        /// of matching pods over all nodes in the domain that the policies allow, candidates or not; for `kubernetes.io/hostname` it is
-        /// those on the candidate itself, whatever the policies say.
+        /// Of each constraint whose label the candidate has, add `count × ln(size + 2) + (max_skew − 1)`, and round
+        /// the sum to the nearest integer, halves up. `size` is the number of different values of the label among the
+        /// candidates that are not ignored, where a missing label counts as the empty value; for
+        /// `kubernetes.io/hostname` it is the number of these candidates. `count` is the sum of matching pods over
+        /// all nodes in the domain that the policies allow and that are not ignored, candidates or not (the domain of
+        /// the empty value has the nodes without the label, too); for `kubernetes.io/hostname` it is those on the
+        /// candidate itself, whatever the policies say.
         fn score(
             &self,
             constraints: &[SpreadConstraint],
@@ -58,7 +62,7 @@ pub struct SpreadConstraint {
     pub max_skew: i64,
     /// The label that makes domains.
     pub topology_key: Name,
-    /// How many domains there had better be; 1 if the pod doesn't say.
+    /// With fewer domains than this, the minimum counts as 0. It is 1 if the pod doesn't say.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub min_domains: i64,
     /// Whether only nodes count that the pod's node selector and node affinity allow.

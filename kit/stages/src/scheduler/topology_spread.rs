@@ -24,8 +24,8 @@ fn constraint() -> impl Strategy<Value = Value> {
 /// What one node has; its name comes later.
 fn node() -> impl Strategy<Value = Value> {
     // Values that meet across labels: a domain is a label and its value.
-    let zone = option::weighted(0.85, select(vec!["a", "b", "c"]));
-    let rack = option::weighted(0.8, select(vec!["a", "b", "r1"]));
+    let zone = option::weighted(0.85, select(vec!["a", "b", "c", ""]));
+    let rack = option::weighted(0.8, select(vec!["a", "b", "r1", ""]));
     let matching = vec(prop_oneof![4 => 0_i64..4, 1 => select(vec![10_i64, 100])], 3);
     let usually = || prop_oneof![4 => Just(true), 1 => Just(false)];
     (zone, rack, usually(), matching, usually(), usually()).prop_map(

@@ -54,14 +54,12 @@ impl TopologySpread for Exercise {
             let size = if by_host {
                 mine.iter().filter(|node| !is_out(node)).count()
             } else {
-                let values = mine.iter().filter(|node| !is_out(node)).map(|node| node.topology.get(key));
+                let values = mine.iter().filter(|node| !is_out(node)).map(|node| node.topology.get(key).unwrap_or_default());
                 values.collect::<BTreeSet<_>>().len()
             };
             let mut table: BTreeMap<Name, i64> = BTreeMap::new();
             for node in nodes.iter().filter(|node| !is_out(node) && takes_part(constraint, node)) {
-                if let Some(domain) = node.topology.get(key) {
-                    *table.entry(domain).or_insert(0) += node.matching[i];
-                }
+                *table.entry(node.topology.get(key).unwrap_or_default()).or_insert(0) += node.matching[i];
             }
             for (node, sum) in mine.iter().zip(&mut sums) {
                 if let Some(domain) = node.topology.get(key) {

@@ -56,7 +56,7 @@ impl TopologySpread for Exercise {
             let size = if host(constraint) {
                 scored.len()
             } else {
-                let mut values: Vec<_> = scored.iter().map(|node| node.topology.get(constraint.topology_key)).collect();
+                let mut values: Vec<_> = scored.iter().map(|node| value(node, constraint)).collect();
                 values.sort();
                 values.dedup();
                 values.len()
@@ -66,14 +66,14 @@ impl TopologySpread for Exercise {
         let score = |node: &SpreadNode| {
             let mut score = 0.0;
             for (i, constraint) in constraints.iter().enumerate() {
-                let domain = node.topology.get(constraint.topology_key);
-                if domain.is_none() {
+                let domain = value(node, constraint);
+                if node.topology.get(constraint.topology_key).is_none() {
                     continue;
                 }
                 let count: i64 = if host(constraint) {
                     node.matching[i]
                 } else {
-                    let there = nodes.iter().filter(|n| n.topology.get(constraint.topology_key) == domain);
+                    let there = nodes.iter().filter(|n| value(n, constraint) == domain);
                     there.filter(|n| usable(n) && allowed(constraint, n)).map(|n| n.matching[i]).sum()
                 };
                 score += count as f64 * weight(constraint) + constraint.max_skew as f64 - 1.0;
@@ -100,6 +100,10 @@ impl TopologySpread for Exercise {
         }
         normal
     }
+}
+
+fn value(node: &SpreadNode, constraint: &SpreadConstraint) -> Name {
+    node.topology.get(constraint.topology_key).unwrap_or_default()
 }
 
 fn complete(constraints: &[SpreadConstraint], node: &SpreadNode) -> bool {
