@@ -52,7 +52,18 @@ fn odd() -> impl Strategy<Value = String> {
         "1mi", "1MI", "1mm", "1kk", "--1", "+-1", "1,5", "0x10", "1_000", "1Ei", "1e3m", "1Kim", "1E3", "1e03", "1e-0",
         "1.5Ki", "0.1m", "1i", "NaN", "inf", "１", "1\u{0}", "1µ",
     ];
-    select(odd.to_vec()).prop_map(str::to_string)
+    // As long and as far from 1 as a text may be.
+    let far = [
+        "1e-15",
+        "-1e-15",
+        "0e18",
+        "0e-15",
+        "9e18",
+        "0.5e18",
+        "000000000000000000000000000001",
+        "0.0000000000000000000000000001",
+    ];
+    select([&odd[..], &far[..]].concat()).prop_map(str::to_string)
 }
 
 /// One question about one or two amounts.

@@ -52,7 +52,7 @@ fn pod() -> impl Strategy<Value = Value> {
 
 /// A pod, groups of others, and the nodes on which these run; some nodes lack a label.
 pub fn fresh() -> Generator {
-    let zone = option::weighted(0.8, select(vec!["a", "b", "node-1"]));
+    let zone = option::weighted(0.8, select(vec!["a", "b", "node-1", ""]));
     let on_it = vec((0_usize..4, select(vec![1_i64, 1, 2, 70])), 0..3);
     let node = (zone, prop_oneof![5 => Just(true), 1 => Just(false)], on_it);
     let world = (pod(), vec(pod(), 1..4), vec(node, 1..7)).prop_map(|(pod, groups, nodes)| {
