@@ -105,6 +105,7 @@ impl NodeLifecycle for Exercise {
         let names: BTreeSet<&String> = nodes.iter().map(|node| &node.name).collect();
         self.signs.retain(|name, _| names.contains(name));
         self.last_heard.retain(|name, _| names.contains(name));
+        self.zones.retain(|zone, _| nodes.iter().any(|node| node.zone == *zone));
 
         let mut silent = BTreeSet::new();
         for node in nodes {
