@@ -50,7 +50,7 @@ pub fn solution(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCo
     if !spoil && !has_passed(workspace, entry, "solution")? {
         return Ok(ExitCode::FAILURE);
     }
-    println!("{}", read(&workspace.solution_file(&entry.name))?);
+    println!("{}", without_anchors(&read(&workspace.solution_file(&entry.name))?));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,10 +60,10 @@ pub fn diff(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> 
     if !spoil && !has_passed(workspace, entry, "diff")? {
         return Ok(ExitCode::FAILURE);
     }
-    // What the book cuts at, and the last line that only a program has, are not what is compared.
+    // The last line, which only a program has, is not what is compared.
     let text = |path: &Path| -> Result<String> {
-        let text = read(path)?;
-        let code = text.lines().filter(|line| !line.contains("// ANCHOR") && !line.starts_with("kit::exercise!("));
+        let text = without_anchors(&read(path)?);
+        let code = text.lines().filter(|line| !line.starts_with("kit::exercise!("));
         Ok(code.collect::<Vec<_>>().join("\n").trim_end().to_string() + "\n")
     };
     let (yours, reference) =
@@ -83,6 +83,11 @@ pub fn diff(workspace: &Workspace, name: &str, spoil: bool) -> Result<ExitCode> 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A solution without the marks at which the book cuts it.
+fn without_anchors(text: &str) -> String {
+    text.lines().filter(|line| !line.contains("// ANCHOR")).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether the learner's file passes; else says what there is instead of the solution.

@@ -122,7 +122,8 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
             entry.builds_on.join(", "),
         ]);
     }
-    println!("{}", table.trim_fmt());
+    println!("{}\n", table.trim_fmt());
+    println!("  {}", paint(DIM, "Which of them have passed: cargo grade"));
     Ok(ExitCode::SUCCESS)
 }
 
