@@ -23,6 +23,7 @@ pub mod selector;
 pub mod time;
 pub mod toleration;
 pub mod view;
+pub mod withheld;
 
 pub use intern::Name;
 pub use k8s_openapi::api::apps::v1 as apps;

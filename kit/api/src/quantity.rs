@@ -310,6 +310,7 @@ impl FromStr for Quantity {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
+        crate::withheld::from("objects::quantity", "Quantity");
         let parts = Parts::of(text)?;
         let Parts { negative, number, fraction, .. } = parts;
         let (base, exponent, format) = interpret(parts.suffix).ok_or(ParseError::Suffix)?;

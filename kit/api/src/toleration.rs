@@ -1,6 +1,7 @@
 //! Taints and the tolerations that let pods through.
 
 use crate::core::{Taint, Toleration};
+use crate::withheld;
 
 /// Whether `toleration` covers `taint`.
 ///
@@ -10,6 +11,7 @@ use crate::core::{Taint, Toleration};
 ///
 /// Source: `ToleratesTaint` in `staging/src/k8s.io/api/core/v1/toleration.go`.
 pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    withheld::from("scheduler::taints", "toleration");
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let (effect, key) = (text(&toleration.effect), text(&toleration.key));
     if !effect.is_empty() && effect != taint.effect || !key.is_empty() && key != taint.key {

@@ -44,6 +44,9 @@ pub trait Contract {
     /// What `new` takes; `()` where modules are made with `Default`.
     type Config: ?Sized;
 
+    /// Where the contract stands in this crate, which tells the exercise: `kit_contract::scheduler::taints`.
+    const MODULE: &'static str;
+
     /// The calls that a module answers, in the order of the trait.
     const CALLS: &'static [&'static str];
 

@@ -62,6 +62,7 @@ macro_rules! contract {
 
             impl $crate::Contract for dyn $Trait {
                 type Config = $Config;
+                const MODULE: &'static str = module_path!();
                 const CALLS: &'static [&'static str] = &[$(stringify!($call)),+];
 
                 fn dispatch(module: &mut Self, call: &str, args: &$crate::Args<'_>) -> Result<String, String> {

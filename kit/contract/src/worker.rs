@@ -17,6 +17,7 @@ thread_local! {
 
 /// Serves questions from stdin until it ends.
 pub fn run<C: Contract + ?Sized + 'static>(make: fn(&C::Config) -> Box<C>) -> ExitCode {
+    kit_api::withheld::run_module_of(C::MODULE);
     serve(Slot::by(make).player())
 }
 

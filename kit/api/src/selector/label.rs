@@ -3,7 +3,7 @@
 //! Source: `staging/src/k8s.io/apimachinery/pkg/labels/selector.go` and `pkg/apis/meta/v1/helpers.go` there.
 
 use crate::meta::LabelSelector;
-use crate::name;
+use crate::{name, withheld};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -140,6 +140,7 @@ impl Requirement {
     ///
     /// All that is wrong with it, in upstream's words.
     pub fn new(key: &str, operator: Operator, values: Vec<String>) -> Result<Self, String> {
+        withheld::from("objects::selector", "selector");
         use Operator::*;
         let mut wrong: Vec<String> = key_error("key", key).into_iter().collect();
         let count = match operator {
@@ -177,6 +178,7 @@ impl Requirement {
 
     /// Whether it holds for these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
+        withheld::from("objects::selector", "selector");
         let value = labels.get(&self.key);
         let listed = || value.is_some_and(|value| self.values.contains(value));
         let compared = |holds: fn(i64, i64) -> bool| {
