@@ -22,6 +22,7 @@ pub mod node {
 pub mod objects {
     //! What objects are made of.
     pub mod quantity;
+    pub mod selector;
 }
 pub mod scheduler {
     //! The scheduler's plugins.
@@ -53,6 +54,7 @@ pub fn modules() -> Modules {
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
+        selector: Slot::of::<objects::selector::Exercise>(),
         node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),
         score: Slot::of::<scheduler::score::Exercise>(),
         topology_spread: Slot::of::<scheduler::topology_spread::Exercise>(),

@@ -8,6 +8,7 @@ mod hostile;
 mod layout;
 mod names;
 mod quantities;
+mod selectors;
 #[cfg(unix)]
 mod set_up;
 #[cfg(unix)]

@@ -144,6 +144,8 @@ modules! {
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.
     "objects/quantity" quantity: crate::objects::Quantities;
+    /// What selectors mean.
+    "objects/selector" selector: crate::objects::Selectors;
     /// The NodeAffinity plugin.
     "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
     /// The InterPodAffinity plugin.

@@ -30,6 +30,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 20),
         "node/qos" => (node::qos::fresh(), 120),
         "objects/quantity" => (objects::quantity::fresh(), 150),
+        "objects/selector" => (objects::selector::fresh(), 150),
         "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 150),
         "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 100),
         "scheduler/preemption" => (scheduler::preemption::fresh(), 60),

@@ -1,3 +1,4 @@
 //! Generators of the chapter `objects`.
 
 pub mod quantity;
+pub mod selector;
