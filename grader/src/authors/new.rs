@@ -72,6 +72,10 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
     let book = "book/src/SUMMARY.md";
     files.push((at(book), text(book)?.trim_end().to_string() + &fill("\n- [Trait](CHAPTER/EXERCISE.md)\n")));
 
+    files.extend(generator(workspace, name, &fill)?);
+    let names = "book/names.yaml";
+    files.push((at(names), text(names)?.trim_end().to_string() + &fill(NAMES)));
+
     for (path, text) in &files {
         write(path, text)?;
         println!("  wrote {}", path.strip_prefix(&workspace.root).unwrap_or(path).display());
@@ -81,7 +85,38 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
     println!("\n  Now: the contract first, then the solution and the scenarios.");
     println!("       cargo grade bless {name}    writes the goldens");
     println!("       cargo grade check {name}    says what is missing");
+    println!(
+        "       cargo grade run {name} --modules FILE --fresh 2000    tries one of the modules below on fresh scenarios"
+    );
+    println!("\n  Then, in tests/modules/{name}:");
+    println!("       wrong/MISTAKE.patch     at least eight, each with the scenario that must catch it");
+    println!("       correct/APPROACH.rs     at least three, each written really differently");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The generator of fresh scenarios, and the lines that name it.
+fn generator(workspace: &Workspace, name: &str, fill: &impl Fn(&str) -> String) -> Result<Vec<(PathBuf, String)>> {
+    let stages = workspace.root.join("kit/stages/src");
+    let (chapter, exercise) = name.split_once('/').context("a name has a chapter")?;
+    // Chapters with stages of their own keep generators apart from them.
+    let apart = stages.join(chapter).join("fresh").is_dir();
+    let folder = if apart { stages.join(chapter).join("fresh") } else { stages.join(chapter) };
+    let mut files = vec![(folder.join(format!("{exercise}.rs")), fill(GENERATOR))];
+    let module = folder.join("mod.rs");
+    if module.is_file() {
+        files.push((module.clone(), read(&module)? + &fill("pub mod EXERCISE;\n")));
+    } else {
+        files.push((module, fill("//! Generators of the chapter `CHAPTER`.\n\npub mod EXERCISE;\n")));
+        let lib = stages.join("lib.rs");
+        let lines = before(&read(&lib)?, "mod values;", &fill("pub mod CHAPTER;\n"), "kit/stages/src/lib.rs")?;
+        files.push((lib, lines));
+    }
+    let path = if apart { "crate::CHAPTER::fresh::EXERCISE" } else { "crate::CHAPTER::EXERCISE" };
+    let line = fill(&format!("        \"CHAPTER/EXERCISE\" => ({path}::fresh(), 400),\n"));
+    let fresh = stages.join("fresh.rs");
+    let lines = before(&read(&fresh)?, "        _ => return None,", &line, "kit/stages/src/fresh.rs")?;
+    files.push((fresh, lines));
+    Ok(files)
 }
 
 fn is_name(text: &str) -> bool {
@@ -191,4 +226,24 @@ const ENTRY: &str = r#"
       - TODO a nudge
       - TODO the idea
       - TODO nearly the answer
+"#;
+
+const GENERATOR: &str = r#"//! Fresh scenarios of `CHAPTER/EXERCISE`: TODO which corners they are aimed at.
+
+use crate::fresh::{Generator, question};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+/// TODO: one valid question, drawn so that a small slip changes the answer.
+pub fn fresh() -> Generator {
+    let text = select(vec!["", "TODO"]);
+    text.prop_map(|text| question("decide", json!({"question": text}))).boxed()
+}
+"#;
+
+const NAMES: &str = r#"
+
+CHAPTER/EXERCISE:
+  - TODO at least eight names, as Kubernetes writes them
 "#;
