@@ -32,7 +32,7 @@ enum Event {
     Touched,
     Key(Key),
     /// The run with this number ended.
-    Done(u32, Result<ExerciseResult>),
+    Done(u32, Box<Result<ExerciseResult>>),
 }
 
 pub fn watch(workspace: &Workspace, first: Option<&str>) -> Result<ExitCode> {
