@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 pub const NEAR: f32 = 0.7;
 
 /// The kit's folder.
+#[derive(Clone)]
 pub struct Workspace {
     pub root: PathBuf,
     /// All exercises in learning order.
@@ -78,6 +79,11 @@ impl Workspace {
         let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
         let target = target(&root);
         Ok(Workspace { root, catalog: catalog.exercises, limits, fresh, target })
+    }
+
+    /// The same with other fresh scenarios.
+    pub fn with_fresh(&self, fresh: Plan) -> Self {
+        Workspace { fresh, ..self.clone() }
     }
 
     /// The catalogue's entries for `names` in learning order, or all of them.

@@ -1,21 +1,24 @@
 //! `check`: the author's gate. All rooms of an exercise agree, and its grader is fair.
 
+mod modules;
+
 use crate::Format;
 use crate::authors::bless::golden;
 use crate::authors::side_by_side;
 use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, mark, paint};
-use crate::module::build::{self, Module, Program, Text};
-use crate::module::process::{Kind, Start};
-use crate::verdict::grade::{self, caught_by, grade, transcript};
-use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, ScenarioResult, Status};
+use crate::module::build::{self, Program};
+use crate::module::process::Start;
+use crate::verdict::fresh::Plan;
+use crate::verdict::grade::{self, grade, transcript};
+use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::verdict::scenario::{Scenario, render_golden};
 use crate::workspace::{Entry, Workspace, bin_name, files, read, stem};
 use anstream::println;
 use anyhow::Result;
 use kit_contract::EXERCISES;
+use modules::{Caught, STUB, alternatives, build_modules, wrong_modules};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// What an exercise must have at least.
@@ -23,6 +26,8 @@ const SCENARIOS: usize = 8;
 const HINTS: usize = 3;
 const WRONG: usize = 5;
 const CORRECT: usize = 2;
+/// Unless somebody says how many, so many times as many fresh scenarios are played as belong to a verdict.
+const THOROUGH: u64 = 5;
 
 #[derive(Serialize)]
 struct Report {
@@ -37,6 +42,9 @@ struct Checked {
     name: String,
     status: Status,
     checks: Vec<Check>,
+    /// What catches the wrong modules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caught: Option<Caught>,
 }
 
 /// One rule, and each place that breaks it.
@@ -64,7 +72,7 @@ pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Forma
     let strangers = if names.is_empty() { strangers(workspace) } else { Vec::new() };
     if !strangers.is_empty() {
         let checks = vec![Check { check: "catalogue", status: Status::Failed, problems: strangers }];
-        let checked = Checked { name: "catalogue".into(), status: Status::Failed, checks };
+        let checked = Checked { name: "catalogue".into(), status: Status::Failed, checks, caught: None };
         if format == Format::Human {
             show(&checked);
         }
@@ -80,20 +88,24 @@ pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Forma
 
 fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Checked> {
     let programs = build_modules(workspace, entry, shared)?;
+    let usual = kit_stages::fresh::of(&entry.name, &solutions::modules()).map_or(0, |(_, usual)| usual * THOROUGH);
+    let count = workspace.fresh.count.unwrap_or(usual);
+    let thorough = workspace.with_fresh(Plan { count: Some(count), ..workspace.fresh.clone() });
+    let (wrong, caught) = wrong_modules(&thorough, entry, &programs);
     let checks = [
         ("rooms", rooms(workspace, entry)),
         ("scenarios", scenarios(workspace, entry)),
         ("solution", solution(workspace, entry)),
         ("stub", stub(workspace, entry, programs.get(STUB))),
-        ("wrong modules", wrong_modules(workspace, entry, &programs)),
-        ("alternatives", alternatives(workspace, entry, &programs)),
+        ("wrong modules", wrong),
+        ("alternatives", alternatives(&thorough, entry, &programs)),
     ];
     let checks: Vec<Check> = checks
         .into_iter()
         .map(|(check, problems)| Check { check, status: status(problems.is_empty()), problems })
         .collect();
     let passed = checks.iter().all(|c| c.status == Status::Passed);
-    Ok(Checked { name: entry.name.clone(), status: status(passed), checks })
+    Ok(Checked { name: entry.name.clone(), status: status(passed), checks, caught: Some(caught) })
 }
 
 fn status(passed: bool) -> Status {
@@ -107,6 +119,9 @@ fn show(checked: &Checked) {
         for problem in &check.problems {
             println!("          {problem}");
         }
+    }
+    for line in checked.caught.iter().flat_map(Caught::lines) {
+        println!("        {line}");
     }
 }
 
@@ -234,107 +249,6 @@ fn stub(workspace: &Workspace, entry: &Entry, program: Option<&Program>) -> Vec<
             vec![format!("exercises/{}.rs is not at its start: {}", entry.name, names.join(", "))]
         }
     }
-}
-
-type Programs = BTreeMap<String, Program>;
-
-const STUB: &str = "exercise";
-
-fn module_name(kind: &str, file: &std::path::Path) -> String {
-    format!("{kind}/{}", stem(file))
-}
-
-/// The stub, and all wrong and alternative modules; so many of them share a program.
-fn build_modules(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Programs> {
-    let module = |name, file| Module::of(&entry.name, file).named(name);
-    let mut modules = vec![module(STUB.into(), workspace.exercise_file(&entry.name))];
-    for (kind, extension) in [("wrong", "patch"), ("correct", "rs")] {
-        let found = files(&workspace.modules_dir(&entry.name, kind), extension);
-        modules.extend(found.into_iter().map(|file| module(module_name(kind, &file), file)));
-    }
-    let mut texts = Vec::new();
-    for module in &modules {
-        // What is not even a text is refused below.
-        let text = module.text(workspace)?.unwrap_or_default();
-        texts.push(Text { name: module.name.clone(), text });
-    }
-    let folder = workspace.target().join("grade/together").join(&entry.name);
-    let programs = build::together(workspace, &folder, &texts, shared)?;
-    let mut programs: Programs = texts.into_iter().map(|text| text.name).zip(programs).collect();
-    // By itself one may compile, such as one that says `crate::`; and if not, the errors are about its own file.
-    modules.retain(|module| !matches!(programs.get(&module.name), Some(Program::Ready { .. })));
-    for module in &mut modules {
-        module.name = format!("{}/{}", entry.name, module.name);
-    }
-    let alone = build::build(workspace, &modules)?;
-    let own = |name: String| name[entry.name.len() + 1..].to_string();
-    programs.extend(alone.into_iter().map(|(name, program)| (own(name), program)));
-    Ok(programs)
-}
-
-/// Each plausible mistake fails in the scenario that its first line names.
-fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Vec<String> {
-    let found = files(&workspace.modules_dir(&entry.name, "wrong"), "patch");
-    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default();
-    let mut problems = Vec::new();
-    if found.len() < WRONG {
-        problems.push(format!("{} wrong modules; there should be {WRONG}", found.len()));
-    }
-    for file in found {
-        let text = read(&file).unwrap_or_default();
-        let name = stem(&file);
-        let named = text.strip_prefix("Fails: ").and_then(|rest| rest.split_whitespace().next());
-        let Some(named) = named else {
-            problems.push(format!("{name}: its first line must be `Fails: <scenario> — <why>`"));
-            continue;
-        };
-        let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == named) else {
-            problems.push(format!("{name}: there is no scenario {named}"));
-            continue;
-        };
-        let Some(program) = programs.get(&module_name("wrong", &file)) else {
-            problems.push(format!("{name}: nothing was built"));
-            continue;
-        };
-        // Some mistakes show by a panic, such as numbers that grow without end.
-        let fails = |s: &ScenarioResult| s.status == Status::Failed || s.kind == Some(Kind::Panic);
-        if let Program::Ready { start, .. } = program
-            && caught_by(workspace, entry, [scenario], start).is_ok_and(|caught| caught.is_some_and(|s| fails(&s)))
-        {
-            continue;
-        }
-        // Only an author who has to mend it needs to know what the others say.
-        let result = grade(workspace, entry, grade::Module::Program(program));
-        let failed: Vec<_> = result.scenarios.iter().filter(|s| fails(s)).map(|s| s.name.as_str()).collect();
-        let seen = if failed.is_empty() { "no scenario".into() } else { failed.join(", ") };
-        let message = result.message.unwrap_or_default();
-        problems.push(format!("{name}: it should fail in {named}, and failed in {seen} {message}"));
-    }
-    problems
-}
-
-/// Each correct module passes, however it is written.
-fn alternatives(workspace: &Workspace, entry: &Entry, programs: &Programs) -> Vec<String> {
-    let found = files(&workspace.modules_dir(&entry.name, "correct"), "rs");
-    let mut problems = Vec::new();
-    if found.len() < CORRECT {
-        problems.push(format!("{} alternative modules; there should be {CORRECT}", found.len()));
-    }
-    for file in found {
-        let name = stem(&file);
-        let Some(program) = programs.get(&module_name("correct", &file)) else {
-            problems.push(format!("{name}: nothing was built"));
-            continue;
-        };
-        let result = grade(workspace, entry, grade::Module::Program(program));
-        let not = result.scenarios.iter().filter(|s| s.status != Status::Passed).map(|s| s.name.as_str());
-        let not: Vec<_> = not.collect();
-        if result.status != Status::Passed {
-            let message = result.message.unwrap_or_default();
-            problems.push(format!("{name}: it should pass, and did not in {} {message}", not.join(", ")));
-        }
-    }
-    problems
 }
 
 /// What has a room but no entry in the catalogue.

@@ -40,20 +40,50 @@ struct Parting {
     loss: Option<Loss>,
 }
 
+/// All fresh scenarios that are played of an exercise.
+struct Deck<'a> {
+    exercise: &'a str,
+    generator: fresh::Generator,
+    of: u64,
+    seed: String,
+}
+
+impl<'a> Deck<'a> {
+    fn of(plan: &Plan, entry: &'a Entry) -> Option<Self> {
+        let (generator, usual) = fresh::of(&entry.name, &solutions::modules())?;
+        Some(Deck { exercise: &entry.name, generator, of: plan.count.unwrap_or(usual), seed: plan.seed() })
+    }
+
+    fn draw(&self, number: u64) -> Result<fresh::Fresh> {
+        let drawn = fresh::Fresh::draw(&self.generator, self.exercise, &self.seed, number);
+        drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {}: {e}", self.seed))
+    }
+}
+
+/// The first fresh scenario that is not answered as the reference answers it. Nothing is made smaller: this is for who
+/// only wants to know whether a module is caught.
+pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
+    let Some(deck) = Deck::of(plan, entry) else { return Ok(None) };
+    graded.begin(false);
+    for number in 1..=deck.of {
+        let parting = part(deck.draw(number)?.scenario(), graded)?;
+        match parting.map(|parting| parting.loss) {
+            // What has not begun makes no mistake.
+            None | Some(Some(Loss::NotStarted(_))) => {}
+            Some(Some(Loss::Grader(message))) => anyhow::bail!("fresh scenario {number}: {message}"),
+            Some(_) => return Ok(Some(number)),
+        }
+    }
+    Ok(None)
+}
+
 /// Plays fresh scenarios until one is not answered as the reference answers it; none if the exercise has no generator.
 pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
-    let Some((generator, usual)) = fresh::of(&entry.name, &solutions::modules()) else { return Ok(None) };
-    let (of, seed) = (plan.count.unwrap_or(usual), plan.seed());
-    if of == 0 {
-        return Ok(None);
-    }
-    let draw = |number| {
-        let drawn = fresh::Fresh::draw(&generator, &entry.name, &seed, number);
-        drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {seed}: {e}"))
-    };
+    let Some(deck) = Deck::of(plan, entry).filter(|deck| deck.of > 0) else { return Ok(None) };
+    let (of, seed) = (deck.of, deck.seed.clone());
     graded.begin(false);
     for number in 1..=of {
-        let mut drawn = draw(number)?;
+        let mut drawn = deck.draw(number)?;
         if part(drawn.scenario(), graded)?.is_none() {
             continue;
         }

@@ -92,6 +92,11 @@ pub fn caught_by<'s>(
     Ok(None)
 }
 
+/// Whether a fresh scenario catches a module.
+pub fn caught_fresh(workspace: &Workspace, entry: &Entry, start: &Start) -> Result<bool> {
+    Ok(fresh::first(&workspace.fresh, entry, &Graded::failing(workspace, entry, start))?.is_some())
+}
+
 /// A scenario's result before anything went wrong.
 fn unplayed(entry: &Entry, scenario: &Scenario) -> ScenarioResult {
     ScenarioResult {
