@@ -145,7 +145,7 @@ impl<'a> Watch<'a, '_> {
             match events.recv_timeout(patience) {
                 Ok(Event::Key(Key::Quit | Key::Char('q'))) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(Event::Key(Key::Char(key))) => self.pressed(key)?,
-                Ok(Event::Done(run, result)) => self.done(run, result),
+                Ok(Event::Done(run, result)) => self.done(run, *result),
                 Ok(Event::Touched) | Err(RecvTimeoutError::Timeout) => {
                     if let Some(entry) = self.files.changed(self.workspace) {
                         self.want(entry, QUIET);
@@ -180,7 +180,7 @@ impl<'a> Watch<'a, '_> {
             let graded =
                 graded.unwrap_or_else(|_| Err(anyhow::anyhow!("the grader panicked; this is no fault of yours")));
             let result = graded.and_then(|results| results.into_iter().next().context("nothing was graded"));
-            let _ = sender.send(Event::Done(run, result));
+            let _ = sender.send(Event::Done(run, Box::new(result)));
         });
     }
 
