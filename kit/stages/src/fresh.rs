@@ -20,6 +20,7 @@ pub type Generator = BoxedStrategy<Value>;
 pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
     use crate::control_plane::fresh as control_plane;
     Some(match exercise {
+        "control_plane/admission" => (control_plane::admission::fresh(), 100),
         "control_plane/concurrency" => (control_plane::concurrency::fresh(), 12),
         "control_plane/garbage_collector" => (control_plane::garbage_collector::fresh(), 120),
         "control_plane/informer" => (control_plane::informer::fresh(reference.informer.clone()), 20),

@@ -50,7 +50,7 @@ fn odd() -> impl Strategy<Value = String> {
     let odd = [
         "", " ", "1 ", " 1", "+", "-", ".", "1.", ".5", "-.5", "+.", "1.2.3", "1e", "1E", "1e+", "e3", "1K", "1ki",
         "1mi", "1MI", "1mm", "1kk", "--1", "+-1", "1,5", "0x10", "1_000", "1Ei", "1e3m", "1Kim", "1E3", "1e03", "1e-0",
-        "1.5Ki", "0.1m", "1i", "NaN", "inf", "１", "1\u{0}", "1µ",
+        "1.5Ki", "0.1m", "1i", "NaN", "inf", "１", "1\u{0}", "1µ", "1B", "5GB", "1KB", "1MiB", "1b", "1000Ki",
     ];
     // As long and as far from 1 as a text may be.
     let far = [
@@ -66,6 +66,13 @@ fn odd() -> impl Strategy<Value = String> {
     select([&odd[..], &far[..]].concat()).prop_map(str::to_string)
 }
 
+/// Amounts that come to a few bytes, or a few more than a suffix stands for.
+fn close() -> impl Strategy<Value = (String, String)> {
+    let rest = select(vec![-1024_i64, -1000, -1, 0, 1, 999, 1000, 1023, 1024, 1025, 2000, 1_000_000, 1 << 20]);
+    (1_i64..5, rest, select(vec!["", "e0", "000m"]))
+        .prop_map(|(kibi, rest, suffix)| (format!("{kibi}Ki"), format!("{}{suffix}", (kibi << 10) - rest)))
+}
+
 /// One question about one or two amounts.
 pub fn fresh() -> Generator {
     let text = prop_oneof![5 => amount(), 2 => odd()].prop_map(|text| question("canonical", json!({ "text": text })));
@@ -77,5 +84,6 @@ pub fn fresh() -> Generator {
     let two = (select(vec!["compare", "add", "sub"]), amount(), amount(), any::<bool>());
     let two =
         two.prop_map(|(call, a, b, twice)| question(call, json!({"a": a, "b": if twice { a.clone() } else { b }})));
-    prop_oneof![4 => text, 3 => one, 4 => two].boxed()
+    let close = close().prop_map(|(a, b)| question("sub", json!({"a": a, "b": b})));
+    prop_oneof![8 => text, 6 => one, 8 => two, 1 => close].boxed()
 }

@@ -1,5 +1,6 @@
 //! Generators of the chapter `control_plane`.
 
+pub mod admission;
 pub mod concurrency;
 pub mod garbage_collector;
 pub mod informer;
