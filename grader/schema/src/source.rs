@@ -58,13 +58,19 @@ impl Sources {
         {
             return Ok(Place::Kubernetes(format!("io.k8s.{}", rest.join("."))));
         }
-        // Of several types with one name it is the one whose file the path names.
+        // Of several types with one name it is the one whose file the path names, in the crate that it names.
+        let crate_of = |file: &Path| match full.first().map(String::as_str) {
+            Some("kit_api" | "api") => file.components().any(|part| part.as_os_str() == "api"),
+            _ => false,
+        };
         let named = |file: &Path| {
-            full.iter()
-                .filter(|part| {
-                    file.components().any(|c| c.as_os_str().to_string_lossy().trim_end_matches(".rs") == **part)
-                })
-                .count()
+            usize::from(crate_of(file))
+                + full
+                    .iter()
+                    .filter(|part| {
+                        file.components().any(|c| c.as_os_str().to_string_lossy().trim_end_matches(".rs") == **part)
+                    })
+                    .count()
         };
         let mut found: Vec<(&Item, &Path)> = self.files.iter().filter_map(|(f, s)| define(f, s, name)).collect();
         found.sort_by_key(|(_, file)| std::cmp::Reverse(named(file)));
@@ -81,6 +87,17 @@ impl Sources {
         let mut path = path.to_vec();
         if let Some(import) = self.files.get(file).and_then(|file| file.uses.get(&path[0])) {
             path.splice(..1, import.iter().cloned());
+        }
+        // A contract may take a type from its neighbour, which has it from elsewhere.
+        let is_here = |first: &String| first == "crate" || first == "super";
+        if path.first().is_some_and(is_here)
+            && let Some(last) = path.last()
+        {
+            let neighbours = self.files.iter().filter(|(other, _)| other.parent() == file.parent() && *other != file);
+            let passed = neighbours.filter_map(|(_, neighbour)| neighbour.uses.get(last));
+            if let Some(import) = passed.into_iter().find(|import| !import.first().is_some_and(is_here)) {
+                path = import.clone();
+            }
         }
         // kit-api passes Kubernetes' types on: whole modules in its first file, as `core`, and single types elsewhere.
         let passed_on = |file: &str, name: &String| {
