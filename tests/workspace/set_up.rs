@@ -385,7 +385,7 @@ fn a_folder_that_programs_can_not_be_started_from_is_named() {
 
 #[test]
 fn a_full_disk_is_nobodys_mistake() {
-    for size in ["64k", "128k"] {
+    for size in ["20k", "32k"] {
         let kit = Kit::new();
         let known = read(&kit.root.join("target/grade/kit"));
         let options = ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"];
