@@ -94,8 +94,8 @@ impl Sources {
             && let Some(last) = path.last()
         {
             let neighbours = self.files.iter().filter(|(other, _)| other.parent() == file.parent() && *other != file);
-            let passed = neighbours.filter_map(|(_, neighbour)| neighbour.uses.get(last));
-            if let Some(import) = passed.into_iter().find(|import| !import.first().is_some_and(is_here)) {
+            let mut passed = neighbours.filter_map(|(_, neighbour)| neighbour.uses.get(last));
+            if let Some(import) = passed.find(|import| !import.first().is_some_and(is_here)) {
                 path = import.clone();
             }
         }

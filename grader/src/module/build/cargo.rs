@@ -159,6 +159,8 @@ fn dynamic(settings: &Settings, kit: &Path, folder: &Path) -> Option<()> {
         "kit",
         "-Cprefer-dynamic",
     ]);
+    // Its own calls are bound here once, and not again in each process that is started.
+    command.arg("-Clink-arg=-Wl,-Bsymbolic");
     command.args(&settings.flags).arg("--extern").arg(named("kit_contract", kit));
     command.arg("-L").arg(named("dependency", folder)).arg("--out-dir").arg(folder).stdin(Stdio::null());
     let out = output(&mut command).ok()?;
