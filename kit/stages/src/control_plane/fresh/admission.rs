@@ -25,13 +25,13 @@ fn text(resource: &str, amount: u64, way: u8) -> Value {
     let name = resource.trim_start_matches("requests.").trim_start_matches("limits.");
     match name {
         "cpu" => match way {
-            0 if amount % 1000 == 0 => (amount / 1000).to_string(),
+            0 if amount.is_multiple_of(1000) => (amount / 1000).to_string(),
             0 | 1 => format!("{amount}m"),
             _ => format!("{}.{:03}", amount / 1000, amount % 1000),
         },
         "memory" | "ephemeral-storage" => match way {
             0 if amount == 0 => "0".into(),
-            0 if amount % 1024 == 0 => format!("{}Gi", amount / 1024),
+            0 if amount.is_multiple_of(1024) => format!("{}Gi", amount / 1024),
             0 | 1 => format!("{amount}Mi"),
             2 => format!("{}Ki", amount << 10),
             _ => (amount << 20).to_string(),
