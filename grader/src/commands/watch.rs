@@ -185,7 +185,7 @@ impl<'a> Watch<'a, '_> {
     }
 
     fn done(&mut self, run: u32, result: Result<ExerciseResult>) {
-        debug_assert_eq!(run, self.run, "one run at a time");
+        assert_eq!(run, self.run, "one run at a time");
         self.running = false;
         // Cancelled, or about to be graded again: what came out of it is of a file that is no more.
         if self.wanted.is_some() {
