@@ -167,12 +167,20 @@ impl Workspace {
     }
 }
 
+/// This grader as a program that others can start. A newer one may have taken its place, as when Cargo builds the kit's
+/// library for it.
+pub fn own_program() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program lies is not known")?;
+    let name = own.to_string_lossy();
+    Ok(name.strip_suffix(" (deleted)").map_or(own.clone(), PathBuf::from))
+}
+
 /// Cargo knows many ways to name the folder. Of the kit that this grader was built from, it is the one that this
 /// grader lies in.
 fn target(root: &Path) -> PathBuf {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(real);
-    let own = std::env::current_exe().ok().filter(|_| built_from.is_some() && built_from == real(root));
+    let own = own_program().ok().filter(|_| built_from.is_some() && built_from == real(root));
     // It lies in a folder for the profile, and that one in a folder for the target if a target was named.
     let own = own.filter(|own| own.with_extension("d").is_file());
     if let Some(folder) = own.as_deref().and_then(|own| own.ancestors().nth(2)) {

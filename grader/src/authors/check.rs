@@ -13,7 +13,7 @@ use crate::verdict::fresh::Plan;
 use crate::verdict::grade::{self, grade, transcript};
 use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::verdict::scenario::{Scenario, render_golden};
-use crate::workspace::{Entry, Workspace, bin_name, files, read, stem};
+use crate::workspace::{Entry, Workspace, bin_name, files, own_program, read, stem};
 use anstream::println;
 use anyhow::Result;
 use kit_contract::EXERCISES;
@@ -217,16 +217,22 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         .map(|s| format!("{}: {}", s.name, s.message.as_deref().unwrap_or("the reference answers otherwise")))
         .chain(result.message.clone())
         .collect();
-    let Ok(grader) = std::env::current_exe() else {
-        return vec!["the grader can't find its own program".into()];
+    let grader = match own_program() {
+        Ok(grader) => grader,
+        Err(e) => return vec![format!("{e:#}")],
     };
     for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
         let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
         let start = Start { command, readable: Vec::new(), folder: None };
         let remote = transcript(workspace, &entry.name, &scenario, start);
-        match remote.and_then(|(seen, _)| Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?))) {
-            Ok((remote, local)) if remote == local => {}
-            Ok(_) => problems.push(format!("{}: the reference answers otherwise behind the wire", scenario.name)),
+        let both = remote.and_then(|(seen, lost)| {
+            Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?, lost.unwrap_or_default()))
+        });
+        match both {
+            Ok((remote, local, _)) if remote == local => {}
+            Ok((.., lost)) => {
+                problems.push(format!("{}: the reference answers otherwise behind the wire {lost}", scenario.name));
+            }
             Err(e) => problems.push(format!("{e:#}")),
         }
     }

@@ -3,7 +3,7 @@
 use crate::module::process::{Kind, Loss};
 use crate::verdict::grade::{Graded, play};
 use crate::verdict::report::{Difference, Fresh, KUBERNETES, ScenarioResult, Status};
-use crate::verdict::scenario::{Scenario, Script, Seen};
+use crate::verdict::scenario::{Played, Scenario, Script, Seen};
 use crate::workspace::Entry;
 use anyhow::Result;
 use kit_cluster::engine::Clock;
@@ -64,7 +64,6 @@ impl<'a> Deck<'a> {
 /// only wants to know whether a module is caught.
 pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
     let Some(deck) = Deck::of(plan, entry) else { return Ok(None) };
-    graded.begin(false);
     for number in 1..=deck.of {
         let parting = part(deck.draw(number)?.scenario(), graded)?;
         match parting.map(|parting| parting.loss) {
@@ -81,7 +80,6 @@ pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u
 pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
     let Some(deck) = Deck::of(plan, entry).filter(|deck| deck.of > 0) else { return Ok(None) };
     let (of, seed) = (deck.of, deck.seed.clone());
-    graded.begin(false);
     for number in 1..=of {
         let mut drawn = deck.draw(number)?;
         if part(drawn.scenario(), graded)?.is_none() {
@@ -112,12 +110,15 @@ pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<F
     Ok(Some(Fresh { seed, played: of, of, scenario: result(entry, &Value::Null, Status::Passed, None, None) }))
 }
 
-/// Plays a scenario with the reference and then with the module; none if both come to the same.
+/// Plays a scenario with the module and with the reference; none if both come to the same.
 fn part(scenario: Value, graded: &Graded<'_>) -> Result<Option<Parting>> {
     let scenario = Scenario::fresh(scenario)?;
-    let (expected, _) = play(&scenario, graded.exercise, &solutions::modules(), &Clock::default())?;
     graded.again(matches!(scenario.script, Script::Group(_)));
-    let (yours, _) = play(&scenario, graded.exercise, &graded.modules, &graded.clock)?;
+    let Played { seen: yours, expected } = play(&scenario, graded.exercise, &graded.modules, &graded.clock)?;
+    let expected = match expected {
+        Some(expected) => expected,
+        None => play(&scenario, graded.exercise, &solutions::modules(), &Clock::default())?.seen,
+    };
     let wrong = expected.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
     let loss = graded.loss();
     if wrong.is_none() && loss.is_none() && expected.len() == yours.len() {

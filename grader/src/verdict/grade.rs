@@ -6,7 +6,7 @@ use crate::verdict::cancel;
 use crate::verdict::fresh;
 use crate::verdict::record::Recorder;
 use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
-use crate::verdict::scenario::{Scenario, Script, Seen};
+use crate::verdict::scenario::{Played, Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
 use kit_cluster::engine::Clock;
@@ -49,13 +49,12 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
     let began = Instant::now();
     let mut timeouts = 0;
     for scenario in scenarios.iter().take_while(|_| !cancel::is_cancelled()) {
-        let mut played = unplayed(entry, scenario);
-        if timeouts == PATIENCE {
-            played.status = Status::Skipped;
-            played.message = Some(format!("not played, since the module hung in {PATIENCE} scenarios"));
+        let played = if timeouts == PATIENCE {
+            let message = Some(format!("not played, since the module hung in {PATIENCE} scenarios"));
+            ScenarioResult { status: Status::Skipped, message, ..unplayed(entry, scenario) }
         } else {
-            judge(scenario, &graded, &mut played);
-        }
+            judge(entry, scenario, &graded)
+        };
         timeouts += usize::from(played.kind == Some(Kind::Timeout));
         result.scenarios.push(played);
     }
@@ -79,10 +78,9 @@ pub fn caught_by<'s>(
     scenarios: impl IntoIterator<Item = &'s Scenario>,
     start: &Start,
 ) -> Result<Option<ScenarioResult>> {
-    let graded = Graded::failing(workspace, entry, start);
+    let graded = Graded::new(workspace, entry, Some(start));
     for scenario in scenarios {
-        let mut played = unplayed(entry, scenario);
-        judge(scenario, &graded, &mut played);
+        let played = judge(entry, scenario, &graded);
         match played.status {
             Status::Passed => {}
             Status::GraderError => anyhow::bail!("{}: {}", scenario.name, played.message.unwrap_or_default()),
@@ -94,7 +92,7 @@ pub fn caught_by<'s>(
 
 /// Whether a fresh scenario catches a module.
 pub fn caught_fresh(workspace: &Workspace, entry: &Entry, start: &Start) -> Result<bool> {
-    Ok(fresh::first(&workspace.fresh, entry, &Graded::failing(workspace, entry, start))?.is_some())
+    Ok(fresh::first(&workspace.fresh, entry, &Graded::new(workspace, entry, Some(start)))?.is_some())
 }
 
 /// A scenario's result before anything went wrong.
@@ -121,9 +119,25 @@ pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
 }
 
 /// Plays one scenario and holds it against its golden.
-fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
+///
+/// To start a process takes longer than to play a scenario, so that they share one. It is a process of its own that
+/// decides, since what lies there from earlier scenarios is none of this one's business.
+fn judge(entry: &Entry, scenario: &Scenario, graded: &Graded<'_>) -> ScenarioResult {
+    let apart = matches!(scenario.script, Script::Group(_));
+    let is_shared = graded.again(apart);
+    let mut result = unplayed(entry, scenario);
+    hold(scenario, graded, &mut result);
+    if is_shared && result.status != Status::Passed {
+        graded.begin(apart);
+        result = unplayed(entry, scenario);
+        hold(scenario, graded, &mut result);
+    }
+    result
+}
+
+/// Plays a scenario, and sets what of it is not as in the golden.
+fn hold(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
     let Graded { exercise, modules, clock, session, recorder, .. } = graded;
-    graded.begin(matches!(scenario.script, Script::Group(_)));
     let grader_error = |result: &mut ScenarioResult, message: String| {
         result.status = Status::GraderError;
         result.message = Some(message);
@@ -138,7 +152,7 @@ fn judge(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) 
     let played = play(scenario, exercise, modules, clock);
     drop(watchdog);
     let seen = match played {
-        Ok((seen, _)) => seen,
+        Ok(played) => played.seen,
         Err(e) => {
             // A well-formed answer can still be more than a cluster bears, such as a number of replicas that overflows.
             let Some(turning) = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise)) else {
@@ -238,17 +252,7 @@ pub struct Graded<'a> {
 impl<'a> Graded<'a> {
     /// The program that `start` starts, or else the reference in this process.
     fn new(workspace: &Workspace, entry: &'a Entry, start: Option<&Start>) -> Self {
-        Graded::over(workspace, entry, start.map(|start| Session::new(start.clone(), workspace.limits.clone())))
-    }
-
-    /// A program that fails soon, so that no worker is started before it is needed.
-    fn failing(workspace: &Workspace, entry: &'a Entry, start: &Start) -> Self {
-        let session = Session::new(start.clone(), workspace.limits.clone()).without_spares();
-        Graded::over(workspace, entry, Some(session))
-    }
-
-    fn over(workspace: &Workspace, entry: &'a Entry, session: Option<Session>) -> Self {
-        let session = session.map(|session| Rc::new(RefCell::new(session)));
+        let session = start.map(|start| Rc::new(RefCell::new(Session::new(start.clone(), workspace.limits.clone()))));
         let recorder = session.as_ref().map(|session| Rc::new(RefCell::new(Recorder::new(session.clone()))));
         let mut modules = solutions::modules();
         if let Some(recorder) = &recorder {
@@ -258,22 +262,20 @@ impl<'a> Graded<'a> {
         Graded { exercise: &entry.name, modules, clock, session, recorder, time }
     }
 
-    /// Makes ready for a scenario in a new process; with `apart` each member of a group gets one of its own.
+    /// Makes ready for a scenario in a process of its own; with `apart` each member of a group gets one, too.
     pub fn begin(&self, apart: bool) {
-        if let (Some(session), Some(recorder)) = (&self.session, &self.recorder) {
+        if let Some(session) = &self.session {
             session.borrow_mut().begin();
-            session.borrow_mut().apart = apart;
-            recorder.borrow_mut().questions.clear();
         }
+        self.again(apart);
     }
 
-    /// The same in the process that is there, if it is.
-    pub fn again(&self, apart: bool) {
-        if let (Some(session), Some(recorder)) = (&self.session, &self.recorder) {
-            session.borrow_mut().again();
-            session.borrow_mut().apart = apart;
-            recorder.borrow_mut().questions.clear();
-        }
+    /// The same in the process that is there. False if the scenario has one of its own after all.
+    pub fn again(&self, apart: bool) -> bool {
+        let (Some(session), Some(recorder)) = (&self.session, &self.recorder) else { return false };
+        recorder.borrow_mut().questions.clear();
+        session.borrow_mut().apart = apart;
+        session.borrow_mut().again() && !apart
     }
 
     /// How the module was lost, if it was; an answer that nobody asked for counts, too.
@@ -285,7 +287,7 @@ impl<'a> Graded<'a> {
 }
 
 /// Plays a scenario; a panic of code in this process is an error of the grader.
-pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Clock) -> Result<Played> {
     catch_unwind(AssertUnwindSafe(|| scenario.play(exercise, modules, clock)))
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
@@ -302,7 +304,7 @@ pub fn transcript(
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let mut modules = solutions::modules();
     modules.replace(exercise, Link::new(transport));
-    let (seen, _) = play(scenario, exercise, &modules, &Clock::default())?;
+    let seen = play(scenario, exercise, &modules, &Clock::default())?.seen;
     let lost = session.borrow().loss().map(|loss| match loss {
         Loss::NotStarted(message) => message,
         Loss::Grader(message) => format!("error of the grader: {message}"),

@@ -58,6 +58,15 @@ pub struct Seen {
     pub answer: Vec<String>,
 }
 
+/// What came of a play.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// If the worker was lost, it ends before the question that it was lost on.
+    pub seen: Vec<Seen>,
+    /// What the reference answered to the same questions, where it is asked beside the module.
+    pub expected: Option<Vec<Seen>>,
+}
+
 /// What a file says.
 #[derive(Deserialize)]
 struct File {
@@ -179,9 +188,8 @@ impl Scenario {
         self.path.with_extension("golden")
     }
 
-    /// Plays it with these modules. The second value is true if the worker was lost: then the transcript ends before
-    /// the question that it was lost on.
-    pub fn play(&self, exercise: &str, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+    /// Plays it with these modules.
+    pub fn play(&self, exercise: &str, modules: &Modules, clock: &Clock) -> Result<Played> {
         match &self.script {
             Script::Cases(steps) => {
                 let player = |modules: &Modules| {
@@ -200,20 +208,16 @@ impl Scenario {
     }
 
     /// Plays a script of acts, each of which has a title and what was seen then.
-    fn acts(
-        &self,
-        play: impl FnOnce(&mut dyn FnMut(String, Vec<String>)) -> Result<(), String>,
-    ) -> Result<(Vec<Seen>, bool)> {
+    fn acts(&self, play: impl FnOnce(&mut dyn FnMut(String, Vec<String>)) -> Result<(), String>) -> Result<Played> {
         let mut seen = Vec::new();
         let mut see = |asked, answer| seen.push(Seen { say: None, asked: vec![asked], answer });
         match remote::catch_lost(|| play(&mut see)) {
-            Some(Ok(())) => Ok((seen, false)),
             Some(Err(why)) => Err(self.wrong(&format!("step {}", seen.len() + 1), &why)),
-            None => Ok((seen, true)),
+            Some(Ok(())) | None => Ok(Played { seen, expected: None }),
         }
     }
 
-    fn run(&self, timeline: &Timeline, modules: &Modules, clock: &Clock) -> Result<(Vec<Seen>, bool)> {
+    fn run(&self, timeline: &Timeline, modules: &Modules, clock: &Clock) -> Result<Played> {
         let mut seen = Vec::new();
         let mut see = |asked: String, answer: Vec<String>| {
             let waited = asked.contains(" run ");
@@ -229,39 +233,42 @@ impl Scenario {
             Ok(())
         });
         match played {
-            Some(Ok(())) => Ok((seen, false)),
-            None | Some(Err(Failure::Lost)) => Ok((seen, true)),
+            None | Some(Ok(()) | Err(Failure::Lost)) => Ok(Played { seen, expected: None }),
             Some(Err(Failure::Wrong(why))) => Err(self.wrong(&format!("step {}", seen.len()), &why)),
         }
     }
 
-    /// Asks all steps of one new instance, and of the reference. The second value is true if the worker was lost: then the
-    /// transcript ends before the question that it was lost on.
-    fn ask(&self, steps: &[Step], player: &mut dyn Player, reference: &mut dyn Player) -> Result<(Vec<Seen>, bool)> {
-        let mut seen = Vec::new();
+    /// Asks all steps of one new instance, and of the reference.
+    fn ask(&self, steps: &[Step], player: &mut dyn Player, reference: &mut dyn Player) -> Result<Played> {
+        let (mut seen, mut expected) = (Vec::new(), Vec::new());
         let new = self.new.to_string();
         reference.start(&arguments(&new).map_err(|e| self.wrong("new", &e))?).map_err(|e| self.wrong("new", &e))?;
-        match remote::catch_lost(|| player.start(&arguments(&new)?)) {
-            Some(started) => started.map_err(|e| self.wrong("new", &e))?,
-            None => return Ok((seen, true)),
-        }
+        let started = remote::catch_lost(|| player.start(&arguments(&new)?));
+        let mut is_lost = started.is_none();
+        started.transpose().map_err(|e| self.wrong("new", &e))?;
         for (i, step) in steps.iter().enumerate() {
-            let at = format!("step {}", i + 1);
+            let wrong = |e: String| self.wrong(&format!("step {}", i + 1), &e);
             let json = step.args.to_string();
-            let args = arguments(&json).map_err(|e| self.wrong(&at, &e))?;
-            let shown = player.show_args(&step.call, &args).map_err(|e| self.wrong(&at, &e))?;
+            let args = arguments(&json).map_err(wrong)?;
+            let shown = reference.show_args(&step.call, &args).map_err(wrong)?;
             if let Some(extra) = args.keys().find(|name| !shown.iter().any(|(known, _)| known == *name)) {
-                return Err(self.wrong(&at, &format!("`{}` takes no argument `{extra}`", step.call)));
+                return Err(wrong(format!("`{}` takes no argument `{extra}`", step.call)));
             }
-            let Some(answer) = remote::catch_lost(|| player.ask(&step.call, &args)) else {
-                return Ok((seen, true));
-            };
-            let answer = answer.map_err(|e| self.wrong(&at, &e))?;
-            let expected = reference.ask(&step.call, &args).map_err(|e| self.wrong(&at, &e))?;
-            let answer = told(player, &step.call, &answer, &expected).map_err(|e| self.wrong(&at, &e))?;
-            seen.push(Seen { say: step.say.clone(), asked: question(&step.call, &shown), answer });
+            let see = |answer| Seen { say: step.say.clone(), asked: question(&step.call, &shown), answer };
+            let right = reference.ask(&step.call, &args).map_err(wrong)?;
+            expected.push(see(reference.show_answer(&step.call, &right).map_err(wrong)?));
+            if is_lost {
+                continue;
+            }
+            match remote::catch_lost(|| player.ask(&step.call, &args)) {
+                None => is_lost = true,
+                Some(answer) => {
+                    let answer = told(player, &step.call, &answer.map_err(wrong)?, &right).map_err(wrong)?;
+                    seen.push(see(answer));
+                }
+            }
         }
-        Ok((seen, false))
+        Ok(Played { seen, expected: Some(expected) })
     }
 
     fn wrong(&self, at: &str, error: &str) -> anyhow::Error {

@@ -1,7 +1,7 @@
 //! What Cargo is asked, so that nothing of its configuration is read here: where the kit's libraries lie, and with
 //! which settings it calls the compiler.
 
-use crate::workspace::{Workspace, write};
+use crate::workspace::{Workspace, own_program, write};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -249,13 +249,6 @@ pub fn settings(workspace: &Workspace, toolchain: Option<&Path>) -> Result<Setti
     let own = toolchain.join("bin/rustc").with_extension(std::env::consts::EXE_EXTENSION);
     let compiler = if own.is_file() { own } else { which(program).unwrap_or_else(|| program.into()) };
     Ok(Settings { toolchain, compiler, flags: flags(&called) })
-}
-
-/// This grader as a program that others can start; while it watches, a newer one may have taken its place.
-fn own_program() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("where this program lies is not known")?;
-    let name = own.to_string_lossy();
-    Ok(name.strip_suffix(" (deleted)").map_or(own.clone(), PathBuf::from))
 }
 
 /// Stands in for the compiler, if that is what this process is for.

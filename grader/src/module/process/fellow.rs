@@ -24,7 +24,7 @@ pub struct Fellow {
 impl Fellow {
     /// A link to a process of its own.
     pub fn link(start: Start, limits: Limits, fellows: Rc<RefCell<Fellows>>) -> Link {
-        let session = Session::new(start, limits).without_spares();
+        let session = Session::new(start, limits);
         Link::new(Rc::new(RefCell::new(Fellow { session, fellows })))
     }
 }

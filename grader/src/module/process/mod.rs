@@ -84,13 +84,11 @@ pub struct Start {
     pub folder: Option<PathBuf>,
 }
 
-/// The worker of one scenario at a time, started at its first question.
+/// A worker, which is started at the first question, and how the scenario that it is asked goes.
 pub struct Session {
     start: Start,
     limits: Limits,
     worker: Option<Worker>,
-    /// The next scenario's worker, which starts while this one's is asked.
-    spare: Option<Worker>,
     /// How the worker was lost, until the next scenario begins.
     loss: Option<Loss>,
     /// When the scenario must be over; set by its first question.
@@ -101,8 +99,6 @@ pub struct Session {
     pub apart: bool,
     /// What is known of those processes.
     fellows: Rc<RefCell<Fellows>>,
-    /// Whether a spare worker is worth its start.
-    spares: bool,
 }
 
 impl Session {
@@ -111,19 +107,12 @@ impl Session {
             start,
             limits,
             worker: None,
-            spare: None,
             loss: None,
             deadline: None,
             printed: Vec::new(),
             apart: false,
             fellows: Rc::default(),
-            spares: true,
         }
-    }
-
-    /// For a module that is hardly ever asked a second scenario: it starts a worker when it is needed, and not before.
-    pub fn without_spares(self) -> Self {
-        Session { spares: false, ..self }
     }
 
     /// Ends the last scenario's process, so that nothing of it can reach the next one.
@@ -132,12 +121,13 @@ impl Session {
         self.again();
     }
 
-    /// One more scenario for the process that is there, if it is.
-    pub fn again(&mut self) {
+    /// One more scenario for the process that is there. False if none is, so that the scenario has one of its own.
+    pub fn again(&mut self) -> bool {
         self.printed.clear();
         self.loss = None;
         self.deadline = None;
         *self.fellows.borrow_mut() = Fellows::default();
+        self.worker.is_some()
     }
 
     /// After the last question: an answer that nobody asked for is no better at the end than before.
@@ -186,10 +176,6 @@ impl Session {
         }
     }
 
-    fn spawn(&self) -> Result<Worker, Loss> {
-        Worker::spawn(&self.start, self.policy(), self.limits.clone())
-    }
-
     fn try_ask(&mut self, call: &str, args: &str) -> Result<String, Loss> {
         let Limits { question, scenario, .. } = self.limits;
         let now = Instant::now();
@@ -198,9 +184,7 @@ impl Session {
             return Err(self.late());
         }
         if self.worker.is_none() {
-            let worker = self.spare.take().map_or_else(|| self.spawn(), Ok)?;
-            self.worker = Some(worker);
-            self.spare = if self.spares { self.spawn().ok() } else { None };
+            self.worker = Some(Worker::spawn(&self.start, self.policy(), self.limits.clone())?);
         }
         let Some(worker) = self.worker.as_mut() else { unreachable!("spawned above") };
         let answer = worker.ask(call, args, question.min(end - now));
