@@ -77,7 +77,7 @@ impl Kit {
     /// What the compiler of modules is called with.
     fn flags(&self) -> String {
         let noted: serde_json::Value = serde_json::from_str(&read(&self.root.join("target/grade/kit"))).expect("JSON");
-        noted["settings"]["flags"].to_string()
+        noted[0]["settings"]["flags"].to_string()
     }
 }
 

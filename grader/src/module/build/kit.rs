@@ -26,6 +26,9 @@ pub struct Kit {
     surroundings: String,
 }
 
+/// So many surroundings are remembered.
+const NOTED: usize = 4;
+
 /// When a file was written, and how long it is.
 type State = Option<(SystemTime, u64)>;
 
@@ -34,7 +37,13 @@ impl Kit {
     /// else as it makes it now. It is contents that are compared: clocks go backwards, and archives keep old times.
     pub fn find(workspace: &Workspace) -> Result<Kit> {
         let stamp = workspace.target().join("grade/kit");
-        let noted: Option<Kit> = std::fs::read(&stamp).ok().and_then(|noted| serde_json::from_slice(&noted).ok());
+        let all: Vec<Kit> =
+            std::fs::read(&stamp).ok().and_then(|noted| serde_json::from_slice(&noted).ok()).unwrap_or_default();
+        // Cargo sets variables for the programs that it runs, and who starts the grader without Cargo has others.
+        let here = |kit: &&Kit| kit.surroundings == surroundings(workspace, &kit.settings.compiler);
+        let found = all.iter().find(here);
+        let is_known = found.is_some();
+        let noted = found.or(all.first()).cloned();
         let noted = noted.filter(|kit| kit.library.is_some() && kit.library == state(&kit.libraries.kit));
         let toolchain = noted.as_ref().map(|kit| kit.settings.toolchain.clone());
         let glance = sources(workspace, Fingerprint::state);
@@ -42,13 +51,11 @@ impl Kit {
         let unread = noted.as_ref().filter(|kit| kit.glance == glance).map(|kit| kit.sources.clone());
         let sources = unread.unwrap_or_else(|| sources(workspace, Fingerprint::file));
         let noted = noted.filter(|kit| kit.sources == sources);
-        if let Some(kit) = &noted
-            && kit.surroundings == surroundings(workspace, &kit.settings.compiler)
-        {
-            tracing::debug!(library = %kit.libraries.kit.display(), "the kit is as it was");
-            let kit = Kit { glance, ..kit.clone() };
-            if noted.is_some_and(|noted| noted.glance != kit.glance) {
-                kit.note(&stamp)?;
+        if let Some(noted) = noted.as_ref().filter(|_| is_known) {
+            tracing::debug!(library = %noted.libraries.kit.display(), "the kit is as it was");
+            let kit = Kit { glance, ..noted.clone() };
+            if noted.glance != kit.glance {
+                kit.note(&stamp, all)?;
             }
             return Ok(kit);
         }
@@ -63,7 +70,7 @@ impl Kit {
         };
         let surroundings = surroundings(workspace, &settings.compiler);
         let kit = Kit { library: state(&libraries.kit), libraries, settings, glance, sources, surroundings };
-        kit.note(&stamp)?;
+        kit.note(&stamp, all)?;
         Ok(kit)
     }
 
@@ -72,8 +79,11 @@ impl Kit {
         if self.libraries.is_dynamic() { vec![self.libraries.folder.clone()] } else { Vec::new() }
     }
 
-    fn note(&self, stamp: &Path) -> Result<()> {
-        write(stamp, &serde_json::to_string_pretty(self)?)
+    /// Puts it before what is noted of other surroundings.
+    fn note(&self, stamp: &Path, all: Vec<Kit>) -> Result<()> {
+        let others = all.into_iter().filter(|kit| kit.surroundings != self.surroundings).take(NOTED - 1);
+        let all: Vec<Kit> = std::iter::once(self.clone()).chain(others).collect();
+        write(stamp, &serde_json::to_string_pretty(&all)?)
     }
 
     /// What is different where a module has to be compiled anew.
