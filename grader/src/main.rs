@@ -67,7 +67,7 @@ enum Command {
         /// Instead: what the reference's scheduler decided about this pod or workload, node by node
         #[arg(long, requires = "scenario")]
         pod: Option<String>,
-        /// Another file than yours
+        /// Another file than yours, or a folder that holds files as `exercises` does
         #[arg(long)]
         modules: Option<PathBuf>,
     },
@@ -192,7 +192,7 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Merge(args)) => run::merge(&workspace, &args),
         Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
         Some(Command::Explain { exercise, scenario, pod, modules }) => match scenario {
-            Some(scenario) => explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules),
+            Some(scenario) => explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules.as_deref()),
             None => explain::list(&workspace, &exercise),
         },
         Some(Command::Play { file, format }) => explain::play(&file, format),

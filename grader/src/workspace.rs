@@ -2,6 +2,7 @@
 
 use crate::commands::settings::Limits;
 use crate::verdict::fresh::Plan;
+use crate::verdict::scenario::Scenario;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use similar::get_close_matches;
@@ -37,7 +38,19 @@ pub struct Entry {
     pub difficulty: u8,
     #[serde(default)]
     pub builds_on: Vec<String>,
+    /// The steps in which a long exercise can be written.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
     pub hints: Vec<String>,
+}
+
+/// One step of a long exercise.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    pub name: String,
+    /// The headings of the chapter, as anchors, that it is about: scenarios that are explained there belong to it.
+    pub read: Vec<String>,
 }
 
 impl Entry {
@@ -48,6 +61,12 @@ impl Entry {
     /// Whether `name` is this exercise's, with or without the chapter.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.name.split_once('/').is_some_and(|(_, own)| own == name)
+    }
+
+    /// The place of the stage that is about a heading of the chapter; headings of no stage come last.
+    pub fn stage(&self, heading: &str) -> usize {
+        let found = self.stages.iter().position(|stage| stage.read.iter().any(|read| read == heading));
+        found.unwrap_or(self.stages.len())
     }
 
     pub fn stars(&self) -> String {
@@ -130,6 +149,13 @@ impl Workspace {
     pub fn contract_file(&self, name: &str) -> PathBuf {
         self.root.join("kit/contract/src").join(format!("{name}.rs"))
     }
+    /// An exercise's scenarios in the order in which they are played: by stages, and the simplest first.
+    pub fn scenarios(&self, entry: &Entry) -> Result<Vec<Scenario>> {
+        let mut scenarios = Scenario::load_all(&self.scenarios_dir(&entry.name))?;
+        scenarios.sort_by_key(|scenario| entry.stage(&scenario.read));
+        Ok(scenarios)
+    }
+
     pub fn scenarios_dir(&self, name: &str) -> PathBuf {
         self.root.join("tests/scenarios").join(name)
     }

@@ -26,6 +26,8 @@ const SCENARIOS: usize = 8;
 const HINTS: usize = 3;
 const WRONG: usize = 5;
 const CORRECT: usize = 2;
+/// From so many minutes on, an exercise is written in stages.
+const LONG: u32 = 40;
 /// Unless somebody says how many, so many times as many fresh scenarios are played as belong to a verdict.
 const THOROUGH: u64 = 5;
 
@@ -158,6 +160,9 @@ fn rooms(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     if !(1..=3).contains(&entry.difficulty) {
         problems.push("exercises/catalog.yaml: difficulty is 1, 2 or 3".into());
     }
+    if entry.minutes >= LONG && entry.stages.len() < 2 {
+        problems.push(format!("exercises/catalog.yaml: an exercise of {LONG} minutes and more has stages"));
+    }
     let before: Vec<_> = workspace.catalog.iter().take_while(|e| e.name != *name).map(|e| &e.name).collect();
     for base in entry.builds_on.iter().filter(|base| !before.contains(base)) {
         problems.push(format!("exercises/catalog.yaml: it builds on {base}, which does not come before it"));
@@ -182,7 +187,21 @@ fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         .filter(|line| line.starts_with('#'))
         .map(|line| anchor(line.trim_start_matches('#')))
         .collect();
+    let twice = |heading: &&String| {
+        entry.stages.iter().flat_map(|stage| &stage.read).filter(|read| read == heading).count() > 1
+    };
+    for stage in &entry.stages {
+        let all = stage.read.iter();
+        let empty = !scenarios.iter().any(|scenario| stage.read.contains(&scenario.read));
+        problems.extend(empty.then(|| format!("stage {:?} has no scenario", stage.name)));
+        problems.extend(all.clone().filter(twice).map(|heading| format!("#{heading} belongs to two stages")));
+        let unknown = all.filter(|heading| !headings.contains(heading));
+        problems.extend(unknown.map(|heading| format!("stage {:?}: the chapter has no heading #{heading}", stage.name)));
+    }
     for scenario in &scenarios {
+        if !entry.stages.is_empty() && entry.stage(&scenario.read) == entry.stages.len() {
+            problems.push(format!("{}: #{} belongs to no stage", scenario.name, scenario.read));
+        }
         if !headings.contains(&scenario.read) {
             problems.push(format!("{}: the chapter has no heading #{}", scenario.name, scenario.read));
         }

@@ -332,6 +332,7 @@ mod tests {
             minutes: 1,
             difficulty: 1,
             builds_on: Vec::new(),
+            stages: Vec::new(),
             hints: Vec::new(),
         };
         let concerned = |file: &str| concerns(&entry, &[file.to_string()]);

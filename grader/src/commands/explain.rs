@@ -17,7 +17,7 @@ use kit_cluster::timeline::{Failure, Play, Timeline};
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff, get_close_matches};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What `play --format json` prints.
@@ -71,10 +71,16 @@ pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
 /// Lists the scenarios of an exercise, in the order in which they are played, and why each exists.
 pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
     let entry = workspace.one(exercise)?;
-    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    let scenarios = workspace.scenarios(entry)?;
     let title = format!("  {} · {} scenarios, the simplest first", paint(BOLD, &entry.name), scenarios.len());
     println!("{}\n", page(&title));
-    for Scenario { name, why, .. } in &scenarios {
+    let mut stage = None;
+    for Scenario { name, why, read, .. } in &scenarios {
+        let place = entry.stage(read);
+        if let Some(begun) = entry.stages.get(place).filter(|_| stage != Some(place)) {
+            println!("{}  {}", if stage.is_some() { "\n" } else { "" }, paint(DIM, &begun.name));
+        }
+        stage = Some(place);
         println!("{}", fit(&format!("  {}   {why}", paint(BOLD, name)), 4));
     }
     let more = format!("one of them whole: cargo grade explain {} SCENARIO", entry.name);
@@ -89,10 +95,10 @@ pub fn explain(
     exercise: &str,
     name: &str,
     pod: Option<&str>,
-    file: Option<PathBuf>,
+    modules: Option<&Path>,
 ) -> Result<ExitCode> {
     let entry = workspace.one(exercise)?;
-    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?;
+    let scenarios = workspace.scenarios(entry)?;
     let scenario = scenarios.iter().find(|scenario| scenario.name == name).with_context(|| {
         let known: Vec<_> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
         let near = get_close_matches(name, &known, 1, NEAR).pop();
@@ -107,8 +113,14 @@ pub fn explain(
         return decisions(timeline, pod);
     }
     let golden = scenario.golden()?;
-    let file = file.unwrap_or_else(|| workspace.exercise_file(&entry.name));
-    let module = Module::of(&entry.name, file);
+    let module = match modules {
+        None => Module::of(&entry.name, workspace.exercise_file(&entry.name)),
+        Some(path) => {
+            let file = build::find_module(path, &entry.name);
+            let file = file.with_context(|| format!("{} holds no file {}.rs", path.display(), entry.name))?;
+            Module::of(&entry.name, file).within(path)
+        }
+    };
     let programs = build::build(workspace, &[module])?;
     let Some(Program::Ready { start, .. }) = programs.get(&entry.name) else {
         println!(
@@ -119,15 +131,20 @@ pub fn explain(
         return Ok(ExitCode::SUCCESS);
     };
     let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone())?;
-    for (expected, yours) in golden.iter().zip(&yours) {
+    // What comes after the first mistake follows from it.
+    let parts = golden.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
+    let both = parts.map_or(yours.len(), |parts| parts + 1);
+    for (expected, yours) in golden.iter().zip(&yours).take(both) {
         show(expected, yours);
     }
-    for rest in golden.iter().skip(yours.len()) {
-        show(rest, &Seen { answer: Vec::new(), ..rest.clone() });
+    let rest = &golden[both.min(golden.len())..];
+    if let (Some(_), false) = (parts, rest.is_empty()) {
+        println!("\n{}", page(&format!("  {}", paint(DIM, "From here on, the reference alone: what follows in yours follows from that."))));
     }
-    if let Some(lost) = lost {
+    if let Some(lost) = lost.filter(|_| parts.is_none()) {
         println!("\n{}", page(&format!("  {}", paint(RED, clean(&lost)))));
     }
+    rest.iter().for_each(|seen| show(seen, seen));
     println!();
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use crate::display::plain;
 use crate::display::terminal::columns;
 use crate::verdict::fresh;
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, Progress, ScenarioResult, Status};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
@@ -69,6 +69,10 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
     };
     let time = format!("{:.2} s", result.duration_ms as f64 / 1000.0);
     line!(out, "  {} {}   {said}   {}", mark(*status), paint(BOLD, name), paint(DIM, time));
+    if !result.stages.is_empty() && !matches!(status, Status::Passed | Status::Skipped) {
+        line!(out);
+        field(out, "stages", &[result.stages.iter().map(stage).collect::<Vec<_>>().join(" · ")]);
+    }
     if *status == Status::NotStarted {
         line!(out, "\n      open      exercises/{name}.rs");
         line!(out, "      read      book/src/{name}.md");
@@ -112,6 +116,12 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
         line!(out);
     }
     text
+}
+
+/// How far a stage is: `✓ ranges`, `compaction 2 of 6`.
+fn stage(stage: &Progress) -> String {
+    let Progress { name, passed, of } = stage;
+    if passed == of { format!("{} {name}", mark(Status::Passed)) } else { format!("{name} {passed} of {of}") }
 }
 
 /// Where to go on after a pass.

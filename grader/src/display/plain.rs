@@ -1,7 +1,7 @@
 //! What modules print and answer, made harmless for terminals, XML, and whoever reads it.
 
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, Fresh, Report, ScenarioResult};
+use crate::verdict::report::{Difference, ExerciseResult, Fresh, Progress, Report, ScenarioResult};
 use std::borrow::Cow;
 
 /// A line of more characters is cut where it is shown; the document in JSON has all of it.
@@ -20,6 +20,7 @@ pub fn exercise(result: &ExerciseResult) -> ExerciseResult {
         message: result.message.as_deref().map(clean),
         warnings: result.warnings.as_deref().map(clean),
         file: result.file.as_deref().map(one_line),
+        stages: result.stages.iter().map(|stage| Progress { name: one_line(&stage.name), ..*stage }).collect(),
         scenarios: result.scenarios.iter().map(scenario).collect(),
         fresh: result.fresh.as_ref().map(fresh),
         ..result.clone()

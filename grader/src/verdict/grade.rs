@@ -40,7 +40,7 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
             return ExerciseResult::of(entry, Status::Error, Some(Kind::Compile), Some(errors));
         }
     };
-    let scenarios = match Scenario::load_all(&workspace.scenarios_dir(&entry.name)) {
+    let scenarios = match workspace.scenarios(entry) {
         Ok(scenarios) if !scenarios.is_empty() => scenarios,
         Ok(_) => return grader_error(entry, "there are no scenarios".into()),
         Err(e) => return grader_error(entry, format!("{e:#}")),
@@ -67,7 +67,7 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
         }
     }
     result.duration_ms = began.elapsed().as_millis() as u64;
-    result.conclude();
+    result.conclude(entry);
     result
 }
 

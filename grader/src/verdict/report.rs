@@ -6,7 +6,7 @@
 use crate::commands::partition::Partition;
 use crate::module::process::Kind;
 use crate::verdict::record::TurningPoint;
-use crate::workspace::Entry;
+use crate::workspace::{Entry, Stage};
 use serde::{Deserialize, Serialize};
 
 /// The version of Kubernetes that everything is held against.
@@ -122,11 +122,25 @@ pub struct ExerciseResult {
     pub line: Option<u32>,
     /// Real time from the first question to the last answer, in milliseconds.
     pub duration_ms: u64,
-    /// The simplest first.
+    /// How far the steps are in which a long exercise can be written; none of a short one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Progress>,
+    /// By stages, and the simplest first.
     pub scenarios: Vec<ScenarioResult>,
     /// Scenarios that nobody wrote down; none if the exercise has none, or a scenario did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh: Option<Fresh>,
+}
+
+/// How far one stage of an exercise is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    /// As in the catalogue.
+    pub name: String,
+    /// How many of its scenarios passed.
+    pub passed: usize,
+    /// How many it has.
+    pub of: usize,
 }
 
 /// What became of fresh scenarios, which are drawn from a seed.
@@ -220,6 +234,7 @@ impl ExerciseResult {
             file: None,
             line: None,
             duration_ms: 0,
+            stages: Vec::new(),
             scenarios: Vec::new(),
             fresh: None,
         }
@@ -230,8 +245,15 @@ impl ExerciseResult {
         self.scenarios.iter().chain(self.fresh.as_ref().map(|fresh| &fresh.scenario))
     }
 
-    /// The verdict over all scenarios.
-    pub fn conclude(&mut self) {
+    /// The verdict over all scenarios, and over those of each stage.
+    pub fn conclude(&mut self, entry: &Entry) {
+        let progress = |(place, stage): (usize, &Stage)| {
+            let heading = |result: &ScenarioResult| entry.stage(result.read.rsplit('#').next().unwrap_or_default());
+            let of = self.scenarios.iter().filter(|result| heading(result) == place);
+            let passed = of.clone().filter(|result| result.status == Status::Passed).count();
+            Progress { name: stage.name.clone(), passed, of: of.count() }
+        };
+        self.stages = entry.stages.iter().enumerate().map(progress).collect();
         let has = |status| self.results().find(|s| s.status == status);
         let all = |status| self.results().all(|s| s.status == status);
         (self.status, self.kind) = if has(Status::GraderError).is_some() {
