@@ -196,7 +196,8 @@ fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         problems.extend(empty.then(|| format!("stage {:?} has no scenario", stage.name)));
         problems.extend(all.clone().filter(twice).map(|heading| format!("#{heading} belongs to two stages")));
         let unknown = all.filter(|heading| !headings.contains(heading));
-        problems.extend(unknown.map(|heading| format!("stage {:?}: the chapter has no heading #{heading}", stage.name)));
+        problems
+            .extend(unknown.map(|heading| format!("stage {:?}: the chapter has no heading #{heading}", stage.name)));
     }
     for scenario in &scenarios {
         if !entry.stages.is_empty() && entry.stage(&scenario.read) == entry.stages.len() {

@@ -139,7 +139,13 @@ pub fn explain(
     }
     let rest = &golden[both.min(golden.len())..];
     if let (Some(_), false) = (parts, rest.is_empty()) {
-        println!("\n{}", page(&format!("  {}", paint(DIM, "From here on, the reference alone: what follows in yours follows from that."))));
+        println!(
+            "\n{}",
+            page(&format!(
+                "  {}",
+                paint(DIM, "From here on, the reference alone: what follows in yours follows from that.")
+            ))
+        );
     }
     if let Some(lost) = lost.filter(|_| parts.is_none()) {
         println!("\n{}", page(&format!("  {}", paint(RED, clean(&lost)))));
