@@ -4,6 +4,7 @@
 //! looks for everything that a reader could trip over.
 
 mod check;
+mod exercise;
 mod page;
 mod render;
 mod search;

@@ -1,6 +1,6 @@
 //! From `book/src` to pages, with mdBook's HTML renderer.
 
-use crate::{read, search};
+use crate::{exercise, read, search};
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
@@ -38,7 +38,7 @@ impl Contents {
 
 /// Renders the book of the workspace `root` into `dest`, whole or not at all.
 ///
-/// A chapter that is listed but not written stays in the table of contents, in grey.
+/// The chapters of exercises say what their graders check. A chapter that is listed but not written stays in the table of contents, in grey.
 pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     let dest = std::path::absolute(dest)?;
     may_replace(&dest)?;
@@ -52,7 +52,10 @@ pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     // mdBook would write the chapters that are missing, and those must stay visibly missing.
     config.build.create_missing = false;
     config.build.build_dir = new.clone();
-    let built = MDBook::load_with_config_and_summary(&book, config, summary).and_then(|book| book.build());
+    let built = MDBook::load_with_config_and_summary(&book, config, summary).and_then(|mut book| {
+        exercise::tell_what_is_checked(root, &mut book.book)?;
+        book.build()
+    });
     if let Err(e) = built.and_then(|()| search::rebuild(&new)).and_then(|()| swap(&new, &dest)) {
         let _ = fs::remove_dir_all(&new);
         return Err(e.context("the book can't be rendered"));
