@@ -5,6 +5,16 @@
 //! way, so that nothing is left behind and nothing dies by mistake.
 //!
 //! About 35 minutes · builds on nothing · book: "Garbage collection: owners, dependents and finalizers" · stuck? `cargo grade hint control_plane/garbage_collector`
+//!
+//! Given to you:
+//!
+//! - `ObjectMeta.uid: Option<String>`
+//! - `ObjectMeta.namespace: Option<String>`
+//! - `ObjectMeta.deletion_timestamp: Option<kit::api::meta::Time>`
+//! - `ObjectMeta.finalizers: Option<Vec<String>>`
+//! - `ObjectMeta.owner_references: Option<Vec<kit::api::meta::OwnerReference>>`
+//! - `kit::api::meta::OwnerReference.uid: String`
+//! - `kit::api::meta::OwnerReference.block_owner_deletion: Option<bool>`
 
 use kit::api::meta::ObjectMeta;
 use kit::control_plane::GarbageCollector;

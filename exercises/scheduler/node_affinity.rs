@@ -4,6 +4,15 @@
 //! is worth points. You decide whether a node may take the pod, how much it is preferred, and which nodes to look at at all.
 //!
 //! About 25 minutes · builds on nothing · book: "Node affinity: which nodes a pod asks for" · stuck? `cargo grade hint scheduler/node_affinity`
+//!
+//! Given to you:
+//!
+//! - `NodeLabels.labels: BTreeMap<String, String>`
+//! - `NodeTerm.expressions: Vec<NodeRequirement>`
+//! - `NodeTerm.fields: Vec<NodeRequirement>`
+//! - `NodeRequirement.key: String`
+//! - `NodeRequirement.operator: NodeOperator`
+//! - `NodeRequirement.values: Vec<String>`
 
 use kit::scheduler::{NodeAffinity, NodeLabels, NodeNames, PodNodeAffinity};
 #[allow(unused_imports)] // Until you need them.

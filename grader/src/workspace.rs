@@ -6,12 +6,16 @@ use crate::verdict::scenario::Scenario;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use similar::get_close_matches;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How alike two names must be, from 0 to 1, for one to be taken for the other mistyped.
 pub const NEAR: f32 = 0.7;
+
+/// The file with all hints.
+pub const HINTS: &str = "solutions/hints.yaml";
 
 /// The kit's folder.
 #[derive(Clone)]
@@ -41,7 +45,6 @@ pub struct Entry {
     /// The steps in which a long exercise can be written.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    pub hints: Vec<String>,
 }
 
 /// One step of a long exercise.
@@ -138,6 +141,15 @@ impl Workspace {
             [entry] => Ok(entry),
             _ => bail!("`{name}` is a chapter; name one exercise"),
         }
+    }
+
+    /// The hints of an exercise, from a nudge to nearly the answer. They lie beside the solutions, where nobody reads them by
+    /// accident.
+    pub fn hints(&self, entry: &Entry) -> Result<Vec<String>> {
+        let path = self.root.join(HINTS);
+        let mut all: BTreeMap<String, Vec<String>> =
+            serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
+        all.remove(&entry.name).with_context(|| format!("{HINTS} has no hints for {}", entry.name))
     }
 
     pub fn exercise_file(&self, name: &str) -> PathBuf {

@@ -154,8 +154,10 @@ fn rooms(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     if !EXERCISES.contains(&name.as_str()) {
         problems.push(format!("kit/contract/src/modules.rs has no slot {name:?}"));
     }
-    if entry.hints.len() < HINTS {
-        problems.push(format!("exercises/catalog.yaml: {} hints; there should be {HINTS}", entry.hints.len()));
+    match workspace.hints(entry) {
+        Err(e) => problems.push(format!("{e:#}")),
+        Ok(hints) if hints.len() >= HINTS => {}
+        Ok(hints) => problems.push(format!("{} hints; there should be {HINTS}", hints.len())),
     }
     if !(1..=3).contains(&entry.difficulty) {
         problems.push("exercises/catalog.yaml: difficulty is 1, 2 or 3".into());

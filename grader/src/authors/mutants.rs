@@ -333,7 +333,6 @@ mod tests {
             difficulty: 1,
             builds_on: Vec::new(),
             stages: Vec::new(),
-            hints: Vec::new(),
         };
         let concerned = |file: &str| concerns(&entry, &[file.to_string()]);
         assert!(concerned("solutions/node/qos.rs") && concerned("tests/scenarios/node/qos/burstable.yaml"));

@@ -1,6 +1,6 @@
 //! `new`: the files of a new exercise, and the lines that name it.
 
-use crate::workspace::{Workspace, bin_name, read, write};
+use crate::workspace::{HINTS, Workspace, bin_name, read, write};
 use anstream::println;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
@@ -69,6 +69,7 @@ pub fn new(workspace: &Workspace, name: &str, trait_name: Option<&str>) -> Resul
     files.push((at(manifest), text(manifest)? + &fill("\n[[bin]]\nname = \"BIN\"\npath = \"CHAPTER/EXERCISE.rs\"\n")));
     let catalog = "exercises/catalog.yaml";
     files.push((at(catalog), text(catalog)? + &fill(ENTRY)));
+    files.push((at(HINTS), text(HINTS)? + &fill(TOLD)));
     let book = "book/src/SUMMARY.md";
     files.push((at(book), text(book)?.trim_end().to_string() + &fill("\n- [Trait](CHAPTER/EXERCISE.md)\n")));
 
@@ -222,10 +223,13 @@ const ENTRY: &str = r#"
     minutes: 30
     difficulty: 2
     builds_on: []
-    hints:
-      - TODO a nudge
-      - TODO the idea
-      - TODO nearly the answer
+"#;
+
+const TOLD: &str = r#"
+CHAPTER/EXERCISE:
+  - TODO a nudge
+  - TODO the idea
+  - TODO nearly the answer
 "#;
 
 const GENERATOR: &str = r#"//! Fresh scenarios of `CHAPTER/EXERCISE`: TODO which corners they are aimed at.

@@ -22,11 +22,12 @@ pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode
     let path = workspace.target().join("grade/hints.json");
     let mut shown: BTreeMap<String, usize> =
         read(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let hints = workspace.hints(entry)?;
     let before = if restart { 0 } else { shown.get(&entry.name).copied().unwrap_or(0) };
-    let now = (before + 1).min(entry.hints.len());
+    let now = (before + 1).min(hints.len());
     let width = columns().map_or(WIDEST, |columns| columns.min(WIDEST));
     println!("  {}\n", paint(BOLD, format_args!("{} · hints", entry.name)));
-    for (i, hint) in entry.hints.iter().take(now).enumerate() {
+    for (i, hint) in hints.iter().take(now).enumerate() {
         let first = format!("  {}. ", i + 1);
         let line = textwrap::fill(
             hint.trim(),
@@ -35,7 +36,7 @@ pub fn hint(workspace: &Workspace, name: &str, restart: bool) -> Result<ExitCode
         // Hints that were seen before step back behind the new one.
         println!("{}\n", if i + 1 < now { paint(DIM, line) } else { line });
     }
-    match entry.hints.len() - now {
+    match hints.len() - now {
         0 => println!("  That was the last one. The book: book/src/{}.md", entry.name),
         left => println!("  {}", paint(DIM, format_args!("{left} more: cargo grade hint {}", entry.name))),
     }

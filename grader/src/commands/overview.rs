@@ -98,7 +98,7 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
             .map(|e| {
                 serde_json::json!({
                     "name": e.name, "title": e.title, "minutes": e.minutes, "difficulty": e.difficulty,
-                    "builds_on": e.builds_on, "hints": e.hints.len(), "file": format!("exercises/{}.rs", e.name),
+                    "builds_on": e.builds_on, "hints": workspace.hints(e).map_or(0, |hints| hints.len()), "file": format!("exercises/{}.rs", e.name),
                     "book": format!("book/src/{}.md", e.name),
                 })
             })

@@ -90,7 +90,7 @@ mod tests {
 
     fn entry(name: &str) -> Entry {
         let (name, title) = (name.to_string(), String::new());
-        Entry { name, title, minutes: 1, difficulty: 1, builds_on: Vec::new(), stages: Vec::new(), hints: Vec::new() }
+        Entry { name, title, minutes: 1, difficulty: 1, builds_on: Vec::new(), stages: Vec::new() }
     }
 
     #[test]

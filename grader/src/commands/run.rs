@@ -245,7 +245,6 @@ mod tests {
             difficulty: 1,
             builds_on: builds_on.iter().map(ToString::to_string).collect(),
             stages: Vec::new(),
-            hints: Vec::new(),
         };
         let all = [entry("a/1", &[]), entry("a/2", &["a/1"]), entry("a/3", &[]), entry("a/4", &["a/2"])];
         let selected: Vec<&Entry> = all.iter().collect();
