@@ -11,7 +11,7 @@ mod workspace;
 use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
 use commands::{explain, help, overview, run, schema, settings, watch};
-use display::{human, log};
+use display::{human, log, plain};
 use module::{build, sandbox};
 use std::io::Write;
 use std::path::PathBuf;
@@ -153,7 +153,9 @@ fn main() -> ExitCode {
     match command(Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
-            let _ = writeln!(anstream::stderr(), "{} {e:#}", human::paint(human::RED, "error:"));
+            // It may name files that others named.
+            let said = plain::clean(&format!("{e:#}"));
+            let _ = writeln!(anstream::stderr(), "{} {said}", human::paint(human::RED, "error:"));
             ExitCode::from(2)
         }
     }

@@ -279,3 +279,35 @@ fn odd_characters_break_no_form() {
         }
     }
 }
+
+/// Who hands in a file names it, too.
+#[test]
+fn odd_names_of_files_break_no_form() {
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let file = |name: &str| folder.path().join(name);
+    let stub = text_of(&root().join("exercises/scheduler/taints.rs"));
+    let todo = "todo!(\"find the first taint that no toleration covers\")";
+    let odd = "ta\n::error::\u{1b}[31m\u{8}\u{202e}\u{200f}ints<b>`|.rs";
+    std::fs::write(file(odd), stub.replace(todo, "panic!()")).expect("a temporary file can be written");
+    let module = file(odd).display().to_string();
+    let forms = ["json", "junit", "markdown", "gradescope", "github", "human"];
+    let outputs = forms.map(|form| format!("--format={form}={}", file(form).display()));
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let out = grade(&[&["run", "scheduler/taints", "--modules", &module], &outputs[..]].concat());
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+    let report: Value = serde_json::from_str(&text_of(&file("json"))).expect("the document is JSON");
+    assert_eq!(report["exercises"][0]["file"], json!(module), "the document is exact");
+    assert_eq!(report["exercises"][0]["kind"], json!("panic"), "{report:#}");
+    let junit = text_of(&file("junit"));
+    quick_junit::Report::deserialize_from_str(&junit).expect("JUnit's XML");
+    assert_eq!(text_of(&file("github")).lines().count(), 1, "one annotation");
+    let gone = grade(&["run", "scheduler/taints", "--modules", &file("no\n::error::\u{202e}").display().to_string()]);
+    let shown = ["github", "markdown", "gradescope"].map(|name| text_of(&file(name)));
+    for shown in shown.iter().chain([&junit, &text(&out), &text(&gone)]) {
+        let wrong = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202e}' | '\u{200f}');
+        assert!(!shown.contains(wrong), "{shown:?}");
+    }
+    for shown in [text(&out), text(&gone)] {
+        assert!(!shown.lines().any(|line| line.starts_with("::error::")), "{shown}");
+    }
+}

@@ -3,6 +3,7 @@
 use crate::verdict::record::TurningPoint;
 use crate::verdict::report::{Difference, ExerciseResult, Fresh, Progress, Report, ScenarioResult};
 use std::borrow::Cow;
+use std::path::Path;
 
 /// A line of more characters is cut where it is shown; the document in JSON has all of it.
 const LINE: usize = 2000;
@@ -64,8 +65,13 @@ fn lines(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| one_line(line)).collect()
 }
 
+/// A file's name in a sentence.
+pub fn name(file: &Path) -> String {
+    one_line(&file.display().to_string())
+}
+
 fn one_line(text: &str) -> String {
-    clean(text).replace('\n', "\u{fffd}")
+    clean(text).replace('\n', "\\n")
 }
 
 /// Takes away what would move a cursor, change colours, turn the direction of what follows, or end an XML document:
@@ -73,7 +79,8 @@ fn one_line(text: &str) -> String {
 pub fn clean(text: &str) -> String {
     // What begins and ends a terminal's sequence goes with it.
     let kept = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\u{1b}' | '\u{7}');
-    let shown: String = text.chars().map(|c| if kept(c) { c } else { '\u{fffd}' }).collect();
+    let mut shown = String::new();
+    text.chars().for_each(|c| if kept(c) { shown.push(c) } else { shown.extend(c.escape_unicode()) });
     let stripped = anstream::adapter::strip_str(&shown).to_string();
     let lines: Vec<Cow<'_, str>> = stripped.split('\n').map(|line| clean_line(line.trim_end_matches('\r'))).collect();
     lines.join("\n")
@@ -88,8 +95,8 @@ fn clean_line(line: &str) -> Cow<'_, str> {
                 break;
             }
             '\t' => out.push_str("    "),
-            _ if turns(c) => out.extend(c.escape_unicode()),
-            _ if c.is_control() || is_noncharacter(c) => out.push('\u{fffd}'),
+            _ if c.is_control() || turns(c) => out.extend(c.escape_unicode()),
+            _ if is_noncharacter(c) => out.push('\u{fffd}'),
             _ => out.push(c),
         }
     }
@@ -108,7 +115,7 @@ fn is_noncharacter(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, one_line};
 
     #[test]
     fn odd_characters_are_shown_and_do_nothing() {
@@ -116,7 +123,7 @@ mod tests {
             ("plain ✓ 日本 👩\u{200d}💻", "plain ✓ 日本 👩\u{200d}💻"),
             ("one\r\ntwo\n", "one\ntwo\n"),
             ("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x", "red x"),
-            ("a\u{8}b\u{0}c\u{7f}d\u{85}e", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e"),
+            ("a\u{8}b\u{0}c\u{7f}d\u{85}e", "a\\u{8}b\\u{0}c\\u{7f}d\\u{85}e"),
             ("\u{fffe}\u{ffff}\u{1fffe}\u{10ffff}\u{fdd0}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
             ("if \u{202e}toor\u{2066} \u{2028}", "if \\u{202e}toor\\u{2066} \\u{2028}"),
             ("a\tb", "a    b"),
@@ -124,6 +131,7 @@ mod tests {
         for (text, shown) in cases {
             assert_eq!(clean(text), shown, "{text:?}");
         }
+        assert_eq!(one_line("a\n::error::\u{202e}\u{1b}[2J\r"), "a\\n::error::\\u{202e}");
         let long = clean(&"x".repeat(5000));
         assert!(long.ends_with("x…") && long.chars().count() == 2001);
     }
