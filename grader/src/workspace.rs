@@ -243,7 +243,8 @@ pub fn lines(text: String) -> String {
 /// Writes a file whole or not at all, and makes its folder.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     make(path.parent().context("a file needs a folder")?)?;
-    let part = path.with_extension("part");
+    // Another grader may be writing it, too.
+    let part = path.with_extension(format!("part-{}", std::process::id()));
     let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
     written.with_context(|| format!("can't write {}{}", path.display(), elsewhere(path)))
 }

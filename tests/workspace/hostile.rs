@@ -132,6 +132,12 @@ fn measure_all() -> Vec<Measured> {
     all
 }
 
+/// A correct module of `scheduler/taints`.
+fn correct() -> String {
+    let file = root().join("tests/modules/scheduler/taints/correct/early-return.rs");
+    std::fs::read_to_string(file).expect("a correct module")
+}
+
 /// The kind of an error, or the status.
 fn outcome(result: &Value) -> &str {
     result["kind"].as_str().or(result["status"].as_str()).unwrap_or("nothing")
@@ -175,12 +181,174 @@ fn walls_say_no() {
         ("include_home", "Permission denied"),
         ("solution_as_module", "Permission denied"),
         ("env_at_compile_time", "not defined at compile time"),
+        ("locks_files", "4 times: Operation not permitted"),
     ];
     for (name, expected) in walled {
         let measured = MEASURED.iter().find(|module| module.name == name);
         let result = &measured.unwrap_or_else(|| panic!("{name} is in the set")).result;
         assert!(result.to_string().contains(expected), "{name}: {result:#}");
     }
+}
+
+/// Whatever else an exercise wants to be made of, it hears the same sentence; who only speaks of it does not.
+#[test]
+fn an_exercise_is_one_file() {
+    const ALONE: &str = "an exercise is one file: nothing else is read or linked while it is compiled";
+    let taken = [
+        "links_library",
+        "blames_linker",
+        "include_system",
+        "include_golden",
+        "include_home",
+        "solution_as_module",
+        "foreign_crate",
+    ];
+    for name in taken {
+        let measured = MEASURED.iter().find(|module| module.name == name);
+        let result = &measured.unwrap_or_else(|| panic!("{name} is in the set")).result;
+        assert!(result["message"].to_string().contains(ALONE), "{name}: {result:#}");
+    }
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("speaks.rs")).to_path_buf();
+    let speaks =
+        "// #[link(name = \"m\")] include_str!(\"/etc/passwd\")\ncompile_error!(\"couldn't read: include_str!\");\n";
+    std::fs::write(&module, correct() + speaks).expect("a module");
+    let result = canaries.grade(&module, &[]);
+    assert_eq!(outcome(&result), "compile", "{result:#}");
+    assert!(!result["message"].to_string().contains(ALONE), "{result:#}");
+}
+
+/// So many arguments that the compiler hands them to the linker in a file, where a line is an argument.
+#[test]
+fn a_name_gives_no_arguments_to_the_linker() {
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("arguments.rs")).to_path_buf();
+    let golden = canaries.path("first.golden");
+    let script = format!("ln -sf {golden} $TMPDIR/module; ln -sf {golden} $TMPDIR/module.d; exit 0");
+    let name = format!("x\\n-wrapper\\n/bin/sh,-c,{}\\n{}", script, "y".repeat(200_000));
+    let text = format!("{}\n#[link(name = \"{name}\")]\nunsafe extern \"C\" {{}}\n", correct());
+    std::fs::write(&module, text).expect("a module");
+    let result = canaries.grade(&module, &["--sandbox", "require"]);
+    assert_eq!(outcome(&result), "compile", "{result:#}");
+    canaries.assert_untouched("a name", &result);
+}
+
+/// What is handed in is read once, and is a file of its own.
+#[test]
+fn only_files_are_handed_in() {
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("handed")).expect("a folder");
+    std::fs::write(at("secret.rs"), PASSWORD).expect("a file");
+    std::os::unix::fs::symlink(at("secret.rs"), at("handed/link.rs")).expect("a link");
+    let patch =
+        modules("scheduler/taints/wrong").into_iter().find(|file| file.extension().is_some_and(|e| e == "patch"));
+    std::fs::copy(patch.expect("a patch"), at("handed/solution.patch")).expect("a patch");
+    std::fs::write(at("handed/steals.patch"), "--- ../secret.rs\n+++ x\n@@ -1 +1 @@\n-a\n+b\n").expect("a patch");
+    // It holds nothing, and would be read for long.
+    let huge = std::fs::File::create(at("handed/huge.rs")).expect("a file");
+    huge.set_len(1 << 36).expect("a file system that leaves out what is not there");
+    for (name, said) in [
+        ("link.rs", "is a link that leads out of"),
+        ("solution.patch", "is a patch, as only tests/modules may hold"),
+        ("steals.patch", "is a patch, as only tests/modules may hold"),
+        ("huge.rs", "is larger than 1024 KiB"),
+    ] {
+        let file = at("handed").join(name).display().to_string();
+        let (report, code) = document(&["run", "scheduler/taints", "--modules", &file]);
+        assert_eq!((code, &report["exercises"][0]["kind"]), (Some(1), &"compile".into()), "{name}: {report:#}");
+        assert!(report.to_string().contains(said), "{name}: {report:#}");
+        assert!(!report.to_string().contains(PASSWORD), "{name}: {report:#}");
+    }
+    let pipe = at("handed/pipe.rs").display().to_string();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if made.is_ok_and(|status| status.success()) {
+        let out = crate::grade(&["run", "scheduler/taints", "--modules", &pipe]);
+        assert_eq!(out.status.code(), Some(2), "{}", text(&out));
+    }
+}
+
+/// The grader may be started with files open that a module must not have.
+#[test]
+fn open_files_are_not_inherited() {
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("inherits.rs")).to_path_buf();
+    let looks = "for fd in 4..64 { assert_eq!(unsafe { fcntl(fd, 1) }, -1, \"{fd} is open\"); }";
+    let filter = "-> Verdict {\n";
+    let code = correct().replacen(filter, &format!("{filter}{looks}\n"), 1);
+    std::fs::write(&module, code + "unsafe extern \"C\" {\n    fn fcntl(fd: i32, call: i32) -> i32;\n}\n")
+        .expect("a module");
+    let script = format!("exec 9<'{}'; exec \"$@\"", canaries.path("first.golden"));
+    let out = std::process::Command::new("sh")
+        .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_grader"), "run", "scheduler/taints", "--modules"])
+        .arg(&module)
+        .current_dir(root())
+        .output()
+        .expect("a shell");
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+}
+
+/// What nobody asked for is no better when the last question is answered already.
+#[test]
+fn an_answer_after_the_last_question_is_heard() {
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("afterwards.rs")).to_path_buf();
+    let keeps = "ANSWERS.get_or_init(|| {
+        unsafe { atexit(says) };
+        std::fs::OpenOptions::new().write(true).open(\"/proc/self/fd/3\").expect(\"the pipe for answers\")
+    });";
+    let filter = "-> Verdict {\n";
+    let code = correct().replacen(filter, &format!("{filter}{keeps}\n"), 1)
+        + "static ANSWERS: std::sync::OnceLock<std::fs::File> = std::sync::OnceLock::new();
+        unsafe extern \"C\" { fn atexit(f: extern \"C\" fn()) -> i32; }
+        extern \"C\" fn says() {
+            use std::io::Write;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let _ = ANSWERS.get().map(|mut pipe| pipe.write_all(b\"one more\\n\"));
+        }\n";
+    std::fs::write(&module, code).expect("a module");
+    let result = canaries.grade(&module, &[]);
+    assert_eq!(outcome(&result), "protocol", "{result:#}");
+}
+
+/// What is printed and said without end is kept and shown up to a bound.
+#[test]
+fn what_a_module_says_is_bounded() {
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("talks.rs")).to_path_buf();
+    let talks = "println!(\"{}\", \"x\".repeat(500_000)); panic!(\"{}\", \"y\".repeat(500_000));";
+    let filter = "-> Verdict {\n";
+    let code = correct().replacen(filter, &format!("{filter}{talks}\n"), 1);
+    std::fs::write(&module, format!("#![allow(unreachable_code)]\n{code}")).expect("a module");
+    let result = canaries.grade(&module, &[]);
+    assert_eq!(outcome(&result), "panic", "{result:#}");
+    let scenario = &result["scenarios"][0];
+    let (message, printed) = (scenario["message"].to_string(), scenario["difference"]["printed"].to_string());
+    assert!(message.len() < 20_000 && message.contains("its message has 500000 bytes"), "{} bytes", message.len());
+    assert!(printed.len() < 20_000 && printed.contains("and more, which is not kept"), "{} bytes", printed.len());
+}
+
+/// Many schedules, each with processes of its own, are one scenario.
+#[test]
+fn a_storm_has_no_more_time_than_a_scenario() {
+    let canaries = Canaries::new();
+    let module = Path::new(&canaries.path("slow.rs")).to_path_buf();
+    let new = "fn new(config: &ElectionConfig) -> Self {\n";
+    let file = root().join("tests/modules/control_plane/raft_election/correct/asks-again.rs");
+    let code = std::fs::read_to_string(file).expect("a correct module");
+    assert!(code.contains(new));
+    let slow = format!("{new}std::thread::sleep(std::time::Duration::from_millis(200));\n");
+    let code = code.replacen(new, &slow, 1);
+    std::fs::write(
+        &module,
+        format!("//! Slow.\n//! Exercise: control_plane/raft_election\n{}", code.split_once('\n').expect("lines").1),
+    )
+    .expect("a module");
+    let result = canaries.grade(&module, &[]);
+    let scenarios = result["scenarios"].as_array().expect("scenarios are a list");
+    let storms = scenarios.iter().filter(|s| s["name"].as_str().is_some_and(|name| name.starts_with("storm")));
+    assert!(storms.clone().any(|storm| storm["kind"] == "timeout"), "{result:#}");
+    assert!(storms.clone().all(|storm| storm["status"] != "passed"), "{result:#}");
 }
 
 /// The doors are real: without the walls the same modules get through them.

@@ -195,6 +195,57 @@ fn without_a_linker_the_set_up_is_at_fault() {
     assert_refused(&out, &["modules can't be linked here", "linker `cc` not found"]);
 }
 
+/// Whether a process is there that was started with these words.
+fn is_running(words: &str) -> bool {
+    let processes = Path::new("/proc").read_dir().into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .any(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim_end() == words)
+}
+
+#[test]
+fn what_a_linker_leaves_behind_is_ended() {
+    let kit = Kit::new();
+    let (own, away) = (format!("sleep 31{}.5", std::process::id()), format!("sleep 32{}.5", std::process::id()));
+    let script = format!(
+        "#!/bin/bash\nPATH=/usr/bin:/bin\nexec 3>&1 >/dev/null 2>&1\n{own} 3>&- &\nsetsid {away} 3>&- &\nexec cc \"$@\" >&3 2>&3\n"
+    );
+    let linker = kit.script("linker/my-cc", &script);
+    let mut command = kit.run();
+    command.env("RUSTFLAGS", format!("-C linker={linker}"));
+    let began = std::time::Instant::now();
+    assert_passed(&command.output().expect("the grader runs"), "a linker that leaves something behind");
+    assert!(began.elapsed() < Duration::from_secs(25), "it was waited for");
+    assert!(!is_running(&own) && !is_running(&away), "it lives on");
+}
+
+/// All of them find nothing built, and build the same.
+#[test]
+fn four_graders_at_once_do_not_meet() {
+    let kit = Kit::new();
+    let graders: Vec<_> = (0..4)
+        .map(|_| kit.run().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the grader runs"))
+        .collect();
+    for grader in graders {
+        assert_passed(&grader.wait_with_output().expect("it ends"), "one of four");
+    }
+}
+
+#[test]
+fn what_an_interrupted_compiler_left_is_gone_after_the_next() {
+    let kit = Kit::new();
+    let mut gone = Command::new("true").spawn().expect("a program");
+    gone.wait().expect("it ends");
+    let (left, own) = (format!("work-{}", gone.id()), format!("work-{}", std::process::id()));
+    for name in [&left, &own] {
+        kit.write(&format!("target/grade/modules/scheduler-taints-0/{name}/module.o"), "");
+    }
+    assert_passed(&kit.run().output().expect("the grader runs"), "beside the remains");
+    let modules = kit.root.join("target/grade/modules/scheduler-taints-0");
+    assert!(!modules.join(left).exists(), "the grader is gone");
+    assert!(modules.join(own).exists(), "somebody may be writing there");
+}
+
 #[test]
 fn settings_that_do_not_concern_a_module_do_not_break_it() {
     let kit = Kit::new();

@@ -67,6 +67,10 @@ pub const BUILD_MEMORY: u64 = 3 << 30;
 pub const BUILD_FILE: u64 = 256 << 20;
 /// Bytes of what the compiler says that are read.
 pub const BUILD_OUTPUT: usize = 4 << 20;
+/// Bytes that are kept of what a module prints for one question, and of a message that it has: more is not shown.
+pub const SHOWN: usize = 16 << 10;
+/// Bytes that are kept of what it prints in one scenario.
+pub const PRINTED: usize = 1 << 20;
 /// Bytes that a source file may have.
 pub const SOURCE: u64 = 1 << 20;
 

@@ -66,6 +66,12 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
             Err(e) => return grader_error(entry, format!("{e:#}")),
         }
     }
+    if let (Some(Loss::Error(kind, message)), Some(last)) = (graded.close(), result.last()) {
+        // What it did wrong before comes first.
+        if last.status == Status::Passed {
+            (last.status, last.kind, last.message) = (Status::Error, Some(kind), Some(message));
+        }
+    }
     result.duration_ms = began.elapsed().as_millis() as u64;
     result.conclude(entry);
     result
@@ -276,6 +282,11 @@ impl<'a> Graded<'a> {
         recorder.borrow_mut().questions.clear();
         session.borrow_mut().apart = apart;
         session.borrow_mut().again() && !apart
+    }
+
+    /// After the last scenario: how the module was lost, if it was while it came to its end.
+    fn close(&self) -> Option<Loss> {
+        self.session.as_ref()?.borrow_mut().close()
     }
 
     /// How the module was lost, if it was; an answer that nobody asked for counts, too.

@@ -1,11 +1,12 @@
 //! Grades many exercises: builds and plays them side by side, and reports in learning order.
 
+use crate::display::plain;
 use crate::display::progress::{Bar, PATIENCE, patiently};
 use crate::module::build::{self, Module, Program, Source, find_module};
 use crate::verdict::cancel;
 use crate::verdict::grade::{self, grade};
 use crate::verdict::report::{ExerciseResult, Status};
-use crate::workspace::{Entry, Workspace, read};
+use crate::workspace::{Entry, Workspace};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,15 +40,15 @@ impl<'a> Suite<'a> {
                 if !path.exists() {
                     bail!(
                         "there is no {}; `--modules` takes `exercises`, `solutions`, a file or a folder",
-                        path.display()
+                        plain::name(path)
                     );
                 }
                 let missing = suite.entries.iter().find(|e| suite.is_named(e) && suite.file(e).is_none());
                 if let Some(entry) = missing {
-                    bail!("{} holds no file {}.rs", path.display(), entry.name);
+                    bail!("{} holds no file {}.rs", plain::name(path), entry.name);
                 }
                 if path.is_file() && suite.entries.len() != 1 {
-                    bail!("{} is one file: name the exercise that it solves", path.display());
+                    bail!("{} is one file: name the exercise that it solves", plain::name(path));
                 }
                 suite.entries.retain(|entry| find_module(path, &entry.name).is_some());
             }
@@ -152,7 +153,8 @@ impl<'a> Suite<'a> {
             Source::Path(path) => Module::of(&entry.name, file.clone()).within(path),
             _ => Module::of(&entry.name, file.clone()),
         };
-        let mut programs = build::build(self.workspace, &[module])?;
+        let modules = [module];
+        let mut programs = build::build(self.workspace, &modules)?;
         let program = programs.remove(&entry.name).context("the module was not built")?;
         let mut result = grade(self.workspace, entry, grade::Module::Program(&program));
         if let Program::Ready { warnings, .. } = &program
@@ -161,7 +163,7 @@ impl<'a> Suite<'a> {
             result.warnings = Some(anstream::adapter::strip_str(warnings).to_string());
         }
         let shown = file.strip_prefix(&self.workspace.root).unwrap_or(&file).display().to_string();
-        result.line = locate(&result, &shown, &read(&file).unwrap_or_default());
+        result.line = locate(&result, &shown, modules[0].own_text().unwrap_or_default());
         result.file = Some(shown);
         Ok(result)
     }

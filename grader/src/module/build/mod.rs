@@ -11,6 +11,7 @@ pub use together::{SHARED, Text, together};
 pub use cargo::recorded;
 
 use crate::commands::settings;
+use crate::display::plain;
 use crate::module::process::Start;
 use crate::workspace::{Workspace, bin_name, lines, make, read, write};
 use anyhow::{Context, Result, bail};
@@ -18,7 +19,9 @@ use kit::Kit;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Once, OnceLock};
 
 /// Whose modules are graded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +65,14 @@ pub struct Module {
     pub file: PathBuf,
     /// The folder that was handed in; the file must not be a link that leads out of it.
     folder: Option<PathBuf>,
+    /// Its source, or why it is not taken.
+    text: OnceLock<Result<String, String>>,
 }
 
 impl Module {
     /// A module that solves `exercise` and goes by the same name.
     pub fn of(exercise: &str, file: PathBuf) -> Self {
-        Module { name: exercise.into(), exercise: exercise.into(), file, folder: None }
+        Module { name: exercise.into(), exercise: exercise.into(), file, folder: None, text: OnceLock::new() }
     }
 
     /// One of several modules of an exercise.
@@ -75,9 +80,10 @@ impl Module {
         Module { name, ..self }
     }
 
-    /// From a folder of somebody else.
-    pub fn within(self, folder: &Path) -> Self {
-        Module { folder: folder.is_dir().then(|| folder.to_path_buf()), ..self }
+    /// From somebody else, who handed in a folder or this one file.
+    pub fn within(self, path: &Path) -> Self {
+        let above = path.parent().filter(|_| self.is_rust()).map(|above| Path::new(".").join(above));
+        Module { folder: if path.is_dir() { Some(path.into()) } else { above }, ..self }
     }
 
     fn is_rust(&self) -> bool {
@@ -89,38 +95,69 @@ impl Module {
     }
 
     /// Where it lies, or why it is not taken.
-    fn place(&self) -> Result<Result<PathBuf, String>> {
-        let name = self.file.display();
-        let file = std::fs::canonicalize(&self.file).with_context(|| name.to_string())?;
+    fn place(&self, workspace: &Workspace) -> Result<Result<PathBuf, String>> {
+        let name = plain::name(&self.file);
+        let file = std::fs::canonicalize(&self.file).with_context(|| name.clone())?;
         if let Some(folder) = &self.folder
             && !file.starts_with(std::fs::canonicalize(folder)?)
         {
             return Ok(Err(format!(
                 "error: {name} is a link that leads out of {}; hand in the file",
-                folder.display()
+                plain::name(folder)
             )));
         }
-        if self.is_rust() && file.metadata()?.len() > settings::SOURCE {
-            return Ok(Err(format!("error: {name} is larger than {} KiB", settings::SOURCE >> 10)));
+        let kept = || std::fs::canonicalize(workspace.root.join("tests/modules"));
+        if self.is_patch() && !kept().is_ok_and(|kept| file.starts_with(kept)) {
+            return Ok(Err(format!("error: {name} is a patch, as only tests/modules may hold; hand in a Rust file")));
         }
         Ok(Ok(file))
     }
 
-    /// Its source: what the file holds, or for a patch what it makes of the file that it names.
+    /// Its source: what the file holds, or for a patch what it makes of the file that it names. The file is read once, so
+    /// that what was looked at is what is compiled.
     pub fn text(&self, workspace: &Workspace) -> Result<Result<String, String>> {
-        let name = self.file.display();
-        let bytes = std::fs::read(&self.file).with_context(|| format!("can't read {name}"))?;
+        if let Some(text) = self.text.get() {
+            return Ok(text.clone());
+        }
+        let text = match self.place(workspace)? {
+            Ok(file) => self.read(workspace, &file)?,
+            Err(refused) => Err(refused),
+        };
+        Ok(self.text.get_or_init(|| text).clone())
+    }
+
+    fn read(&self, workspace: &Workspace, file: &Path) -> Result<Result<String, String>> {
+        let name = plain::name(&self.file);
+        let cannot = || format!("can't read {name}");
+        // A pipe would be waited for.
+        if !file.metadata().with_context(cannot)?.is_file() {
+            return Ok(Err(format!("error: {name} is no file")));
+        }
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(file).with_context(cannot)?;
+        opened.take(settings::SOURCE + 1).read_to_end(&mut bytes).with_context(cannot)?;
+        if bytes.len() as u64 > settings::SOURCE {
+            return Ok(Err(format!("error: {name} is larger than {} KiB", settings::SOURCE >> 10)));
+        }
         let Ok(text) = String::from_utf8(bytes) else {
             return Ok(Err(format!("error: {name} is not UTF-8")));
         };
         if self.is_patch() { self.patched(workspace, &lines(text)).map(Ok) } else { Ok(Ok(text)) }
     }
 
+    /// The learner's own text, for who looks for a place in it.
+    pub fn own_text(&self) -> Option<&str> {
+        self.text.get().filter(|_| !self.is_patch())?.as_deref().ok()
+    }
+
     fn patched(&self, workspace: &Workspace, text: &str) -> Result<String> {
-        let name = self.file.display();
+        let name = plain::name(&self.file);
         let start = text.find("--- ").with_context(|| format!("{name}: a patch has a line `--- FILE`"))?;
-        let patch = diffy::Patch::from_str(&text[start..]).with_context(|| name.to_string())?;
+        let patch = diffy::Patch::from_str(&text[start..]).with_context(|| name.clone())?;
         let base = patch.original().with_context(|| format!("{name}: `---` names the file that it changes"))?;
+        if !Path::new(base).components().all(|part| matches!(part, Component::Normal(_))) {
+            bail!("{name}: `---` names a file of the kit");
+        }
         let patched = diffy::apply(&read(&workspace.root.join(base))?, &patch)
             .with_context(|| format!("{name} does not fit {base} any more: write it anew"))?;
         as_program(workspace, &self.exercise, &patched)
@@ -237,13 +274,13 @@ fn is_harmless(workspace: &Workspace, folder: &Path) -> bool {
 }
 
 fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Result<Program> {
-    let file = match module.place()? {
+    let file = match module.place(workspace)? {
         Ok(file) => file,
         Err(errors) => return Ok(Program::Broken { errors }),
     };
     let (Some(kit), true) = (kit, module.is_rust()) else {
         if !is_executable(&file) {
-            bail!("{} is neither a Rust file nor an executable program", file.display());
+            bail!("{} is neither a Rust file nor an executable program", plain::name(&file));
         }
         return Ok(worker(workspace, &[file.into_os_string()]));
     };
@@ -261,23 +298,27 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
     let readable = kit.run_time();
     let ready = |warnings| Program::Ready { start: Start { command, readable, folder: None }, warnings };
     let made_of = format!("{}\n{text}", kit.identity());
+    // Another grader may be building the same one.
+    make(&dir)?;
+    let folder = std::fs::File::open(&dir);
+    let _turn = folder.and_then(|folder| folder.lock().map(|()| folder));
     if can_be_started(&program) && std::fs::read_to_string(&source).is_ok_and(|built| built == made_of) {
         tracing::debug!(module = module.name, "built already");
         return Ok(ready(String::new()));
     }
     let work = Work::new(&dir)?;
-    let input = if module.is_patch() { work.0.join("patched.rs") } else { file };
-    if module.is_patch() {
-        write(&input, &text)?;
-    }
-    let warnings: String = match rustc::compile(workspace, kit, &input, 1, &work.0)? {
+    let input = work.0.join("exercise.rs");
+    write(&input, &text)?;
+    let shown = file.strip_prefix(&workspace.root).unwrap_or(&file);
+    let shown = if module.is_patch() { Path::new("patched.rs") } else { shown };
+    let warnings: String = match rustc::compile(workspace, kit, &input, Some(shown), 1, &work.0)? {
         rustc::Compiled::Program { warnings } => warnings.into_iter().map(|warning| warning.text).collect(),
         rustc::Compiled::Errors { errors, .. } => return Ok(Program::Broken { errors }),
     };
+    let built = rustc::left(&work.0, rustc::OUTPUT).context("the compiler made no program")?;
     // From here on the program is another one; the old source may come back, and must not find it.
     let _ = std::fs::remove_file(&source);
-    std::fs::rename(work.0.join(rustc::OUTPUT), &program)
-        .with_context(|| format!("can't write {}", program.display()))?;
+    std::fs::rename(built, &program).with_context(|| format!("can't write {}", program.display()))?;
     if !can_be_started(&program) {
         bail!(
             "programs can't be started from {}, as on a file system that is mounted noexec; name another folder with \
@@ -297,10 +338,38 @@ struct Work(PathBuf);
 
 impl Work {
     fn new(dir: &Path) -> Result<Self> {
-        let work = dir.join(format!("work-{}", std::process::id()));
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| dir.parent().into_iter().for_each(sweep));
+        let work = dir.join(format!("{WORK}{}", std::process::id()));
         make(&work)?;
         Ok(Work(work))
     }
+}
+
+/// How the names of such folders begin; the number of the grader follows.
+const WORK: &str = "work-";
+
+/// Takes away what graders left behind that were interrupted.
+fn sweep(all: &Path) {
+    let folders = |of: &Path| std::fs::read_dir(of).into_iter().flatten().flatten().map(|entry| entry.path());
+    for work in folders(all).flat_map(|module| folders(&module)) {
+        let name = work.file_name().unwrap_or_default().to_string_lossy();
+        let grader = name.strip_prefix(WORK).and_then(|rest| rest.split('.').next()?.parse().ok());
+        if grader.is_some_and(is_gone) {
+            let _ = std::fs::remove_dir_all(&work);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_gone(process: i32) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    Pid::from_raw(process).is_some_and(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_gone(_: i32) -> bool {
+    false
 }
 
 impl Drop for Work {

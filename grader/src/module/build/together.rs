@@ -91,7 +91,7 @@ fn build(workspace: &Workspace, kit: &Kit, program: &Path, modules: &[&Text]) ->
     }
     let input = work.0.join("main.rs");
     write(&input, &main)?;
-    let compiled = rustc::compile(workspace, kit, &input, modules.len() as u32, &work.0)?;
+    let compiled = rustc::compile(workspace, kit, &input, None, modules.len() as u32, &work.0)?;
     if let Compiled::Program { warnings } = &compiled {
         let _ = std::fs::remove_file(&source);
         std::fs::rename(work.0.join(rustc::OUTPUT), program)

@@ -1,6 +1,7 @@
 //! What a line from a worker means.
 
 use super::{Kind, Loss};
+use crate::commands::settings::SHOWN;
 use kit_contract::wire::{Answer, FailureKind};
 
 /// The answer to question `id`, as JSON.
@@ -16,7 +17,7 @@ pub fn decode(line: &[u8], id: u64) -> Result<String, Loss> {
         (Some(answer), None) => Ok(answer.get().to_string()),
         (None, Some(failure)) => {
             let at = failure.at.map_or(String::new(), |at| format!(" at {at}"));
-            let message = format!("{}{at}", failure.message);
+            let message = format!("{}{at}", shortened(failure.message));
             Err(match failure.kind {
                 FailureKind::NotStarted => Loss::NotStarted(message),
                 FailureKind::Panic => Loss::Error(Kind::Panic, message),
@@ -25,6 +26,16 @@ pub fn decode(line: &[u8], id: u64) -> Result<String, Loss> {
         }
         _ => Err(Loss::protocol("an answer has either `answer` or `error`")),
     }
+}
+
+/// A message, or its beginning.
+fn shortened(mut message: String) -> String {
+    let all = message.len();
+    if all > SHOWN {
+        message.truncate(message.floor_char_boundary(SHOWN));
+        message += &format!("… (its message has {all} bytes; this is its beginning)");
+    }
+    message
 }
 
 #[cfg(test)]

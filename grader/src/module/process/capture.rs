@@ -1,11 +1,10 @@
 //! A program that is run to its end, bounded in time and output.
 
-use super::group::end;
-use crate::verdict::cancel;
+use super::group::Leader;
 use anyhow::{Context, Result};
 use std::io::Read;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// How a program ended.
@@ -18,12 +17,16 @@ pub enum End {
     Flood,
 }
 
+/// How often a program whose pipes are open is looked at: what it left behind may hold them.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Runs `command` without input: how it ended, and what it wrote to stdout and stderr, `limit` bytes of each at most.
 pub fn capture(mut command: Command, time: Duration, limit: usize) -> Result<(End, Vec<u8>, Vec<u8>)> {
     let deadline = Instant::now() + time;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let running = cancel::register(&child);
-    let (stdout, stderr) = (child.stdout.take().context("a pipe")?, child.stderr.take().context("a pipe")?);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut leader = Leader::of(child);
+    let pipes = (leader.child.stdout.take(), leader.child.stderr.take());
+    let (stdout, stderr) = (pipes.0.context("a pipe")?, pipes.1.context("a pipe")?);
     let (sender, results) = channel();
     for (i, pipe) in [Box::new(stdout) as Box<dyn Read + Send>, Box::new(stderr)].into_iter().enumerate() {
         let sender = sender.clone();
@@ -33,39 +36,30 @@ pub fn capture(mut command: Command, time: Duration, limit: usize) -> Result<(En
             let _ = sender.send((i, text));
         });
     }
-    let mut said = [Vec::new(), Vec::new()];
-    for _ in 0..2 {
-        match results.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok((i, text)) => said[i] = text,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                drop(running);
-                end(&mut child);
-                return Ok((End::Late, Vec::new(), Vec::new()));
+    let mut said = [None, None];
+    while said.iter().any(Option::is_none) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match results.recv_timeout(left.min(LOOK)) {
+            Ok((i, text)) => {
+                let is_flood = text.len() > limit;
+                said[i] = Some(text);
+                if is_flood {
+                    let [stdout, stderr] = said.map(Option::unwrap_or_default);
+                    return Ok((End::Flood, stdout, stderr));
+                }
             }
-        }
-        if said.iter().any(|text| text.len() > limit) {
-            drop(running);
-            end(&mut child);
-            let [stdout, stderr] = said;
-            return Ok((End::Flood, stdout, stderr));
+            Err(_) if left.is_zero() => return Ok((End::Late, Vec::new(), Vec::new())),
+            Err(_) if leader.has_ended() => leader.end_others(),
+            Err(_) => {}
         }
     }
-    drop(running);
-    let ended = wait(&mut child, deadline)?;
-    let [stdout, stderr] = said;
-    Ok((ended.map_or(End::Late, End::Exited), stdout, stderr))
-}
-
-/// Both pipes are closed, so the end is near, unless the program closed them itself.
-fn wait(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
+    let [stdout, stderr] = said.map(Option::unwrap_or_default);
+    // Both pipes are closed, so the end is near, unless the program closed them itself.
+    while !leader.has_ended() {
         if Instant::now() >= deadline {
-            end(child);
-            return Ok(None);
+            return Ok((End::Late, stdout, stderr));
         }
         std::thread::sleep(Duration::from_micros(200));
     }
+    Ok((End::Exited(leader.end()?), stdout, stderr))
 }

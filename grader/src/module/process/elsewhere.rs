@@ -21,6 +21,10 @@ impl Worker {
         match *self {}
     }
 
+    pub fn close(self) -> Option<Loss> {
+        match self {}
+    }
+
     pub fn take_printed(&mut self) -> String {
         match *self {}
     }

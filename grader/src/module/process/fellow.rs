@@ -5,6 +5,7 @@ use crate::commands::settings::Limits;
 use kit_contract::remote::{Link, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// What is known of all processes of a group.
 #[derive(Default)]
@@ -13,6 +14,8 @@ pub struct Fellows {
     pub loss: Option<Loss>,
     /// What was printed last.
     pub printed: String,
+    /// When the scenario must be over, for all of them; set by the first question.
+    deadline: Option<Instant>,
 }
 
 /// One of the processes.
@@ -34,10 +37,12 @@ impl Transport for Fellow {
         if self.fellows.borrow().loss.is_some() {
             return None;
         }
-        let answer = self.session.ask(call, args);
         let mut fellows = self.fellows.borrow_mut();
+        self.session.deadline = fellows.deadline;
+        let answer = self.session.ask(call, args);
+        fellows.deadline = self.session.deadline;
         fellows.loss = self.session.loss();
-        let printed: String = self.session.printed.drain(..).collect();
+        let printed = self.session.take_printed();
         if !printed.is_empty() {
             fellows.printed = printed;
         }

@@ -2,7 +2,7 @@
 
 #[cfg(unix)]
 mod unix {
-    use rustix::process::{Pid, Signal, kill_process_group};
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
     use std::process::Child;
 
     /// The group that a process leads.
@@ -18,6 +18,12 @@ mod unix {
         pub fn end(self) {
             let _ = kill_process_group(self.0, Signal::KILL);
         }
+    }
+
+    /// Whether a process has ended. It stays to be waited for, so that its number is nobody else's yet.
+    pub fn has_ended(child: &mut Child) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(Pid::from_child(child)), look), Ok(None))
     }
 }
 
@@ -36,17 +42,66 @@ mod elsewhere {
 
         pub fn end(self) {}
     }
+
+    pub fn has_ended(child: &mut Child) -> bool {
+        !matches!(child.try_wait(), Ok(None))
+    }
 }
 
 #[cfg(not(unix))]
 pub use elsewhere::Group;
+#[cfg(not(unix))]
+use elsewhere::has_ended;
 #[cfg(unix)]
 pub use unix::Group;
+#[cfg(unix)]
+use unix::has_ended;
 
-/// Ends a process that was started here, and its group, so that nothing that it started survives it.
-pub fn end(child: &mut std::process::Child) {
-    Group::of(child).end();
-    // It may have left the group.
-    let _ = child.kill();
-    let _ = child.wait();
+use crate::verdict::cancel::{self, Running};
+use std::process::{Child, ExitStatus};
+
+/// A process of the run that leads a group. Nothing that it started survives it, however it comes to its end.
+pub struct Leader {
+    pub child: Child,
+    running: Option<Running>,
+    status: Option<ExitStatus>,
+}
+
+impl Leader {
+    pub fn of(child: Child) -> Self {
+        let running = Some(cancel::register(&child));
+        Leader { child, running, status: None }
+    }
+
+    /// Whether it has ended; what it started may live on.
+    pub fn has_ended(&mut self) -> bool {
+        self.status.is_some() || has_ended(&mut self.child)
+    }
+
+    /// Ends the others of its group. Before it is waited for, since from then on its number may be another's.
+    pub fn end_others(&self) {
+        if self.status.is_none() {
+            Group::of(&self.child).end();
+        }
+    }
+
+    /// Ends it with its group, unless it has ended already: how it did.
+    pub fn end(&mut self) -> std::io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        self.running = None;
+        self.end_others();
+        // It may have left the group.
+        let _ = self.child.kill();
+        let status = self.child.wait()?;
+        self.status = Some(status);
+        Ok(status)
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
 }

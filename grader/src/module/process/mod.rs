@@ -15,7 +15,7 @@ pub use capture::{End, capture};
 pub use group::Group;
 pub use watchdog::Watchdog;
 
-use crate::commands::settings::Limits;
+use crate::commands::settings::{Limits, PRINTED};
 use crate::module::sandbox::Policy;
 use fellow::{Fellow, Fellows};
 use kit_contract::remote::{Link, Transport};
@@ -95,6 +95,9 @@ pub struct Session {
     deadline: Option<Instant>,
     /// What the module printed, for each question of this scenario.
     pub printed: Vec<String>,
+    /// Of so many of the first of them it is forgotten, and of the others there are so many bytes.
+    forgotten: usize,
+    kept: usize,
     /// Whether each module that is made has a process of its own, as members of a group have.
     pub apart: bool,
     /// What is known of those processes.
@@ -110,6 +113,8 @@ impl Session {
             loss: None,
             deadline: None,
             printed: Vec::new(),
+            forgotten: 0,
+            kept: 0,
             apart: false,
             fellows: Rc::default(),
         }
@@ -124,6 +129,7 @@ impl Session {
     /// One more scenario for the process that is there. False if none is, so that the scenario has one of its own.
     pub fn again(&mut self) -> bool {
         self.printed.clear();
+        (self.forgotten, self.kept) = (0, 0);
         self.loss = None;
         self.deadline = None;
         *self.fellows.borrow_mut() = Fellows::default();
@@ -136,6 +142,11 @@ impl Session {
         if let Some(loss) = extra {
             self.lose(loss);
         }
+    }
+
+    /// After the last scenario: what the worker says while it comes to its end, too.
+    pub fn close(&mut self) -> Option<Loss> {
+        self.worker.take()?.close()
     }
 
     /// The cluster around the module was stopped, since the scenario's time was over.
@@ -166,6 +177,7 @@ impl Session {
     fn policy(&self) -> Policy {
         Policy {
             walls: Default::default(),
+            word: String::new(),
             read: [&self.start.readable[..], &self.limits.readable].concat(),
             write: Vec::new(),
             children: false,
@@ -173,6 +185,23 @@ impl Session {
             // The clock ends it long before; this is for a module whose grader is gone.
             cpu: 4 * self.limits.scenario.as_secs() + 4,
             file_size: 0,
+        }
+    }
+
+    /// What was printed for all questions until now.
+    fn take_printed(&mut self) -> String {
+        (self.forgotten, self.kept) = (0, 0);
+        self.printed.drain(..).collect()
+    }
+
+    /// Remembers what was printed for the last question, and forgets what came long before.
+    fn keep(&mut self, printed: String) {
+        let Some(last) = self.printed.last_mut() else { return };
+        self.kept += printed.len();
+        *last = printed;
+        while self.kept > PRINTED {
+            self.kept -= std::mem::take(&mut self.printed[self.forgotten]).len();
+            self.forgotten += 1;
         }
     }
 
@@ -189,9 +218,7 @@ impl Session {
         let Some(worker) = self.worker.as_mut() else { unreachable!("spawned above") };
         let answer = worker.ask(call, args, question.min(end - now));
         let printed = worker.take_printed();
-        if let Some(last) = self.printed.last_mut() {
-            *last = printed;
-        }
+        self.keep(printed);
         answer
     }
 }

@@ -1,23 +1,21 @@
 //! One process that answers, and how it ends.
 
 use super::answer::decode;
-use super::group::end;
+use super::group::Leader;
 use super::{Kind, Loss, Start};
-use crate::commands::settings::Limits;
-use crate::module::sandbox::{CANNOT_START, Policy, READY};
-use crate::verdict::cancel::{self, Running};
+use crate::commands::settings::{Limits, SHOWN};
+use crate::module::sandbox::{Policy, READY, not_started};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub struct Worker {
-    child: Child,
-    running: Option<Running>,
+    leader: Leader,
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
@@ -29,29 +27,25 @@ pub struct Worker {
     printed: Vec<u8>,
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.running = None;
-        end(&mut self.child);
-    }
-}
-
 /// How often a waiting grader looks at a process beside its pipes.
 const LOOK: Duration = Duration::from_millis(50);
 /// So long a process may take to die after its pipes are closed.
 const DYING: Duration = Duration::from_millis(250);
 
+const UNASKED: &str = "it answered a question that was not asked";
+
 impl Worker {
     pub fn spawn(start: &Start, policy: Policy, limits: Limits) -> Result<Self, Loss> {
         let spawn = || -> anyhow::Result<Worker> {
             let mut command = limits.sandbox.command(policy, Path::new(&start.command[0]), &start.command[1..])?;
-            let mut child = command
+            let child = command
                 .current_dir(start.folder.as_deref().unwrap_or(Path::new("/")))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()?;
-            let running = Some(cancel::register(&child));
+            let mut leader = Leader::of(child);
+            let child = &mut leader.child;
             tracing::debug!(process = child.id(), program = ?start.command[0], "started");
             let missing = || std::io::Error::other("a pipe is missing");
             let stdin = child.stdin.take().ok_or_else(missing)?;
@@ -59,7 +53,7 @@ impl Worker {
             let stderr = child.stderr.take().ok_or_else(missing)?;
             [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().try_for_each(non_blocking)?;
             let (answers, printed) = (Vec::new(), Vec::new());
-            Ok(Worker { child, running, stdin, stdout, stderr, limits, next_id: 0, ready: false, answers, printed })
+            Ok(Worker { leader, stdin, stdout, stderr, limits, next_id: 0, ready: false, answers, printed })
         };
         spawn().map_err(|e| Loss::Grader(format!("can't start the launcher of modules: {e:#}")))
     }
@@ -137,7 +131,7 @@ impl Worker {
 
     /// No limit of Linux counts the threads of one process, so a module that waits is looked at.
     fn count_threads(&self) -> Result<(), Loss> {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).map_or(0, Iterator::count);
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.leader.child.id())).map_or(0, Iterator::count);
         if threads <= self.limits.threads {
             return Ok(());
         }
@@ -160,7 +154,7 @@ impl Worker {
             read_some(&mut self.stdout, &mut self.answers);
         }
         let unasked = self.ready && !self.answers.is_empty();
-        unasked.then(|| Loss::protocol("it answered a question that was not asked"))
+        unasked.then(|| Loss::protocol(UNASKED))
     }
 
     fn drain_stderr(&mut self) -> Result<(), Loss> {
@@ -175,19 +169,25 @@ impl Worker {
     /// What a closed pipe means: how the process ended.
     fn ended(&mut self, deadline: Instant) -> Loss {
         let deadline = deadline.min(Instant::now() + DYING);
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-                _ => return Loss::protocol("it closed its stdout and lives on"),
+        while !self.leader.has_ended() {
+            if Instant::now() >= deadline {
+                return Loss::protocol("it closed its stdout and lives on");
             }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let status = match self.leader.end() {
+            Ok(status) => status,
+            Err(e) => return Loss::Grader(format!("can't wait for the module: {e}")),
         };
-        tracing::debug!(process = self.child.id(), %status, "ended");
+        tracing::debug!(process = self.leader.child.id(), %status, "ended");
         read_some(&mut self.stderr, &mut self.printed);
         // The last words of the launcher or the module may still lie in the pipe.
         read_some(&mut self.stdout, &mut self.answers);
         self.take_ready();
         let said = String::from_utf8_lossy(&self.printed);
+        if let Some(why) = not_started(&self.answers).filter(|_| self.ready) {
+            return Loss::protocol(format!("it does not start: {why}"));
+        }
         if self.ready {
             end_of_module(status, &said, self.limits.memory)
         } else {
@@ -195,8 +195,30 @@ impl Worker {
         }
     }
 
+    /// What was printed, or its beginning.
     pub fn take_printed(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.printed)).into_owned()
+        let printed = std::mem::take(&mut self.printed);
+        let kept = &printed[..printed.len().min(SHOWN)];
+        let more = if kept.len() < printed.len() { "\n… and more, which is not kept" } else { "" };
+        String::from_utf8_lossy(kept).into_owned() + more
+    }
+
+    /// Lets it come to its end: what it says then was asked by nobody, however late it says it.
+    pub fn close(self) -> Option<Loss> {
+        let Worker { mut leader, stdin, mut stdout, ready, mut answers, .. } = self;
+        drop(stdin);
+        let deadline = Instant::now() + DYING;
+        while answers.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+            let mut fds = [PollFd::new(&stdout, PollFlags::IN)];
+            let is_over = !matches!(poll(&mut fds, Some(&timeout)), Ok(1..));
+            if is_over || !read_some(&mut stdout, &mut answers) {
+                break;
+            }
+        }
+        let _ = leader.end();
+        (ready && !answers.is_empty()).then(|| Loss::protocol(UNASKED))
     }
 }
 
@@ -210,15 +232,14 @@ struct Ready {
 fn end_of_module(status: ExitStatus, said: &str, memory: u64) -> Loss {
     let Some(signal) = status.signal() else {
         let code = status.code().unwrap_or_default();
-        return match code {
-            CANNOT_START => Loss::protocol(format!("it does not start: {}", said.trim_end())),
-            _ => Loss::Error(Kind::ExitedEarly, format!("it ended with exit code {code} instead of an answer")),
-        };
+        return Loss::Error(Kind::ExitedEarly, format!("it ended with exit code {code} instead of an answer"));
     };
-    if said.contains("memory allocation of") && signal == Signal::ABORT.as_raw() {
+    // What was printed could be the module's own words: only the last of them can be the runtime's, and it aborts then.
+    let aborted = signal == Signal::ABORT.as_raw();
+    if aborted && wants_memory(said) {
         return Loss::Error(Kind::OutOfMemory, format!("it asked for more than {} MiB", memory >> 20));
     }
-    if said.contains("overflowed its stack") {
+    if aborted && last_line(said).starts_with("fatal runtime error: stack overflow") {
         return Loss::Error(Kind::Crash, "stack overflow. A recursion without end?".into());
     }
     if signal == Signal::XCPU.as_raw() {
@@ -229,6 +250,17 @@ fn end_of_module(status: ExitStatus, said: &str, memory: u64) -> Loss {
     let name = known.into_iter().zip(names).find(|(known, _)| known.as_raw() == signal);
     let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
     Loss::Error(Kind::Crash, format!("it was ended by signal {signal}{name}"))
+}
+
+fn last_line(said: &str) -> &str {
+    said.trim_end().lines().last().unwrap_or_default()
+}
+
+/// Whether the last line is what Rust's runtime says when there is no memory.
+fn wants_memory(said: &str) -> bool {
+    let bytes =
+        last_line(said).strip_prefix("memory allocation of ").and_then(|rest| rest.strip_suffix(" bytes failed"));
+    bytes.is_some_and(|bytes| bytes.parse::<u64>().is_ok())
 }
 
 fn non_blocking(fd: std::os::fd::BorrowedFd<'_>) -> std::io::Result<()> {

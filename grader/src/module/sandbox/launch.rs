@@ -1,6 +1,6 @@
 //! The launcher: limits and walls for itself, then it becomes the program.
 
-use super::{CANNOT_START, LAUNCHER, Policy, READY};
+use super::{LAUNCHER, Policy, READY};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
@@ -34,14 +34,18 @@ pub fn launched() -> Option<ExitCode> {
 fn launch(args: &[OsString]) -> Result<ExitCode> {
     let [policy, program, args @ ..] = args else { bail!("usage: {LAUNCHER} POLICY PROGRAM [ARGUMENT]…") };
     let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes()).context("the policy")?;
+    // Whoever started the grader may have files open, and not know who else gets them.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     limit(&policy).context("can't set limits")?;
     #[cfg(target_os = "linux")]
     super::linux::restrict(&policy, program.as_ref()).context("can't set up the sandbox")?;
     let mut stdout = std::io::stdout();
     stdout.write_all(READY).and_then(|()| stdout.flush()).context("can't write to stdout")?;
     let error = Command::new(program).args(args).exec();
-    eprintln!("{}: {error}", program.display());
-    Ok(ExitCode::from(CANNOT_START as u8))
+    // The program would not know this word: it stood among the arguments of the launcher, which it would have replaced.
+    print!("{}{}: {error}", policy.word, program.display());
+    stdout.flush().context("can't write to stdout")?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn limit(policy: &Policy) -> Result<()> {

@@ -40,11 +40,9 @@ pub fn probe() -> Walls {
 
 /// Puts the calling process behind the walls that the policy names.
 pub fn restrict(policy: &Policy, program: &Path) -> Result<()> {
-    if !policy.children {
-        // The superuser keeps its name and loses its power; no right comes back by executing a program.
-        let none = CapabilitySet::empty();
-        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
-    }
+    // The superuser keeps its name and loses its power; no right comes back by executing a program.
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     // If the grader is killed, nobody else would end the module.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if policy.walls.files {

@@ -17,17 +17,22 @@ pub use launch::launched;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 
 /// The first argument that makes the grader a launcher.
 const LAUNCHER: &str = "sandbox";
 /// What the launcher writes to stdout when all walls stand. Whatever comes after it is the program's.
 pub const READY: &[u8] = b"ready\n";
-/// The exit code when the walls stand and the program does not start.
-pub const CANNOT_START: i32 = 126;
+/// What follows it if the program does not start, and then why.
+static WORD: LazyLock<String> = LazyLock::new(|| {
+    let [a, b] = [0, 1].map(|n| RandomState::new().hash_one(n));
+    format!("{a:016x}{b:016x}")
+});
 /// What to do on other systems.
 pub const ONLY_LINUX: &str = "modules are run behind walls that only Linux has; open this folder in the dev container: \
     `.devcontainer/devcontainer.json`, which editors and GitHub Codespaces know";
@@ -58,6 +63,8 @@ pub struct Walls {
 pub struct Policy {
     /// Filled in by [`Sandbox::command`].
     pub walls: Walls,
+    /// What only the launcher knows; filled in as well.
+    pub word: String,
     /// Files and folders that can be read and executed, beside the system's libraries.
     pub read: Vec<PathBuf>,
     /// Folders that can be written.
@@ -118,6 +125,7 @@ impl Sandbox {
     /// The command that starts `program` under `policy`: in an empty environment and a process group of its own.
     pub fn command(&self, mut policy: Policy, program: &Path, args: &[impl AsRef<OsStr>]) -> Result<Command> {
         policy.walls = self.walls;
+        policy.word = WORD.clone();
         // The link, not the path behind it: that one is gone when the grader is built anew while it watches.
         let own = Path::new("/proc/self/exe");
         let launcher = if own.exists() { own.to_path_buf() } else { std::env::current_exe()? };
@@ -129,6 +137,12 @@ impl Sandbox {
         tracing::trace!(?policy, program = %program.display(), "walls");
         Ok(command)
     }
+}
+
+/// Why a program did not start, by what was written to stdout after [`READY`].
+pub fn not_started(said: &[u8]) -> Option<String> {
+    let why = said.strip_prefix(WORD.as_bytes())?;
+    Some(String::from_utf8_lossy(why).into_owned())
 }
 
 /// Nothing is launched where no module is run.

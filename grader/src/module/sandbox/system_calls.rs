@@ -47,6 +47,9 @@ const NEVER: &[c_long] = &[
     libc::SYS_bpf,
     libc::SYS_userfaultfd,
     libc::SYS_setrlimit,
+    // Leaving the group that is ended with the program.
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
 ];
 
 /// What a compiler and its linker do and a module must not: Landlock guards what is in a file, and not what stands
@@ -64,6 +67,18 @@ const NOT_IN_MODULES: &[c_long] = &[
     libc::SYS_lremovexattr,
     libc::SYS_fremovexattr,
     libc::SYS_tkill,
+    // Being heard before others, on a machine that grades several.
+    libc::SYS_setpriority,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_ioprio_set,
+    // Watching others, and making them wait: what can be read can be locked.
+    libc::SYS_inotify_init1,
+    libc::SYS_fanotify_init,
+    libc::SYS_flock,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_inotify_init,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_fork,
     #[cfg(target_arch = "x86_64")]
@@ -94,6 +109,10 @@ const NO_X32: [sock_filter; 3] = [
     sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | libc::ENOSYS as u32 },
 ];
 
+/// What `fcntl` does with a file that others may use, too.
+const LOCKS: [libc::c_int; 6] =
+    [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc::F_OFD_SETLKW, libc::F_SETLEASE, libc::F_NOTIFY];
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Denies these calls to the calling thread and all that it becomes; without `children` also the start of processes.
@@ -102,7 +121,7 @@ pub fn deny(children: bool) -> Result<()> {
     let mut rules = Rules::new();
     NEVER.iter().for_each(|call| add(&mut rules, *call, Vec::new()));
     // Asking for a limit is harmless; the superuser could raise one.
-    add(&mut rules, libc::SYS_prlimit64, vec![rule(2, Qword, SeccompCmpOp::Ne, 0)?]);
+    let mut limits = vec![rule(2, Qword, SeccompCmpOp::Ne, 0)?];
     if !children {
         NOT_IN_MODULES.iter().chain(YOUNG).for_each(|call| add(&mut rules, *call, Vec::new()));
         let thread = libc::CLONE_THREAD as u64;
@@ -112,6 +131,14 @@ pub fn deny(children: bool) -> Result<()> {
         for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
             add(&mut rules, call, vec![rule(0, Dword, SeccompCmpOp::Ne, own)?]);
         }
+        let of_others = || -> Result<SeccompRule> {
+            let others = [0, own].map(|own| SeccompCondition::new(0, Dword, SeccompCmpOp::Ne, own));
+            Ok(SeccompRule::new(others.into_iter().collect::<Result<_, _>>()?)?)
+        };
+        add(&mut rules, libc::SYS_sched_setaffinity, vec![of_others()?]);
+        limits.push(of_others()?);
+        let locks = LOCKS.iter().map(|lock| rule(1, Dword, SeccompCmpOp::Eq, *lock as u64));
+        add(&mut rules, libc::SYS_fcntl, locks.collect::<Result<_>>()?);
         // The signal that ends the module with the grader stays on.
         let death = libc::PR_SET_PDEATHSIG as u64;
         add(&mut rules, libc::SYS_prctl, vec![rule(0, Dword, SeccompCmpOp::Eq, death)?]);
@@ -121,6 +148,7 @@ pub fn deny(children: bool) -> Result<()> {
         add(&mut clone3, libc::SYS_clone3, Vec::new());
         apply(clone3, libc::ENOSYS, arch)?;
     }
+    add(&mut rules, libc::SYS_prlimit64, limits);
     apply(rules, libc::EPERM, arch)
 }
 
