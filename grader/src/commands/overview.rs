@@ -5,6 +5,7 @@ use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, DIM, GREEN, YELLOW, fit, mark, page, paint};
 use crate::display::terminal::columns;
 use crate::module::build::Source;
+use crate::verdict::passes;
 use crate::verdict::report::{ExerciseResult, KUBERNETES, Report, SCHEMA_VERSION, Status};
 use crate::verdict::suite::Suite;
 use crate::workspace::{Entry, Workspace, read};
@@ -91,6 +92,8 @@ fn report_status(results: &[ExerciseResult]) -> Status {
 }
 
 pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
+    // What an exercise answers now is for `cargo grade`; a list must be quick.
+    let passed = passes::passed(workspace);
     if format == Format::Json {
         let exercises: Vec<_> = workspace
             .catalog
@@ -99,7 +102,7 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
                 serde_json::json!({
                     "name": e.name, "title": e.title, "minutes": e.minutes, "difficulty": e.difficulty,
                     "builds_on": e.builds_on, "hints": workspace.hints(e).map_or(0, |hints| hints.len()), "file": format!("exercises/{}.rs", e.name),
-                    "book": format!("book/src/{}.md", e.name),
+                    "book": format!("book/src/{}.md", e.name), "passed": passed.contains(&e.name.as_str()),
                 })
             })
             .collect();
@@ -109,21 +112,24 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = plain_table(&["exercise", "title", "time", "", "started", "builds on"]);
+    let mut table = plain_table(&["exercise", "title", "time", "", "", "builds on"]);
     for entry in &workspace.catalog {
-        // What the exercise answers is for `cargo grade`; a list must be quick.
-        let started = !has_todo(workspace, entry);
+        let state = match () {
+            () if passed.contains(&entry.name.as_str()) => paint(GREEN, "✓ passed"),
+            () if has_todo(workspace, entry) => String::new(),
+            () => "begun".into(),
+        };
         table.add_row([
             entry.name.clone(),
             entry.title.clone(),
             format!("{} min", entry.minutes),
             entry.stars(),
-            if started { "no todo!() left".into() } else { String::new() },
+            state,
             entry.builds_on.join(", "),
         ]);
     }
     println!("{}\n", table.trim_fmt());
-    println!("  {}", paint(DIM, "Which of them have passed: cargo grade"));
+    println!("  {}", paint(DIM, "As they were when they were graded last. Now: cargo grade"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ pub mod cancel;
 pub mod fresh;
 pub mod grade;
 pub mod manifest;
+pub mod passes;
 pub mod record;
 pub mod report;
 pub mod scenario;

@@ -5,6 +5,7 @@ use crate::display::progress::{Bar, PATIENCE, patiently};
 use crate::module::build::{self, Module, Program, Source, find_module};
 use crate::verdict::cancel;
 use crate::verdict::grade::{self, grade};
+use crate::verdict::passes;
 use crate::verdict::report::{ExerciseResult, Status};
 use crate::workspace::{Entry, Workspace};
 use anyhow::{Context, Result, bail};
@@ -163,7 +164,11 @@ impl<'a> Suite<'a> {
             result.warnings = Some(anstream::adapter::strip_str(warnings).to_string());
         }
         let shown = file.strip_prefix(&self.workspace.root).unwrap_or(&file).display().to_string();
-        result.line = locate(&result, &shown, modules[0].own_text().unwrap_or_default());
+        let text = modules[0].own_text().unwrap_or_default();
+        result.line = locate(&result, &shown, text);
+        if *self.source == Source::Exercises {
+            passes::note(self.workspace, &result, text)?;
+        }
         result.file = Some(shown);
         Ok(result)
     }
