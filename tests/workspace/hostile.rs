@@ -7,6 +7,7 @@ use crate::{document, grader, modules, root, text};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -224,13 +225,15 @@ fn a_name_gives_no_arguments_to_the_linker() {
     let canaries = Canaries::new();
     let module = Path::new(&canaries.path("arguments.rs")).to_path_buf();
     let golden = canaries.path("first.golden");
-    let script = format!("ln -sf {golden} $TMPDIR/module; ln -sf {golden} $TMPDIR/module.d; exit 0");
+    let script = format!("ln -sf {golden} $TMPDIR/module; ln -sf {golden} $TMPDIR/module.d; chmod 0 {golden}; exit 0");
     let name = format!("x\\n-wrapper\\n/bin/sh,-c,{}\\n{}", script, "y".repeat(200_000));
     let text = format!("{}\n#[link(name = \"{name}\")]\nunsafe extern \"C\" {{}}\n", correct());
     std::fs::write(&module, text).expect("a module");
     let result = canaries.grade(&module, &["--sandbox", "require"]);
     assert_eq!(outcome(&result), "compile", "{result:#}");
     canaries.assert_untouched("a name", &result);
+    let mode = std::fs::metadata(&golden).expect("it is there").permissions().mode();
+    assert_ne!(mode & 0o777, 0, "it took the rights away");
 }
 
 /// What is handed in is read once, and is a file of its own.

@@ -207,6 +207,19 @@ fn is_executable(file: &Path) -> bool {
     file.is_file() && file.extension().is_some_and(|e| e == std::env::consts::EXE_EXTENSION)
 }
 
+/// Some linkers do it by the file's path, as nothing may behind the walls.
+#[cfg(unix)]
+fn make_executable(program: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(mut permissions) = program.metadata().map(|data| data.permissions()) {
+        permissions.set_mode(permissions.mode() | 0o700);
+        let _ = std::fs::set_permissions(program, permissions);
+    }
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) {}
+
 /// Whether the file system that a program lies on lets it be one.
 #[cfg(unix)]
 fn can_be_started(program: &Path) -> bool {
@@ -316,6 +329,7 @@ fn build_file(workspace: &Workspace, kit: Option<&Kit>, module: &Module) -> Resu
         rustc::Compiled::Errors { errors, .. } => return Ok(Program::Broken { errors }),
     };
     let built = rustc::left(&work.0, rustc::OUTPUT).context("the compiler made no program")?;
+    make_executable(&built);
     // From here on the program is another one; the old source may come back, and must not find it.
     let _ = std::fs::remove_file(&source);
     std::fs::rename(built, &program).with_context(|| format!("can't write {}", program.display()))?;

@@ -5,7 +5,7 @@
 
 use super::kit::Kit;
 use super::rustc::{self, Compiled, Remark};
-use super::{Program, Work};
+use super::{Program, Work, make_executable};
 use crate::module::process::Start;
 use crate::workspace::{Workspace, write};
 use anyhow::{Context, Result};
@@ -94,8 +94,9 @@ fn build(workspace: &Workspace, kit: &Kit, program: &Path, modules: &[&Text]) ->
     let compiled = rustc::compile(workspace, kit, &input, None, modules.len() as u32, &work.0)?;
     if let Compiled::Program { warnings } = &compiled {
         let _ = std::fs::remove_file(&source);
-        std::fs::rename(work.0.join(rustc::OUTPUT), program)
-            .with_context(|| format!("can't write {}", program.display()))?;
+        let built = rustc::left(&work.0, rustc::OUTPUT).context("the compiler made no program")?;
+        make_executable(&built);
+        std::fs::rename(built, program).with_context(|| format!("can't write {}", program.display()))?;
         // With warnings it is built again, so that they are seen again.
         if warnings.is_empty() {
             write(&source, &all)?;

@@ -252,8 +252,9 @@ fn end_of_module(status: ExitStatus, said: &str, memory: u64) -> Loss {
     Loss::Error(Kind::Crash, format!("it was ended by signal {signal}{name}"))
 }
 
+/// The last line, but for advice on how to hear more.
 fn last_line(said: &str) -> &str {
-    said.trim_end().lines().last().unwrap_or_default()
+    said.trim_end().lines().rev().find(|line| !line.starts_with("note: ")).unwrap_or_default()
 }
 
 /// Whether the last line is what Rust's runtime says when there is no memory.

@@ -50,23 +50,35 @@ const NEVER: &[c_long] = &[
     // Leaving the group that is ended with the program.
     libc::SYS_setsid,
     libc::SYS_setpgid,
-];
-
-/// What a compiler and its linker do and a module must not: Landlock guards what is in a file, and not what stands
-/// beside it.
-const NOT_IN_MODULES: &[c_long] = &[
-    libc::SYS_fchmod,
+    // Landlock guards what is in a file, and not what stands beside it: these take a path to any file.
     libc::SYS_fchmodat,
-    libc::SYS_fchown,
     libc::SYS_fchownat,
-    libc::SYS_utimensat,
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
-    libc::SYS_fsetxattr,
     libc::SYS_removexattr,
     libc::SYS_lremovexattr,
-    libc::SYS_fremovexattr,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+    // Ending others. A compiler's threads wake each other by `tgkill`.
     libc::SYS_tkill,
+];
+
+/// What a compiler and its linker do with files that they have open, and a module must not.
+const NOT_IN_MODULES: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_fsetxattr,
+    libc::SYS_fremovexattr,
     // Being heard before others, on a machine that grades several.
     libc::SYS_setpriority,
     libc::SYS_sched_setscheduler,
@@ -83,21 +95,9 @@ const NOT_IN_MODULES: &[c_long] = &[
     libc::SYS_fork,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_vfork,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lchown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_utime,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_utimes,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_futimesat,
 ];
 
-/// As [`NOT_IN_MODULES`], and younger than the C library's lists: `fchmodat2`, `setxattrat`, `removexattrat`,
+/// As [`NEVER`], and younger than the C library's lists: `fchmodat2`, `setxattrat`, `removexattrat`,
 /// `file_setattr`. New calls have one number on all machines.
 const YOUNG: &[c_long] = &[452, 463, 466, 469];
 
@@ -119,11 +119,18 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 pub fn deny(children: bool) -> Result<()> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("seccomp")?;
     let mut rules = Rules::new();
-    NEVER.iter().for_each(|call| add(&mut rules, *call, Vec::new()));
+    NEVER.iter().chain(YOUNG).for_each(|call| add(&mut rules, *call, Vec::new()));
     // Asking for a limit is harmless; the superuser could raise one.
     let mut limits = vec![rule(2, Qword, SeccompCmpOp::Ne, 0)?];
-    if !children {
-        NOT_IN_MODULES.iter().chain(YOUNG).for_each(|call| add(&mut rules, *call, Vec::new()));
+    if children {
+        // Without a path, it is about an open file.
+        add(&mut rules, libc::SYS_utimensat, vec![rule(1, Qword, SeccompCmpOp::Ne, 0)?]);
+        for call in [libc::SYS_kill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
+            add(&mut rules, call, Vec::new());
+        }
+    } else {
+        add(&mut rules, libc::SYS_utimensat, Vec::new());
+        NOT_IN_MODULES.iter().for_each(|call| add(&mut rules, *call, Vec::new()));
         let thread = libc::CLONE_THREAD as u64;
         add(&mut rules, libc::SYS_clone, vec![rule(0, Dword, SeccompCmpOp::MaskedEq(thread), 0)?]);
         // An abort is a signal to oneself. The program keeps the number of the process that it replaces.
