@@ -25,7 +25,7 @@ use std::process::ExitCode;
 const SCENARIOS: usize = 8;
 const HINTS: usize = 3;
 const WRONG: usize = 5;
-const CORRECT: usize = 2;
+const CORRECT: usize = 3;
 /// From so many minutes on, an exercise is written in stages.
 const LONG: u32 = 40;
 /// Unless somebody says how many, so many times as many fresh scenarios are played as belong to a verdict.
