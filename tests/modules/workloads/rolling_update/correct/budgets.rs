@@ -128,7 +128,7 @@ impl Exercise {
             let ideal = match set.max_replicas {
                 _ if most == 0 => 0.0,
                 0 => f64::from(set.replicas),
-                before => f64::from(set.replicas * most) / f64::from(before),
+                before => f64::from(set.replicas) * f64::from(most) / f64::from(before),
             };
             let share = ideal.round() as i32 - set.replicas;
             let share = if missing >= 0 { share.min(left) } else { share.max(left) };

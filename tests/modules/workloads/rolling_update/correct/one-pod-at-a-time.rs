@@ -172,7 +172,11 @@ impl Table {
             let target = match (replicas, before) {
                 (0, _) => 0,
                 (_, 0) => set.size,
-                _ => (2 * set.size * most + before) / (2 * before),
+                _ => {
+                    // Of large sets more than an i32 holds.
+                    let (size, most, before) = (i64::from(set.size), i64::from(most), i64::from(before));
+                    ((2 * size * most + before) / (2 * before)) as i32
+                }
             };
             let share = if whole > 0 { (target - set.size).min(left) } else { (target - set.size).max(left) };
             if left != 0 {
