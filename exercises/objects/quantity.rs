@@ -16,8 +16,8 @@ impl Quantities for Exercise {
     ///
     /// A quantity is a sign that may be left out, digits with a point that may be left out, and a suffix: one of
     /// `DECIMAL_SUFFIXES`, one of `BINARY_SUFFIXES`, or `e` or `E` with a whole number behind it, a power of ten.
-    /// What is finer than a nano is rounded to the next nano away from zero. No text has more than 30 characters, and
-    /// no exponent is below -15 or above 18.
+    /// What is finer than a nano is rounded to the next nano away from zero. No text has more than 30 characters,
+    /// none with a binary suffix more than 20 digits, and no exponent is below -15 or above 18.
     ///
     /// The canonical form has no point, and the greatest suffix of its own family that allows this. A binary amount
     /// of less than 1024, or with a part of a byte, is written in the decimal family. Powers of ten (`12e6`) go in

@@ -10,8 +10,8 @@ contract! {
     /// Reads, writes, compares and adds amounts such as `500m` and `256Mi`, exactly.
     ///
     /// All amounts asked are smaller than 2^63 units, and so are sums and differences. No text has more than 30
-    /// characters, and no exponent is below -15 or above 18. (Kubernetes also reads `1e-50`, as one nano, and
-    /// `0e99`, as zero. Neither is asked.)
+    /// characters, none with a binary suffix more than 20 digits, and no exponent is below -15 or above 18. (Kubernetes
+    /// also reads `1e-50`, as one nano, and `0e99`, as zero. Neither is asked.)
     pub trait Quantities {
         /// The same amount in canonical form.
         ///
