@@ -7,9 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use similar::get_close_matches;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// How alike two names must be, from 0 to 1, for one to be taken for the other mistyped.
 pub const NEAR: f32 = 0.7;
@@ -178,27 +176,6 @@ impl Workspace {
     pub fn modules_dir(&self, name: &str, kind: &str) -> PathBuf {
         self.root.join("tests/modules").join(name).join(kind)
     }
-    /// What a program of a package of its own prints, which only authors need: so the everyday grader is built without a
-    /// parser of Rust.
-    pub fn run_package(
-        &self,
-        package: &str,
-        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
-    ) -> Result<Vec<u8>> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let out = Command::new(&cargo)
-            .args(["run", "--quiet", "--package", package, "--"])
-            .args(arguments)
-            .current_dir(&self.root)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("can't run {}", cargo.display()))?;
-        if !out.status.success() {
-            bail!("{package}: {}", String::from_utf8_lossy(&out.stderr).trim_end());
-        }
-        Ok(out.stdout)
-    }
-
     /// Where Cargo builds, and where all that the grader remembers lies: the kit itself may be read-only.
     pub fn target(&self) -> &Path {
         &self.target

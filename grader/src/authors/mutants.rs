@@ -278,7 +278,7 @@ fn list(workspace: &Workspace, entries: &[&Entry]) -> Result<Vec<Vec<Mutant>>> {
         return Ok(Vec::new());
     }
     let solutions = entries.iter().map(|entry| workspace.solution_file(&entry.name));
-    Ok(serde_json::from_slice(&workspace.run_package("mutate", solutions)?)?)
+    Ok(serde_json::from_slice(&build::run_package(workspace, "mutate", solutions)?)?)
 }
 
 fn changed_since(workspace: &Workspace, commit: &str) -> Result<Vec<String>> {

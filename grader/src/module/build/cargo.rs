@@ -85,6 +85,23 @@ fn output(command: &mut Command) -> Result<std::process::Output> {
     command.output().with_context(|| format!("can't run {name}: is Rust installed? https://rustup.rs"))
 }
 
+/// What a program of a package of its own prints, which only authors need: so the everyday grader is built without a
+/// parser of Rust.
+pub fn run_package(
+    workspace: &Workspace,
+    package: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Vec<u8>> {
+    let mut command = cargo(workspace, None);
+    command.args(["run", "--quiet", "--package", package, "--manifest-path"]).arg(workspace.root.join("Cargo.toml"));
+    command.arg("--target-dir").arg(workspace.target()).arg("--").args(arguments);
+    let out = output(&mut command)?;
+    if !out.status.success() {
+        bail!("{package}: {}", String::from_utf8_lossy(&out.stderr).trim_end());
+    }
+    Ok(out.stdout)
+}
+
 /// Cargo unites the features of all packages that are named; with the grader beside it, the kit is built once
 /// and not for each of the two again.
 pub fn libraries(workspace: &Workspace, settings: &Settings) -> Result<Libraries> {

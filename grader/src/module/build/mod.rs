@@ -8,7 +8,7 @@ mod together;
 
 pub use together::{SHARED, Text, together};
 
-pub use cargo::recorded;
+pub use cargo::{recorded, run_package};
 
 use crate::commands::settings;
 use crate::display::plain;
