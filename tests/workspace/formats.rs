@@ -216,6 +216,27 @@ fn another_language_is_graded_by_the_same_scenarios() {
     }
 }
 
+/// A runtime with threads of its own and many ideas of what it may ask the system.
+#[test]
+fn node_starts_behind_the_walls() {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|bin| bin.join("node"));
+    let Some(node) = found.filter_map(|node| node.canonicalize().ok()).find(|node| node.is_file()) else {
+        eprintln!("no node here: not graded");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder for this test");
+    let script = folder.path().join("taints.js");
+    let code = "require('readline').createInterface({ input: process.stdin }).on('line', line => {
+        const { id, call } = JSON.parse(line);
+        console.log(JSON.stringify({ id, answer: call === 'new' ? null : 'Fits' }));
+    });";
+    std::fs::write(&script, code).expect("a temporary file can be written");
+    let command = format!("'{}' '{}'", node.display(), script.display());
+    let (report, _) = document(&["run", "taints", "--worker", &command, "--memory", "8192"]);
+    assert_eq!(report["exercises"][0]["status"], "failed", "it answers, and mostly wrongly: {report:#}");
+}
+
 /// The page on the wire shows a schema; it is the one that the grader prints.
 #[test]
 fn the_book_shows_the_schema_of_a_wire() {

@@ -11,11 +11,15 @@ use std::rc::Rc;
 
 /// More questions than this are not remembered.
 const REMEMBERED: usize = 20_000;
+/// And no more than so many bytes of them: an answer may be long.
+const BYTES: usize = 64 << 20;
 
 /// Carries questions to the session and remembers them.
 pub struct Recorder {
     session: Rc<RefCell<Session>>,
     pub questions: Vec<Asked>,
+    /// Of the questions that are remembered.
+    bytes: usize,
 }
 
 /// One question and its answer.
@@ -40,7 +44,7 @@ pub struct TurningPoint {
 
 impl Recorder {
     pub fn new(session: Rc<RefCell<Session>>) -> Self {
-        Recorder { session, questions: Vec::new() }
+        Recorder { session, questions: Vec::new(), bytes: 0 }
     }
 
     /// Asks the reference the same questions, until it answers one of them otherwise.
@@ -72,7 +76,11 @@ impl Asked {
 impl Transport for Recorder {
     fn ask(&mut self, call: &str, args: &str) -> Option<String> {
         let answer = self.session.borrow_mut().ask(call, args)?;
-        if self.questions.len() < REMEMBERED {
+        if self.questions.is_empty() {
+            self.bytes = 0;
+        }
+        self.bytes += args.len() + answer.len();
+        if self.questions.len() < REMEMBERED && self.bytes <= BYTES {
             let (call, args, answer) = (call.to_string(), args.to_string(), answer.clone());
             self.questions.push(Asked { call, args, answer });
         }

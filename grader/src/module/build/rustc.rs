@@ -28,14 +28,16 @@ const ALONE: &str = "error: an exercise is one file: nothing else is read or lin
 /// What compiles wherever modules do.
 const PROBE: &str = "extern crate kit;\n\nfn main() {}\n";
 
-/// Where systems keep the linker, and the interpreters of other languages.
-pub const SYSTEM: [&str; 8] = [
+/// Where systems keep the linker, and the interpreters of other languages. Node does not start without what it reads of
+/// OpenSSL; keys lie beside that file, and not in it.
+pub const SYSTEM: [&str; 9] = [
     "/usr",
     "/bin",
     "/etc/alternatives",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
     "/etc/localtime",
+    "/etc/ssl/openssl.cnf",
     "/Library",
     "/System",
 ];
