@@ -20,15 +20,15 @@ pub type Generator = BoxedStrategy<Value>;
 pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
     use crate::control_plane::fresh as control_plane;
     Some(match exercise {
-        "control_plane/admission" => (control_plane::admission::fresh(), 100),
-        "control_plane/concurrency" => (control_plane::concurrency::fresh(), 12),
-        "control_plane/garbage_collector" => (control_plane::garbage_collector::fresh(), 120),
-        "control_plane/informer" => (control_plane::informer::fresh(reference.informer.clone()), 20),
+        "control_plane/admission" => (control_plane::admission::fresh(), 200),
+        "control_plane/concurrency" => (control_plane::concurrency::fresh(), 50),
+        "control_plane/garbage_collector" => (control_plane::garbage_collector::fresh(), 200),
+        "control_plane/informer" => (control_plane::informer::fresh(reference.informer.clone()), 24),
         "control_plane/raft_election" => (control_plane::raft::fresh("2s"), 2),
         "control_plane/raft_replication" => (control_plane::raft::fresh("1500ms"), 2),
-        "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 12),
-        "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 40),
-        "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 20),
+        "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
+        "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
+        "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "node/qos" => (node::qos::fresh(), 120),
         "objects/quantity" => (objects::quantity::fresh(), 150),
         "objects/selector" => (objects::selector::fresh(), 150),
@@ -40,9 +40,9 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/score" => (scheduler::score::fresh(), 150),
         "scheduler/taints" => (scheduler::taints::fresh(), 150),
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 100),
-        "workloads/hpa" => (workloads::hpa::fresh(), 150),
-        "workloads/replica_set" => (workloads::replica_set::fresh(), 100),
-        "workloads/rolling_update" => (workloads::rolling_update::fresh(), 150),
+        "workloads/hpa" => (workloads::hpa::fresh(), 200),
+        "workloads/replica_set" => (workloads::replica_set::fresh(), 150),
+        "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),
         _ => return None,
     })
 }

@@ -1,4 +1,5 @@
-//! Fresh scenarios of `failure/node_lifecycle`: small clusters in which nodes fall silent, come back, change and go, pass by pass.
+//! Fresh scenarios of `failure/node_lifecycle`: small clusters in which nodes and whole zones fall silent, come back, change and go,
+//! pass by pass.
 
 use crate::fresh::{Generator, scenario, step};
 use kit_contract::Slot;
@@ -22,6 +23,18 @@ enum Change {
     Gone,
     /// A node that was not there.
     New,
+    /// One that has said nothing yet; whether it has a lease.
+    Bare(bool),
+    /// The last one that went is there again, as it was.
+    Again,
+    /// Of the zone of this node all but so many fall silent, or come back.
+    Outage(usize),
+    Repaired,
+    /// All nodes of its zone go.
+    ZoneGone,
+    /// Its clock was set back: the lease, or the heartbeat, is older than any before. Then it is silent.
+    Lease,
+    Heartbeat,
     /// What the controller wants is not done this time.
     Refused,
 }
@@ -38,12 +51,20 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<bool>().prop_map(Change::Cordon),
         1 => Just(Change::Gone),
         1 => Just(Change::New),
+        1 => any::<bool>().prop_map(Change::Bare),
+        2 => Just(Change::Again),
+        3 => (0_usize..4).prop_map(Change::Outage),
+        2 => Just(Change::Repaired),
+        2 => Just(Change::ZoneGone),
+        1 => Just(Change::Lease),
+        1 => Just(Change::Heartbeat),
         1 => Just(Change::Refused),
     ]
 }
 
 struct World {
     nodes: Vec<(ObservedNode, bool)>,
+    gone: Vec<ObservedNode>,
     count: usize,
 }
 
@@ -59,8 +80,23 @@ impl World {
         node.conditions.insert("Ready".into(), Status::True);
         node.heartbeat_time_ms = now;
         node.renew_time_ms = Some(now);
-        self.nodes.push((node, true));
+        self.put(node, true);
+    }
+
+    fn put(&mut self, node: ObservedNode, alive: bool) {
+        self.nodes.push((node, alive));
         self.nodes.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    }
+
+    /// Those for which it holds go.
+    fn remove(&mut self, goes: impl Fn(&ObservedNode) -> bool) {
+        for (node, alive) in std::mem::take(&mut self.nodes) {
+            if goes(&node) {
+                self.gone.push(node);
+            } else {
+                self.nodes.push((node, alive));
+            }
+        }
     }
 
     fn seen(&self) -> Vec<ObservedNode> {
@@ -103,11 +139,13 @@ pub fn fresh(reference: Slot<dyn NodeLifecycle>) -> Generator {
         }),
     ];
     let pass = (vec((any::<Index>(), change()), 0..3), select(vec![1_i64, 1, 1, 1, 2, 11]));
-    (zones, config, 1_usize..8, vec(pass, 1..12))
-        .prop_map(move |(zones, config, count, passes)| {
+    let begin = select(vec![1_000_000_i64, 1_748_779_200_000]);
+    let count = prop_oneof![4 => 1_usize..8, 1 => 10_usize..14];
+    (zones, config, begin, count, vec(pass, 1..14))
+        .prop_map(move |(zones, config, begin, count, passes)| {
             let mut controller = reference.make(&config);
-            let mut world = World { nodes: Vec::new(), count: 0 };
-            let mut now = 1_000_000;
+            let mut world = World { nodes: Vec::new(), gone: Vec::new(), count: 0 };
+            let mut now = begin;
             for number in 0..count {
                 world.add(zones[number % zones.len()], now);
             }
@@ -116,15 +154,65 @@ pub fn fresh(reference: Slot<dyn NodeLifecycle>) -> Generator {
                 now += 5000 * length;
                 let (mut changed, mut refused) = (Vec::new(), false);
                 for (which, change) in changes {
-                    if let Change::New = change {
-                        world.add(zones[world.count % zones.len()], now);
-                        changed.push(format!("node-{}", world.count));
-                        continue;
+                    let zone = zones[world.count % zones.len()];
+                    match change {
+                        Change::New => {
+                            world.add(zone, now);
+                            changed.push(format!("node-{}", world.count));
+                            continue;
+                        }
+                        Change::Bare(lease) => {
+                            world.count += 1;
+                            let node = ObservedNode {
+                                name: format!("node-{}", world.count),
+                                zone: zone.into(),
+                                created_ms: now - 12_000,
+                                renew_time_ms: lease.then_some(now - 2000),
+                                ..ObservedNode::default()
+                            };
+                            changed.push(node.name.clone());
+                            world.put(node, false);
+                            continue;
+                        }
+                        Change::Again => {
+                            if let Some(node) = world.gone.pop() {
+                                changed.push(node.name.clone());
+                                world.put(node, which.index(2) == 0);
+                            }
+                            continue;
+                        }
+                        _ => {}
                     }
                     if world.nodes.is_empty() {
                         continue;
                     }
                     let place = which.index(world.nodes.len());
+                    let (zone, name) = (world.nodes[place].0.zone.clone(), world.nodes[place].0.name.clone());
+                    let in_zone = |node: &ObservedNode| node.zone == zone;
+                    match change {
+                        Change::Gone => {
+                            world.remove(|node| node.name == name);
+                            continue;
+                        }
+                        Change::ZoneGone => {
+                            world.remove(in_zone);
+                            continue;
+                        }
+                        Change::Outage(left) => {
+                            let all = world.nodes.iter_mut().filter(|(node, _)| in_zone(node));
+                            all.skip(left).for_each(|(_, alive)| *alive = false);
+                            continue;
+                        }
+                        Change::Repaired => {
+                            world
+                                .nodes
+                                .iter_mut()
+                                .filter(|(node, _)| in_zone(node))
+                                .for_each(|(_, alive)| *alive = true);
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let (node, alive) = &mut world.nodes[place];
                     match change {
                         Change::Silent => *alive = false,
@@ -139,18 +227,14 @@ pub fn fresh(reference: Slot<dyn NodeLifecycle>) -> Generator {
                         }
                         Change::Pressure(kind, status) => _ = node.conditions.insert(kind.into(), status),
                         Change::Cordon(cordoned) => node.unschedulable = cordoned,
-                        // What a zone without nodes is, nobody asks.
-                        Change::Gone => {
-                            let zone = node.zone.clone();
-                            if world.nodes.iter().filter(|(node, _)| node.zone == zone).count() > 1 {
-                                world.nodes.remove(place);
-                            }
-                            continue;
+                        Change::Lease => (node.renew_time_ms, *alive) = (Some(now - 900_000), false),
+                        Change::Heartbeat if node.conditions.contains_key("Ready") => {
+                            (node.heartbeat_time_ms, *alive) = (now - 900_000, false);
                         }
                         Change::Refused => refused = true,
-                        Change::New => {}
+                        _ => {}
                     }
-                    changed.push(world.nodes[place].0.name.clone());
+                    changed.push(name);
                 }
                 for (node, _) in world.nodes.iter_mut().filter(|(_, alive)| *alive) {
                     node.renew_time_ms = Some(now - 1000);

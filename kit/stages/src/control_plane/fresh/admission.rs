@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+const RESOURCES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "example.com/gpu"];
 const MUST_SAY: [&str; 6] = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 const CLASSES: [&str; 4] = ["low", "high", "batch", "web"];
 const POLICIES: [&str; 2] = ["PreemptLowerPriority", "Never"];
@@ -36,6 +36,7 @@ fn text(resource: &str, amount: u64, way: u8) -> Value {
             2 => format!("{}Ki", amount << 10),
             _ => (amount << 20).to_string(),
         },
+        "example.com/gpu" if amount > 0 && amount.is_multiple_of(1000) => format!("{}k", amount / 1000),
         _ => amount.to_string(),
     }
     .into()
@@ -45,7 +46,7 @@ fn text(resource: &str, amount: u64, way: u8) -> Value {
 /// request unless a LimitRange gave the limit.
 fn said() -> impl Strategy<Value = (Option<u64>, Option<u64>)> {
     let (one, other) = (amount(), amount());
-    (one, other, 0..8_u8).prop_map(|(one, other, which)| {
+    (one, other, 0..9_u8).prop_map(|(one, other, which)| {
         let (less, more) = (one.min(other), one.max(other));
         match which {
             0 | 1 => (None, None),
@@ -55,6 +56,8 @@ fn said() -> impl Strategy<Value = (Option<u64>, Option<u64>)> {
             // Twice and two and a half times as much: ratios of some limits.
             5 => (Some(less * 2), Some(less * 4)),
             6 => (Some(less * 2), Some(less * 5)),
+            // A hair more than twice as much, less than a thousandth.
+            7 => (Some(1001 + less), Some(2003 + less * 2)),
             _ => (Some(less), Some(more)),
         }
     })
@@ -78,7 +81,7 @@ fn container(name: String, said: &[(Option<u64>, Option<u64>)], way: u8, default
 type Parts = (Vec<Vec<(Option<u64>, Option<u64>)>>, Vec<(Vec<(Option<u64>, Option<u64>)>, bool)>);
 
 fn parts() -> impl Strategy<Value = Parts> {
-    (vec(vec(said(), 3), 1..4), vec((vec(said(), 3), any::<bool>()), 0..4))
+    (vec(vec(said(), RESOURCES.len()), 1..4), vec((vec(said(), RESOURCES.len()), any::<bool>()), 0..4))
 }
 
 fn pod_of((containers, init): &Parts, way: u8, default: bool) -> Value {
@@ -100,7 +103,7 @@ fn limit() -> impl Strategy<Value = Value> {
     let type_ = select(vec!["Container", "Container", "Container", "Pod", "Pod", "example.com/widget"]);
     let ratio = select(vec!["1", "1.5", "2", "2000m", "2500m", "4", "10"]);
     let of_one = (option::weighted(0.6, vec(amount(), 4)), 0..32_u8, ratio, 0..4_u8);
-    (type_, vec(of_one, 3)).prop_map(|(type_, all)| {
+    (type_, vec(of_one, RESOURCES.len())).prop_map(|(type_, all)| {
         let mut limit = json!({"type": type_});
         for (resource, (amounts, there, ratio, way)) in RESOURCES.iter().zip(all) {
             let Some(mut amounts) = amounts else { continue };
@@ -258,7 +261,10 @@ fn validate() -> impl Strategy<Value = Value> {
     let class = option::of(select(&CLASSES[..]));
     let about = (parts(), 0..4_u8, class, option::weighted(0.3, Just(30)), prop::bool::weighted(0.3));
     let usage = vec((option::weighted(0.8, amount()), amount()), OF_PODS.len());
-    let quotas = vec((vec(option::weighted(0.3, counted()), OF_PODS.len()), scopes(), prop::bool::weighted(0.9)), 0..4);
+    let few = vec(option::weighted(0.3, counted()), OF_PODS.len());
+    // Most resources, and no room for any.
+    let full = vec(option::weighted(0.9, (amount(), Just(-1_i64), 0..4_u8, 0..4_u8)), OF_PODS.len());
+    let quotas = vec((prop_oneof![5 => few, 1 => full], scopes(), prop::bool::weighted(0.9)), 0..4);
     let speaks = prop::bool::weighted(0.5);
     let kind = (prop::bool::weighted(0.85), prop::bool::weighted(0.2), speaks);
     (about, limits(4), usage, quotas, kind).prop_map(|(about, limits, usage, quotas, (is_pod, was_there, speaks))| {
@@ -318,7 +324,21 @@ fn validate() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A pod that is held against limits that tell what it comes to as a whole.
+fn whole() -> impl Strategy<Value = Value> {
+    let part = || vec(said(), RESOURCES.len());
+    let parts = (vec(part(), 1..3), vec((part(), any::<bool>()), 1..5));
+    (parts, any::<bool>()).prop_map(|(parts, least)| {
+        let mut limit = json!({"range": "range-1", "type": "Pod"});
+        for resource in RESOURCES {
+            let (field, amount) = if least { ("min", 1_000_001) } else { ("max", 0) };
+            limit[field][resource] = text(resource, amount, 0);
+        }
+        question("validate", json!({"request": {"pod": pod_of(&parts, 0, false), "limits": [limit]}}))
+    })
+}
+
 /// A pod to fill in, or an object to hold against limits and quotas.
 pub fn fresh() -> Generator {
-    prop_oneof![2 => admit(), 3 => validate()].boxed()
+    prop_oneof![4 => admit(), 6 => validate(), 2 => whole()].boxed()
 }

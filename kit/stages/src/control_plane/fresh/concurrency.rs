@@ -1,7 +1,8 @@
-//! Fresh scenarios of `control_plane/concurrency`: each intent, and other clients that write what is near it.
+//! Fresh scenarios of `control_plane/concurrency`: each intent, and other clients that write what is near it, or delete it.
 
 use crate::fresh::Generator;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -11,22 +12,47 @@ const ANNOTATIONS: [&str; 3] = ["count", "example.com/count", "example.com/a.b-c
 const FINALIZERS: [&str; 3] = ["example.com/a", "example.com/b", "other.example.com/a"];
 const IMAGES: [&str; 3] = ["web:1", "web:2", "registry.example.com:5000/web@sha256:0"];
 
+/// What a client applies, some of it of no sense.
+fn fields() -> impl Strategy<Value = Value> {
+    let annotation = option::of((select(&ANNOTATIONS[..]), select(vec!["7", "1", ""])));
+    let replicas = option::of(select(vec![3_i64, 0, 5, 5, -1]));
+    (annotation, option::weighted(0.3, Just("blue")), replicas, option::weighted(0.3, 0_i64..3)).prop_map(
+        |(annotation, team, replicas, ready)| {
+            let mut fields = json!({"spec": {}});
+            if let Some((name, value)) = annotation {
+                fields["metadata"]["annotations"][name] = value.into();
+            }
+            if let Some(team) = team {
+                fields["metadata"]["labels"]["team"] = team.into();
+            }
+            if let Some(replicas) = replicas {
+                fields["spec"]["replicas"] = replicas.into();
+            }
+            if let Some(seconds) = ready {
+                fields["spec"]["minReadySeconds"] = seconds.into();
+            }
+            fields
+        },
+    )
+}
+
 fn intent() -> impl Strategy<Value = Value> {
     let annotation = || select(&ANNOTATIONS[..]);
     let finalizer = || select(&FINALIZERS[..]);
     prop_oneof![
         2 => (annotation(), select(vec!["1", "", "x"]))
             .prop_map(|(name, value)| json!({"set_annotation": {"name": name, "value": value}})),
-        2 => annotation().prop_map(|name| json!({"increment": {"annotation": name}})),
+        3 => annotation().prop_map(|name| json!({"increment": {"annotation": name}})),
         2 => finalizer().prop_map(|name| json!({ "add_finalizer": name })),
         2 => finalizer().prop_map(|name| json!({ "remove_finalizer": name })),
-        2 => (select(vec!["web", "sidecar", "none"]), select(&IMAGES[..]))
+        3 => (select(vec!["web", "web-proxy", "sidecar", "we"]), select(&IMAGES[..]))
             .prop_map(|(container, image)| json!({"set_image": {"container": container, "image": image}})),
-        2 => (0_i64..5, 0_i64..5).prop_map(|(from, to)| json!({"scale": {"from": from, "to": to}})),
-        2 => (select(vec!["Backup", "Available"]), select(vec!["True", "False"]))
+        3 => (0_i64..3, 0_i64..3).prop_map(|(from, to)| json!({"scale": {"from": from, "to": to}})),
+        2 => (select(vec!["Backup", "Available"]), select(vec!["True", "False", "Unknown"]))
             .prop_map(|(kind, status)| json!({"set_condition": {"type": kind, "status": status}})),
-        1 => Just(json!({"delete": {"uid": ""}})),
-        1 => Just(json!("delete_unchanged")),
+        2 => select(vec!["", "", "", "u-gone"]).prop_map(|uid| json!({"delete": {"uid": uid}})),
+        2 => Just(json!("delete_unchanged")),
+        4 => (fields(), any::<bool>()).prop_map(|(fields, force)| json!({"apply": {"fields": fields, "force": force}})),
     ]
 }
 
@@ -35,14 +61,14 @@ fn write() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => (annotation(), select(vec![json!("7"), json!("41"), json!(null)]))
             .prop_map(|(name, value)| json!({"merge": {"metadata": {"annotations": {name: value}}}})),
-        2 => (0_i64..5).prop_map(|replicas| json!({"merge": {"spec": {"replicas": replicas}}})),
+        2 => (0_i64..3).prop_map(|replicas| json!({"merge": {"spec": {"replicas": replicas}}})),
         3 => proptest::sample::subsequence(FINALIZERS.to_vec(), 0..=3)
             .prop_map(|all| json!({"merge": {"metadata": {"finalizers": all}}})),
-        2 => (select(vec!["web", "sidecar"]), select(&IMAGES[..])).prop_map(
+        2 => (select(vec!["web", "web-proxy", "sidecar"]), select(&IMAGES[..])).prop_map(
             |(name, image)| json!({"strategic": {"spec": {"template": {"spec": {"containers": [{"name": name, "image": image}]}}}}})
         ),
         2 => annotation().prop_map(|name| json!({ "increment": name })),
-        2 => (select(vec!["Backup", "Available", "Progressing"]), select(vec!["True", "False"])).prop_map(
+        2 => (select(vec!["Backup", "Available", "Progressing"]), select(vec!["True", "False", "Unknown"])).prop_map(
             |(kind, status)| json!({"merge_status": {"conditions": [{"type": kind, "status": status}]}})
         ),
     ]
@@ -60,14 +86,26 @@ fn meets(intent: &Value, write: &Value) -> bool {
         || is("increment") && !merged["metadata"]["annotations"].is_null()
 }
 
+/// What becomes of the object itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Stays,
+    /// Deleted, or replaced by another one, before the client begins.
+    Gone,
+    Another,
+    /// The same right before its first write.
+    GoesMeanwhile,
+    ReplacedMeanwhile,
+}
+
 /// One client among others. Every correct client comes to the same object, whatever requests it prefers.
 pub fn fresh() -> Generator {
-    let object =
-        (proptest::sample::subsequence(FINALIZERS.to_vec(), 0..=2), select(vec![None, Some("3"), Some("9")]), 0_i64..5);
+    let count = select(vec![None, Some("3"), Some("9"), Some("255"), Some("2147483647"), Some("9007199254740993")]);
+    let object = (proptest::sample::subsequence(FINALIZERS.to_vec(), 0..=2), count, 0_i64..3);
     let object = object.prop_map(|(finalizers, count, replicas)| {
         let mut object = json!({"metadata": {"finalizers": finalizers}, "spec": {"replicas": replicas}});
         if let Some(count) = count {
-            object["metadata"]["annotations"] = json!({"count": count, "example.com/count": "0"});
+            object["metadata"]["annotations"] = json!({"count": count, "example.com/count": count});
         }
         object
     });
@@ -75,17 +113,59 @@ pub fn fresh() -> Generator {
     // clients come to the same, what others write meanwhile is not what the intent is about; what they wrote before may be.
     let apart =
         select(vec!["1", "2"]).prop_map(|value| json!({"merge": {"metadata": {"annotations": {"apart": value}}}}));
-    (intent(), object, vec(write(), 0..2), vec(write(), 0..2), vec(apart, 0..3))
-        .prop_map(|(intent, object, unseen, mut others, apart)| {
+    let fate = prop_oneof![
+        5 => Just(Fate::Stays),
+        1 => Just(Fate::Gone),
+        1 => Just(Fate::Another),
+        1 => Just(Fate::GoesMeanwhile),
+        1 => Just(Fate::ReplacedMeanwhile),
+    ];
+    let applied = (select(vec!["shop-operator", "autoscaler"]), fields())
+        .prop_map(|(manager, fields)| json!({"apply": [manager, fields]}));
+    (intent(), object, vec(write(), 0..2), (vec(write(), 0..2), vec(applied, 0..2)), vec(apart, 0..3), fate)
+        .prop_map(|(intent, mut object, mut unseen, (mut others, applied), apart, fate)| {
+            let is = |name: &str| !intent[name].is_null();
+            let deletes = is("delete") || intent == "delete_unchanged";
             others.retain(|write| !meets(&intent, write));
-            if intent != "delete_unchanged" && intent["delete"].is_null() {
+            if is("apply") {
+                // Nobody applies less than nothing but the client.
+                let sensible = |write: &&Value| write["apply"][1]["spec"]["replicas"] != -1;
+                unseen.extend(applied.iter().filter(sensible).cloned());
+            } else if !deletes {
                 others.extend(apart);
+            }
+            if fate != Fate::Stays {
+                // Finalizers would keep it.
+                object["metadata"]["finalizers"] = json!([]);
+                let keeps = |write: &Value| !write["merge"]["metadata"]["finalizers"].is_null();
+                unseen.retain(|write| !keeps(write));
+                others.retain(|write| !keeps(write));
+            }
+            match fate {
+                Fate::Stays => {}
+                Fate::Gone => {
+                    unseen.push(json!("delete"));
+                    others.clear();
+                }
+                Fate::Another => unseen.push(json!("replace")),
+                // Who finds nothing to do, or that it was changed, writes nothing, and then nothing happens meanwhile.
+                Fate::GoesMeanwhile if is("increment") || deletes || is("apply") => {
+                    if intent == "delete_unchanged" {
+                        unseen.clear();
+                    }
+                    others = vec![json!("delete")];
+                }
+                Fate::GoesMeanwhile => {}
+                Fate::ReplacedMeanwhile => {
+                    unseen.clear();
+                    others.insert(0, json!("replace"));
+                }
             }
             json!({
                 "client": intent, "object": object, "unseen": unseen, "others": others, "requests": 12,
                 "observe": [
-                    "/metadata/annotations", "/metadata/finalizers", "/spec/replicas", "/spec/template/spec/containers",
-                    "/status/conditions",
+                    "/metadata/annotations", "/metadata/finalizers", "/metadata/labels", "/spec/replicas", "/spec/minReadySeconds",
+                    "/spec/template/spec/containers", "/status/conditions",
                 ],
             })
         })

@@ -25,7 +25,8 @@ fn metadata(name: String, uid: String, namespace: Option<&str>, deleting: bool, 
 }
 
 fn finalizers() -> impl Strategy<Value = Vec<&'static str>> {
-    prop_oneof![2 => Just(Vec::new()), 3 => subsequence(vec!["foregroundDeletion", "orphan", "example.com/hold"], 1..3)]
+    let some = subsequence(vec!["foregroundDeletion", "orphan", "example.com/hold"], 1..=3).prop_shuffle();
+    prop_oneof![2 => Just(Vec::new()), 3 => some]
 }
 
 fn sometimes() -> impl Strategy<Value = bool> {
@@ -39,21 +40,34 @@ struct Found {
     deleting: bool,
     finalizers: Vec<&'static str>,
     blocks: Option<bool>,
+    controller: bool,
     seen_in: Option<&'static str>,
 }
 
 fn found() -> impl Strategy<Value = Found> {
-    let kind = prop_oneof![5 => Just(0), 2 => Just(1), 2 => Just(2), 1 => Just(3)];
+    let kind = prop_oneof![10 => Just(0), 4 => Just(1), 4 => Just(2), 1 => Just(3), 1 => Just(4)];
     let seen_in = option::weighted(0.6, select(vec!["default", "default", "shop", ""]));
-    (kind, sometimes(), finalizers(), option::of(any::<bool>()), seen_in)
-        .prop_map(|(kind, deleting, finalizers, blocks, seen_in)| Found { kind, deleting, finalizers, blocks, seen_in })
+    (kind, any::<bool>(), finalizers(), option::of(any::<bool>()), sometimes(), seen_in).prop_map(
+        |(kind, deleting, finalizers, blocks, controller, seen_in)| Found {
+            kind,
+            deleting,
+            finalizers,
+            blocks,
+            controller,
+            seen_in,
+        },
+    )
 }
 
-/// One object with its owners and its dependents.
+/// One object with its owners and its dependents, now and then with many of them.
 pub fn fresh() -> Generator {
-    let dependent = (sometimes(), finalizers(), option::of(any::<bool>()), sometimes());
-    let object = (sometimes(), finalizers(), prop_oneof![6 => Just(true), 1 => Just(false)]);
-    (object, vec(found(), 0..4), vec(dependent, 0..4), sometimes())
+    // A reference twice is only warned of, and then one of the two may block.
+    let references = prop_oneof![5 => Just(0_u8), 2 => Just(1), 1 => Just(2), 1 => Just(3)];
+    let dependent = (any::<bool>(), finalizers(), option::of(any::<bool>()), references).boxed();
+    let object = (any::<bool>(), finalizers(), prop_oneof![6 => Just(true), 1 => Just(false)]);
+    let owners = prop_oneof![12 => vec(found(), 0..4), 1 => vec(found(), 20)];
+    let dependents = prop_oneof![12 => vec(dependent.clone(), 0..4), 1 => vec(dependent, 20)];
+    (object, owners, dependents, sometimes())
         .prop_map(|((deleting, finalizers, namespaced), owners, dependents, lost)| {
             let namespace = namespaced.then_some("default");
             let mut object = metadata("web".into(), "u-web".into(), namespace, deleting, &finalizers);
@@ -65,6 +79,9 @@ pub fn fresh() -> Generator {
                 if let Some(blocks) = owner.blocks {
                     reference["blockOwnerDeletion"] = blocks.into();
                 }
+                if owner.controller {
+                    reference["controller"] = true.into();
+                }
                 let there = |uid: &str| {
                     json!({"found": metadata(name.clone(), uid.into(), namespace, owner.deleting, &owner.finalizers)})
                 };
@@ -72,7 +89,7 @@ pub fn fresh() -> Generator {
                     0 => there(&uid),
                     1 => json!("not_found"),
                     2 => there("u-another"),
-                    _ if lost && !namespaced => json!("no_namespace"),
+                    3 if !namespaced => json!("no_namespace"),
                     _ if lost => json!("failed"),
                     _ => there(&uid),
                 };
@@ -82,20 +99,28 @@ pub fn fresh() -> Generator {
             if !references.is_empty() {
                 object["ownerReferences"] = references.into();
             }
-            let dependents = dependents.iter().enumerate().map(|(number, (deleting, finalizers, blocks, other))| {
+            let dependents = dependents.iter().enumerate().map(|(number, (deleting, finalizers, blocks, references))| {
                 let (name, uid) = (format!("pod-{number}"), format!("d-{number}"));
                 let mut metadata = metadata(name, uid, namespace, *deleting, finalizers);
                 let mut reference = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u-web"});
                 if let Some(blocks) = blocks {
                     reference["blockOwnerDeletion"] = (*blocks).into();
                 }
-                let mut references = vec![reference];
-                if *other {
-                    references.insert(0, json!({
-                        "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "u-other", "blockOwnerDeletion": true,
-                    }));
+                if number % 2 == 0 {
+                    reference["controller"] = true.into();
                 }
-                metadata["ownerReferences"] = references.into();
+                let other = json!({
+                    "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "u-other", "blockOwnerDeletion": true,
+                });
+                let again = json!({
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u-web", "blockOwnerDeletion": true,
+                });
+                metadata["ownerReferences"] = match references {
+                    0 => json!([reference]),
+                    1 => json!([other, reference]),
+                    2 => json!([reference, other, again]),
+                    _ => json!([again, reference]),
+                };
                 json!({"kind": "Pod", "metadata": metadata})
             });
             let dependents: Vec<Value> = dependents.collect();

@@ -1,5 +1,5 @@
 //! Fresh scenarios of `control_plane/store`: few keys that are prefixes of each other, revisions around the present and the last
-//! compaction, and now and then more events than a small buffer holds.
+//! compaction, and now and then more events, keys and watches than a small buffer holds.
 
 use crate::fresh::{Generator, scenario, step};
 use kit_contract::Slot;
@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-const KEYS: [&str; 8] =
-    ["a", "ab", "abc", "b", "/registry/pods/default/a", "/registry/pods/default/b", "/registry/pods0", "\0"];
+const KEYS: [&str; 10] =
+    ["a", "ab", "abc", "b", "B", "~é", "/registry/pods/default/a", "/registry/pods/default/b", "/registry/pods0", "\0"];
 const ENDS: [&str; 7] = ["\0", "a", "b", "ac", "c", "/registry/pods0", "/registry/pods/default/b"];
 
 /// A revision by where it lies: so far from the present, or from the last compaction.
@@ -32,6 +32,10 @@ enum Event {
     Events,
     /// So many writes of one key.
     Burst(&'static str, usize),
+    /// So many keys, written by one transaction.
+    Keys(usize),
+    /// So many watches of one key.
+    Watches(&'static str, usize),
 }
 
 fn at() -> impl Strategy<Value = At> {
@@ -51,17 +55,51 @@ fn event() -> impl Strategy<Value = Event> {
         option::of(select(&ENDS[..])),
         select(vec!["", "1", "2"]),
     );
-    let burst = select(vec![3_usize, 3, 3, 130, 300]);
+    let limit = select(vec![0_u64, 0, 1, 2, 3, 1 << 32, (1 << 32) + 1]);
     prop_oneof![
-        10 => vec(op, 1..4).prop_map(Event::Txn),
-        6 => (key(), end(), at(), select(vec![0_u64, 0, 1, 2]), any::<bool>())
+        10 => vec(op, 0..4).prop_map(Event::Txn),
+        6 => (key(), end(), at(), limit, any::<bool>())
             .prop_map(|(key, end, at, limit, keys_only)| Event::Range(key, end, at, limit, keys_only)),
         2 => at().prop_map(Event::Compact),
         4 => (key(), end(), at(), any::<bool>()).prop_map(|(key, end, at, prev)| Event::Watch(key, end, at, prev)),
         1 => (0_i64..5).prop_map(Event::Cancel),
         4 => Just(Event::Events),
-        1 => (key(), burst).prop_map(|(key, often)| Event::Burst(key, often)),
+        1 => key().prop_map(|key| Event::Burst(key, 3)),
     ]
+}
+
+/// What doesn't fit into a byte or a buffer of a hundred, and is looked at from all sides afterwards.
+fn much() -> impl Strategy<Value = Vec<Event>> {
+    let many = select(vec![12_usize, 130, 270]);
+    let key = select(vec!["a", "ab", "~é"]);
+    (key, many, select(vec![12_usize, 120, 260]), select(vec![130_usize, 270]), any::<bool>()).prop_map(
+        |(key, watches, keys, writes, early)| {
+            let watch = Event::Watch(key, None, At::Now(0), false);
+            // Many watches of what hardly changes, and a few of what changes all the time.
+            let mut events = vec![Event::Watches("b", watches), Event::Burst("b", 1), Event::Events, Event::Keys(keys)];
+            events.extend(early.then_some(watch));
+            events.extend([Event::Burst(key, writes), Event::Watch(key, None, At::Now(1 - writes as i64), false)]);
+            events.extend([Event::Events, Event::Cancel((watches / 2) as i64), Event::Burst("b", 1), Event::Events]);
+            events.extend([260, 1, 0].map(|limit| Event::Range("/", Some("\0"), At::Zero, limit, true)));
+            events.extend([Event::Range(key, None, At::Now(-200), 0, false), Event::Watches("b", 1)]);
+            events
+        },
+    )
+}
+
+/// A watch that is made, history that is forgotten, and what both see of later writes: in whatever order.
+fn forgetful() -> impl Strategy<Value = Vec<Event>> {
+    let key = || select(vec!["a", "ab", "b"]);
+    let step = prop_oneof![
+        4 => key().prop_map(|key| Event::Burst(key, 1)),
+        1 => key().prop_map(|key| Event::Txn(vec![(false, key, None, "")])),
+        3 => (key(), (-4_i64..3), any::<bool>()).prop_map(|(key, by, prev)| Event::Watch(key, Some("c"), At::Now(by), prev)),
+        3 => (key(), (-1_i64..3)).prop_map(|(key, by)| Event::Watch(key, Some("c"), At::Compacted(by), true)),
+        2 => (-4_i64..1).prop_map(|by| Event::Compact(At::Now(by))),
+        2 => (key(), (-1_i64..2)).prop_map(|(key, by)| Event::Range(key, Some("c"), At::Compacted(by), 0, false)),
+        1 => Just(Event::Events),
+    ];
+    vec(step, 8..24)
 }
 
 /// Whether a range holds a key, by the rules of the contract.
@@ -92,7 +130,7 @@ fn allowed(ops: Vec<(bool, &'static str, Option<&'static str>, &'static str)>) -
 
 /// A life of one store. The reference is played along, for the sake of its revision.
 pub fn fresh(reference: Slot<dyn Store>) -> Generator {
-    vec(event(), 1..40)
+    prop_oneof![5 => vec(event(), 1..40), 2 => forgetful(), 1 => much()]
         .prop_map(move |events| {
             let mut store = reference.make(&());
             let (mut now, mut compacted) = (1_i64, 0_i64);
@@ -106,10 +144,8 @@ pub fn fresh(reference: Slot<dyn Store>) -> Generator {
                 match event {
                     Event::Txn(ops) => {
                         let ops = allowed(ops);
-                        if !ops.is_empty() {
-                            now = store.txn(&ops).revision;
-                            steps.push(step("txn", json!({ "ops": ops })));
-                        }
+                        now = store.txn(&ops).revision;
+                        steps.push(step("txn", json!({ "ops": ops })));
                     }
                     Event::Burst(key, often) => {
                         for number in 0..often {
@@ -117,6 +153,16 @@ pub fn fresh(reference: Slot<dyn Store>) -> Generator {
                             now = store.txn(&ops).revision;
                             steps.push(step("txn", json!({ "ops": ops })));
                         }
+                    }
+                    Event::Keys(count) => {
+                        let put = |n: usize| Op::Put { key: format!("/registry/pods/shop/{n}"), value: String::new() };
+                        let ops: Vec<Op> = (0..count).map(put).collect();
+                        now = store.txn(&ops).revision;
+                        steps.push(step("txn", json!({ "ops": ops })));
+                    }
+                    Event::Watches(key, count) => {
+                        let request = WatchRequest { key: key.into(), ..WatchRequest::default() };
+                        steps.extend((0..count).map(|_| step("watch", json!({ "request": request }))));
                     }
                     Event::Range(key, range_end, at, limit, keys_only) => {
                         let request = json!({

@@ -24,12 +24,11 @@ enum Permission {
 struct Exercise {
     config: Config,
     nodes: HashMap<String, Record>,
-    /// Rate and permission by zone.
-    zones: HashMap<String, (f64, Permission)>,
+    /// Rate and permission by zone, and whether all of the zone was lost.
+    zones: HashMap<String, (f64, Permission, bool)>,
     /// Nodes that left while they waited still have their turn.
     left: HashMap<String, Record>,
     tickets: u64,
-    cut_off: bool,
 }
 
 fn taint(add: bool, node: &str, key: &str, effect: &str) -> Action {
@@ -51,14 +50,7 @@ fn to_only(node: &ObservedNode, key: Option<&str>) -> Vec<Action> {
 impl NodeLifecycle for Exercise {
     fn new(config: &Config) -> Self {
         let config = config.clone();
-        Exercise {
-            config,
-            nodes: HashMap::new(),
-            zones: HashMap::new(),
-            left: HashMap::new(),
-            tickets: 0,
-            cut_off: false,
-        }
+        Exercise { config, nodes: HashMap::new(), zones: HashMap::new(), left: HashMap::new(), tickets: 0 }
     }
 
     fn node_changed(&mut self, node: &ObservedNode) -> Answer {
@@ -77,15 +69,8 @@ impl NodeLifecycle for Exercise {
         if node.unschedulable {
             wanted.push(UNSCHEDULABLE);
         }
-        let own = [
-            NOT_READY,
-            UNREACHABLE,
-            MEMORY_PRESSURE,
-            DISK_PRESSURE,
-            PID_PRESSURE,
-            NETWORK_UNAVAILABLE,
-            UNSCHEDULABLE,
-        ];
+        let own =
+            [NOT_READY, UNREACHABLE, MEMORY_PRESSURE, DISK_PRESSURE, PID_PRESSURE, NETWORK_UNAVAILABLE, UNSCHEDULABLE];
         let mut actions = Vec::new();
         for t in node.taints.iter().filter(|t| t.effect == "NoSchedule" && own.contains(&t.key.as_str())) {
             if !wanted.contains(&t.key.as_str()) {
@@ -105,6 +90,10 @@ impl NodeLifecycle for Exercise {
             let old = before.remove(&node.name);
             let first = old.is_none();
             let mut record = old.unwrap_or_default();
+            if let Some(left) = self.left.remove(&node.name) {
+                // It comes back as a new node, to the place that it had.
+                record.ticket = left.ticket;
+            }
             let has_ready = node.ready().is_some();
             let reported = record.has_ready != has_ready || has_ready && record.heartbeat != node.heartbeat_time_ms;
             let renewed = match (record.lease, node.renew_time_ms) {
@@ -181,16 +170,18 @@ impl NodeLifecycle for Exercise {
         }
         self.left.extend(before.into_iter().filter(|(_, record)| record.ticket.is_some()));
 
+        self.zones.retain(|name, _| zones.contains_key(name));
+        self.left.retain(|_, record| zones.contains_key(&record.zone));
         let cut_off = !zones.is_empty() && zones.values().all(|[_, ready]| *ready == 0);
-        if cut_off && !self.cut_off {
+        let was_cut_off = !zones.is_empty() && zones.keys().all(|name| self.zones.get(name).is_some_and(|zone| zone.2));
+        if cut_off && !was_cut_off {
             self.nodes.values_mut().for_each(|record| record.ticket = None);
             self.left.clear();
             actions.extend(nodes.iter().flat_map(|node| to_only(node, None)));
         }
-        if self.cut_off && !cut_off {
+        if was_cut_off && !cut_off {
             self.nodes.values_mut().for_each(|record| record.heard = now);
         }
-        self.cut_off = cut_off;
         for (name, [not_ready, ready]) in zones {
             let all = ready + not_ready;
             let many = not_ready > 2 && not_ready as f64 / all as f64 >= self.config.unhealthy_zone_threshold;
@@ -205,7 +196,8 @@ impl NodeLifecycle for Exercise {
             } else {
                 self.config.node_eviction_rate
             };
-            let zone = self.zones.entry(name).or_insert((self.config.node_eviction_rate, Permission::Here));
+            let zone = self.zones.entry(name).or_insert((self.config.node_eviction_rate, Permission::Here, false));
+            zone.2 = ready == 0;
             if zone.0 != rate {
                 let here = match zone.1 {
                     Permission::Here => true,
@@ -225,7 +217,7 @@ impl NodeLifecycle for Exercise {
 
     fn taint(&mut self, now: i64, nodes: &[ObservedNode]) -> Answer {
         let mut answer = Answer::default();
-        for (zone, (rate, permission)) in &mut self.zones {
+        for (zone, (rate, permission, _)) in &mut self.zones {
             loop {
                 let all = self.nodes.iter_mut().chain(self.left.iter_mut());
                 let waiting = all.filter(|(_, record)| record.zone == *zone && record.ticket.is_some());
