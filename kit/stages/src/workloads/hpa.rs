@@ -110,8 +110,11 @@ fn inexact() -> Vec<(i64, i64, i64)> {
     found
 }
 
-/// The same of the percent of a policy: where it starts, and the percent; one list for each direction.
-fn inexact_percent() -> (Vec<(i32, i32)>, Vec<(i32, i32)>) {
+/// Where a policy starts, and its percent.
+type Percent = (i32, i32);
+
+/// The same of the percent of a policy; one list for each direction.
+fn inexact_percent() -> [Vec<Percent>; 2] {
     let all = || (1..=200_i32).flat_map(|start| (1..=99_i32).map(move |percent| (start, percent)));
     let of = |start: i32, part: f64| f64::from(start) * part;
     let up = |(start, percent): &(i32, i32)| {
@@ -120,7 +123,7 @@ fn inexact_percent() -> (Vec<(i32, i32)>, Vec<(i32, i32)>) {
     let down = |(start, percent): &(i32, i32)| {
         of(*start, 1.0 - f64::from(*percent) / 100.0) as i32 != start * (100 - percent) / 100
     };
-    (all().filter(up).collect(), all().filter(down).collect())
+    [all().filter(up).collect(), all().filter(down).collect()]
 }
 
 fn sampled(number: i64, request: i64, value: Option<i64>) -> Value {
@@ -187,7 +190,7 @@ fn small() -> impl Strategy<Value = Value> {
 
 /// A policy of so many percent alone, with which floats come to another limit than integers.
 fn limited() -> impl Strategy<Value = Value> {
-    let (up, down) = inexact_percent();
+    let [up, down] = inexact_percent();
     let up = select(up).prop_map(|pair| (pair, true));
     prop_oneof![up, select(down).prop_map(|pair| (pair, false))].prop_map(|((start, percent), up)| {
         let rules = json!({
