@@ -32,7 +32,8 @@ pub fn decode(line: &[u8], id: u64) -> Result<String, Loss> {
 fn shortened(mut message: String) -> String {
     let all = message.len();
     if all > SHOWN {
-        message.truncate(message.floor_char_boundary(SHOWN));
+        let end = (0..=SHOWN).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
         message += &format!("… (its message has {all} bytes; this is its beginning)");
     }
     message
