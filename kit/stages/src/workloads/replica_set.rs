@@ -1,4 +1,5 @@
-//! Fresh scenarios of `workloads/replica_set`: pods of every state and owner, which some rule always tells apart.
+//! Fresh scenarios of `workloads/replica_set`: pods of every state and owner, which some rule always tells apart: times by their
+//! logarithms, or, where all times differ, by the uid.
 
 use crate::fresh::{Generator, question};
 use kit_api::jiff::{SignedDuration, Timestamp};
@@ -55,11 +56,17 @@ fn age(place: usize) -> i64 {
     3 * 8_i64.pow(u32::try_from(place).unwrap_or(0))
 }
 
+/// Seconds no two of which are equal, while many logarithms are: the uid decides, and no circle can arise either. Logarithms of
+/// seconds change at other places than those of nanoseconds.
+fn close_age(place: usize) -> i64 {
+    [60, 63, 65, 70, 130, 1020, 1030, 61, 1100, 68][place % 10] + 2000 * (place / 10) as i64
+}
+
 fn ago(seconds: i64) -> String {
     (Timestamp::from_second(NOON).unwrap_or_default() - SignedDuration::from_secs(seconds)).to_string()
 }
 
-fn json_of(drawn: &Drawn, name: &str, created: usize) -> Value {
+fn json_of(drawn: &Drawn, name: &str, uid: usize, created: i64, ready_since: Option<i64>) -> Value {
     let labels = [json!({"app": "web"}), json!({"app": "web", "tier": "front"}), json!({"app": "db"}), json!({})];
     let reference = |kind: &str, uid: &str, controller: bool| json!({"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": uid, "controller": controller});
     let owners = match drawn.owner {
@@ -71,8 +78,8 @@ fn json_of(drawn: &Drawn, name: &str, created: usize) -> Value {
     let phase = ["Running", "Pending", "Unknown", "Succeeded", "Failed"][usize::from(drawn.phase)];
     let mut pod = json!({
         "metadata": {
-            "name": name, "uid": format!("u-{name}"), "labels": labels[usize::from(drawn.labels)],
-            "ownerReferences": owners, "creationTimestamp": ago(age(created)),
+            "name": name, "uid": format!("u-{uid:03}"), "labels": labels[usize::from(drawn.labels)],
+            "ownerReferences": owners, "creationTimestamp": ago(created),
         },
         "spec": {"containers": [{"name": "c"}]},
         "status": {"phase": phase},
@@ -88,7 +95,7 @@ fn json_of(drawn: &Drawn, name: &str, created: usize) -> Value {
     }
     if let Some((ready, since)) = drawn.ready {
         let status = if ready { "True" } else { "False" };
-        let since = ago(age(usize::from(since)));
+        let since = ago(ready_since.unwrap_or_else(|| age(usize::from(since))));
         pod["status"]["conditions"] = json!([{"type": "Ready", "status": status, "lastTransitionTime": since}]);
     }
     let (restarts, of_sidecar) = drawn.restarts;
@@ -109,9 +116,17 @@ pub fn fresh() -> Generator {
     let usually_zero = || prop_oneof![5 => Just(0), 1 => 1..3];
     let deleting = prop_oneof![8 => Just(false), 1 => Just(true)];
     let set = (0_i64..7, select(vec![0_i64, 0, 0, 3, 24, 1536]), deleting, any::<bool>(), select(vec![0_i64, 1, 7]));
-    (set, vec(pod(), 0..8), (usually_zero(), usually_zero()), any::<bool>(), any::<u64>())
+    let close = prop_oneof![2 => Just((false, false)), 1 => Just((true, false)), 1 => Just((true, true))];
+    (set, vec(pod(), 0..8), (usually_zero(), usually_zero()), any::<bool>(), any::<u64>(), close)
         .prop_map(
-            |((replicas, min_ready, deleting, tier, generation), drawn, (creations, deletions), related, order)| {
+            |(
+                (replicas, min_ready, deleting, tier, generation),
+                drawn,
+                (creations, deletions),
+                related,
+                order,
+                close,
+            )| {
                 let mut template = json!({"app": "web"});
                 if tier {
                     template["tier"] = "front".into();
@@ -129,8 +144,13 @@ pub fn fresh() -> Generator {
                 // Each pod has an age of its own, in no order that their names tell.
                 let mut ages: Vec<usize> = (0..drawn.len()).collect();
                 ages.sort_by_key(|age| order.rotate_left(7 * *age as u32) % 1009);
-                let pods = drawn.iter().zip(ages).enumerate();
-                let pods: Vec<Value> = pods.map(|(n, (drawn, age))| json_of(drawn, &format!("web-{n}"), age)).collect();
+                let (close_created, close_ready) = close;
+                let pods = drawn.iter().zip(ages).enumerate().map(|(n, (drawn, place))| {
+                    let created = if close_created { close_age(place) } else { age(place) };
+                    let ready = close_ready.then(|| close_age((place * 3 + 1) % 10));
+                    json_of(drawn, &format!("web-{n}"), (n * 37 + 11) % 100, created, ready)
+                });
+                let pods: Vec<Value> = pods.collect();
                 let related = if related {
                     json!([{"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "db"}}])
                 } else {

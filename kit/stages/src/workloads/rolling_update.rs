@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn amount() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => select(vec![0, 0, 1, 2, 3, 10, 100]).prop_map(Value::from),
-        4 => select(vec!["0%", "1%", "10%", "25%", "29%", "33%", "34%", "50%", "57%", "99%", "100%"]).prop_map(Value::from),
+        4 => select(vec!["0%", "1%", "7%", "10%", "14%", "25%", "28%", "29%", "33%", "34%", "50%", "55%", "57%", "99%", "100%"]).prop_map(Value::from),
     ]
 }
 
@@ -22,7 +22,7 @@ fn update() -> impl Strategy<Value = Value> {
 
 /// How many replicas, where percent round both ways.
 fn replicas() -> impl Strategy<Value = i32> {
-    prop_oneof![4 => 0..12_i32, 2 => select(vec![99, 100, 101, 1000, 1001])]
+    prop_oneof![4 => 0..12_i32, 2 => select(vec![99, 100, 101, 1000, 1001]), 1 => select(vec![70_000, 99_999, 70_001])]
 }
 
 /// A set: its size, how many of its pods are available, and what its annotations say beside the Deployment's.
@@ -52,10 +52,20 @@ pub fn fresh() -> Generator {
     let sync = (replicas(), strategy, prop_oneof![6 => Just(false), 1 => Just(true)], any::<bool>()).prop_flat_map(
         |(replicas, strategy, paused, running)| {
             let new = prop_oneof![1 => Just(None), 4 => (0..5_usize).prop_map(Some)];
-            (vec(set(replicas), 0..5), new).prop_map(move |(mut sets, new)| {
+            // Many of two sizes: only their age tells them apart, and sorting must not lose it.
+            let many = (vec(set(replicas), 30..40), 0..=replicas.min(4)).prop_map(|(mut sets, size)| {
+                for (number, set) in sets.iter_mut().enumerate() {
+                    // Two sizes, since what is sorted already stays as it is.
+                    set["replicas"] = (size + i32::from(number % 3 == 0)).into();
+                }
+                sets
+            });
+            let sets = prop_oneof![20 => vec(set(replicas), 0..5), 2 => many];
+            (sets, new, 0..100_usize).prop_map(move |(mut sets, new, seed)| {
                 let count = sets.len();
                 for (number, set) in sets.iter_mut().enumerate() {
-                    set["name"] = format!("web-{}", number + 1).into();
+                    // As of hashes: their order says nothing.
+                    set["name"] = format!("web-{:02}", (number * 37 + seed) % 100).into();
                     set["new"] = (new.map(|new| new % count.max(1)) == Some(number)).into();
                 }
                 let request = json!({
