@@ -8,6 +8,7 @@
 use crate::{failure, node, objects, scheduler, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
+use proptest::collection::vec;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
@@ -29,17 +30,17 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
-        "node/qos" => (node::qos::fresh(), 120),
-        "objects/quantity" => (objects::quantity::fresh(), 150),
-        "objects/selector" => (objects::selector::fresh(), 150),
-        "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 150),
-        "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 100),
-        "scheduler/preemption" => (scheduler::preemption::fresh(), 60),
+        "node/qos" => (node::qos::fresh(), 80),
+        "objects/quantity" => (objects::quantity::fresh(), 100),
+        "objects/selector" => (objects::selector::fresh(), 100),
+        "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 110),
+        "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 70),
+        "scheduler/preemption" => (scheduler::preemption::fresh(), 50),
         "scheduler/queue" => (scheduler::queue::fresh(), 60),
-        "scheduler/resources_fit" => (scheduler::resources_fit::fresh(), 150),
-        "scheduler/score" => (scheduler::score::fresh(), 150),
-        "scheduler/taints" => (scheduler::taints::fresh(), 150),
-        "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 100),
+        "scheduler/resources_fit" => (scheduler::resources_fit::fresh(), 90),
+        "scheduler/score" => (scheduler::score::fresh(), 120),
+        "scheduler/taints" => (scheduler::taints::fresh(), 90),
+        "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 70),
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),
@@ -95,6 +96,16 @@ pub fn scenario(new: Value, steps: Vec<Value>) -> Value {
 /// A scenario of one question.
 pub fn question(call: &str, args: Value) -> Value {
     scenario(json!({}), vec![step(call, args)])
+}
+
+/// Scenarios of several questions, made of scenarios of one, for modules without a configuration: what a module keeps of a
+/// question must not show in the next answer.
+pub fn several(one: impl Strategy<Value = Value> + 'static, most: usize) -> Generator {
+    let all = vec(one, 1..=most).prop_map(|scenarios| {
+        let steps = scenarios.into_iter().flat_map(|scenario| scenario["steps"].as_array().cloned().unwrap_or_default());
+        scenario(json!({}), steps.collect())
+    });
+    all.boxed()
 }
 
 /// One step.
