@@ -1,6 +1,6 @@
 //! Fresh scenarios of `objects/selector`: all three forms of a selector, objects that nearly fit, and texts with a part too few or too many.
 
-use crate::fresh::{Generator, question};
+use crate::fresh::{Generator, question, several};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const KEYS: [&str; 7] = ["app", "n", "in", "notin", "tier", "example.com/app", "App"];
 const NO_KEYS: [&str; 6] = ["", "a b", "Example.com/app", "/app", "a/b/c", "-app"];
-const WORDS: [&str; 6] = ["", "web", "db", "in", "notin", "Web"];
+const WORDS: [&str; 8] = ["", "web", "db", "in", "notin", "Web", "webs", "we"];
 const NUMBERS: [&str; 9] =
     ["5", "10", "05", "0", "9", "9223372036854775806", "9223372036854775807", "9223372036854775808", "0x10"];
 const NO_VALUES: [&str; 5] = ["a b", "-5", "+5", "web-", "é"];
@@ -47,7 +47,7 @@ fn labels() -> impl Strategy<Value = Value> {
 fn object() -> impl Strategy<Value = Option<Value>> {
     let operator = prop_oneof![
         12 => select(vec!["In", "NotIn", "Exists", "DoesNotExist"]),
-        2 => select(vec!["in", "exists", "Equals", "Gt", ""]),
+        2 => select(vec!["in", "exists", "Equals", "Gt", "", "In ", " Exists", "NOTIN", "NotExists"]),
     ];
     let expression = (key(), operator, vec(value(), 1..4), 0..8_u8).prop_map(|(key, operator, mut values, any)| {
         // As many values as the operator takes, but now and then.
@@ -56,8 +56,14 @@ fn object() -> impl Strategy<Value = Option<Value>> {
         }
         json!({"key": key, "operator": operator, "values": values})
     });
-    let selector = (btree_map(key(), value(), 0..3), vec(expression, 0..3))
-        .prop_map(|(labels, expressions)| json!({"matchLabels": labels, "matchExpressions": expressions}));
+    let selector = (btree_map(key(), value(), 0..3), vec(expression, 0..3), any::<bool>());
+    let selector = selector.prop_map(|(labels, mut expressions, same_key)| {
+        // Two requirements on one label, both of which must hold.
+        if let (Some(key), Some(first), true) = (labels.keys().next(), expressions.first_mut(), same_key) {
+            first["key"] = key.clone().into();
+        }
+        json!({"matchLabels": labels, "matchExpressions": expressions})
+    });
     prop_oneof![1 => Just(None), 12 => selector.prop_map(Some)]
 }
 
@@ -88,8 +94,11 @@ fn number() -> impl Strategy<Value = (String, Value)> {
 
 /// A label selector as a text: requirements, blanks between their parts, and sometimes a mistake.
 fn text() -> impl Strategy<Value = String> {
-    let odd = select(vec![",", "!", "=", "(", ")", "in", "notin", "web", ">", "=="]);
-    let blanks = vec(select(vec!["", "", "", " ", "  ", "\t", "\n"]), 12);
+    let odd = select(vec![
+        ",", "!", "=", "(", ")", "in", "notin", "web", ">", "==", // Blanks elsewhere, but not here.
+        "\u{b}", "\u{c}", "\u{a0}", "\u{2003}", "\0",
+    ]);
+    let blanks = vec(select(vec!["", "", "", " ", "  ", "\t", "\n", "\r", "\r\n"]), 12);
     (vec(requirement(), 0..4), 0..16_u8, any::<Index>(), odd, blanks).prop_map(
         |(requirements, mistake, at, odd, blanks)| {
             let mut parts = requirements.join(&",".to_string());
@@ -118,7 +127,8 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 const FIELDS: [&str; 4] = ["metadata.name", "spec.nodeName", "status.phase", "spec.color"];
-const SPECIAL: [&str; 10] = ["", "Running", "node-1", "a,b", "a=b", r"a\b", r"\,", " x", "!b", "=="];
+const SPECIAL: [&str; 14] =
+    ["", "Running", "node-1", "a,b", "a=b", r"a\b", r"\,", " x", "!b", "==", "x", "x ", "running", "node-10"];
 
 /// A field selector and the fields of an object.
 fn fields() -> impl Strategy<Value = (String, Value)> {
@@ -138,6 +148,15 @@ fn fields() -> impl Strategy<Value = (String, Value)> {
         r"spec.color!=\x",
         "!spec.color=",
         r"spec.color=\=\,\\",
+        r"spec.color=\ x",
+        r"spec.color=a\n",
+        r"spec.color=\!b",
+        "spec.color=x=!x",
+        "Spec.color=x",
+        "spec.color!",
+        "!==",
+        " ",
+        " spec.color=x",
     ]);
     let term = prop_oneof![5 => term.prop_map(Ok), 2 => odd.prop_map(Err)];
     (own, vec(term, 0..4)).prop_map(|(own, terms)| {
@@ -156,12 +175,36 @@ fn fields() -> impl Strategy<Value = (String, Value)> {
     })
 }
 
-/// One selector and one object.
+/// More requirements or values than a machine word has bits, where the last one decides.
+fn many() -> impl Strategy<Value = Value> {
+    let label = (select(vec!["app", "tier", "none"]), select(vec!["web", "v9", "v70"]));
+    (0..5_u8, 9..80_usize, label, labels()).prop_map(|(form, count, (key, value), labels)| {
+        let words: Vec<String> = (1..count).map(|n| format!("v{n}")).chain([value.to_string()]).collect();
+        let others: Vec<String> = (1..count).map(|n| format!("k{n}")).collect();
+        let expression =
+            |key: &str, operator: &str, values: &[String]| json!({"key": key, "operator": operator, "values": values});
+        let text = |text: String| question("labels", json!({"text": text, "labels": labels}));
+        let object =
+            |all: Vec<Value>| question("selects", json!({"selector": {"matchExpressions": all}, "labels": labels}));
+        match form {
+            0 => text(format!("{key} in ({})", words.join(","))),
+            1 => text(format!("{key} notin ({})", words.join(","))),
+            2 => text(format!("!{},{key}={value}", others.join(",!"))),
+            3 => object(vec![expression(key, if count % 2 == 0 { "In" } else { "NotIn" }, &words)]),
+            _ => {
+                let all = others.iter().map(|other| expression(other, "DoesNotExist", &[]));
+                object(all.chain([expression(key, "In", &[value.to_string()])]).collect())
+            }
+        }
+    })
+}
+
+/// A few questions, each about one selector and one object.
 pub fn fresh() -> Generator {
     let selects = (object(), labels())
         .prop_map(|(selector, labels)| question("selects", json!({"selector": selector, "labels": labels})));
     let text = prop_oneof![3 => (text(), labels()), 1 => number()];
     let text = text.prop_map(|(text, labels)| question("labels", json!({"text": text, "labels": labels})));
     let fields = fields().prop_map(|(text, fields)| question("fields", json!({"text": text, "fields": fields})));
-    prop_oneof![3 => selects, 5 => text, 3 => fields].boxed()
+    several(prop_oneof![12 => selects, 20 => text, 12 => fields, 1 => many()], 8)
 }
