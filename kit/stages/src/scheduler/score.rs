@@ -1,8 +1,8 @@
 //! Fresh scenarios of `scheduler/score`: utilizations around the points where roundings differ.
 
 use super::resources_fit::SCALARS;
-use crate::fresh::{Generator, question};
-use crate::values::amount;
+use crate::fresh::{Generator, question, several};
+use crate::values::{amount, hundredth, percent};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 const MIB: i64 = 1 << 20;
 
 fn usage() -> impl Strategy<Value = Value> {
-    (amount(), amount()).prop_map(|(milli_cpu, memory)| json!({"milli_cpu": milli_cpu, "memory": memory}))
+    let or_none = || prop_oneof![1 => Just(0), 5 => amount()];
+    (or_none(), or_none()).prop_map(|(milli_cpu, memory)| json!({"milli_cpu": milli_cpu, "memory": memory}))
 }
 
 /// A pod and a node that are about as large as each other.
 fn pair() -> impl Strategy<Value = (Value, Value)> {
-    let scalar = || prop::collection::btree_map(select(&SCALARS[..2]), amount(), 0..3);
+    let scalar = || prop::collection::btree_map(select(&SCALARS[..3]), amount(), 0..4);
     let amounts = || {
         (amount(), amount(), amount(), scalar()).prop_map(|(milli_cpu, memory, storage, scalar)| {
             json!({"milli_cpu": milli_cpu, "memory": memory, "ephemeral_storage": storage, "scalar": scalar})
@@ -37,11 +38,41 @@ fn pair() -> impl Strategy<Value = (Value, Value)> {
     )
 }
 
+/// A pod and a node where all is requested to exactly so many percents.
+fn exact() -> impl Strategy<Value = (Value, Value)> {
+    ([percent(), percent(), percent()], [hundredth(), hundredth(), hundredth()], 0_i64..3).prop_map(
+        |(percents, ones, by_pod)| {
+            let part = |at: usize| percents[at] * ones[at];
+            let of_pod = |at: usize| part(at) / 2 * by_pod;
+            let (pod_usage, node_usage) = (
+                json!({"milli_cpu": of_pod(0), "memory": of_pod(1)}),
+                json!({"milli_cpu": part(0) - of_pod(0), "memory": part(1) - of_pod(1)}),
+            );
+            let with_storage = |usage: &Value, storage: i64| {
+                let mut amounts = usage.clone();
+                amounts["ephemeral_storage"] = storage.into();
+                amounts
+            };
+            let allocatable =
+                json!({"milli_cpu": 100 * ones[0], "memory": 100 * ones[1], "ephemeral_storage": 100 * ones[2]});
+            let pod = json!({"requests": with_storage(&pod_usage, of_pod(2)), "scored": pod_usage});
+            let requested = with_storage(&node_usage, part(2) - of_pod(2));
+            let node =
+                json!({"allocatable": allocatable, "requested": requested, "scored": node_usage, "allowed_pods": 110});
+            (pod, node)
+        },
+    )
+}
+
 fn resources() -> impl Strategy<Value = Value> {
-    let names = vec!["cpu", "memory", "ephemeral-storage", SCALARS[0], SCALARS[1]];
-    (subsequence(names, 1..4), vec(select(vec![1_i64, 1, 2, 3, 5, 100]), 4)).prop_map(|(names, weights)| {
-        names.iter().zip(weights).map(|(name, weight)| json!({"name": name, "weight": weight})).collect()
-    })
+    let names = vec!["cpu", "memory", "ephemeral-storage", SCALARS[0], SCALARS[1], SCALARS[2]];
+    (
+        prop_oneof![1 => subsequence(names.clone(), 1..=2), 1 => subsequence(names, 1..=6)],
+        vec(select(vec![1_i64, 1, 2, 3, 5, 100]), 6),
+    )
+        .prop_map(|(names, weights)| {
+            names.iter().zip(weights).map(|(name, weight)| json!({"name": name, "weight": weight})).collect()
+        })
 }
 
 fn strategy() -> impl Strategy<Value = Value> {
@@ -68,13 +99,36 @@ fn image() -> impl Strategy<Value = Value> {
     (size, 0_i64..12).prop_map(|(size, nodes)| json!({"size": size, "nodes": nodes}))
 }
 
-/// One question about one of the scores.
+/// Images whose sum is just what the next point takes, where a byte less is a point less.
+fn edges() -> impl Strategy<Value = Value> {
+    // One part in so many, of which as many are often a little less than one in floating point.
+    let ratio = select(vec![(1_i64, 2_i64), (2, 3), (7, 10), (1, 49), (1, 98), (1, 103), (1, 103), (1, 107)]);
+    (ratio, 1_i64..100, 1_i64..4, -1_i64..2, 0..3_u8).prop_map(|((nodes, all), points, containers, more, form)| {
+        let range = 1000 * MIB * containers - 23 * MIB;
+        let sum = 23 * MIB + (points * range + 99) / 100;
+        let image = |size: i64, nodes: i64| json!({"size": size, "nodes": nodes});
+        let mut images = vec![image(0, 0); containers as usize - 1];
+        if form == 0 && containers > 1 {
+            // Two halves of a byte are none.
+            images.pop();
+            let first = (sum / 3) | 1;
+            images.extend([image(first, 1), image(2 * sum - first, 1)]);
+            return question("image_locality", json!({"containers": images, "nodes": 2}));
+        }
+        images.push(image((sum * all + nodes - 1) / nodes + more, nodes));
+        question("image_locality", json!({"containers": images, "nodes": all}))
+    })
+}
+
+/// A few questions, each about one of the scores.
 pub fn fresh() -> Generator {
-    let allocation = (strategy(), pair()).prop_map(|(strategy, (pod, node))| {
+    let pairs = prop_oneof![2 => pair(), 1 => exact()];
+    let allocation = (strategy(), pairs).prop_map(|(strategy, (pod, node))| {
         question("allocation", json!({"strategy": strategy, "pod": pod, "node": node}))
     });
     let balanced = pair().prop_map(|(pod, node)| question("balanced", json!({"pod": pod, "node": node})));
-    let images = (vec(image(), 0..5), select(vec![1_i64, 3, 7, 10, 100, 5000])).prop_map(|(mut containers, nodes)| {
+    let number = prop_oneof![12 => vec(image(), 0..5), 1 => vec(image(), 9..20)];
+    let images = (number, select(vec![1_i64, 3, 7, 10, 100, 5000])).prop_map(|(mut containers, nodes)| {
         for image in &mut containers {
             image["nodes"] = image["nodes"].as_i64().unwrap_or_default().min(nodes).into();
         }
@@ -83,5 +137,9 @@ pub fn fresh() -> Generator {
     let score = prop_oneof![3 => 0_i64..200, 1 => select(vec![0, 1, 99, 100, 101, 1 << 20, 1 << 40, i64::MAX / 100])];
     let normalize = (vec(score, 0..8), any::<bool>())
         .prop_map(|(scores, reverse)| question("normalize", json!({"scores": scores, "reverse": reverse})));
-    prop_oneof![4 => allocation, 3 => balanced, 3 => images, 2 => normalize].boxed()
+    let percents = (vec(percent(), 1..5), hundredth(), any::<bool>()).prop_map(|(percents, one, reverse)| {
+        let scores: Vec<i64> = percents.iter().chain([&100]).map(|percent| percent * one).collect();
+        question("normalize", json!({"scores": scores, "reverse": reverse}))
+    });
+    several(prop_oneof![8 => allocation, 6 => balanced, 4 => images, 3 => edges(), 3 => normalize, 1 => percents], 6)
 }

@@ -1,7 +1,8 @@
 //! Fresh scenarios of `scheduler/topology_spread`: a few nodes in zones and racks, some without a label, and candidates in
 //! another order than the nodes.
 
-use crate::fresh::{Generator, question};
+use crate::fresh::{Generator, question, several};
+use crate::values::{hundredth, percent};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -9,6 +10,9 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 const KEYS: [&str; 3] = ["topology.kubernetes.io/zone", "rack", "kubernetes.io/hostname"];
+
+/// What stands for a rack; none of them is the host's name.
+const RACKS: [&str; 4] = ["rack", "rack", "example.com/hostname", "kubernetes.io/arch"];
 
 fn constraint() -> impl Strategy<Value = Value> {
     let policy = || select(vec!["Honor", "Ignore"]);
@@ -26,7 +30,8 @@ fn node() -> impl Strategy<Value = Value> {
     // Values that meet across labels: a domain is a label and its value.
     let zone = option::weighted(0.85, select(vec!["a", "b", "c", ""]));
     let rack = option::weighted(0.8, select(vec!["a", "b", "r1", ""]));
-    let matching = vec(prop_oneof![4 => 0_i64..4, 1 => select(vec![10_i64, 100])], 3);
+    let more = select(vec![10_i64, 100, 255, 256, 70_000, 1 << 32, (1 << 33) + 1]);
+    let matching = vec(prop_oneof![20 => 0_i64..4, 3 => more], 3);
     let usually = || prop_oneof![4 => Just(true), 1 => Just(false)];
     (zone, rack, usually(), matching, usually(), usually()).prop_map(
         |(zone, rack, named, matching, affinity, tolerated)| {
@@ -43,17 +48,29 @@ fn node() -> impl Strategy<Value = Value> {
 
 /// Constraints of different labels, and the nodes of a small cluster.
 pub fn fresh() -> Generator {
-    let world = (subsequence(KEYS.to_vec(), 1..=3), vec(constraint(), 3), vec(node(), 1..8));
-    let world = world.prop_map(|(keys, mut constraints, mut nodes)| {
+    let number = prop_oneof![25 => vec(node(), 1..8), 1 => vec(node(), 66..72)];
+    let world =
+        (subsequence(KEYS.to_vec(), 1..=3), vec(constraint(), 3), number, select(&RACKS[..]), 0..80_usize, 0..16_u8);
+    let world = world.prop_map(|(keys, mut constraints, mut nodes, rack, first, shared)| {
         constraints.truncate(keys.len());
         for (constraint, key) in constraints.iter_mut().zip(&keys) {
-            constraint["topology_key"] = (*key).into();
+            constraint["topology_key"] = if *key == "rack" { rack } else { key }.into();
         }
         for (number, node) in nodes.iter_mut().enumerate() {
-            let name = format!("node-{}", number + 1);
+            // In no order that names have.
+            let name = |number: usize| format!("node-{}", (number * 7 + first) % 80 + 1);
             if node["topology"][KEYS[2]].is_string() {
-                node["topology"][KEYS[2]] = name.clone().into();
+                // Nothing but habit keeps two nodes from the same value.
+                let number = if shared == 0 { number / 2 } else { number };
+                node["topology"][KEYS[2]] = name(number).into();
             }
+            let topology = node["topology"].as_object_mut();
+            if let Some((topology, value)) =
+                topology.and_then(|labels| labels.remove("rack").map(|value| (labels, value)))
+            {
+                topology.insert(rack.into(), value);
+            }
+            let name = name(number);
             node["name"] = name.into();
             node["matching"].as_array_mut().into_iter().for_each(|counts| counts.truncate(keys.len()));
         }
@@ -64,7 +81,7 @@ pub fn fresh() -> Generator {
         .clone()
         .prop_map(|(constraints, nodes)| question("filter", json!({"constraints": constraints, "nodes": nodes})));
     let score =
-        (world, any::<u8>(), any::<bool>(), any::<bool>()).prop_map(|((constraints, nodes), left_out, back, all)| {
+        (world, any::<u128>(), any::<bool>(), any::<bool>()).prop_map(|((constraints, nodes), left_out, back, all)| {
             let candidates = nodes.iter().enumerate().filter(|(at, _)| left_out >> at & 1 == 0 || nodes.len() == 1);
             let mut candidates: Vec<Value> = candidates.map(|(_, node)| node["name"].clone()).collect();
             if back {
@@ -75,5 +92,10 @@ pub fn fresh() -> Generator {
         });
     let scores = vec(option::weighted(0.8, prop_oneof![3 => 0_i64..50, 1 => select(vec![0, 1, 100, 1 << 40])]), 0..7);
     let normalize = scores.prop_map(|scores| question("normalize", json!({ "scores": scores })));
-    prop_oneof![5 => filter, 4 => score, 1 => normalize].boxed()
+    let percents = (vec(option::weighted(0.9, percent()), 1..5), hundredth()).prop_map(|(percents, one)| {
+        let all = percents.iter().chain([&Some(0), &Some(100)]);
+        let scores: Vec<Option<i64>> = all.map(|percent| percent.map(|percent| percent * one)).collect();
+        question("normalize", json!({ "scores": scores }))
+    });
+    several(prop_oneof![10 => filter, 8 => score, 2 => normalize, 1 => percents], 5)
 }
