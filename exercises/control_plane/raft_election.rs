@@ -35,6 +35,8 @@ impl RaftElection for Exercise {
     /// - `Vote`: a majority of all members, counted once each, makes a candidate of this term a leader. It sends
     ///   heartbeats at once.
     /// - `Heartbeat` of the member's own term: somebody else leads. It is always answered.
+    /// - `RequestVote` and `Heartbeat` of an earlier term are answered at once, too, with the member's own term: whoever sent
+    ///   them doesn't know of it.
     /// - The timer is reset when a vote is granted, a leader of this term is heard, or an election begins.
     ///
     /// A member can lose power between any two outputs: save before you say.

@@ -102,7 +102,8 @@ pub fn question(call: &str, args: Value) -> Value {
 /// question must not show in the next answer.
 pub fn several(one: impl Strategy<Value = Value> + 'static, most: usize) -> Generator {
     let all = vec(one, 1..=most).prop_map(|scenarios| {
-        let steps = scenarios.into_iter().flat_map(|scenario| scenario["steps"].as_array().cloned().unwrap_or_default());
+        let steps =
+            scenarios.into_iter().flat_map(|scenario| scenario["steps"].as_array().cloned().unwrap_or_default());
         scenario(json!({}), steps.collect())
     });
     all.boxed()

@@ -12,6 +12,8 @@
 //!   each time, and then starts again by itself. The heartbeat timer of every member rings all the time, leader or not.
 //! - **Messages** can be lost, late, repeated, and overtake each other. None is ever changed. Every message
 //!   carries the term that its sender has when it sends it.
+//! - **Earlier terms** (§5.1). Who asks for a vote or claims to lead in an earlier term than the member's own is told of the
+//!   later one at once. (etcd ignores such messages, unless it has pre-vote or check-quorum.)
 //! - **Logs** stand still in this exercise: each member is told how its own ends, and nothing is added.
 
 use crate::{Show, flow};

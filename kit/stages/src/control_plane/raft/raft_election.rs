@@ -30,6 +30,8 @@ struct Member {
     asked: BTreeMap<(u64, Id), LogEnd>,
     /// Whose votes of which term reached it.
     won: BTreeSet<(u64, Id)>,
+    /// The term in which it asked for votes last, since it started.
+    stood: Option<u64>,
     /// When it claimed to lead, and in which term.
     claimed: Option<(i64, u64)>,
     /// When it heard a leader, and whom in which term.
@@ -48,6 +50,7 @@ impl Election {
             heard: 0,
             asked: BTreeMap::new(),
             won: BTreeSet::new(),
+            stood: None,
             claimed: None,
             follows: None,
         };
@@ -57,6 +60,56 @@ impl Election {
 
     fn at(&mut self, id: Id) -> &mut Member {
         self.members.get_mut(&id).expect("a member of the group")
+    }
+
+    /// What must follow from an event, and doesn't.
+    fn owes(&self, id: Id, event: &ElectionEvent, outputs: &[ElectionOutput]) -> Option<String> {
+        let ElectionEvent::Message { from, message } = event else { return None };
+        let member = &self.members[&id];
+        let Member { saved, claimed, stood, .. } = member;
+        let term = message.term();
+        let says = |to: &Id, what: fn(&ElectionMessage) -> bool| {
+            outputs.iter().any(
+                |output| matches!(output, ElectionOutput::Send { to: other, message } if other == to && what(message)),
+            )
+        };
+        let waits = !outputs.contains(&ElectionOutput::ResetElectionTimer);
+        let leads = |message: &ElectionMessage| matches!(message, ElectionMessage::Heartbeat { .. });
+        match message {
+            ElectionMessage::RequestVote { .. } | ElectionMessage::Heartbeat { .. } if term < saved.term => {
+                let what = "whoever asks or leads in an earlier term is answered";
+                let why = format!("{from} speaks of term {term}, and {id} doesn't tell of term {}", saved.term);
+                (!says(from, |_| true)).then(|| format!("{what}: {why}"))
+            }
+            ElectionMessage::Heartbeat { .. } => {
+                let answers = says(from, |message| matches!(message, ElectionMessage::HeartbeatReply { .. }));
+                let why = "and doesn't reset its timer";
+                match answers {
+                    false => Some(format!("a heartbeat is always answered: {id} says nothing to {from}")),
+                    true => waits
+                        .then(|| format!("a leader that is heard resets the election timer: {id} hears {from} {why}")),
+                }
+            }
+            ElectionMessage::RequestVote { .. } => {
+                let votes = outputs
+                    .iter()
+                    .any(|output| matches!(output, ElectionOutput::Save(ballot) if ballot.voted_for == Some(*from)));
+                let grants = says(from, |message| matches!(message, ElectionMessage::Vote { granted: true, .. }));
+                let why = format!("{id} votes for {from} in term {term} and doesn't reset its timer");
+                (votes && grants && waits).then(|| format!("a vote that is granted resets the election timer: {why}"))
+            }
+            ElectionMessage::Vote { granted: true, .. } => {
+                let is_candidate = *stood == Some(term) && saved.term == term && saved.voted_for == Some(id);
+                let led = claimed.is_some_and(|(_, of)| of == term);
+                let votes = member.won.iter().filter(|(of, voter)| *of == term && *voter != id).count() + 1;
+                let unheard = self.members.keys().find(|other| **other != id && !says(other, leads));
+                let wins = is_candidate && !led && votes > self.members.len() / 2;
+                let why =
+                    |other: &Id| format!("{id} has {votes} votes in term {term} and sends no heartbeat to {other}");
+                unheard.filter(|_| wins).map(|other| format!("whoever wins says so at once: {}", why(other)))
+            }
+            _ => None,
+        }
     }
 
     /// What may be saved.
@@ -85,7 +138,8 @@ impl Election {
         }
         match *message {
             ElectionMessage::RequestVote { log, .. } => {
-                if log != member.log {
+                self.at(from).stood = Some(term);
+                if log != self.at(from).log {
                     let why = format!("{from} says that its log ends at index {} of term {}", log.index, log.term);
                     stage.broken(format!("a candidate tells how its own log ends: {why}"));
                 }
@@ -148,6 +202,7 @@ impl Lesson for Election {
         member.follows = None;
         member.asked.clear();
         member.won.clear();
+        member.stood = None;
     }
 
     fn happens(&mut self, stage: &mut Net, id: Id, what: Happening<ElectionMessage>) {
@@ -174,6 +229,9 @@ impl Lesson for Election {
         // The heartbeat timer rings all the time; that nothing came of it tells nothing.
         if event != ElectionEvent::HeartbeatDue || !outputs.is_empty() {
             stage.note_step(id, &event, &outputs);
+        }
+        if let Some(owed) = self.owes(id, &event, &outputs) {
+            return stage.broken(owed);
         }
         for (done, output) in (1..).zip(outputs) {
             let answers =
