@@ -18,6 +18,9 @@ pub struct Fellows {
     deadline: Option<Instant>,
 }
 
+/// A storm is one scenario of many schedules, and takes so many times as long as one that is written down.
+const SCHEDULES: u32 = 6;
+
 /// One of the processes.
 pub struct Fellow {
     session: Session,
@@ -26,7 +29,8 @@ pub struct Fellow {
 
 impl Fellow {
     /// A link to a process of its own.
-    pub fn link(start: Start, limits: Limits, fellows: Rc<RefCell<Fellows>>) -> Link {
+    pub fn link(start: Start, mut limits: Limits, fellows: Rc<RefCell<Fellows>>) -> Link {
+        limits.scenario *= SCHEDULES;
         let session = Session::new(start, limits);
         Link::new(Rc::new(RefCell::new(Fellow { session, fellows })))
     }

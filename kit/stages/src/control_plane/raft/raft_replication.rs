@@ -104,6 +104,9 @@ impl Replication {
         if event != ReplicationEvent::HeartbeatDue || !outputs.is_empty() {
             stage.note_step(id, &event, &outputs);
         }
+        if let Some(owed) = self.owes(id, &event, &outputs) {
+            return stage.broken(owed);
+        }
         for (done, output) in (1..).zip(outputs) {
             let answers = matches!(
                 &output,
@@ -127,6 +130,29 @@ impl Replication {
                 return;
             }
         }
+    }
+
+    /// What must follow from an event, and doesn't.
+    fn owes(&self, id: Id, event: &ReplicationEvent, outputs: &[ReplicationOutput]) -> Option<String> {
+        let says = |to: Id, what: &dyn Fn(&ReplicationMessage) -> bool| {
+            let is = |output: &ReplicationOutput| matches!(output, ReplicationOutput::Send { to: other, message } if *other == to && what(message));
+            outputs.iter().any(is)
+        };
+        let ReplicationEvent::Message { from, message } = event else { return None };
+        if matches!(message, ReplicationMessage::AppendReply { .. }) {
+            return None;
+        }
+        let (term, own) = (message.term(), self.members[&id].term);
+        let answers = |message: &ReplicationMessage| matches!(message, ReplicationMessage::AppendReply { .. });
+        let refuses = |message: &ReplicationMessage| {
+            matches!(message, ReplicationMessage::AppendReply { success: false, index: 0, .. })
+        };
+        if term < own {
+            let why = format!("{from} leads in term {term}, and {id} doesn't tell of term {own}");
+            return (!says(*from, &refuses))
+                .then(|| format!("messages of an earlier term are refused with index 0: {why}"));
+        }
+        (!says(*from, &answers)).then(|| format!("a leader is always answered: {id} says nothing to {from}"))
     }
 
     fn save(&mut self, id: Id, entries: Vec<LogEntry>) -> Result<(), String> {
