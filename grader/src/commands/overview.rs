@@ -129,7 +129,7 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
         ]);
     }
     println!("{}\n", table.trim_fmt());
-    println!("  {}", paint(DIM, "As they were when they were graded last. Now: cargo grade"));
+    println!("{}", page(&format!("  {}", paint(DIM, "As they were when they were graded last. Now: cargo grade"))));
     Ok(ExitCode::SUCCESS)
 }
 
