@@ -96,7 +96,7 @@ fn number() -> impl Strategy<Value = (String, Value)> {
 fn text() -> impl Strategy<Value = String> {
     let odd = select(vec![
         ",", "!", "=", "(", ")", "in", "notin", "web", ">", "==", // Blanks elsewhere, but not here.
-        "\u{b}", "\u{c}", "\u{a0}", "\u{2003}",
+        "\u{b}", "\u{c}", "\u{c}", "\u{a0}", "\u{2003}",
     ]);
     let blanks = vec(select(vec!["", "", "", " ", "  ", "\t", "\n", "\r", "\r\n"]), 12);
     (vec(requirement(), 0..4), 0..16_u8, any::<Index>(), odd, blanks).prop_map(
