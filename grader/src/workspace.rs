@@ -141,13 +141,17 @@ impl Workspace {
         }
     }
 
-    /// The hints of an exercise, from a nudge to nearly the answer. They lie beside the solutions, where nobody reads them by
-    /// accident.
-    pub fn hints(&self, entry: &Entry) -> Result<Vec<String>> {
+    /// The hints of all exercises by name, from a nudge to nearly the answer. They lie beside the solutions, where nobody
+    /// reads them by accident.
+    pub fn all_hints(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let path = self.root.join(HINTS);
-        let mut all: BTreeMap<String, Vec<String>> =
-            serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
-        all.remove(&entry.name).with_context(|| format!("{HINTS} has no hints for {}", entry.name))
+        serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())
+    }
+
+    /// The hints of one exercise.
+    pub fn hints(&self, entry: &Entry) -> Result<Vec<String>> {
+        let hints = self.all_hints()?.remove(&entry.name);
+        hints.with_context(|| format!("{HINTS} has no hints for {}", entry.name))
     }
 
     pub fn exercise_file(&self, name: &str) -> PathBuf {

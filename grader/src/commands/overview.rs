@@ -95,13 +95,14 @@ pub fn list(workspace: &Workspace, format: Format) -> Result<ExitCode> {
     // What an exercise answers now is for `cargo grade`; a list must be quick.
     let passed = passes::passed(workspace);
     if format == Format::Json {
+        let hints = workspace.all_hints().unwrap_or_default();
         let exercises: Vec<_> = workspace
             .catalog
             .iter()
             .map(|e| {
                 serde_json::json!({
                     "name": e.name, "title": e.title, "minutes": e.minutes, "difficulty": e.difficulty,
-                    "builds_on": e.builds_on, "hints": workspace.hints(e).map_or(0, |hints| hints.len()), "file": format!("exercises/{}.rs", e.name),
+                    "builds_on": e.builds_on, "hints": hints.get(&e.name).map_or(0, Vec::len), "file": format!("exercises/{}.rs", e.name),
                     "book": format!("book/src/{}.md", e.name), "passed": passed.contains(&e.name.as_str()),
                 })
             })

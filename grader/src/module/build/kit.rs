@@ -153,6 +153,13 @@ fn touched(_: &Path) -> Option<(i64, i64)> {
     None
 }
 
+/// A short name for a text.
+pub fn fingerprint(text: &str) -> String {
+    let mut seen = Fingerprint::default();
+    seen.text_of(OsStr::new(text));
+    seen.text()
+}
+
 /// A short name for the contents of many files.
 #[derive(Default)]
 struct Fingerprint(SipHasher13);

@@ -9,6 +9,7 @@ mod together;
 pub use together::{SHARED, Text, together};
 
 pub use cargo::{recorded, run_package};
+pub use kit::fingerprint;
 
 use crate::commands::settings;
 use crate::display::plain;
