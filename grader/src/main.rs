@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use commands::{explain, help, overview, run, schema, settings, watch};
 use display::{human, log, plain};
 use module::{build, sandbox};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,6 +107,12 @@ enum Command {
         paths: Vec<PathBuf>,
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
+    },
+    /// Runs a cluster on this machine for kubectl: `up`, `down`, `status`, `fault` and more
+    #[command(disable_help_flag = true)]
+    Cluster {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Prints the JSON Schema of what goes over the wire; without an exercise, of the result that `run` writes
     Schema { exercise: Option<String> },
@@ -201,6 +208,9 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),
+        Some(Command::Cluster { arguments }) => {
+            build::become_package(&workspace, "cluster", arguments).map_err(Into::into)
+        }
         Some(Command::Schema { exercise }) => schema::schema(&workspace, exercise.as_deref()),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),

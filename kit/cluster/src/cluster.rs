@@ -43,6 +43,13 @@ pub struct Config {
     pub images: Registry,
     /// Flags of the node lifecycle controller.
     pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
+    /// The calendar time at the beginning, for a cluster that somebody watches; without it always the same.
+    #[serde(skip)]
+    pub epoch: Option<Timestamp>,
+    /// The certificate of the cluster's authority, for a cluster whose namespaces get their ServiceAccount and the
+    /// certificate; without it they stay empty.
+    #[serde(skip)]
+    pub accounts: Option<String>,
 }
 
 impl Default for Config {
@@ -54,6 +61,8 @@ impl Default for Config {
             seed: 7,
             images: Registry::new(),
             node_lifecycle: Default::default(),
+            epoch: None,
+            accounts: None,
         }
     }
 }
@@ -86,7 +95,7 @@ impl Config {
 /// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
-    let epoch = Timestamp::from_second(EPOCH).unwrap_or_default();
+    let epoch = config.epoch.unwrap_or(Timestamp::from_second(EPOCH).unwrap_or_default());
     let server =
         Server::new(store, modules.qos.make(&()), modules.admission.make(&()), Random::new(config.seed), epoch);
     let usage = Usage::default();

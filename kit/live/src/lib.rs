@@ -1,66 +1,70 @@
-//! The cluster on the second clock: the same engine, paced in real time, and readable over HTTP on loopback.
+//! The cluster on the second clock: the same engine, paced in real time, and served over HTTP on loopback.
 //!
-//! One thread owns the [`Engine`]; nothing in it is locked. After each event it publishes the API server's
-//! [`Snapshot`], which never changes again, and HTTP tasks on another thread answer from the last one. So a read waits
-//! for nothing: not for the engine, and not for a module that takes its time.
+//! One thread owns the [`Engine`] ([`driver`]); nothing in it is locked. HTTP tasks on another thread ([`http`]) hand it
+//! requests as events, and answer plain reads beside it from the API server's last [`Snapshot`], which never changes
+//! again: such a read waits for nothing, not for the engine and not for a module that takes its time.
 
+pub mod certificates;
+mod driver;
 mod http;
+pub mod kubeconfig;
+mod openapi;
+mod protobuf;
+mod stream;
+mod wire;
 
+pub use driver::{Driver, State};
+
+use certificates::Certificates;
+use driver::Inbox;
 use kit_cluster::engine::{Engine, Lost};
 use kit_server::Snapshot;
-use kit_time::agenda::Instant;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant as Real};
 use tokio::sync::watch;
 
-/// Something to be done to the cluster, between two events.
-pub type Request = Box<dyn FnOnce(&mut Engine) + Send>;
+/// Something to be done between two events, by whoever owns the engine.
+pub type Request = Box<dyn FnOnce(&mut Driver) + Send>;
 
-/// The longest sleep: how late a request can be heard of.
-const NAP: Duration = Duration::from_millis(20);
+/// How a cluster is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many seconds of the cluster pass in one second.
+    pub speed: f64,
+    /// Where it listens; port 0 for a free one.
+    pub listen: SocketAddr,
+    /// The certificates. Without any it speaks plain HTTP, and whoever reaches it is the administrator.
+    pub certificates: Option<Certificates>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), certificates: None }
+    }
+}
 
 /// A cluster that runs in real time.
 pub struct Live {
     address: SocketAddr,
-    requests: Option<Sender<Request>>,
-    snapshots: watch::Receiver<Snapshot>,
+    door: Door,
     engine: Option<JoinHandle<Result<(), Lost>>>,
     stop_http: Option<tokio::sync::oneshot::Sender<()>>,
     http: Option<JoinHandle<()>>,
 }
 
-impl Live {
-    /// Starts a cluster, `speed` times as fast as life, with its read endpoint on a free port of 127.0.0.1.
-    ///
-    /// `start` makes the engine on the thread that will own it.
-    ///
-    /// # Errors
-    ///
-    /// If no port of 127.0.0.1 can be had, or no thread.
-    pub fn start(start: impl FnOnce() -> Engine + Send + 'static, speed: f64) -> std::io::Result<Live> {
-        let (requests, inbox) = channel();
-        let (publish, snapshots) = watch::channel(Snapshot::default());
-        let engine = std::thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || drive(&mut start(), &inbox, &publish, speed))?;
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let (stop_http, stopped) = tokio::sync::oneshot::channel();
-        let seen = snapshots.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = std::thread::Builder::new().name("http".into()).spawn(move || {
-            runtime.block_on(http::serve(listener, seen, stopped));
-        })?;
-        let (engine, stop_http, http) = (Some(engine), Some(stop_http), Some(http));
-        Ok(Live { address, requests: Some(requests), snapshots, engine, stop_http, http })
-    }
+/// The way to the engine, for as many as like.
+#[derive(Clone)]
+pub struct Door {
+    requests: Sender<Request>,
+    snapshots: watch::Receiver<Snapshot>,
+}
 
-    /// Where the read endpoint listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+impl Door {
+    /// Hands a request to the engine, which comes to it after the event that it is busy with.
+    pub fn request(&self, request: impl FnOnce(&mut Driver) + Send + 'static) {
+        // An engine that has ended hears nothing any more; `stop` says why it ended.
+        _ = self.requests.send(Box::new(request));
     }
 
     /// The objects as they are now.
@@ -68,12 +72,56 @@ impl Live {
         self.snapshots.borrow().clone()
     }
 
-    /// Hands a request to the engine, which comes to it after the event that it is busy with.
-    pub fn request(&self, request: impl FnOnce(&mut Engine) + Send + 'static) {
-        if let Some(requests) = &self.requests {
-            // An engine that has ended hears nothing any more; `stop` says why it ended.
-            _ = requests.send(Box::new(request));
-        }
+    /// Asks, and waits for the answer; none if the engine has ended.
+    pub async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&mut Driver) -> T + Send + 'static) -> Option<T> {
+        let (tell, answer) = tokio::sync::oneshot::channel();
+        self.request(move |driver| _ = tell.send(ask(driver)));
+        answer.await.ok()
+    }
+}
+
+impl Live {
+    /// Starts a cluster. `start` makes the engine on the thread that will own it.
+    ///
+    /// # Errors
+    ///
+    /// If the address can't be had, a certificate is broken, or no thread can be started.
+    pub fn start(start: impl FnOnce() -> Engine + Send + 'static, options: Options) -> std::io::Result<Live> {
+        let tls = options.certificates.as_ref().map(Certificates::server_config).transpose()?;
+        let listener = std::net::TcpListener::bind(options.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (requests, inbox) = channel();
+        let (publish, snapshots) = watch::channel(Snapshot::default());
+        let engine = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || Driver::new(start(), options.speed, publish).run(&Inbox(inbox)))?;
+        let door = Door { requests, snapshots };
+        let (stop_http, stopped) = tokio::sync::oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let http = std::thread::Builder::new().name("http".into()).spawn({
+            let door = door.clone();
+            move || {
+                runtime.block_on(wire::serve(listener, tls, door, stopped));
+            }
+        })?;
+        let (engine, stop_http, http) = (Some(engine), Some(stop_http), Some(http));
+        Ok(Live { address, door, engine, stop_http, http })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The way to the engine. An engine that has ended answers nothing.
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// Whether the engine goes on. It ends on its own only if a module didn't answer.
+    pub fn runs(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
     }
 
     /// Ends the cluster.
@@ -82,42 +130,13 @@ impl Live {
     ///
     /// [`Lost`] if a module didn't answer and the cluster had stopped on its own.
     pub fn stop(mut self) -> Result<(), Lost> {
-        self.requests = None;
+        self.door.request(Driver::end);
         self.stop_http.take().map(|stop| stop.send(()));
         self.http.take().map(JoinHandle::join);
         match self.engine.take().map(JoinHandle::join) {
             Some(Ok(ended)) => ended,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => Ok(()),
-        }
-    }
-}
-
-/// Keeps the virtual clock at `speed` times the real one, until nobody can send requests any more.
-fn drive(
-    engine: &mut Engine,
-    inbox: &Receiver<Request>,
-    publish: &watch::Sender<Snapshot>,
-    speed: f64,
-) -> Result<(), Lost> {
-    let began = Real::now();
-    let virtual_now = || Instant { nanos: (began.elapsed().as_secs_f64() * speed * 1e9) as i64 };
-    loop {
-        // One event at a time: a cluster that is late still hears requests, and that it should end.
-        let nap = if engine.step(virtual_now())? {
-            publish.send_replace(engine.server().snapshot().clone());
-            Duration::ZERO
-        } else {
-            let ahead = engine.due().map_or(i64::MAX, |due| (due - virtual_now()).nanos.max(0));
-            Duration::from_secs_f64((ahead as f64 / 1e9 / speed).min(NAP.as_secs_f64()))
-        };
-        match inbox.recv_timeout(nap) {
-            Ok(request) => {
-                request(engine);
-                publish.send_replace(engine.server().snapshot().clone());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::Clock;
 use kit_contract::scheduler::{Taint, Taints, Toleration, Verdict};
 use kit_contract::{Modules, Slot};
-use kit_live::Live;
+use kit_live::{Live, Options};
 use kit_node::kubelet::node::NodeShape;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -52,11 +52,11 @@ fn web() -> Object {
 #[test]
 fn objects_and_lists_are_read_as_from_an_api_server() {
     let engine = || cluster::start(&Config::default(), &solutions::modules(), Clock::default());
-    let live = Live::start(engine, 10.0).expect("a port is free");
-    wait_for(|| live.snapshot().list(Kind::Node).count() == 3);
-    live.request(|engine| _ = engine.request(|server| server.create(web())));
+    let live = Live::start(engine, Options { speed: 10.0, ..Options::default() }).expect("a port is free");
+    wait_for(|| live.door().snapshot().list(Kind::Node).count() == 3);
+    live.door().request(|driver| _ = driver.engine.request(|server| server.create(web())));
     let web = Key::new(Kind::Pod, "default", "web");
-    wait_for(|| live.snapshot().get(&web).is_some_and(|pod| pod.json().contains(r#""phase":"Running""#)));
+    wait_for(|| live.door().snapshot().get(&web).is_some_and(|pod| pod.json().contains(r#""phase":"Running""#)));
     let (status, nodes) = get(live.address(), "/api/v1/nodes");
     let nodes: serde_json::Value = serde_json::from_str(&nodes).expect("JSON");
     assert_eq!(
@@ -107,18 +107,18 @@ fn reads_go_on_while_a_module_thinks() {
         let config = Config { nodes: cluster::Nodes::Shapes(vec![shape]), ..Config::default() };
         cluster::start(&config, &modules, Clock::default())
     };
-    let live = Live::start(engine, 1.0).expect("a port is free");
-    wait_for(|| live.snapshot().list(Kind::Node).count() == 1);
+    let live = Live::start(engine, Options { speed: 1.0, ..Options::default() }).expect("a port is free");
+    wait_for(|| live.door().snapshot().list(Kind::Node).count() == 1);
     let quiet = quiet(&live);
-    live.request(|engine| _ = engine.request(|server| server.create(web())));
+    live.door().request(|driver| _ = driver.engine.request(|server| server.create(web())));
     let web = Key::new(Kind::Pod, "default", "web");
-    wait_for(|| live.snapshot().get(&web).is_some());
+    wait_for(|| live.door().snapshot().get(&web).is_some());
     // The module is asked now, and the engine stands still until it answers: nothing is written meanwhile.
-    let bound = |live: &Live| live.snapshot().get(&web).is_some_and(|pod| pod.json().contains(r#""nodeName""#));
+    let bound = |live: &Live| live.door().snapshot().get(&web).is_some_and(|pod| pod.json().contains(r#""nodeName""#));
     let (began, mut still) = (Instant::now(), Vec::new());
     let (median, slowest) = time_reads(&live, |_| {
         assert!(began.elapsed() < THINKS * 10, "the pod was never bound");
-        still.push((live.snapshot().revision, Instant::now()));
+        still.push((live.door().snapshot().revision, Instant::now()));
         !bound(&live)
     });
     let stood = still.chunk_by(|a, b| a.0 == b.0).map(|same| same[same.len() - 1].1 - same[0].1).max();
@@ -135,8 +135,8 @@ fn reads_go_on_while_the_engine_is_busy() {
             let config = Config { nodes: cluster::Nodes::Count(100), ..Config::default() };
             cluster::start(&config, &solutions::modules(), Clock::default())
         };
-        let live = Live::start(engine, speed).expect("a port is free");
-        wait_for(|| live.snapshot().list(Kind::Node).count() == 100);
+        let live = Live::start(engine, Options { speed, ..Options::default() }).expect("a port is free");
+        wait_for(|| live.door().snapshot().list(Kind::Node).count() == 100);
         live
     };
     let at_rest = live(1.0);
@@ -144,8 +144,8 @@ fn reads_go_on_while_the_engine_is_busy() {
     at_rest.stop().expect("no module was lost");
     // So fast that it is always late: it steps from event to event and never sleeps. A thousand writes say that it did.
     let busy = live(1e9);
-    let before = busy.snapshot().revision;
-    let (median, _) = time_reads(&busy, |reads| reads < 50 || busy.snapshot().revision < before + 1_000);
+    let before = busy.door().snapshot().revision;
+    let (median, _) = time_reads(&busy, |reads| reads < 50 || busy.door().snapshot().revision < before + 1_000);
     assert!(median < quiet * FACTOR, "a read took {median:?}, and {quiet:?} beside an engine at rest");
     busy.stop().expect("no module was lost");
 }

@@ -76,9 +76,10 @@ impl Server {
     /// 401 if the token means nobody, 403 if the user may not be somebody else.
     pub(super) fn authenticate(&self, request: &Request<'_>) -> Result<User, Error> {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let user = match bearer {
-            None => User::admin(),
-            Some(token) => self.bearer(token.trim()).ok_or_else(Error::unauthorized)?,
+        let user = match (request.user, bearer) {
+            (Some(user), _) => user.clone(),
+            (None, None) => User::admin(),
+            (None, Some(token)) => self.bearer(token.trim()).ok_or_else(Error::unauthorized)?,
         };
         let Some(other) = request.header("impersonate-user") else { return Ok(user) };
         let attempt = Attempt { verb: "impersonate", resource: "users", name: other, ..Attempt::default() };

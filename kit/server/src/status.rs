@@ -157,6 +157,11 @@ impl Error {
         Error::plain(410, "Expired", message)
     }
 
+    /// A body that is too large (`NewRequestEntityTooLargeError` of `apimachinery/pkg/api/errors/errors.go`).
+    pub fn entity_too_large(limit: usize) -> Error {
+        Error::plain(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
+    }
+
     /// The server has not come to this resource version yet.
     pub fn too_large(asked: i64, current: i64) -> Error {
         let cause = Cause {

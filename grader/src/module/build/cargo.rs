@@ -85,6 +85,25 @@ fn output(command: &mut Command) -> Result<std::process::Output> {
     command.output().with_context(|| format!("can't run {name}: is Rust installed? https://rustup.rs"))
 }
 
+/// Goes on as the program of another package, which most learners never build. Its first build is told, since it takes a
+/// minute.
+pub fn become_package(
+    workspace: &Workspace,
+    package: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<std::process::ExitCode> {
+    let program = workspace.target().join("debug").join(package);
+    let mut command = cargo(workspace, None);
+    command.args(["run", "--package", package]).args(PROFILE).arg("--manifest-path");
+    command.arg(workspace.root.join("Cargo.toml")).arg("--target-dir").arg(workspace.target());
+    if program.is_file() {
+        command.arg("--quiet");
+    }
+    command.arg("--").args(arguments);
+    let failed = std::os::unix::process::CommandExt::exec(&mut command);
+    Err(failed).with_context(|| format!("can't run {}", command.get_program().display()))
+}
+
 /// What a program of a package of its own prints, which only authors need: so the everyday grader is built without a
 /// parser of Rust.
 pub fn run_package(

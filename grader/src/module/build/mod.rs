@@ -8,7 +8,7 @@ mod together;
 
 pub use together::{SHARED, Text, together};
 
-pub use cargo::{recorded, run_package};
+pub use cargo::{become_package, recorded, run_package};
 pub use kit::fingerprint;
 
 use crate::commands::settings;

@@ -7,7 +7,7 @@
 pub mod observe;
 mod step;
 
-pub use step::{Deletion, Skew, Span, Step, apply};
+pub use step::{Deletion, Skew, Span, Step, act, apply};
 
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Lost};

@@ -182,7 +182,11 @@ fn with_uids(engine: &Engine, value: &Value) -> Result<Value, Error> {
 }
 
 /// Does what a step says; time it doesn't let pass.
-pub(super) fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// If the cluster has nothing of that name, or the API server refuses.
+pub fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
     let patch = |engine: &mut Engine, target: &str, patch: Value| {
         let key = find(engine, target)?;
         let patch = with_uids(engine, &patch)?;

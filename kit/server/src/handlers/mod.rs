@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The body.
     pub body: &'a [u8],
+    /// Who asks, if whoever listens on the socket has found that out (by a client's certificate).
+    pub user: Option<&'a User>,
 }
 
 impl<'a> Request<'a> {
@@ -144,7 +146,7 @@ impl Server {
     }
 
     /// All resources, built in and custom.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = &'static Resource> {
+    pub fn resources(&self) -> impl Iterator<Item = &'static Resource> {
         Resource::all().iter().chain(self.custom.values().copied())
     }
 

@@ -1,0 +1,176 @@
+//! How commands reach the process that runs the cluster: one line of JSON there, one back, over a socket in its folder.
+
+use anyhow::{Context, Result, bail};
+use kit_cluster::timeline::{Step, act};
+use kit_live::{Door, Driver};
+use kit_time::agenda::Instant;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+/// How long an answer may take: a step of the clock can be a day of a large cluster.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The longest order.
+const LONGEST: u64 = 1 << 20;
+
+/// What the cluster is told to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// To end.
+    Down,
+    /// To say how it stands.
+    Status,
+    /// To let a step of a scenario happen.
+    Fault(Value),
+    /// To stop its clock, or to let it go on.
+    Pause(bool),
+    /// To let the clock go on by so many nanoseconds.
+    Step(i64),
+    /// To let so many seconds pass in one.
+    Speed(f64),
+}
+
+type Answer = Result<String, String>;
+
+/// The socket. Its path may be longer than a socket's may be, so it lies beside the system's temporary files and the
+/// folder says where.
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("control")
+}
+
+/// Asks the process that runs the cluster in `folder`.
+///
+/// # Errors
+///
+/// If there is none, or it refuses.
+pub fn send(folder: &Path, order: &Order) -> Result<String> {
+    let missing = || "no cluster runs here; `cargo grade cluster up` starts one";
+    let path = std::fs::read_link(socket(folder)).ok().with_context(missing)?;
+    let mut stream = UnixStream::connect(path).ok().with_context(missing)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    serde_json::to_writer(&stream, order)?;
+    stream.write_all(b"\n")?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).context("the cluster gave no answer")?;
+    match serde_json::from_str(&line).context("the cluster ended before it answered")? {
+        Answer::Ok(said) => Ok(said),
+        Answer::Err(why) => bail!("{why}"),
+    }
+}
+
+/// Whether a cluster runs in `folder`.
+pub fn runs(folder: &Path) -> bool {
+    std::fs::read_link(socket(folder)).is_ok_and(|path| UnixStream::connect(path).is_ok())
+}
+
+/// The socket of a cluster that runs; it is gone when this is.
+pub struct Control {
+    folder: tempfile::TempDir,
+    link: PathBuf,
+}
+
+impl Control {
+    /// Takes orders for a cluster from now on; `down` is sent when it is to end.
+    ///
+    /// # Errors
+    ///
+    /// If the socket can't be made.
+    pub fn listen(folder: &Path, door: Door, down: Sender<()>) -> Result<Control> {
+        let private = tempfile::Builder::new().prefix("kit-").tempdir().context("no folder for a socket")?;
+        let path = private.path().join("control");
+        let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at {}", path.display()))?;
+        let link = socket(folder);
+        _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&path, &link).with_context(|| format!("can't write {}", link.display()))?;
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (door, down) = (door.clone(), down.clone());
+                std::thread::spawn(move || serve(stream, &door, &down));
+            }
+        });
+        Ok(Control { folder: private, link })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if std::fs::read_link(&self.link).is_ok_and(|path| path.starts_with(self.folder.path())) {
+            _ = std::fs::remove_file(&self.link);
+        }
+    }
+}
+
+fn serve(stream: UnixStream, door: &Door, down: &Sender<()>) {
+    let mut line = String::new();
+    _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let read = BufReader::new((&stream).take(LONGEST)).read_line(&mut line);
+    if read.is_err() || line.is_empty() {
+        return;
+    }
+    let order = serde_json::from_str(&line);
+    let ends = matches!(order, Ok(Order::Down));
+    let answer = match order {
+        Ok(order) => ask(door, order),
+        Err(error) => Answer::Err(format!("an order that nobody knows: {error}")),
+    };
+    let mut stream = stream;
+    _ = serde_json::to_writer(&stream, &answer);
+    _ = stream.write_all(b"\n");
+    if ends {
+        _ = down.send(());
+    }
+}
+
+fn ask(door: &Door, order: Order) -> Answer {
+    let (tell, answer) = channel();
+    door.request(move |driver| _ = tell.send(obey(driver, order)));
+    answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))
+}
+
+fn obey(driver: &mut Driver, order: Order) -> Answer {
+    match order {
+        Order::Down => return Ok("the cluster ends".into()),
+        Order::Status => {}
+        Order::Fault(step) => {
+            let step: Step = serde_json::from_value(step).map_err(|error| error.to_string())?;
+            if matches!(step, Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_)) {
+                return Err("that is no fault: time passes by `step`, and kubectl changes objects".into());
+            }
+            act(&mut driver.engine, &step).map_err(|error| error.message)?;
+            return Ok(format!("t={}  {step}", driver.engine.now()));
+        }
+        Order::Pause(paused) => driver.pause(paused),
+        Order::Step(nanos) => {
+            if !driver.state().paused {
+                return Err("the clock runs: `cargo grade cluster pause` first".into());
+            }
+            driver.step(Instant { nanos }).map_err(|_| "a module was lost".to_string())?;
+        }
+        Order::Speed(speed) => driver.set_speed(speed),
+    }
+    Ok(status(driver))
+}
+
+fn status(driver: &Driver) -> String {
+    let state = driver.state();
+    let clock = match (state.paused, state.speed) {
+        (true, _) => "stands still".into(),
+        (false, 1.0) => "runs".into(),
+        (false, speed) => format!("runs {speed} times as fast as life"),
+    };
+    let snapshot = driver.engine.server().snapshot();
+    let count = |kind| snapshot.list(kind).count();
+    let mut lines = vec![format!(
+        "t={}  the clock {clock} · {} nodes · {} pods · {} open watches",
+        state.now,
+        count(kit_apimachinery::object::Kind::Node),
+        count(kit_apimachinery::object::Kind::Pod),
+        state.watches,
+    )];
+    lines.extend(driver.engine.control_plane().into_iter().map(|(subject, said)| format!("{subject}  {said}")));
+    lines.join("\n")
+}

@@ -1,0 +1,129 @@
+//! `cargo grade cluster`: a cluster on this machine for kubectl, and what can be done to it from outside.
+//!
+//! `up` runs the cluster in its own process; the other commands talk to that process over a socket in the cluster's folder
+//! ([`control`]). It is a package of its own, so that whoever only writes exercises never builds a web server.
+
+mod control;
+mod up;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use control::Order;
+use kit_time::agenda::Instant;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Objects come and go in large numbers: see the grader's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs a cluster of the reference on this machine, for kubectl and other clients of Kubernetes 1.33.
+#[derive(Parser)]
+#[command(name = "cargo grade cluster", bin_name = "cargo grade cluster", version, disable_help_subcommand = true)]
+struct Cli {
+    /// Which cluster, where there are several
+    #[arg(long, global = true, default_value = "kit")]
+    name: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a cluster, and runs it until Ctrl-C
+    Up(up::Args),
+    /// Ends the cluster
+    Down,
+    /// Says how it stands
+    Status,
+    /// Does something to it, as steps of scenarios do: `crash node-1`, `kill pod/web=137`, `lag replicaset-controller=5s`
+    #[command(after_help = FAULTS)]
+    Fault {
+        /// What is done
+        verb: String,
+        /// To whom, with a value where the verb has one
+        #[arg(required = true)]
+        targets: Vec<String>,
+    },
+    /// Stops the cluster's clock, or one component; requests are answered all the same
+    Pause { component: Option<String> },
+    /// Lets the clock, or a component, go on
+    Resume { component: Option<String> },
+    /// Lets a clock that stands still go on by so much, at once: `5m`
+    Step { span: String },
+    /// Lets so many seconds of the cluster pass in one second
+    Speed { speed: f64 },
+}
+
+const FAULTS: &str = "\
+  crash, restart NODE           it loses power, and comes back
+  partition, heal NODE          it and the control plane don't hear each other, and do again
+  kill POD=CODE                 a pod's containers end with this exit code (137: out of memory)
+  load WORKLOAD=MILLICPU        a workload gets so much to do
+  lag COMPONENT=SPAN            a component's watches show everything so much later
+  skew HOST=SPAN                a host's clock is so much ahead
+  pause, resume COMPONENT       a component stops, and goes on
+  fill, free, compact etcd      its quota is used up, there is room again, it forgets its history
+  scale WORKLOAD=N              a workload is to have so many replicas
+Hosts are nodes and, with `up --control-planes 3`, control-plane-1 and so on. Pods may be named by place: pod/web#1.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let folder = folder(&cli.name)?;
+    let order = match &cli.command {
+        Command::Up(args) => return up::up(&cli.name, &folder, args),
+        Command::Down => Order::Down,
+        Command::Status => Order::Status,
+        Command::Fault { verb, targets } => Order::Fault(fault(verb, targets)?),
+        Command::Pause { component: Some(component) } => Order::Fault(json!({"pause": component})),
+        Command::Resume { component: Some(component) } => Order::Fault(json!({"resume": component})),
+        Command::Pause { component: None } => Order::Pause(true),
+        Command::Resume { component: None } => Order::Pause(false),
+        Command::Step { span } => match span.parse::<Instant>() {
+            Ok(span) if span > Instant::default() => Order::Step(span.nanos),
+            Ok(_) => bail!("time goes on by more than nothing: {span}"),
+            Err(why) => bail!("{why}"),
+        },
+        Command::Speed { speed } => Order::Speed(up::speed(*speed)?),
+    };
+    println!("{}", control::send(&folder, &order)?);
+    Ok(())
+}
+
+/// What lies of a cluster on disk: its kubeconfig, its certificates, its socket.
+fn folder(name: &str) -> Result<PathBuf> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        bail!("a cluster's name has letters, digits, `-` and `_`: {name:?}");
+    }
+    let target = std::env::current_exe().context("where this program lies is not known")?;
+    let target = target.parent().and_then(Path::parent).context("this program lies in no folder of Cargo's")?;
+    Ok(target.join("cluster").join(name))
+}
+
+/// A step of a scenario, as its verb and what follows it say.
+fn fault(verb: &str, targets: &[String]) -> Result<Value> {
+    let pairs: Option<Map<String, Value>> = targets
+        .iter()
+        .map(|target| {
+            let (name, value) = target.split_once('=')?;
+            let value = value.parse::<i64>().map_or_else(|_| value.into(), Value::from);
+            Some((name.to_string(), value))
+        })
+        .collect();
+    match (pairs, targets) {
+        (Some(pairs), _) => Ok(json!({verb: pairs})),
+        (None, [target]) => Ok(json!({verb: target})),
+        (None, _) => bail!("`{verb}` takes one target, or several each with a value: {}", targets.join(" ")),
+    }
+}

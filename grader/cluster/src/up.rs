@@ -1,0 +1,168 @@
+//! `cluster up`: starts the cluster, says where it is, and runs it until it is told to end.
+
+use crate::control::{self, Control};
+use anyhow::{Context, Result, bail};
+use kit_api::jiff::Timestamp;
+use kit_cluster::cluster::{self, Config, Nodes};
+use kit_cluster::engine::Clock;
+use kit_live::certificates::Certificates;
+use kit_live::{Live, Options, kubeconfig};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a detached cluster may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most nodes: what a real cluster is tested with is a tenth of it.
+const NODES: usize = 50_000;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many nodes
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// In how many zones they stand, in turn
+    #[arg(long, default_value_t = 3)]
+    zones: usize,
+    /// How many hosts the control plane has, each with a member of a simulated etcd; without any it never fails
+    #[arg(long, default_value_t = 0)]
+    control_planes: usize,
+    /// How many seconds of the cluster pass in one second
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// The source of chance; without it another one each time
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The port; without it, a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The address; others than those of this machine itself open the cluster to the network
+    #[arg(long, default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// Where the kubeconfig is written; without it, into the cluster's folder
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Adds the cluster to your own kubeconfig, too, and makes it the current one
+    #[arg(long)]
+    merge: bool,
+    /// Runs in the background, and comes back when the cluster is ready
+    #[arg(long)]
+    detach: bool,
+}
+
+/// How fast a clock may run.
+pub fn speed(speed: f64) -> Result<f64> {
+    match speed.is_finite() && speed >= 0.01 && speed <= 10_000.0 {
+        true => Ok(speed),
+        false => bail!("a speed lies between 0.01 and 10000: {speed}"),
+    }
+}
+
+pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
+    let began = Instant::now();
+    if control::runs(folder) {
+        bail!("the cluster {name} runs already; `cargo grade cluster down` ends it, and `--name` makes another");
+    }
+    if args.nodes > NODES {
+        bail!("at most {NODES} nodes: {}", args.nodes);
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let speed = speed(args.speed)?;
+    if args.detach {
+        return detach(folder);
+    }
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    if let Ok(level) = filter.parse::<tracing_subscriber::filter::LevelFilter>() {
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    }
+    let certificates = Certificates::in_folder(&folder.join("pki"));
+    let certificates = certificates.with_context(|| format!("the certificates in {}", folder.display()))?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
+    let config = Config {
+        nodes: Nodes::Count(args.nodes),
+        zones: args.zones,
+        control_planes: args.control_planes,
+        seed: args.seed.unwrap_or(since.as_nanos() as u64),
+        epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
+        accounts: Some(certificates.authority.clone()),
+        ..Config::default()
+    };
+    let options =
+        Options { speed, listen: SocketAddr::new(args.listen, args.port), certificates: Some(certificates.clone()) };
+    let engine = move || cluster::start(&config, &solutions::modules(), Clock::default());
+    let live =
+        Live::start(engine, options).with_context(|| format!("can't listen at {}:{}", args.listen, args.port))?;
+    let (down, ends) = channel();
+    let control = Control::listen(folder, live.door(), down.clone())?;
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            _ = down.send(());
+        }
+    });
+    let file = args.kubeconfig.clone().unwrap_or_else(|| folder.join("kubeconfig"));
+    let file = std::path::absolute(&file).unwrap_or(file);
+    kubeconfig::write(&file, name, live.address(), Some(&certificates))
+        .with_context(|| format!("can't write {}", file.display()))?;
+    if args.merge {
+        merge(&file)?;
+    }
+    println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), args.nodes, live.address());
+    println!("  export KUBECONFIG={}", file.display());
+    loop {
+        match ends.recv_timeout(Duration::from_millis(200)) {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) if live.runs() => {}
+            _ => break,
+        }
+    }
+    drop(control);
+    _ = std::fs::remove_file(folder.join("kubeconfig"));
+    live.stop().map_err(|_| anyhow::anyhow!("a module did not answer, and the cluster stopped"))
+}
+
+/// Starts the same command once more, in a session of its own, and waits until it says that it is ready.
+fn detach(folder: &Path) -> Result<()> {
+    let log = folder.join("log");
+    let file = std::fs::File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
+    let program = std::env::current_exe().context("where this program lies is not known")?;
+    let mut command = Command::new("setsid");
+    command.arg(program).args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"));
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let mut child = command.spawn().context("can't start `setsid`")?;
+    let began = Instant::now();
+    loop {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        if said.contains("export KUBECONFIG=") {
+            print!("{said}");
+            return Ok(());
+        }
+        if child.try_wait()?.is_some() || began.elapsed() > PATIENCE {
+            bail!("the cluster did not start: {}", said.trim_start_matches("error: ").trim_end());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Lets kubectl lay the file over the user's own, for it knows how.
+fn merge(file: &Path) -> Result<()> {
+    let home = std::env::var_os("HOME").context("no HOME, so there is no kubeconfig to merge with")?;
+    let own = Path::new(&home).join(".kube/config");
+    let mut files = file.as_os_str().to_os_string();
+    files.push(":");
+    files.push(&own);
+    let merged = Command::new("kubectl").args(["config", "view", "--flatten"]).env("KUBECONFIG", files).output();
+    let merged = merged.context("`--merge` needs kubectl")?;
+    if !merged.status.success() {
+        bail!("kubectl can't merge {}: {}", own.display(), String::from_utf8_lossy(&merged.stderr).trim_end());
+    }
+    std::fs::create_dir_all(own.parent().unwrap_or(&own))?;
+    let part = own.with_extension("part");
+    std::fs::write(&part, merged.stdout).and_then(|()| std::fs::rename(&part, &own))?;
+    Ok(())
+}

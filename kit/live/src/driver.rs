@@ -1,0 +1,182 @@
+//! The thread that owns the engine: it keeps the cluster's clock beside the real one, and sees to requests and watches.
+
+use crate::Request;
+use kit_cluster::engine::{Engine, Lost};
+use kit_server::{Snapshot, Watch};
+use kit_time::agenda::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant as Real};
+use tokio::sync::{mpsc, watch};
+
+/// The longest sleep: how late a slow reader of a watch gets what it has room for again.
+const NAP: Duration = Duration::from_millis(20);
+/// How often watches are looked at though nothing has changed: for bookmarks, and to end them in time.
+const ROUND: Duration = Duration::from_millis(500);
+/// How many requests are answered before the next event of the cluster.
+const AT_ONCE: usize = 64;
+
+pub(crate) struct Inbox(pub Receiver<Request>);
+
+/// The engine and its clock.
+pub struct Driver {
+    /// The cluster.
+    pub engine: Engine,
+    /// Where the clock stood when it was last set, and when that was.
+    set: (Instant, Real),
+    speed: f64,
+    paused: bool,
+    publish: watch::Sender<Snapshot>,
+    watches: Vec<Streaming>,
+    /// The number of changes that watches have been told of, and when.
+    told: (usize, Real),
+    ended: bool,
+}
+
+/// A watch whose events somebody reads.
+struct Streaming {
+    watch: Box<Watch>,
+    to: mpsc::Sender<String>,
+    /// Events that the reader had no room for yet.
+    kept: Vec<String>,
+}
+
+/// How the cluster's clock stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct State {
+    /// The time since the cluster began.
+    pub now: Instant,
+    /// How many seconds of the cluster pass in one second.
+    pub speed: f64,
+    /// Whether it stands still.
+    pub paused: bool,
+    /// How many watches are open.
+    pub watches: usize,
+}
+
+impl Driver {
+    pub(crate) fn new(engine: Engine, speed: f64, publish: watch::Sender<Snapshot>) -> Driver {
+        let now = Real::now();
+        let set = (Instant::default(), now);
+        publish.send_replace(engine.server().snapshot().clone());
+        Driver { engine, set, speed, paused: false, publish, watches: Vec::new(), told: (0, now), ended: false }
+    }
+
+    /// How the clock stands.
+    pub fn state(&self) -> State {
+        State { now: self.engine.now(), speed: self.speed, paused: self.paused, watches: self.watches.len() }
+    }
+
+    /// Lets the clock go faster or slower from now on.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.set = (self.time(), Real::now());
+        self.speed = speed;
+    }
+
+    /// Stops the clock, or lets it go on. Requests are answered all the same, at the instant where it stands.
+    pub fn pause(&mut self, paused: bool) {
+        self.set = (self.time(), Real::now());
+        self.paused = paused;
+    }
+
+    /// Lets a clock that stands still go on by so much, at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if a module didn't answer.
+    pub fn step(&mut self, by: Instant) -> Result<(), Lost> {
+        let until = self.time() + by;
+        self.engine.run_until(until)?;
+        self.set = (until, Real::now());
+        Ok(())
+    }
+
+    /// Sends the events of a watch to somebody from now on.
+    pub(crate) fn stream(&mut self, watch: Box<Watch>, to: mpsc::Sender<String>) {
+        let mut streaming = Streaming { watch, to, kept: Vec::new() };
+        if streaming.tell(&self.engine) {
+            self.watches.push(streaming);
+        }
+    }
+
+    /// The engine stops after this.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    fn time(&self) -> Instant {
+        let (at, since) = self.set;
+        match self.paused {
+            true => at,
+            false => at + Instant { nanos: (since.elapsed().as_secs_f64() * self.speed * 1e9) as i64 },
+        }
+    }
+
+    pub(crate) fn run(mut self, inbox: &Inbox) -> Result<(), Lost> {
+        while !self.ended {
+            // One event at a time: a cluster that is late still hears requests, and that it should end.
+            let nap = match self.engine.step(self.time())? {
+                true => Duration::ZERO,
+                false if self.paused => NAP,
+                false => {
+                    let ahead = self.engine.due().map_or(i64::MAX, |due| (due - self.time()).nanos.max(0));
+                    Duration::from_secs_f64((ahead as f64 / 1e9 / self.speed).min(NAP.as_secs_f64()))
+                }
+            };
+            self.tell();
+            let mut next = inbox.0.recv_timeout(nap);
+            for _ in 0..AT_ONCE {
+                match next {
+                    Ok(request) => request(&mut self),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+                next = inbox.0.recv_timeout(Duration::ZERO);
+            }
+            if let Ok(request) = next {
+                request(&mut self);
+            }
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// Shows the cluster as it is now to readers, and to watches what has changed.
+    fn tell(&mut self) {
+        let end = self.engine.server().end();
+        let (told, at) = self.told;
+        let changed = end != told;
+        if changed {
+            self.publish.send_replace(self.engine.server().snapshot().clone());
+        }
+        let round = at.elapsed() >= ROUND;
+        if changed || round {
+            self.told = (end, Real::now());
+        }
+        let engine = &self.engine;
+        self.watches.retain_mut(|streaming| match changed || round || !streaming.kept.is_empty() {
+            true => streaming.tell(engine),
+            false => true,
+        });
+    }
+}
+
+impl Streaming {
+    /// Hands on what has happened, as far as there is room; `false` once nothing more will come.
+    fn tell(&mut self, engine: &Engine) -> bool {
+        if self.kept.is_empty() {
+            let lines = engine.server().events(&mut self.watch).into_iter();
+            self.kept = lines.map(|event| event.to_string() + "\n").rev().collect();
+        }
+        while let Some(line) = self.kept.pop() {
+            match self.to.try_send(line) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(line)) => {
+                    self.kept.push(line);
+                    return true;
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            }
+        }
+        !self.watch.ended() && !self.to.is_closed()
+    }
+}
