@@ -5,7 +5,7 @@
 
 use crate::openapi::Served;
 use crate::stream::Answer;
-use crate::{Door, openapi, protobuf};
+use crate::{Door, openapi, openapi_v2, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -129,10 +129,6 @@ pub async fn answer(
 
 /// The OpenAPI documents (`/openapi/v2`, `/openapi/v3`, and one for each group and version).
 async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
-    // The second version has a form in protobuf, which is not written here; nobody has to take JSON for it.
-    if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
-        return refused(&Error::not_acceptable());
-    }
     let served = door.ask(|driver| {
         let server = driver.engine.server();
         let definition = server.kind_of("apiextensions.k8s.io/v1", "CustomResourceDefinition");
@@ -142,6 +138,9 @@ async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
     });
     let Some((served, definitions)) = served.await else { return refused(&Error::unreachable()) };
     let path = path.trim_end_matches('/').to_string();
+    if path == "/openapi/v2" && accept.split(',').next().is_some_and(|first| first.starts_with(openapi_v2::MEDIA)) {
+        return response(200, openapi_v2::MEDIA, Answer::text(openapi_v2::paths(&served)));
+    }
     // Documents are large, and made when they are first asked for.
     let made = tokio::task::spawn_blocking(move || match path.strip_prefix("/openapi/")? {
         "v2" => Some(openapi::v2(&served, &definitions)),

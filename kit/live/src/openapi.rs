@@ -47,9 +47,6 @@ pub struct Part {
     pub verbs: Vec<String>,
 }
 
-/// The type of the JSON document that `/openapi/v3` and below answer with.
-pub const CONTENT_TYPE: &str = "application/json";
-
 const DATA: &[u8] = include_bytes!("openapi-1.33.json.gz");
 const REF: &str = "#/components/schemas/";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";

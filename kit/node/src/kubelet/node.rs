@@ -4,7 +4,7 @@
 //! `component-helpers/apimachinery/lease/controller.go`.
 
 use kit_api::coordination::{Lease, LeaseSpec};
-use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus};
+use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 use kit_api::jiff::Timestamp;
 use kit_api::meta::ObjectMeta;
 use kit_api::time;
@@ -128,6 +128,15 @@ impl NodeShape {
         node.status = Some(NodeStatus {
             capacity: Some(amounts.clone()),
             allocatable: Some(amounts),
+            node_info: Some(NodeSystemInfo {
+                architecture: "amd64".into(),
+                container_runtime_version: "simulated://1.0".into(),
+                kernel_version: "simulated".into(),
+                kubelet_version: "v1.33.0".into(),
+                operating_system: "linux".into(),
+                os_image: "simulated".into(),
+                ..NodeSystemInfo::default()
+            }),
             addresses: Some(vec![address("InternalIP", self.address(index)), address("Hostname", self.name.clone())]),
             conditions: Some(conditions.to_vec()),
             ..before

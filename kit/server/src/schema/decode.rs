@@ -109,31 +109,34 @@ impl Reader {
 
     fn read_struct(&mut self, from: &Map<String, Value>, of: &'static Struct) -> Result<Value, String> {
         let length = self.path.len();
-        for name in from.keys().filter(|name| of.field(name).is_none()) {
-            let dot = if length == 0 { "" } else { "." };
-            self.unknown.push(format!("{}{dot}{name}", self.path));
-        }
         let outside = std::mem::replace(&mut self.inside, of.name);
-        let mut read = Map::new();
-        for field in &of.fields {
-            match from.get(field.json) {
-                None | Some(Value::Null) => {
-                    if !field.omitempty || never_empty(field.of) {
-                        read.insert(field.json.into(), self.zero(field.of)?);
-                    }
-                }
-                Some(value) => {
-                    self.path += if length == 0 { "" } else { "." };
-                    self.path += field.json;
-                    self.fields.push(field.json);
-                    let value = self.read(value, field.of)?;
+        // What is wrong is told in the order of the document, and what is read comes in that of the declaration.
+        let mut values: Vec<Option<Value>> = vec![None; of.fields.len()];
+        for (name, value) in from {
+            self.path += if length == 0 { "" } else { "." };
+            self.path += name;
+            match of.fields.iter().position(|field| field.json == name) {
+                None => self.unknown.push(self.path.clone()),
+                Some(_) if value.is_null() => {}
+                Some(index) => {
+                    self.fields.push(of.fields[index].json);
+                    values[index] = Some(self.read(value, of.fields[index].of)?);
                     self.fields.pop();
-                    self.path.truncate(length);
                     self.inside = of.name;
-                    if !field.omitempty || !is_empty(&value, field) {
-                        read.insert(field.json.into(), value);
-                    }
                 }
+            }
+            self.path.truncate(length);
+        }
+        let mut read = Map::new();
+        for (field, value) in of.fields.iter().zip(values) {
+            match value {
+                None if !field.omitempty || never_empty(field.of) => {
+                    read.insert(field.json.into(), self.zero(field.of)?);
+                }
+                Some(value) if !field.omitempty || !is_empty(&value, field) => {
+                    read.insert(field.json.into(), value);
+                }
+                _ => {}
             }
         }
         self.inside = outside;
