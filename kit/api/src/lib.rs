@@ -4,6 +4,7 @@
 //! file for each concept, under the name that Kubernetes has for it.
 
 pub mod daemon_set;
+pub mod disruption_budget;
 pub mod duration;
 pub mod eviction;
 pub mod int_or_percent;

@@ -8,8 +8,7 @@ use crate::field::Cause;
 use crate::{DeleteOptions, Error, Server, registry};
 use kit_api::core::Pod;
 use kit_api::policy::PodDisruptionBudget;
-use kit_api::time;
-use kit_api::{pod, selector};
+use kit_api::{disruption_budget, pod, selector, time};
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use serde_json::Value;
 
@@ -112,10 +111,13 @@ impl Server {
             return Ok(());
         }
         let mut budget = budget.clone();
-        let now = time::seconds(self.time());
+        let now = self.time();
         let status = budget.status.get_or_insert_default();
         status.disruptions_allowed -= 1;
-        status.disrupted_pods.get_or_insert_default().insert(pod.into(), now);
+        if status.disruptions_allowed == 0 {
+            disruption_budget::update_condition(status, now);
+        }
+        status.disrupted_pods.get_or_insert_default().insert(pod.into(), time::seconds(now));
         self.update_status(budget.into_object()).map(|_| ())
     }
 }
