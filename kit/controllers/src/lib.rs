@@ -5,6 +5,7 @@
 
 pub mod autoscaler;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slice;
 pub mod garbage_collector;
 pub mod horizontal;
@@ -13,3 +14,6 @@ pub mod node_lifecycle;
 pub mod replica_set;
 pub mod resource_quota;
 pub mod taint_eviction;
+
+#[cfg(test)]
+mod testing;
