@@ -13,6 +13,8 @@ pub mod namespace;
 pub mod node_lifecycle;
 pub mod replica_set;
 pub mod resource_quota;
+pub mod root_ca;
+pub mod service_account;
 pub mod taint_eviction;
 
 #[cfg(test)]
