@@ -45,16 +45,7 @@ impl Component for EndpointSlices {
                 let name = service.metadata.name.clone().unwrap_or_default();
                 self.queue.add((change.object.object.namespace().into(), name), world.now);
             }
-            Object::Pod(_) => {
-                let pods = [Some(&change.object), change.previous.as_ref()];
-                for pod in pods.into_iter().flatten().filter_map(|stored| stored.get::<Pod>()) {
-                    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-                    for service in world.cache.list::<Service>(namespace).filter(|service| selects(service, pod)) {
-                        let name = service.metadata.name.clone().unwrap_or_default();
-                        self.queue.add((namespace.into(), name), world.now);
-                    }
-                }
-            }
+            Object::Pod(_) => services_of(change, world.cache).for_each(|name| self.queue.add(name, world.now)),
             _ => {}
         }
     }
@@ -70,7 +61,18 @@ impl Component for EndpointSlices {
     }
 }
 
-fn selects(service: &Service, pod: &Pod) -> bool {
+/// The services that a pod stood or stands behind (`GetServicesToUpdateOnPodChange`).
+pub(super) fn services_of<'a>(change: &'a Change, cache: &'a Cache) -> impl Iterator<Item = Name> + use<'a> {
+    let pods = [Some(&change.object), change.previous.as_ref()];
+    let pods = pods.into_iter().flatten().filter_map(|stored| stored.get::<Pod>());
+    pods.flat_map(|pod| {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let services = cache.list::<Service>(namespace).filter(|service| selects(service, pod));
+        services.map(|service| (namespace.to_string(), service.metadata.name.clone().unwrap_or_default()))
+    })
+}
+
+pub(super) fn selects(service: &Service, pod: &Pod) -> bool {
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     let labels = pod.metadata.labels.as_ref();
     selector.is_some_and(|selector| {
@@ -125,20 +127,15 @@ fn sync((namespace, name): &Name, world: &mut World<'_>) {
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-const HEADLESS: &str = "service.kubernetes.io/headless";
+pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// Which of a service's ports a pod has, and with which number (`getEndpointPorts`). A port that is named and that the
 /// pod doesn't know is left out.
 fn ports(ports: &[ServicePort], pod: &Pod) -> Vec<EndpointPort> {
     let ports = ports.iter().filter_map(|port| {
-        let number = match &port.target_port {
-            None => port.port,
-            Some(IntOrString::Int(number)) => *number,
-            Some(IntOrString::String(name)) => named_port(pod, name, port.protocol.as_deref())?,
-        };
         Some(EndpointPort {
             name: Some(port.name.clone().unwrap_or_default()),
-            port: Some(number),
+            port: Some(port_number(port, pod)?),
             protocol: port.protocol.clone(),
             app_protocol: port.app_protocol.clone(),
         })
@@ -146,7 +143,16 @@ fn ports(ports: &[ServicePort], pod: &Pod) -> Vec<EndpointPort> {
     ports.collect()
 }
 
-/// The number of a container's port with this name (`FindPort` of `pkg/api/v1/pod/util.go`); sidecars count.
+/// Which port of a pod a service's port stands for (`FindPort` of `pkg/api/v1/pod/util.go`).
+pub(super) fn port_number(port: &ServicePort, pod: &Pod) -> Option<i32> {
+    match &port.target_port {
+        None => Some(port.port),
+        Some(IntOrString::Int(number)) => Some(*number),
+        Some(IntOrString::String(name)) => named_port(pod, name, port.protocol.as_deref()),
+    }
+}
+
+/// The number of a container's port with this name; sidecars count.
 fn named_port(pod: &Pod, name: &str, protocol: Option<&str>) -> Option<i32> {
     let spec = pod.spec.as_ref()?;
     let is_sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
@@ -162,7 +168,7 @@ fn slice(service: &Service, name: &str, ports: &[EndpointPort], endpoints: &[End
     labels.retain(|key, _| key != HEADLESS);
     labels.insert(SERVICE_NAME.into(), service.metadata.name.clone().unwrap_or_default());
     labels.insert(MANAGED_BY.into(), "endpointslice-controller.k8s.io".into());
-    if service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None") {
+    if is_headless(service) {
         labels.insert(HEADLESS.into(), String::new());
     }
     EndpointSlice {
@@ -179,6 +185,30 @@ fn slice(service: &Service, name: &str, ports: &[EndpointPort], endpoints: &[End
     }
 }
 
+/// Whether a service has no address of its own (`IsServiceIPSet`).
+pub(super) fn is_headless(service: &Service) -> bool {
+    let address = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
+    matches!(address, None | Some("" | "None"))
+}
+
+/// The name of a pod that names the service as its subdomain (`ShouldSetHostname`).
+pub(super) fn hostname(service: &Service, pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let is_member = spec.subdomain.is_some() && spec.subdomain == service.metadata.name;
+    spec.hostname.clone().filter(|name| is_member && !name.is_empty())
+}
+
+/// What stands behind an endpoint.
+pub(super) fn reference_to(pod: &Pod) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Pod".into()),
+        namespace: pod.metadata.namespace.clone(),
+        name: pod.metadata.name.clone(),
+        uid: pod.metadata.uid.clone(),
+        ..Default::default()
+    }
+}
+
 /// A pod has an endpoint once it has an address and as long as it is not over (`ShouldPodBeInEndpoints`).
 fn endpoint(service: &Service, pod: &Pod, cache: &Cache) -> Option<Endpoint> {
     let status = pod.status.as_ref()?;
@@ -188,10 +218,6 @@ fn endpoint(service: &Service, pod: &Pod, cache: &Cache) -> Option<Endpoint> {
     }
     let spec = service.spec.as_ref();
     let publish = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or(false);
-    let own = pod.spec.as_ref();
-    // A pod that names the service as its subdomain has a name of its own (`ShouldSetHostname`).
-    let is_member = own.and_then(|own| own.subdomain.as_ref()) == service.metadata.name.as_ref();
-    let hostname = own.and_then(|own| own.hostname.clone()).filter(|name| is_member && !name.is_empty());
     let node = pod::node_name(pod).and_then(|node| cache.fetch::<Node>("", node));
     let zone = node.and_then(|node| node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").cloned());
     let (serving, terminating) = (pod::is_ready(pod), pod::is_terminating(pod));
@@ -202,16 +228,10 @@ fn endpoint(service: &Service, pod: &Pod, cache: &Cache) -> Option<Endpoint> {
             serving: Some(serving),
             terminating: Some(terminating),
         }),
-        hostname,
+        hostname: hostname(service, pod),
         node_name: pod::node_name(pod).map(str::to_string),
         zone,
-        target_ref: Some(ObjectReference {
-            kind: Some("Pod".into()),
-            namespace: pod.metadata.namespace.clone(),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
-            ..Default::default()
-        }),
+        target_ref: Some(reference_to(pod)),
         ..Default::default()
     })
 }

@@ -7,6 +7,7 @@ pub mod autoscaler;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
+pub mod endpoints;
 pub mod garbage_collector;
 pub mod horizontal;
 pub mod namespace;
