@@ -8,12 +8,16 @@ use kit_client::metrics::Usage;
 use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
 use kit_controllers::deployment::Deployments;
+use kit_controllers::disruption::Disruptions;
 use kit_controllers::endpoint_slice::EndpointSlices;
+use kit_controllers::endpoints::AllEndpoints;
 use kit_controllers::garbage_collector::GarbageCollector;
 use kit_controllers::namespace::Namespaces;
 use kit_controllers::node_lifecycle::NodeLifecycle;
 use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
+use kit_controllers::root_ca::RootCa;
+use kit_controllers::service_account::ServiceAccounts;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
@@ -46,8 +50,8 @@ pub struct Config {
     /// The calendar time at the beginning, for a cluster that somebody watches; without it always the same.
     #[serde(skip)]
     pub epoch: Option<Timestamp>,
-    /// The certificate of the cluster's authority, for a cluster whose namespaces get their ServiceAccount and the
-    /// certificate; without it they stay empty.
+    /// The certificate of the authority that signed the API server's, in PEM. With it each namespace has its default
+    /// service account and a ConfigMap with the certificate; scenarios do without.
     #[serde(skip)]
     pub accounts: Option<String>,
 }
@@ -106,18 +110,26 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     };
     let controllers = {
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
+        let accounts = config.accounts.clone();
         move || -> Vec<Box<dyn Component>> {
-            vec![
+            let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
                 Box::new(EndpointSlices::default()),
+                Box::new(AllEndpoints::default()),
+                Box::new(Disruptions::default()),
                 Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),
                 Box::new(ResourceQuotas::default()),
                 Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
                 Box::new(TaintEviction::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
-            ]
+            ];
+            if let Some(ca) = &accounts {
+                all.push(Box::new(ServiceAccounts::default()));
+                all.push(Box::new(RootCa::new(ca.clone())));
+            }
+            all
         }
     };
     let mut components: Vec<Box<dyn Component>> = vec![Box::new(kubelets)];
@@ -153,6 +165,18 @@ mod tests {
     fn pods(engine: &Engine) -> Vec<(String, bool)> {
         let pods = engine.server().snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>());
         pods.map(|pod| (pod::node_name(pod).unwrap_or("-").to_string(), pod::is_ready(pod))).collect()
+    }
+
+    #[test]
+    fn namespaces_have_accounts_and_the_certificate_if_there_is_one() {
+        for (accounts, count) in [(None, 0), (Some("PEM".to_string()), 4)] {
+            let config = Config { accounts, ..Config::default() };
+            let mut engine = start(&config, &solutions::modules(), Clock::default());
+            engine.run_until(Instant::seconds(1)).expect("the reference answers");
+            let made =
+                [Kind::ServiceAccount, Kind::ConfigMap].map(|kind| engine.server().snapshot().list(kind).count());
+            assert_eq!(made, [count, count]);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::openapi::Served;
 use crate::stream::Answer;
-use crate::{Door, openapi, openapi_v2, protobuf};
+use crate::{Door, autoscaling_v1, openapi, openapi_v2, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -80,6 +80,12 @@ pub async fn answer(
             Err(why) => return Ok(refused(&Error::bad_request(why))),
         }
     }
+    let second = autoscaling_v1::second(&path);
+    if let Some(converted) = second.as_ref().and_then(|_| autoscaling_v1::to_second(&body)) {
+        body = converted.into();
+    }
+    let first = second.is_some();
+    let path = second.unwrap_or(path);
     if head.method == Method::GET && (path == "/openapi" || path.starts_with("/openapi/")) {
         return Ok(describe(&path, accept, &door).await);
     }
@@ -105,6 +111,7 @@ pub async fn answer(
         };
         let response = driver.engine.request(|server| server.request(&request));
         let body = match response.body {
+            Body::Text(text) if first => Some(autoscaling_v1::to_first(&text).unwrap_or(text)),
             Body::Text(text) => Some(text),
             Body::Watch(watch) => {
                 driver.stream(watch, to);

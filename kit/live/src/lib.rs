@@ -4,6 +4,7 @@
 //! requests as events, and answer plain reads beside it from the API server's last [`Snapshot`], which never changes
 //! again: such a read waits for nothing, not for the engine and not for a module that takes its time.
 
+mod autoscaling_v1;
 pub mod certificates;
 mod driver;
 mod http;
