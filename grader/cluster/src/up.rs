@@ -7,6 +7,7 @@ use kit_cluster::cluster::{self, Config, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::certificates::Certificates;
 use kit_live::{Live, Options, kubeconfig};
+use kit_node::kubelet::node::NodeShape;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -81,8 +82,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let certificates = certificates.with_context(|| format!("the certificates in {}", folder.display()))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
     let config = Config {
-        nodes: Nodes::Count(args.nodes),
-        zones: args.zones,
+        nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
         seed: args.seed.unwrap_or(since.as_nanos() as u64),
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
@@ -124,6 +124,14 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     drop(control);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     live.stop().map_err(|_| anyhow::anyhow!("a module did not answer, and the cluster stopped"))
+}
+
+fn node(index: usize, zones: usize) -> NodeShape {
+    let zone = index.checked_rem(zones).map(|zone| match u8::try_from(zone) {
+        Ok(letter @ 0..26) => format!("zone-{}", char::from(b'a' + letter)),
+        _ => format!("zone-{}", zone + 1),
+    });
+    NodeShape { name: format!("node-{}", index + 1), zone, ..NodeShape::default() }
 }
 
 /// Starts the same command once more, in a session of its own, and waits until it says that it is ready.

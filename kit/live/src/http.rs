@@ -145,7 +145,7 @@ async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
     });
     let Some((served, definitions)) = served.await else { return refused(&Error::unreachable()) };
     let path = path.trim_end_matches('/').to_string();
-    if path == "/openapi/v2" && accept.split(',').next().is_some_and(|first| first.starts_with(openapi_v2::MEDIA)) {
+    if path == "/openapi/v2" && accept.split(',').next().is_some_and(|first| first.starts_with(openapi_v2::ASKED)) {
         return response(200, openapi_v2::MEDIA, Answer::text(openapi_v2::paths(&served)));
     }
     // Documents are large, and made when they are first asked for.

@@ -6,8 +6,10 @@
 
 use crate::openapi::Served;
 
-/// The form that kubectl names in `Accept`, and that it gets.
-pub const MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The form that kubectl names in `Accept`.
+pub const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// How the answer calls it: an `@` has no place in a media type (`kube-openapi/pkg/handler`).
+pub const MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// What PATCH takes in its query (`metav1.PatchOptions`).
 const PARAMETERS: [(&str, &str); 5] = [
