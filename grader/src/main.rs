@@ -208,9 +208,7 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),
-        Some(Command::Cluster { arguments }) => {
-            build::become_package(&workspace, "cluster", arguments).map_err(Into::into)
-        }
+        Some(Command::Cluster { arguments }) => build::become_package(&workspace, "cluster", arguments),
         Some(Command::Schema { exercise }) => schema::schema(&workspace, exercise.as_deref()),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),

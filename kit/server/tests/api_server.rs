@@ -37,7 +37,7 @@ impl Client {
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         headers.extend(bearer.as_deref().map(|value| ("Authorization", value)));
         headers.extend(self.user.map(|name| ("Impersonate-User", name)));
-        self.server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes() })
+        self.server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes(), user: None })
     }
 
     /// The code and the body of an answer.
@@ -326,6 +326,7 @@ fn no_body_breaks_the_server() {
                         query: "fieldManager=x",
                         headers: &headers,
                         body: body.as_bytes(),
+                        user: None,
                     };
                     let code = client.server.request(&request).code;
                     assert!((200..500).contains(&code) || code == 500, "{method} {path} {media} {body}");

@@ -100,7 +100,8 @@ fn stories() {
             let media = if method == "PATCH" { step.media.as_str() } else { "application/json" };
             let accept = if step.table { "application/json;as=Table;v=v1;g=meta.k8s.io" } else { "application/json" };
             let headers = [("Content-Type", media), ("Accept", accept)];
-            let answer = server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes() });
+            let answer =
+                server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes(), user: None });
             let value: Value = serde_json::from_str(answer.as_text()).unwrap_or_default();
             assert_eq!(answer.code, step.code, "{here}: {value}");
             for (pointer, expected) in &step.at {

@@ -207,13 +207,13 @@ fn api_server(name: &str, store: Box<dyn Store>) {
 fn ask(server: &mut Server, method: &str, path: &str, query: &str, body: &str) -> (u16, String) {
     let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let headers = [("Content-Type", media)];
-    let answer = server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes() });
+    let answer = server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes(), user: None });
     (answer.code, answer.as_text().to_string())
 }
 
 fn open_watch(server: &mut Server, revision: i64) -> Watch {
     let query = format!("watch=1&resourceVersion={revision}");
-    let request = Request { method: "GET", path: "/api/v1/pods", query: &query, headers: &[], body: b"" };
+    let request = Request { method: "GET", path: "/api/v1/pods", query: &query, headers: &[], body: b"", user: None };
     match server.request(&request).body {
         Body::Watch(watch) => *watch,
         Body::Text(text) => panic!("no watch: {text}"),

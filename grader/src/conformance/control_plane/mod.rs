@@ -97,6 +97,7 @@ impl Session {
             query: &query.join("&"),
             headers: &headers,
             body: body.as_bytes(),
+            user: None,
         });
         let answer = self.read(answer);
         if let Some(token) = answer.body.pointer("/metadata/continue").and_then(Value::as_str) {

@@ -178,7 +178,7 @@ impl Play<'_> {
         self.server.enter(Instant::millis(self.now), &Arc::from("test"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let headers = [("Content-Type", if content.is_empty() { "application/json" } else { content })];
-        let request = Request { method, path, query, headers: &headers, body: body.as_bytes() };
+        let request = Request { method, path, query, headers: &headers, body: body.as_bytes(), user: None };
         let answer = self.server.request(&request);
         (answer.code, answer.as_text().to_string())
     }
