@@ -28,6 +28,7 @@ const COMMANDS: [(&str, &[&str]); 2] = [
             "check",
             "conformance",
             "mutants",
+            "cluster",
             "explain",
             "play",
         ],

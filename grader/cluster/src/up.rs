@@ -55,7 +55,7 @@ pub struct Args {
 
 /// How fast a clock may run.
 pub fn speed(speed: f64) -> Result<f64> {
-    match speed.is_finite() && speed >= 0.01 && speed <= 10_000.0 {
+    match (0.01..=10_000.0).contains(&speed) {
         true => Ok(speed),
         false => bail!("a speed lies between 0.01 and 10000: {speed}"),
     }

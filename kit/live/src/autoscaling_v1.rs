@@ -56,12 +56,12 @@ fn first(object: &mut Value) {
     object["apiVersion"] = "autoscaling/v1".into();
     let target = of_cpu(&object["spec"]["metrics"], "target");
     let current = of_cpu(&object["status"]["currentMetrics"], "current");
-    if let Some(spec) = object["spec"].as_object_mut() {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.shift_remove("metrics");
         spec.shift_remove("behavior");
         spec.extend(target.map(|percent| ("targetCPUUtilizationPercentage".to_string(), percent.into())));
     }
-    if let Some(status) = object["status"].as_object_mut() {
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
         status.shift_remove("currentMetrics");
         status.shift_remove("conditions");
         status.extend(current.map(|percent| ("currentCPUUtilizationPercentage".to_string(), percent.into())));

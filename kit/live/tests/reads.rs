@@ -67,7 +67,7 @@ fn objects_and_lists_are_read_as_from_an_api_server() {
         ("/api/v1/namespaces/default/pods/web", 200, r#""name":"web""#),
         ("/api/v1/namespaces/default/pods/api", 404, r#"pods \"api\" not found"#),
         ("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", 200, r#""kind":"LeaseList""#),
-        ("/api/v1/nothing", 404, "404 page not found"),
+        ("/api/v1/nothing", 404, "could not find the requested resource"),
     ];
     for (path, status, text) in cases {
         let (code, body) = get(live.address(), path);
