@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn unknown_fields_are_told_with_their_path() {
         let decoded = pod(&json!({"spec": {"containers": [{"nam": "c"}]}, "x": 1})).expect("a pod");
-        assert_eq!(decoded.unknown, ["x", "spec.containers[0].nam"]);
+        assert_eq!(decoded.unknown, ["spec.containers[0].nam", "x"]);
     }
 
     #[test]
