@@ -104,7 +104,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(stream: UnixStream, door: &Door, down: &Sender<()>) {
+fn serve(mut stream: UnixStream, door: &Door, down: &Sender<()>) {
     let mut line = String::new();
     _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let read = BufReader::new((&stream).take(LONGEST)).read_line(&mut line);
@@ -117,7 +117,6 @@ fn serve(stream: UnixStream, door: &Door, down: &Sender<()>) {
         Ok(order) => ask(door, order),
         Err(error) => Answer::Err(format!("an order that nobody knows: {error}")),
     };
-    let mut stream = stream;
     _ = serde_json::to_writer(&stream, &answer);
     _ = stream.write_all(b"\n");
     if ends {

@@ -145,6 +145,20 @@ impl Resource {
         Kind::ALL.iter().copied().find(is).unwrap_or(Kind::Other(self))
     }
 
+    /// `api/v1`, `apis/apps/v1`: where paths of its group and version begin.
+    pub fn root(&self) -> String {
+        let root = if self.group.is_empty() { "api" } else { "apis" };
+        format!("{root}/{}", self.api_version)
+    }
+
+    /// Group and version of the kind that a subresource takes and gives.
+    pub fn group_version_of<'a>(&'a self, sub: &'a Subresource) -> (&'a str, &'a str) {
+        match &sub.group_version {
+            Some((group, version)) => (group, version),
+            None => (&self.group, &self.version),
+        }
+    }
+
     /// `deployments.apps`: the resource with its group, as messages name it.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }

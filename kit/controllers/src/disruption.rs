@@ -17,7 +17,6 @@ use kit_api::policy::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use kit_api::selector::{self, Selector};
 use kit_api::{pod, time};
 use kit_apimachinery::object::{AsKind, Kind, Object};
-use kit_apimachinery::resource::Resource;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, Error, Request};
@@ -292,13 +291,10 @@ fn ask_for_scale(
     world: &mut World<'_>,
 ) -> Result<Option<(String, i32)>, String> {
     let OwnerReference { api_version, kind, .. } = owner;
-    let kinds: Vec<Kind> = Resource::all().iter().map(Resource::as_kind).chain(world.server.custom_kinds()).collect();
-    let is_it = |resource: &&Resource| resource.kind == *kind && resource.api_version == *api_version;
-    let Some(resource) = kinds.iter().map(|kind| kind.resource()).find(is_it) else {
+    let Some(resource) = world.server.kind_of(api_version, kind).map(Kind::resource) else {
         return Err(format!("no matches for kind {kind:?} in version {api_version:?}"));
     };
-    let root = if resource.group.is_empty() { "api" } else { "apis" };
-    let path = format!("/{root}/{api_version}/namespaces/{namespace}/{}/{}/scale", resource.plural, owner.name);
+    let path = format!("/{}/namespaces/{namespace}/{}/{}/scale", resource.root(), resource.plural, owner.name);
     let answer = world.server.request(&Request { method: "GET", path: &path, ..Request::default() });
     let scale: serde_json::Value = serde_json::from_str(answer.as_text()).unwrap_or_default();
     match answer.code {
@@ -307,15 +303,10 @@ fn ask_for_scale(
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
             Ok(Some((owner.uid.clone(), i32::try_from(replicas).unwrap_or(i32::MAX))))
         }
-        404 if resource.subresources.iter().any(|part| part.name == "scale") => Ok(None),
-        404 => Err(format!("{} does not implement the scale subresource", resource_name(resource))),
+        404 if resource.subresource("scale").is_some() => Ok(None),
+        404 => Err(format!("{} does not implement the scale subresource", resource.qualified())),
         _ => Err(scale["message"].as_str().unwrap_or_default().into()),
     }
-}
-
-/// `GroupResource.String`.
-fn resource_name(resource: &Resource) -> String {
-    if resource.group.is_empty() { resource.plural.clone() } else { format!("{}.{}", resource.plural, resource.group) }
 }
 
 /// Pods that are ready and not about to go (`countHealthyPods`).

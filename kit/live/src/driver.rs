@@ -15,8 +15,6 @@ const ROUND: Duration = Duration::from_millis(500);
 /// How many requests are answered before the next event of the cluster.
 const AT_ONCE: usize = 64;
 
-pub(crate) struct Inbox(pub Receiver<Request>);
-
 /// The engine and its clock.
 pub struct Driver {
     /// The cluster.
@@ -111,7 +109,7 @@ impl Driver {
         }
     }
 
-    pub(crate) fn run(mut self, inbox: &Inbox) -> Result<(), Lost> {
+    pub(crate) fn run(mut self, inbox: &Receiver<Request>) -> Result<(), Lost> {
         while !self.ended {
             // One event at a time: a cluster that is late still hears requests, and that it should end.
             let nap = match self.engine.step(self.time())? {
@@ -123,16 +121,12 @@ impl Driver {
                 }
             };
             self.tell();
-            let mut next = inbox.0.recv_timeout(nap);
-            for _ in 0..AT_ONCE {
-                match next {
-                    Ok(request) => request(&mut self),
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                }
-                next = inbox.0.recv_timeout(Duration::ZERO);
-            }
-            if let Ok(request) = next {
+            let first = match inbox.recv_timeout(nap) {
+                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            for request in first.into_iter().chain(inbox.try_iter()).take(AT_ONCE) {
                 request(&mut self);
             }
             self.tell();

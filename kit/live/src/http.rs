@@ -3,7 +3,6 @@
 //! Plain reads of the administrator are answered from the last snapshot; everything else is an event of the engine, where
 //! the API server answers it in its own words.
 
-use crate::openapi::Served;
 use crate::stream::Answer;
 use crate::{Door, autoscaling_v1, openapi, openapi_v2, protobuf};
 use http_body_util::{BodyExt, Limited};
@@ -28,9 +27,12 @@ const PUBLIC: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
 
 const JSON: &str = "application/json";
 
+/// The name of somebody without credentials.
+const ANONYMOUS: &str = "system:anonymous";
+
 /// Somebody without credentials.
 pub fn anonymous() -> User {
-    User { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()] }
+    User { name: ANONYMOUS.into(), groups: vec!["system:unauthenticated".into()] }
 }
 
 /// Answers a request. `user` is who the certificate says; without certificates whoever reaches the server is its
@@ -46,7 +48,7 @@ pub async fn answer(
     tracing::debug!(method = %head.method, path, query, "a request");
     // A token says who asks where no certificate does.
     let token = head.headers.contains_key(AUTHORIZATION);
-    let unknown = user.as_ref().is_some_and(|user| user.name == anonymous().name);
+    let unknown = user.as_ref().is_some_and(|user| user.name == ANONYMOUS);
     let user = user.filter(|_| !(unknown && token));
     if unknown && !token && !PUBLIC.iter().any(|public| path == *public || path.starts_with(&format!("{public}/"))) {
         return Ok(refused(&Error::unauthorized()));
@@ -63,7 +65,7 @@ pub async fn answer(
     {
         return Ok(answer);
     }
-    let body = match tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await {
+    let mut body = match tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return Ok(refused(&Error::entity_too_large(LARGEST)));
@@ -71,7 +73,6 @@ pub async fn answer(
         Ok(Err(_)) => return Ok(refused(&Error::bad_request("the body ended too early"))),
         Err(_) => return Ok(refused(&Error::bad_request("the body took too long"))),
     };
-    let mut body = body;
     let media = head.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
     let translated = protobuf::is_protobuf(media);
     if translated {
@@ -141,7 +142,7 @@ async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
         let definition = server.kind_of("apiextensions.k8s.io/v1", "CustomResourceDefinition");
         let definitions = definition.into_iter().flat_map(|kind| server.snapshot().list(kind));
         let definitions: Vec<_> = definitions.map(|stored| stored.to_value()).collect();
-        (server.resources().map(Served::from).collect::<Vec<_>>(), definitions)
+        (server.resources().collect::<Vec<_>>(), definitions)
     });
     let Some((served, definitions)) = served.await else { return refused(&Error::unreachable()) };
     let path = path.trim_end_matches('/').to_string();

@@ -18,7 +18,6 @@ mod wire;
 pub use driver::{Driver, State};
 
 use certificates::Certificates;
-use driver::Inbox;
 use kit_cluster::engine::{Engine, Lost};
 use kit_server::Snapshot;
 use std::net::SocketAddr;
@@ -97,7 +96,7 @@ impl Live {
         let (publish, snapshots) = watch::channel(Snapshot::default());
         let engine = std::thread::Builder::new()
             .name("engine".into())
-            .spawn(move || Driver::new(start(), options.speed, publish).run(&Inbox(inbox)))?;
+            .spawn(move || Driver::new(start(), options.speed, publish).run(&inbox))?;
         let door = Door { requests, snapshots };
         let (stop_http, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -6,46 +6,13 @@
 //! the first `kubectl apply` waits for them, and parsing all schemas would take most of that wait.
 
 use flate2::read::GzDecoder;
+use kit_apimachinery::resource::{Resource, Subresource};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-
-/// A resource that the server has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
-    /// Its group; empty for the core group.
-    pub group: String,
-    /// Its version.
-    pub version: String,
-    /// The kind of its objects.
-    pub kind: String,
-    /// As paths name it.
-    pub plural: String,
-    /// Whether its objects live in namespaces.
-    pub namespaced: bool,
-    /// What can be done with it, as discovery tells: `create`, `list`, ...
-    pub verbs: Vec<String>,
-    /// Its subresources.
-    pub subresources: Vec<Part>,
-}
-
-/// A subresource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// The last part of its path.
-    pub name: String,
-    /// The group of the kind that it takes and gives.
-    pub group: String,
-    /// The version of that kind.
-    pub version: String,
-    /// That kind.
-    pub kind: String,
-    /// What can be done with it.
-    pub verbs: Vec<String>,
-}
 
 const DATA: &[u8] = include_bytes!("openapi-1.33.json.gz");
 const REF: &str = "#/components/schemas/";
@@ -182,7 +149,7 @@ type Made = (String, Arc<str>);
 /// `definitions` are the CustomResourceDefinitions. The hash in each address lets clients keep a document for good
 /// (`kube-openapi/pkg/handler3`), so it is made from all that the document is made from, not from the document, which
 /// nobody may want.
-pub fn index(served: &[Served], definitions: &[Value]) -> String {
+pub fn index(served: &[&Resource], definitions: &[Value]) -> String {
     let entry = |path: String| {
         let url = format!("/openapi/v3/{path}?hash={}", hash(&path, served, definitions));
         (path, json!({ "serverRelativeURL": url }))
@@ -191,7 +158,7 @@ pub fn index(served: &[Served], definitions: &[Value]) -> String {
 }
 
 /// The document of a group version, such as `api/v1` or `apis/apps/v1`; nothing if none of its resources is served.
-pub fn document(path: &str, served: &[Served], definitions: &[Value]) -> Option<Arc<str>> {
+pub fn document(path: &str, served: &[&Resource], definitions: &[Value]) -> Option<Arc<str>> {
     let resources = of(path, served);
     if resources.is_empty() {
         return None;
@@ -200,14 +167,14 @@ pub fn document(path: &str, served: &[Served], definitions: &[Value]) -> Option<
 }
 
 /// The answer to `/openapi/v2` in JSON: everything in one document.
-pub fn v2(served: &[Served], definitions: &[Value]) -> Arc<str> {
+pub fn v2(served: &[&Resource], definitions: &[Value]) -> Arc<str> {
     kept("v2", hash("", served, definitions), || whole_v2(served, definitions))
 }
 
 /// What tells one state of a document from another, as its `ETag` and in its address; the path `""` is for all of v2.
-pub fn hash(path: &str, served: &[Served], definitions: &[Value]) -> String {
+pub fn hash(path: &str, served: &[&Resource], definitions: &[Value]) -> String {
     static OF_DATA: LazyLock<Vec<u8>> = LazyLock::new(|| Sha512::digest(DATA).to_vec());
-    let resources = if path.is_empty() { served.iter().collect() } else { of(path, served) };
+    let resources = if path.is_empty() { served.to_vec() } else { of(path, served) };
     let mut digest = Sha512::new();
     digest.update(&*OF_DATA);
     for resource in &resources {
@@ -235,20 +202,15 @@ fn kept(path: &str, hash: String, make: impl FnOnce() -> String) -> Arc<str> {
     document
 }
 
-fn path_of(resource: &Served) -> String {
-    let Served { group, version, .. } = resource;
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+fn paths_of(served: &[&Resource]) -> BTreeSet<String> {
+    served.iter().map(|resource| resource.root()).collect()
 }
 
-fn paths_of(served: &[Served]) -> BTreeSet<String> {
-    served.iter().map(path_of).collect()
+fn of<'a>(path: &str, served: &[&'a Resource]) -> Vec<&'a Resource> {
+    served.iter().copied().filter(|resource| resource.root() == path).collect()
 }
 
-fn of<'a>(path: &str, served: &'a [Served]) -> Vec<&'a Served> {
-    served.iter().filter(|resource| path_of(resource) == path).collect()
-}
-
-fn v3(path: &str, resources: &[&Served], definitions: &[Value]) -> String {
+fn v3(path: &str, resources: &[&Resource], definitions: &[Value]) -> String {
     let (schemas, paths) = parts(path, resources, definitions);
     let mut text = String::from(r#"{"components":{"schemas":{"#);
     for (index, (name, schema)) in schemas.iter().enumerate() {
@@ -260,7 +222,7 @@ fn v3(path: &str, resources: &[&Served], definitions: &[Value]) -> String {
 }
 
 /// The schemas of a document by their names, with all that they refer to, and its paths.
-fn parts(path: &str, resources: &[&Served], definitions: &[Value]) -> (BTreeMap<String, String>, String) {
+fn parts(path: &str, resources: &[&Resource], definitions: &[Value]) -> (BTreeMap<String, String>, String) {
     let mut own = BTreeMap::new();
     for resource in resources {
         own.extend(custom(resource, definitions));
@@ -311,7 +273,7 @@ struct Operation<'a> {
 }
 
 impl Paths<'_> {
-    fn all(mut self, resources: &[&Served]) -> Map<String, Value> {
+    fn all(mut self, resources: &[&Resource]) -> Map<String, Value> {
         let Some(first) = resources.first() else { return self.paths };
         let list = reference(&format!("{META}APIResourceList"));
         self.add(
@@ -347,8 +309,8 @@ impl Paths<'_> {
         }
     }
 
-    fn resource(&mut self, resource: &Served) {
-        let Served { group, version, kind, plural, .. } = resource;
+    fn resource(&mut self, resource: &Resource) {
+        let Resource { group, version, kind, plural, .. } = resource;
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let (inside, scoped): (String, &[&str]) = match resource.namespaced {
             true => (format!("/{}/namespaces/{{namespace}}/{plural}", self.base), &["namespace", "pretty"]),
@@ -451,8 +413,8 @@ impl Paths<'_> {
     }
 
     /// The old paths of watches, one for a list and one for an object.
-    fn watch(&mut self, resource: &Served, gvk: (&str, &str, &str), one: &str) {
-        let Served { kind, plural, .. } = resource;
+    fn watch(&mut self, resource: &Resource, gvk: (&str, &str, &str), one: &str) {
+        let Resource { kind, plural, .. } = resource;
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let start = format!("/{}/", self.base);
         let old = |path: &str| path.replacen(&start, &format!("{start}watch/"), 1);
@@ -478,11 +440,12 @@ impl Paths<'_> {
         }
     }
 
-    fn part(&mut self, resource: &Served, part: &Part, path: &str, named: &[&str], patch: &Value) {
+    fn part(&mut self, resource: &Resource, part: &Subresource, path: &str, named: &[&str], patch: &Value) {
         let kind = &resource.kind;
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let tail = format!("{scope}{kind}{}", title(&part.name));
-        let gvk = (part.group.as_str(), part.version.as_str(), part.kind.as_str());
+        let (group, version) = resource.group_version_of(part);
+        let gvk = (group, version, part.kind.as_str());
         let text = json!({ "type": "string" });
         let own: &[&str] = match part.name.as_str() {
             "attach" => &["container", "stderr", "stdin", "stdout", "tty"],
@@ -526,7 +489,7 @@ impl Paths<'_> {
             }
             return;
         }
-        let object = if part.name == "log" { text } else { self.schema(&part.group, &part.version, &part.kind) };
+        let object = if part.name == "log" { text } else { self.schema(group, version, &part.kind) };
         for verb in &part.verbs {
             let operation = match verb.as_str() {
                 "get" => Operation {
@@ -560,7 +523,7 @@ impl Paths<'_> {
         }
     }
 
-    fn add(&mut self, path: &str, shared: &[&str], of: &Served, gvk: (&str, &str, &str), operation: Operation<'_>) {
+    fn add(&mut self, path: &str, shared: &[&str], of: &Resource, gvk: (&str, &str, &str), operation: Operation<'_>) {
         let group = camel(&of.group);
         let id = format!("{}{}{}{}", operation.id.0, title(&group), title(&of.version), operation.id.1);
         let mut fields = Map::new();
@@ -680,8 +643,8 @@ fn rest_name(group: &str, version: &str, kind: &str) -> String {
 
 /// The schemas of a custom resource and of its list; none for others
 /// (`apiextensions-apiserver/pkg/controller/openapi/builder/builder.go`).
-pub fn custom(resource: &Served, definitions: &[Value]) -> Vec<(String, String)> {
-    let Served { group, version, kind, plural, .. } = resource;
+pub fn custom(resource: &Resource, definitions: &[Value]) -> Vec<(String, String)> {
+    let Resource { group, version, kind, plural, .. } = resource;
     let is = |spec: &&Value| spec["group"] == **group && spec["names"]["kind"] == **kind;
     let Some(spec) = definitions.iter().map(|definition| &definition["spec"]).find(is) else { return Vec::new() };
     let versions = spec["versions"].as_array().into_iter().flatten();
@@ -748,7 +711,7 @@ fn add_meta(schema: &mut Value, meta: &str) {
     });
 }
 
-fn whole_v2(served: &[Served], definitions: &[Value]) -> String {
+fn whole_v2(served: &[&Resource], definitions: &[Value]) -> String {
     let (mut schemas, mut paths) = (BTreeMap::new(), Map::new());
     for path in paths_of(served) {
         let (more, of_group) = parts(&path, &of(&path, served), definitions);
@@ -859,48 +822,29 @@ fn operation_v2(operation: &mut Value) {
     }
 }
 
-impl From<&kit_apimachinery::resource::Resource> for Served {
-    fn from(resource: &kit_apimachinery::resource::Resource) -> Self {
-        let part = |part: &kit_apimachinery::resource::Subresource| {
-            let own = (resource.group.clone(), resource.version.clone());
-            let (group, version) = part.group_version.clone().unwrap_or(own);
-            let (name, kind, verbs) = (part.name.clone(), part.kind.clone(), part.verbs.clone());
-            Part { name, group, version, kind, verbs }
-        };
-        Served {
-            group: resource.group.clone(),
-            version: resource.version.clone(),
-            kind: resource.kind.clone(),
-            plural: resource.plural.clone(),
-            namespaced: resource.namespaced,
-            verbs: resource.verbs.clone(),
-            subresources: resource.subresources.iter().map(part).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all() -> Vec<Served> {
-        kit_apimachinery::resource::Resource::all().iter().map(Served::from).collect()
-    }
-
-    fn crontab() -> (Served, Value) {
-        let part = |name: &str, group: &str, kind: &str| Part {
+    fn crontab() -> (&'static Resource, Value) {
+        let part = |name: &str, group: &str, kind: &str| Subresource {
             name: name.into(),
-            group: group.into(),
-            version: "v1".into(),
             kind: kind.into(),
+            group_version: Some((group.into(), "v1".into())),
             verbs: ["get", "patch", "update"].map(String::from).to_vec(),
         };
-        let served = Served {
+        let served = Resource {
             group: "stable.example.com".into(),
             version: "v1".into(),
+            api_version: "stable.example.com/v1".into(),
             kind: "CronTab".into(),
             plural: "crontabs".into(),
+            singular: "crontab".into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
             namespaced: true,
+            custom: true,
+            definition: None,
             verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
                 .map(String::from)
                 .to_vec(),
@@ -925,12 +869,12 @@ mod tests {
                 } },
             } } }],
         } });
-        (served, definition)
+        (Box::leak(Box::new(served)), definition)
     }
 
-    fn all_and_custom() -> (Vec<Served>, Vec<Value>) {
+    fn all_and_custom() -> (Vec<&'static Resource>, Vec<Value>) {
         let (served, definition) = crontab();
-        (all().into_iter().chain([served]).collect(), vec![definition])
+        (Resource::all().iter().chain([served]).collect(), vec![definition])
     }
 
     fn documents() -> Vec<(String, Value)> {
@@ -979,7 +923,7 @@ mod tests {
         let documents: BTreeMap<_, _> = documents().into_iter().collect();
         for resource in &served {
             let gvk = json!({ "group": resource.group, "kind": resource.kind, "version": resource.version });
-            let schemas = documents[&path_of(resource)]["components"]["schemas"].as_object().expect("schemas");
+            let schemas = documents[&resource.root()]["components"]["schemas"].as_object().expect("schemas");
             let with = |schema: &&Value| schema["x-kubernetes-group-version-kind"] == json!([gvk]);
             assert!(schemas.values().any(|schema| with(&schema)), "{gvk}");
         }
@@ -1054,7 +998,7 @@ mod tests {
     #[test]
     fn custom_resources_are_told_as_upstream_tells_them() {
         let (served, definition) = crontab();
-        let made: BTreeMap<_, _> = custom(&served, &[definition]).into_iter().collect();
+        let made: BTreeMap<_, _> = custom(served, &[definition]).into_iter().collect();
         let schema: Value = serde_json::from_str(&made["com.example.stable.v1.CronTab"]).expect("it is JSON");
         let meta = json!([{ "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" }]);
         assert_eq!(schema["properties"]["metadata"]["allOf"], meta);

@@ -4,7 +4,7 @@
 //! knows `fieldValidation` (`kubectl/pkg/util/openapi`, `k8s.io/cli-runtime/pkg/resource/query_param_verifier.go`). The
 //! numbers of the fields are those of `openapiv2/OpenAPIv2.proto` of gnostic-models.
 
-use crate::openapi::Served;
+use kit_apimachinery::resource::Resource;
 
 /// The form that kubectl names in `Accept`.
 pub const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -21,7 +21,7 @@ const PARAMETERS: [(&str, &str); 5] = [
 ];
 
 /// The document.
-pub fn paths(served: &[Served]) -> Vec<u8> {
+pub fn paths(served: &[&Resource]) -> Vec<u8> {
     let mut paths = Vec::new();
     for resource in served.iter().filter(|resource| resource.verbs.iter().any(|verb| verb == "patch")) {
         let item = message(&[(8, &patch(resource))]);
@@ -31,15 +31,13 @@ pub fn paths(served: &[Served]) -> Vec<u8> {
     message(&[(1, b"2.0"), (2, &info), (8, &paths)])
 }
 
-fn path(resource: &Served) -> String {
-    let Served { group, version, plural, namespaced, .. } = resource;
-    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-    let namespace = if *namespaced { "/namespaces/{namespace}" } else { "" };
-    format!("{root}{namespace}/{plural}/{{name}}")
+fn path(resource: &Resource) -> String {
+    let namespace = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
+    format!("/{}{namespace}/{}/{{name}}", resource.root(), resource.plural)
 }
 
-fn patch(resource: &Served) -> Vec<u8> {
-    let Served { group, version, kind, .. } = resource;
+fn patch(resource: &Resource) -> Vec<u8> {
+    let Resource { group, version, kind, .. } = resource;
     let mut operation = Vec::new();
     for (name, of) in PARAMETERS {
         let query = message(&[(2, b"query"), (4, name.as_bytes()), (6, of.as_bytes())]);

@@ -85,6 +85,14 @@ fn output(command: &mut Command) -> Result<std::process::Output> {
     command.output().with_context(|| format!("can't run {name}: is Rust installed? https://rustup.rs"))
 }
 
+/// Cargo, about to build the program of a package and to run it.
+fn running(workspace: &Workspace, package: &str) -> Command {
+    let mut command = cargo(workspace, None);
+    command.args(["run", "--package", package, "--manifest-path"]).arg(workspace.root.join("Cargo.toml"));
+    command.arg("--target-dir").arg(workspace.target());
+    command
+}
+
 /// Goes on as the program of another package, which most learners never build. Its first build is told, since it takes a
 /// minute.
 pub fn become_package(
@@ -92,11 +100,9 @@ pub fn become_package(
     package: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<std::process::ExitCode> {
-    let program = workspace.target().join("debug").join(package);
-    let mut command = cargo(workspace, None);
-    command.args(["run", "--package", package]).args(PROFILE).arg("--manifest-path");
-    command.arg(workspace.root.join("Cargo.toml")).arg("--target-dir").arg(workspace.target());
-    if program.is_file() {
+    let mut command = running(workspace, package);
+    command.args(PROFILE);
+    if workspace.target().join("debug").join(package).is_file() {
         command.arg("--quiet");
     }
     command.arg("--").args(arguments);
@@ -111,9 +117,8 @@ pub fn run_package(
     package: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<Vec<u8>> {
-    let mut command = cargo(workspace, None);
-    command.args(["run", "--quiet", "--package", package, "--manifest-path"]).arg(workspace.root.join("Cargo.toml"));
-    command.arg("--target-dir").arg(workspace.target()).arg("--").args(arguments);
+    let mut command = running(workspace, package);
+    command.args(["--quiet", "--"]).args(arguments);
     let out = output(&mut command)?;
     if !out.status.success() {
         bail!("{package}: {}", String::from_utf8_lossy(&out.stderr).trim_end());

@@ -157,9 +157,8 @@ fn aggregated_resource(resource: &Resource) -> Value {
         }
     }
     let subresource = |sub: &kit_apimachinery::resource::Subresource| {
-        let (group, version) =
-            sub.group_version.clone().unwrap_or_else(|| (resource.group.clone(), resource.version.clone()));
-        json!({"subresource": sub.name, "responseKind": kind(&group, &version, &sub.kind), "verbs": sub.verbs})
+        let (group, version) = resource.group_version_of(sub);
+        json!({"subresource": sub.name, "responseKind": kind(group, version, &sub.kind), "verbs": sub.verbs})
     };
     if !resource.subresources.is_empty() {
         entry["subresources"] = resource.subresources.iter().map(subresource).collect();
