@@ -9,7 +9,7 @@ API        a checkout of kubernetes/api at a tag v0.33.*, for the enums: the pub
            (hack/update-openapi-spec.sh turns OpenAPIEnums off), the server has them.
 OUTPUT     the file to write: sorted lines `name TAB group/version/Kind,... TAB schema`, compressed.
 
-Same inputs, same output. Paths are left out: openapi.rs makes them from the resources that are served.
+Same inputs, same output. Paths are left out: openapi/paths.rs makes them from the resources that are served.
 """
 
 import gzip

@@ -3,8 +3,9 @@
 //! Plain reads of the administrator are answered from the last snapshot; everything else is an event of the engine, where
 //! the API server answers it in its own words.
 
+use crate::openapi::v2_paths;
 use crate::stream::Answer;
-use crate::{Door, autoscaling_v1, openapi, openapi_v2, protobuf};
+use crate::{Door, autoscaling_v1, openapi, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -146,8 +147,8 @@ async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
     });
     let Some((served, definitions)) = served.await else { return refused(&Error::unreachable()) };
     let path = path.trim_end_matches('/').to_string();
-    if path == "/openapi/v2" && accept.split(',').next().is_some_and(|first| first.starts_with(openapi_v2::ASKED)) {
-        return response(200, openapi_v2::MEDIA, Answer::text(openapi_v2::paths(&served)));
+    if path == "/openapi/v2" && accept.split(',').next().is_some_and(|first| first.starts_with(v2_paths::ASKED)) {
+        return response(200, v2_paths::MEDIA, Answer::text(v2_paths::paths(&served)));
     }
     // Documents are large, and made when they are first asked for.
     let made = tokio::task::spawn_blocking(move || match path.strip_prefix("/openapi/")? {

@@ -10,7 +10,6 @@ mod driver;
 mod http;
 pub mod kubeconfig;
 mod openapi;
-mod openapi_v2;
 mod protobuf;
 mod stream;
 mod wire;
