@@ -166,23 +166,15 @@ impl Paths<'_> {
         let status = reference(&format!("{META}Status"));
         let deleted = if DELETED.contains(&kind.as_str()) { object.clone() } else { status.clone() };
         let options = body(reference(&format!("{META}DeleteOptions")), &["*/*"], false);
-        let patch = reference(&format!("{META}Patch"));
         let gvk = (group.as_str(), version.as_str(), kind.as_str());
         let tail = |rest: &str| format!("{scope}{kind}{rest}");
         for verb in &resource.verbs {
             let (path, shared, operation) = match verb.as_str() {
                 "list" => (&inside, scoped, listing("list", format!("list or watch objects of kind {kind}"), &list)),
-                "create" => (
-                    &inside,
-                    scoped,
-                    Operation {
-                        description: format!("create {}{kind}", article(kind)),
-                        parameters: WRITE,
-                        body: body(object.clone(), &["*/*"], true),
-                        codes: &["200", "201", "202"],
-                        ..plain("post", "post", "create", &object)
-                    },
-                ),
+                "create" => {
+                    let description = format!("create {}{kind}", article(kind));
+                    (&inside, scoped, writing("create", description, &object))
+                }
                 "deletecollection" => (
                     &inside,
                     scoped,
@@ -202,28 +194,8 @@ impl Paths<'_> {
                         ..plain("get", "get", "read", &object)
                     },
                 ),
-                "update" => (
-                    &one,
-                    named,
-                    Operation {
-                        description: format!("replace the specified {kind}"),
-                        parameters: WRITE,
-                        body: body(object.clone(), &["*/*"], true),
-                        codes: &["200", "201"],
-                        ..plain("put", "put", "replace", &object)
-                    },
-                ),
-                "patch" => (
-                    &one,
-                    named,
-                    Operation {
-                        description: format!("partially update the specified {kind}"),
-                        parameters: PATCH,
-                        body: body(patch.clone(), &PATCHES, true),
-                        codes: &["200", "201"],
-                        ..plain("patch", "patch", "patch", &object)
-                    },
-                ),
+                "update" => (&one, named, writing("update", format!("replace the specified {kind}"), &object)),
+                "patch" => (&one, named, writing("patch", format!("partially update the specified {kind}"), &object)),
                 "delete" => (
                     &one,
                     named,
@@ -251,7 +223,7 @@ impl Paths<'_> {
             self.watch(resource, gvk, &one);
         }
         for part in &resource.subresources {
-            self.part(resource, part, &format!("{one}/{}", part.name), named, &patch);
+            self.part(resource, part, &format!("{one}/{}", part.name), named);
         }
     }
 
@@ -283,7 +255,7 @@ impl Paths<'_> {
         }
     }
 
-    fn part(&mut self, resource: &Resource, part: &Subresource, path: &str, named: &[&str], patch: &Value) {
+    fn part(&mut self, resource: &Resource, part: &Subresource, path: &str, named: &[&str]) {
         let kind = &resource.kind;
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let tail = format!("{scope}{kind}{}", title(&part.name));
@@ -339,27 +311,9 @@ impl Paths<'_> {
                     description: format!("read {} of the specified {kind}", part.name),
                     ..plain("get", "get", "read", &object)
                 },
-                "update" => Operation {
-                    description: format!("replace {} of the specified {kind}", part.name),
-                    parameters: WRITE,
-                    body: body(object.clone(), &["*/*"], true),
-                    codes: &["200", "201"],
-                    ..plain("put", "put", "replace", &object)
-                },
-                "patch" => Operation {
-                    description: format!("partially update {} of the specified {kind}", part.name),
-                    parameters: PATCH,
-                    body: body(patch.clone(), &PATCHES, true),
-                    codes: &["200", "201"],
-                    ..plain("patch", "patch", "patch", &object)
-                },
-                "create" => Operation {
-                    description: format!("create {} of {}{kind}", part.name, article(kind)),
-                    parameters: WRITE,
-                    body: body(object.clone(), &["*/*"], true),
-                    codes: &["200", "201", "202"],
-                    ..plain("post", "post", "create", &object)
-                },
+                "update" => writing("update", format!("replace {} of the specified {kind}", part.name), &object),
+                "patch" => writing("patch", format!("partially update {} of the specified {kind}", part.name), &object),
+                "create" => writing("create", format!("create {} of {}{kind}", part.name, article(kind)), &object),
                 _ => continue,
             };
             self.add(path, &shared, resource, gvk, Operation { id: (operation.id.0, tail.clone()), ..operation });
@@ -427,6 +381,18 @@ fn plain<'a>(method: &'a str, action: &'a str, id: &'a str, answer: &Value) -> O
         answer: answer.clone(),
         codes: &["200"],
     }
+}
+
+/// An operation that takes an object, or a patch of one, and answers with the object.
+fn writing<'a>(verb: &str, description: String, object: &Value) -> Operation<'a> {
+    let whole = || body(object.clone(), &["*/*"], true);
+    let patch = || body(reference(&format!("{META}Patch")), &PATCHES, true);
+    let (method, id, parameters, body, codes): (_, _, _, _, &[&str]) = match verb {
+        "create" => ("post", "create", WRITE, whole(), &["200", "201", "202"]),
+        "update" => ("put", "replace", WRITE, whole(), &["200", "201"]),
+        _ => ("patch", "patch", PATCH, patch(), &["200", "201"]),
+    };
+    Operation { description, parameters, body, codes, ..plain(method, method, id, object) }
 }
 
 fn listing<'a>(action: &'a str, description: String, answer: &Value) -> Operation<'a> {
