@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// So many smaller scenarios are tried at most to find the smallest.
 const TRIES: usize = 1500;
+/// So many scenarios are played in one process: what a correct module needs of time and memory adds up.
+const TOGETHER: u64 = 1000;
 
 /// Which fresh scenarios are played.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,7 +56,11 @@ impl<'a> Deck<'a> {
         Some(Deck { exercise: &entry.name, generator, of: plan.count.unwrap_or(usual), seed: plan.seed() })
     }
 
-    fn draw(&self, number: u64) -> Result<fresh::Fresh> {
+    /// The scenario of this number, and now and then a new process for it.
+    fn draw(&self, number: u64, graded: &Graded<'_>) -> Result<fresh::Fresh> {
+        if number.is_multiple_of(TOGETHER) {
+            graded.begin(false);
+        }
         let drawn = fresh::Fresh::draw(&self.generator, self.exercise, &self.seed, number);
         drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {}: {e}", self.seed))
     }
@@ -65,7 +71,7 @@ impl<'a> Deck<'a> {
 pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
     let Some(deck) = Deck::of(plan, entry) else { return Ok(None) };
     for number in 1..=deck.of {
-        let parting = part(deck.draw(number)?.scenario(), graded)?;
+        let parting = part(deck.draw(number, graded)?.scenario(), graded)?;
         match parting.map(|parting| parting.loss) {
             // What has not begun makes no mistake.
             None | Some(Some(Loss::NotStarted(_))) => {}
@@ -81,7 +87,7 @@ pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<F
     let Some(deck) = Deck::of(plan, entry).filter(|deck| deck.of > 0) else { return Ok(None) };
     let (of, seed) = (deck.of, deck.seed.clone());
     for number in 1..=of {
-        let mut drawn = deck.draw(number)?;
+        let mut drawn = deck.draw(number, graded)?;
         let Some(shared) = part(drawn.scenario(), graded)? else { continue };
         // Once more in a process of its own: what lies there from earlier scenarios is none of this one's business.
         graded.begin(false);

@@ -60,7 +60,9 @@ fn limit(policy: &Policy) -> Result<()> {
     for (resource, limit) in limits {
         // Whoever started the grader may have set less.
         let bound = getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
-        let limit = Rlimit { current: Some(bound), maximum: Some(bound) };
+        // Who has used its processor time is told so by a signal of that name, and killed without one a second later.
+        let maximum = if resource == Resource::Cpu { bound.saturating_add(1) } else { bound };
+        let limit = Rlimit { current: Some(bound), maximum: Some(maximum) };
         match setrlimit(resource, limit) {
             Ok(()) => {}
             // macOS knows the name of this limit and nothing else of it.
