@@ -10,8 +10,9 @@ mod workspace;
 
 use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
-use commands::{explain, help, overview, run, schema, settings, watch};
+use commands::{explain, help, overview, run, schema, settings, watch, worker};
 use display::{human, log, plain};
+use module::build::Source;
 use module::{build, sandbox};
 use std::ffi::OsString;
 use std::io::Write;
@@ -147,9 +148,16 @@ enum Command {
         #[arg(long, value_enum, default_value = "human")]
         format: Format,
     },
-    /// Serves the reference module of an exercise on stdin and stdout
+    /// Serves a module of an exercise on stdin and stdout: the reference, or one that is built and runs behind the walls
     #[command(hide = true)]
-    Worker { exercise: String },
+    Worker {
+        exercise: String,
+        #[arg(long)]
+        modules: Option<Source>,
+        /// Only builds it, and prints where its source lies
+        #[arg(long, requires = "modules")]
+        build: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -188,7 +196,7 @@ fn say_what_cannot_be_printed() {
 }
 
 fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
-    if let Some(Command::Worker { exercise }) = &command {
+    if let Some(Command::Worker { exercise, modules: None, .. }) = &command {
         let served = kit_contract::serve(exercise, &solutions::modules());
         return served.ok_or_else(|| anyhow::anyhow!("no contract is named {exercise}"));
     }
@@ -218,6 +226,8 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
             mutants::mutants(&workspace, &exercises, since.as_deref(), apart, format)
         }
         Some(Command::Check { exercises, apart, format }) => check::check(&workspace, &exercises, apart, format),
-        Some(Command::Worker { .. }) => unreachable!("served above"),
+        Some(Command::Worker { exercise, modules, build }) => {
+            worker::serve(&workspace, &exercise, &modules.unwrap_or(Source::Exercises), build)
+        }
     }
 }

@@ -6,12 +6,13 @@ mod gate;
 #[cfg(unix)]
 mod hostile;
 mod layout;
+#[cfg(unix)]
+mod live;
 mod names;
 mod quantities;
 mod selectors;
 #[cfg(unix)]
 mod set_up;
-#[cfg(unix)]
 mod watch;
 
 use serde_json::Value;

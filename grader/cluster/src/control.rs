@@ -1,5 +1,6 @@
 //! How commands reach the process that runs the cluster: one line of JSON there, one back, over a socket in its folder.
 
+use crate::modules::Seats;
 use anyhow::{Context, Result, bail};
 use kit_cluster::timeline::{Step, act};
 use kit_live::{Door, Driver};
@@ -79,7 +80,7 @@ impl Control {
     /// # Errors
     ///
     /// If the socket can't be made.
-    pub fn listen(folder: &Path, door: Door, down: Sender<()>) -> Result<Control> {
+    pub fn listen(folder: &Path, door: Door, seats: Seats, down: Sender<()>) -> Result<Control> {
         let private = tempfile::Builder::new().prefix("kit-").tempdir().context("no folder for a socket")?;
         let path = private.path().join("control");
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at {}", path.display()))?;
@@ -88,8 +89,8 @@ impl Control {
         std::os::unix::fs::symlink(&path, &link).with_context(|| format!("can't write {}", link.display()))?;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (door, down) = (door.clone(), down.clone());
-                std::thread::spawn(move || serve(stream, &door, &down));
+                let (door, seats, down) = (door.clone(), seats.clone(), down.clone());
+                std::thread::spawn(move || serve(stream, &door, &seats, &down));
             }
         });
         Ok(Control { folder: private, link })
@@ -104,7 +105,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(mut stream: UnixStream, door: &Door, down: &Sender<()>) {
+fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, down: &Sender<()>) {
     let mut line = String::new();
     _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let read = BufReader::new((&stream).take(LONGEST)).read_line(&mut line);
@@ -112,8 +113,9 @@ fn serve(mut stream: UnixStream, door: &Door, down: &Sender<()>) {
         return;
     }
     let order = serde_json::from_str(&line);
-    let ends = matches!(order, Ok(Order::Down));
+    let (ends, status) = (matches!(order, Ok(Order::Down)), matches!(order, Ok(Order::Status)));
     let answer = match order {
+        Ok(order) if status => ask(door, order).map(|said| [vec![said], seats.lines()].concat().join("\n")),
         Ok(order) => ask(door, order),
         Err(error) => Answer::Err(format!("an order that nobody knows: {error}")),
     };

@@ -1,6 +1,7 @@
 //! `cluster up`: starts the cluster, says where it is, and runs it until it is told to end.
 
 use crate::control::{self, Control};
+use crate::modules::Seats;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_cluster::cluster::{self, Config, Nodes};
@@ -48,6 +49,12 @@ pub struct Args {
     /// Adds the cluster to your own kubeconfig, too, and makes it the current one
     #[arg(long)]
     merge: bool,
+    /// Your modules in place of the reference's, such as `scheduler/queue`, all of `scheduler`, or `queue=FILE`
+    #[arg(long, value_name = "EXERCISE[=FILE]", value_delimiter = ',')]
+    modules: Vec<String>,
+    /// Takes up each of them anew when its file is saved
+    #[arg(long, requires = "modules")]
+    watch: bool,
     /// Runs in the background, and comes back when the cluster is ready
     #[arg(long)]
     detach: bool,
@@ -91,11 +98,18 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     };
     let options =
         Options { speed, listen: SocketAddr::new(args.listen, args.port), certificates: Some(certificates.clone()) };
-    let engine = move || cluster::start(&config, &solutions::modules(), Clock::default());
+    let seats = Seats::take(&args.modules)?;
+    let engine = {
+        let seats = seats.clone();
+        move || cluster::start(&config, &seats.modules(), Clock::default())
+    };
     let live =
         Live::start(engine, options).with_context(|| format!("can't listen at {}:{}", args.listen, args.port))?;
     let (down, ends) = channel();
-    let control = Control::listen(folder, live.door(), down.clone())?;
+    if args.watch {
+        seats.watch(live.door());
+    }
+    let control = Control::listen(folder, live.door(), seats, down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,

@@ -8,3 +8,4 @@ pub mod run;
 pub mod schema;
 pub mod settings;
 pub mod watch;
+pub mod worker;

@@ -1,6 +1,5 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
-use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
 use kit_api::jiff::Timestamp;
 use kit_client::component::Component;
@@ -29,6 +28,30 @@ use serde::Deserialize;
 
 /// Where the calendar stands when the virtual clock stands at zero: 2025-06-01, a Sunday, at noon UTC.
 const EPOCH: i64 = 1_748_779_200;
+
+/// The modules that a cluster asks, and the process that does.
+pub const ASKED: [(&str, &str); 16] = [
+    ("control_plane/admission", API_SERVER),
+    ("control_plane/garbage_collector", CONTROLLERS),
+    ("control_plane/store", API_SERVER),
+    ("failure/node_lifecycle", CONTROLLERS),
+    ("node/qos", API_SERVER),
+    ("scheduler/node_affinity", SCHEDULER),
+    ("scheduler/pod_affinity", SCHEDULER),
+    ("scheduler/preemption", SCHEDULER),
+    ("scheduler/queue", SCHEDULER),
+    ("scheduler/resources_fit", SCHEDULER),
+    ("scheduler/score", SCHEDULER),
+    ("scheduler/taints", SCHEDULER),
+    ("scheduler/topology_spread", SCHEDULER),
+    ("workloads/hpa", CONTROLLERS),
+    ("workloads/replica_set", CONTROLLERS),
+    ("workloads/rolling_update", CONTROLLERS),
+];
+/// The process that keeps the objects. It is one, and never begins anew.
+pub const API_SERVER: &str = "kube-apiserver";
+const SCHEDULER: &str = "kube-scheduler";
+const CONTROLLERS: &str = "kube-controller-manager";
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -132,17 +155,12 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
             all
         }
     };
-    let mut components: Vec<Box<dyn Component>> = vec![Box::new(kubelets)];
-    if config.control_planes == 0 {
-        components.extend(scheduler());
-        components.extend(controllers());
-        return Engine::new(server, components, clock);
-    }
-    let server = server.with_etcd(config.control_planes as u64, config.seed);
-    let control_plane = ControlPlane::new(config.control_planes)
-        .with("kube-scheduler", Box::new(scheduler))
-        .with("kube-controller-manager", Box::new(controllers));
-    Engine::new(server, components, clock).with_control_plane(control_plane)
+    let etcd = config.control_planes > 0;
+    let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
+    let engine = Engine::new(server, vec![Box::new(kubelets)], clock)
+        .with_process(SCHEDULER, Box::new(scheduler))
+        .with_process(CONTROLLERS, Box::new(controllers));
+    if etcd { engine.with_control_plane(config.control_planes) } else { engine }
 }
 
 #[cfg(test)]
@@ -152,8 +170,11 @@ mod tests {
     use kit_api::core::Pod;
     use kit_api::pod;
     use kit_apimachinery::object::{Key, Kind, Object};
+    use kit_contract::remote::{Link, Transport, catch_lost};
     use kit_server::DeleteOptions;
     use kit_time::agenda::Instant;
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
     fn web() -> Object {
         let json = r#"{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":4,
@@ -165,6 +186,29 @@ mod tests {
     fn pods(engine: &Engine) -> Vec<(String, bool)> {
         let pods = engine.server().snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>());
         pods.map(|pod| (pod::node_name(pod).unwrap_or("-").to_string(), pod::is_ready(pod))).collect()
+    }
+
+    /// Takes no question, but notes who would have been asked.
+    struct Noted(&'static str, Rc<RefCell<Vec<&'static str>>>);
+
+    impl Transport for Noted {
+        fn ask(&mut self, _: &str, _: &str) -> Option<String> {
+            self.1.borrow_mut().push(self.0);
+            None
+        }
+        fn reject(&mut self, _: String) {}
+    }
+
+    #[test]
+    fn all_modules_that_are_asked_are_known() {
+        let asked: Rc<RefCell<Vec<&str>>> = Rc::default();
+        for exercise in kit_contract::EXERCISES {
+            let mut modules = solutions::modules();
+            modules.replace(exercise, Link::new(Rc::new(RefCell::new(Noted(exercise, asked.clone())))));
+            // Making it is the first question.
+            _ = catch_lost(|| start(&Config::default(), &modules, Clock::default()));
+        }
+        assert_eq!(*asked.borrow(), ASKED.map(|(exercise, _)| exercise));
     }
 
     #[test]

@@ -4,15 +4,11 @@
 //! loses it exits and begins anew, with nothing in its memory (`cmd/kube-controller-manager/app/controllermanager.go`). The
 //! API server is one for all: it stands for the servers behind a load balancer, and needs one host that runs.
 
-use kit_client::component::Component;
 use kit_client::leader_election::{Elector, Timing};
 use kit_raft::quorum::Quorum;
 use kit_server::{Error, Server};
 use kit_time::agenda::Instant;
 use std::sync::Arc;
-
-/// What a process makes its components with, each time it begins.
-pub type Make = Box<dyn Fn() -> Vec<Box<dyn Component>>>;
 
 /// The hosts, and the processes of which each host has a candidate.
 pub struct ControlPlane {
@@ -35,7 +31,6 @@ struct Process {
     actor: Arc<str>,
     candidates: Vec<Elector>,
     leader: Option<usize>,
-    make: Make,
 }
 
 /// What can be done to a host.
@@ -73,20 +68,10 @@ impl ControlPlane {
     }
 
     /// A process by this name, with a candidate on each host.
-    pub fn with(mut self, name: &'static str, make: Make) -> Self {
+    pub fn with(mut self, name: &'static str) -> Self {
         let candidates = self.hosts.iter().map(|host| candidate(name, host)).collect();
-        self.processes.push(Process { name, actor: name.into(), candidates, leader: None, make });
+        self.processes.push(Process { name, actor: name.into(), candidates, leader: None });
         self
-    }
-
-    /// The number of processes.
-    pub fn processes(&self) -> usize {
-        self.processes.len()
-    }
-
-    /// New components of a process.
-    pub fn make(&self, process: usize) -> Vec<Box<dyn Component>> {
-        (self.processes[process].make)()
     }
 
     /// Whether a process has a leader that can reach the API server.

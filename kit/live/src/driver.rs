@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, watch};
 const NAP: Duration = Duration::from_millis(20);
 /// How often watches are looked at though nothing has changed: for bookmarks, and to end them in time.
 const ROUND: Duration = Duration::from_millis(500);
+/// So many modules can be lost at the same time: more than a cluster has.
+const PLACES: usize = 64;
 /// How many requests are answered before the next event of the cluster.
 const AT_ONCE: usize = 64;
 
@@ -80,12 +82,28 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// [`Lost`] if a module didn't answer.
+    /// [`Lost`] if a module didn't answer, and none took its place.
     pub fn step(&mut self, by: Instant) -> Result<(), Lost> {
         let until = self.time() + by;
-        self.engine.run_until(until)?;
+        while self.engine.run_until(until).is_err() {
+            self.recover()?;
+        }
         self.set = (until, Real::now());
         Ok(())
+    }
+
+    /// Lets a process of the control plane begin anew: it asks for new modules.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if a module didn't answer, and none took its place.
+    pub fn restart(&mut self, process: &str) -> Result<(), Lost> {
+        self.engine.restart(process).or_else(|Lost| self.recover())
+    }
+
+    /// Goes on after a module was lost, with whatever has taken its place by now. That can be lost as well.
+    fn recover(&mut self) -> Result<(), Lost> {
+        (0..PLACES).find(|_| self.engine.recover().is_ok()).map(|_| ()).ok_or(Lost)
     }
 
     /// Sends the events of a watch to somebody from now on.
@@ -112,7 +130,8 @@ impl Driver {
     pub(crate) fn run(mut self, inbox: &Receiver<Request>) -> Result<(), Lost> {
         while !self.ended {
             // One event at a time: a cluster that is late still hears requests, and that it should end.
-            let nap = match self.engine.step(self.time())? {
+            let stepped = self.engine.step(self.time()).or_else(|Lost| self.recover().map(|()| true))?;
+            let nap = match stepped {
                 true => Duration::ZERO,
                 false if self.paused => NAP,
                 false => {

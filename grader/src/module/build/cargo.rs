@@ -90,6 +90,8 @@ fn running(workspace: &Workspace, package: &str) -> Command {
     let mut command = cargo(workspace, None);
     command.args(["run", "--package", package, "--manifest-path"]).arg(workspace.root.join("Cargo.toml"));
     command.arg("--target-dir").arg(workspace.target());
+    // Who needs a module's answers asks this grader for them.
+    command.envs(std::env::current_exe().map(|grader| ("CARGO_GRADE", grader)));
     command
 }
 

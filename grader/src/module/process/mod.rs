@@ -189,7 +189,7 @@ impl Session {
     }
 
     /// What was printed for all questions until now.
-    fn take_printed(&mut self) -> String {
+    pub fn take_printed(&mut self) -> String {
         (self.forgotten, self.kept) = (0, 0);
         self.printed.drain(..).collect()
     }

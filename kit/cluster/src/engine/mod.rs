@@ -40,7 +40,10 @@ impl Clock {
     }
 }
 
-/// A module was lost: it didn't answer. The cluster stands still from here on.
+/// What a process makes its components with, each time it begins.
+pub type Make = Box<dyn Fn() -> Vec<Box<dyn Component>>>;
+
+/// A module was lost: it didn't answer. The cluster stands still from here on, unless it [recovers](Engine::recover).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost;
 
@@ -53,7 +56,7 @@ struct Running {
     lag: Instant,
     paused: bool,
     wake: Option<Instant>,
-    /// The process that it is a part of, if only the leader of several works.
+    /// The process that it is a part of, if that can begin anew.
     process: Option<usize>,
 }
 
@@ -71,11 +74,15 @@ pub struct Engine {
     /// Numbers of components, and after them of processes.
     agenda: Agenda<usize>,
     components: Vec<Running>,
+    /// How the components of each process are made.
+    processes: Vec<(&'static str, Make)>,
     control_plane: Option<ControlPlane>,
     clock: Clock,
     log: Log,
     user: Arc<str>,
     lost: bool,
+    /// The process that was at work when a module was lost.
+    broken: Option<usize>,
 }
 
 impl Engine {
@@ -86,11 +93,13 @@ impl Engine {
             server,
             agenda: Agenda::default(),
             components: components.collect(),
+            processes: Vec::new(),
             control_plane: None,
             clock,
             log: Log::default(),
             user: "user".into(),
             lost: false,
+            broken: None,
         };
         for index in 0..engine.components.len() {
             engine.wake(index, Instant::default());
@@ -98,16 +107,28 @@ impl Engine {
         engine
     }
 
-    /// The same engine with the components of these processes; of each, one host's work at a time.
-    pub fn with_control_plane(mut self, control_plane: ControlPlane) -> Engine {
-        for process in 0..control_plane.processes() {
-            let components = control_plane.make(process).into_iter();
-            self.components.extend(components.map(|component| Running::new(component, Some(process))));
+    /// The same engine with the components of one process more.
+    pub fn with_process(mut self, name: &'static str, make: Make) -> Engine {
+        let (begin, process) = (self.components.len(), self.processes.len());
+        self.components.extend(make().into_iter().map(|component| Running::new(component, Some(process))));
+        self.processes.push((name, make));
+        for index in begin..self.components.len() {
+            self.wake(index, Instant::default());
         }
-        for process in 0..control_plane.processes() {
+        self
+    }
+
+    /// The same engine with hosts for its processes; of each, one host's work at a time.
+    pub fn with_control_plane(mut self, hosts: usize) -> Engine {
+        let names = self.processes.iter().map(|(name, _)| *name);
+        self.control_plane = Some(names.fold(ControlPlane::new(hosts), ControlPlane::with));
+        for running in &mut self.components {
+            // Until somebody leads.
+            running.wake = running.wake.filter(|_| running.process.is_none());
+        }
+        for process in 0..self.processes.len() {
             self.agenda.put(Instant::default(), self.components.len() + process);
         }
-        self.control_plane = Some(control_plane);
         self
     }
 
@@ -186,8 +207,10 @@ impl Engine {
         let now = self.agenda.now();
         self.clock.0.set(now);
         if let Some(process) = index.checked_sub(self.components.len()) {
-            self.elect(process);
-            return Ok(true);
+            return match catch_lost(|| self.elect(process)) {
+                Some(()) => Ok(true),
+                None => Err(self.lose(Some(process))),
+            };
         }
         let running = &mut self.components[index];
         if running.paused || running.wake.is_none_or(|wake| wake > now) {
@@ -205,12 +228,55 @@ impl Engine {
         let done = catch_lost(|| self.awake(index));
         self.tell(begin);
         if done.is_none() {
-            tracing::debug!(t = %now, component = self.components[index].component.name(), "a module was lost");
-            self.lost = true;
-            return Err(Lost);
+            return Err(self.lose(self.components[index].process));
         }
         self.ask_for_wake(index);
         Ok(true)
+    }
+
+    fn lose(&mut self, process: Option<usize>) -> Lost {
+        tracing::debug!(t = %self.agenda.now(), ?process, "a module was lost");
+        (self.lost, self.broken) = (true, process);
+        Lost
+    }
+
+    /// Goes on after a module was lost: the process that needed it begins anew, with modules that are made anew, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if what was lost is a part of no process, or one of the new modules is lost as well.
+    pub fn recover(&mut self) -> Result<(), Lost> {
+        let Some(process) = self.broken.filter(|_| self.lost) else { return Err(Lost) };
+        catch_lost(|| self.renew(process)).ok_or(Lost)?;
+        (self.lost, self.broken) = (false, None);
+        Ok(())
+    }
+
+    /// Lets a process begin anew, with nothing in its memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if one of its new modules is lost.
+    pub fn restart(&mut self, process: &str) -> Result<(), Lost> {
+        let Some(process) = self.processes.iter().position(|(name, _)| *name == process) else { return Ok(()) };
+        catch_lost(|| self.renew(process)).ok_or_else(|| self.lose(Some(process)))
+    }
+
+    /// A process begins with nothing but what it lists.
+    fn renew(&mut self, process: usize) {
+        let begin = self.server.end();
+        let new = (self.processes[process].1)();
+        let mine = |index: &usize| self.components[*index].process == Some(process);
+        let mine: Vec<usize> = (0..self.components.len()).filter(mine).collect();
+        for (index, component) in mine.into_iter().zip(new) {
+            let running = &mut self.components[index];
+            running.component = component;
+            self.server.forget_events_of(&running.actor);
+            running.cache = Cache::default();
+            self.relist(index);
+            self.wake(index, self.agenda.now());
+        }
+        self.tell(begin);
     }
 
     /// Lets the candidates of a process try; a new leader begins with nothing but what it lists.
@@ -222,17 +288,7 @@ impl Engine {
         self.agenda.put(next.unwrap_or(now + TRY_AGAIN).max(now + TRY_AGAIN), self.components.len() + process);
         if term == Term::Begins {
             tracing::debug!(t = %now, process, "a leader begins");
-            let new = plane.make(process);
-            let mine = |index: &usize| self.components[*index].process == Some(process);
-            let mine: Vec<usize> = (0..self.components.len()).filter(mine).collect();
-            for (index, component) in mine.into_iter().zip(new) {
-                let running = &mut self.components[index];
-                running.component = component;
-                self.server.forget_events_of(&running.actor);
-                running.cache = Cache::default();
-                self.relist(index);
-                self.wake(index, now);
-            }
+            self.renew(process);
         }
         self.tell(begin);
     }
