@@ -192,7 +192,7 @@ impl Informer {
         let request = Request { method: "GET", path: &self.path, query: &query, ..Request::default() };
         match server.request(&request).body {
             Body::Watch(watch) => Some(watch),
-            Body::Text(_) => None,
+            _ => None,
         }
     }
 

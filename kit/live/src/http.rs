@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use kit_apimachinery::object::{Key, Kind};
-use kit_server::{Body, Error, Snapshot, Stored, User};
+use kit_server::{Body, Error, Listing, Snapshot, User};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,21 +111,30 @@ pub async fn answer(
             body: &body,
             user: user.as_deref(),
         };
-        let response = driver.engine.request(|server| server.request(&request));
+        let mut response = driver.engine.request(|server| server.answer(&request));
         let body = match response.body {
-            Body::Text(text) if first => Some(autoscaling_v1::to_first(&text).unwrap_or(text)),
-            Body::Text(text) => Some(text),
             Body::Watch(watch) => {
                 driver.stream(watch, to);
                 None
             }
+            body => Some(body),
         };
-        (response.code, response.content_type, response.warnings, body)
+        (response.code, response.content_type, std::mem::take(&mut response.warnings), body)
     });
     let Some((code, media, warnings, body)) = answered.await else {
         return Ok(refused(&Error::unreachable()));
     };
-    let body = body.map_or(Answer::Lines(lines), Answer::text);
+    let text = match body {
+        Some(Body::Text(text)) => Some(text),
+        // A long list is written beside the engine, and beside other answers.
+        Some(Body::List(list)) => match tokio::task::spawn_blocking(move || list.to_text()).await {
+            Ok(text) => Some(text),
+            Err(_) => return Ok(refused(&Error::internal("the list could not be written"))),
+        },
+        _ => None,
+    };
+    let text = if first { text.map(|text| autoscaling_v1::to_first(&text).unwrap_or(text)) } else { text };
+    let body = text.map_or(Answer::Lines(lines), Answer::text);
     let mut answer = response(code, media, body);
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], " ");
@@ -197,23 +206,8 @@ fn read(snapshot: &Snapshot, path: &str) -> Option<Response<Answer>> {
         return None;
     }
     let text = match name {
-        None => list(snapshot, kind, namespace),
+        None => Listing::of(snapshot, kind, namespace).to_text(),
         Some(name) => snapshot.get(&Key::new(kind, namespace.unwrap_or_default(), name))?.json().to_string(),
     };
     Some(response(200, JSON, Answer::text(text)))
-}
-
-fn list(snapshot: &Snapshot, kind: Kind, namespace: Option<&str>) -> String {
-    let objects: Vec<&Arc<Stored>> = match namespace {
-        Some(namespace) => snapshot.list_in(kind, namespace).collect(),
-        None => snapshot.list(kind).collect(),
-    };
-    let items: Vec<&str> = objects.iter().map(|stored| stored.json()).collect();
-    format!(
-        r#"{{"kind":"{}List","apiVersion":"{}","metadata":{{"resourceVersion":"{}"}},"items":[{}]}}"#,
-        kind.name(),
-        kind.api_version(),
-        snapshot.revision,
-        items.join(",")
-    )
 }

@@ -27,7 +27,7 @@ mod write;
 
 pub use admission::COUNTED;
 pub use auth::User;
-pub use handlers::{Body, Request, Response, Watch};
+pub use handlers::{Body, Listing, Request, Response, Watch};
 pub use patch::Patch;
 pub use status::Error;
 

@@ -272,7 +272,7 @@ fn a_watch_ends_with_gone_where_history_is_compacted() {
         .body
     {
         Body::Watch(watch) => *watch,
-        Body::Text(text) => panic!("{text}"),
+        body => panic!("{body:?}"),
     };
     let version = client.make(maps, json!({"metadata": {"name": "a"}}))["metadata"]["resourceVersion"].clone();
     let version = version.as_str().unwrap_or_default().to_string();

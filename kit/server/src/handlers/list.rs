@@ -200,7 +200,7 @@ impl Server {
             if limit.is_some_and(|limit| items.len() == limit) {
                 left += 1;
             } else if selection.selects(stored) {
-                items.push(item(target.kind, stored));
+                items.push(stored.clone());
                 last = place(stored);
             }
         }
@@ -212,7 +212,7 @@ impl Server {
             }
         }
         let warnings = verbs::deprecation(target.kind);
-        Ok(self.show_list(target, request, &metadata, items)?.warn(warnings))
+        Ok(self.show_list(target, request, metadata, items)?.warn(warnings))
     }
 
     fn too_old(&self, next: Option<&Continue>) -> Error {

@@ -10,6 +10,7 @@ mod discovery;
 mod eviction;
 mod fields;
 mod list;
+mod listing;
 mod query;
 mod subresources;
 mod table;
@@ -17,6 +18,7 @@ mod verbs;
 mod view;
 mod watch;
 
+pub use listing::Listing;
 pub(super) use table::age;
 pub use watch::Watch;
 
@@ -69,6 +71,8 @@ pub struct Response {
 pub enum Body {
     /// A text, most often JSON.
     Text(String),
+    /// A list, which is yet to be written.
+    List(Box<Listing>),
     /// Events, as they come: see [`Server::events`].
     Watch(Box<Watch>),
 }
@@ -98,7 +102,7 @@ impl Response {
     pub fn as_text(&self) -> &str {
         match &self.body {
             Body::Text(text) => text,
-            Body::Watch(_) => "",
+            Body::List(_) | Body::Watch(_) => "",
         }
     }
 }
@@ -115,6 +119,15 @@ struct Target {
 impl Server {
     /// Answers a request.
     pub fn request(&mut self, request: &Request<'_>) -> Response {
+        let mut response = self.answer(request);
+        if let Body::List(list) = &response.body {
+            response.body = Body::Text(list.to_text());
+        }
+        response
+    }
+
+    /// The same, and lists are left to be written by whoever asks.
+    pub fn answer(&mut self, request: &Request<'_>) -> Response {
         let path = request.path.trim_end_matches('/');
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let missing = || Response::text(404, "404 page not found\n");

@@ -214,8 +214,7 @@ impl Server {
                 _ => {}
             }
         }
-        let items: Vec<Value> = found.iter().map(|stored| list::item(target.kind, stored)).collect();
-        self.show_list(target, request, &json!({"resourceVersion": revision.to_string()}), items)
+        self.show_list(target, request, json!({"resourceVersion": revision.to_string()}), found)
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Source: `apiserver/pkg/endpoints/handlers/response.go`, `apiserver/pkg/endpoints/handlers/negotiation`.
 
-use super::{Request, Response, Target};
-use crate::{Error, Server};
+use super::listing::Listing;
+use super::{Body, Request, Response, Target};
+use crate::{Error, Server, Stored};
 use kit_apimachinery::object::Kind;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The form that a client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +72,7 @@ impl Server {
         Ok(match View::of(request)? {
             View::Plain => Response::json(code, value),
             View::Yaml => yaml(code, value),
-            view => {
-                let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
-                Response::json(code, &self.as_view(view, target.kind, &metadata, vec![value.clone()], true))
-            }
+            view => Response::json(code, &self.as_view(view, target.kind, value.clone())),
         })
     }
 
@@ -82,53 +81,42 @@ impl Server {
         &self,
         target: &Target,
         request: &Request<'_>,
-        metadata: &Value,
-        items: Vec<Value>,
+        metadata: Value,
+        items: Vec<Arc<Stored>>,
     ) -> Result<Response, Error> {
-        let (kind, api_version) = (format!("{}List", target.kind.name()), target.kind.api_version());
-        Ok(match View::of(request)? {
-            view @ (View::Plain | View::Yaml) => {
-                let list = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items});
-                if view == View::Yaml { yaml(200, &list) } else { Response::json(200, &list) }
-            }
-            view => Response::json(200, &self.as_view(view, target.kind, metadata, items, false)),
-        })
+        let view = View::of(request)?;
+        let content_type = if view == View::Yaml { "application/yaml" } else { super::JSON };
+        let list = Listing { view, kind: target.kind, metadata, items, now: self.time() };
+        Ok(Response { code: 200, content_type, warnings: Vec::new(), body: Body::List(Box::new(list)) })
     }
 
-    /// Objects as a table or as metadata.
-    pub(super) fn as_view(&self, view: View, kind: Kind, metadata: &Value, mut items: Vec<Value>, one: bool) -> Value {
+    /// One object as a table or as metadata.
+    pub(super) fn as_view(&self, view: View, kind: Kind, mut item: Value) -> Value {
         let partial = |item: &Value| {
             json!({
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"],
             })
         };
         match view {
-            View::Metadata if one => items.pop().map(|item| partial(&item)).unwrap_or_default(),
-            View::Metadata => json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-                "items": items.iter().map(partial).collect::<Vec<_>>(),
-            }),
+            View::Metadata => partial(&item),
             View::Table(include) => {
-                let now = self.time();
-                let rows = items.into_iter().map(|item| {
-                    let mut row = json!({"cells": super::table::cells(kind, &item, now)});
-                    match include {
-                        Include::None => row["object"] = Value::Null,
-                        Include::Metadata => row["object"] = partial(&item),
-                        Include::Object => {
-                            row["object"] = item;
-                            row["object"]["kind"] = kind.name().into();
-                            row["object"]["apiVersion"] = kind.api_version().into();
-                        }
+                let mut row = json!({"cells": super::table::cells(kind, &item, self.time())});
+                let metadata = json!({"resourceVersion": item["metadata"]["resourceVersion"]});
+                row["object"] = match include {
+                    Include::None => Value::Null,
+                    Include::Metadata => partial(&item),
+                    Include::Object => {
+                        item["kind"] = kind.name().into();
+                        item["apiVersion"] = kind.api_version().into();
+                        item
                     }
-                    row
-                });
+                };
                 json!({
                     "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-                    "columnDefinitions": super::table::columns(kind), "rows": rows.collect::<Vec<_>>(),
+                    "columnDefinitions": super::table::columns(kind), "rows": [row],
                 })
             }
-            View::Plain | View::Yaml => items.pop().unwrap_or_default(),
+            View::Plain | View::Yaml => item,
         }
     }
 }

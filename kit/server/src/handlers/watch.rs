@@ -154,10 +154,7 @@ impl Server {
     fn seen(&self, watch: &Watch, stored: &Stored) -> Result<Value, Error> {
         match watch.view {
             View::Plain => Ok(stored.to_value()),
-            view => {
-                let metadata = json!({"resourceVersion": stored.object.meta().resource_version.clone()});
-                Ok(self.as_view(view, watch.kind, &metadata, vec![item(watch.kind, stored)], true))
-            }
+            view => Ok(self.as_view(view, watch.kind, item(watch.kind, stored))),
         }
     }
 }
