@@ -177,8 +177,8 @@ impl Streaming {
     /// Hands on what has happened, as far as there is room; `false` once nothing more will come.
     fn tell(&mut self, engine: &Engine) -> bool {
         if self.kept.is_empty() {
-            let lines = engine.server().events(&mut self.watch).into_iter();
-            self.kept = lines.map(|event| event.to_string() + "\n").rev().collect();
+            self.kept = engine.server().lines(&mut self.watch);
+            self.kept.reverse();
         }
         while let Some(line) = self.kept.pop() {
             match self.to.try_send(line) {

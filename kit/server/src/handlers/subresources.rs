@@ -119,7 +119,7 @@ impl Server {
         let key = target.key();
         let sent = body::object(request, target.kind.resource(), query)?.value;
         let stored = self.finalize_namespace(&key, &sent["spec"]["finalizers"])?;
-        self.show(target, request, 200, &stored.to_value())
+        self.show_stored(target, request, 200, &stored)
     }
 
     /// Ephemeral containers are added, and resources changed, by these paths alone.
@@ -173,7 +173,7 @@ impl Server {
             manager: Some(manager(request, query)),
         };
         let stored = self.update_value(&key, value, &options)?;
-        self.show(target, request, 200, &stored.to_value())
+        self.show_stored(target, request, 200, &stored)
     }
 
     /// Sets a namespace's own finalizers; without any, a deleted namespace is gone.

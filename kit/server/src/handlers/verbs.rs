@@ -32,7 +32,7 @@ impl Server {
     pub(super) fn do_get(&self, target: &Target, request: &Request<'_>) -> Result<Response, Error> {
         let stored = self.get(&target.key())?;
         let warnings = deprecation(target.kind);
-        Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings))
+        Ok(self.show_stored(target, request, 200, &stored)?.warn(warnings))
     }
 
     pub(super) fn do_create(
@@ -188,7 +188,7 @@ impl Server {
         let (stored, gone) = self.delete_object(&key, &options)?;
         let resource = target.kind.resource();
         if !gone || strategy::returns_deleted(&resource.kind) {
-            return Ok(self.show(target, request, 200, &stored.to_value())?.warn(warnings));
+            return Ok(self.show_stored(target, request, 200, &stored)?.warn(warnings));
         }
         let mut details = json!({"name": *key.name, "kind": resource.plural, "uid": stored.object.uid()});
         if !resource.group.is_empty() {
@@ -299,6 +299,6 @@ fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(D
 impl Server {
     /// The answer to a write.
     fn written(&self, target: &Target, request: &Request<'_>, code: u16, stored: &Stored) -> Result<Response, Error> {
-        self.show(target, request, code, &stored.to_value())
+        self.show_stored(target, request, code, stored)
     }
 }

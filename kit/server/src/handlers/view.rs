@@ -76,6 +76,23 @@ impl Server {
         })
     }
 
+    /// One object of the store, in the form that is asked for.
+    pub(super) fn show_stored(
+        &self,
+        target: &Target,
+        request: &Request<'_>,
+        code: u16,
+        stored: &Stored,
+    ) -> Result<Response, Error> {
+        match View::of(request)? {
+            View::Plain => {
+                let body = Body::Text(stored.json().into());
+                Ok(Response { code, content_type: super::JSON, warnings: Vec::new(), body })
+            }
+            _ => self.show(target, request, code, &stored.to_value()),
+        }
+    }
+
     /// A list, in the form that is asked for.
     pub(super) fn show_list(
         &self,

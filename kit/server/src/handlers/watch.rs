@@ -29,7 +29,7 @@ pub struct Watch {
     /// The next change to be looked at.
     cursor: usize,
     /// What is told before any change.
-    first: Vec<Value>,
+    first: Vec<String>,
     /// Changes up to this revision were told already.
     after: i64,
     bookmarks: bool,
@@ -78,7 +78,7 @@ impl Server {
             Some(version) if version > 0 && !initial => {
                 if version < self.horizon {
                     let gone = Error::expired(format!("too old resource version: {version} ({})", self.horizon));
-                    watch.first.push(json!({"type": "ERROR", "object": gone.to_value()}));
+                    watch.first.push(line("ERROR", &gone.to_json()));
                     watch.ended = true;
                 }
                 let later = self.log.iter().rev().take_while(|change| change.revision > version).count();
@@ -87,14 +87,14 @@ impl Server {
             _ => {
                 let there: Vec<Arc<Stored>> = self.listed(target).cloned().collect();
                 for stored in there.iter().filter(|stored| watch.selection.selects(stored)) {
-                    let object = self.seen(&watch, stored)?;
-                    watch.first.push(json!({"type": "ADDED", "object": object}));
+                    let object = self.seen(&watch, stored);
+                    watch.first.push(line("ADDED", &object));
                 }
                 watch.after = current;
                 if initial && watch.bookmarks {
                     let mut bookmark = self.bookmark(&watch, current);
-                    bookmark["object"]["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
-                    watch.first.push(bookmark);
+                    bookmark["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+                    watch.first.push(line(BOOKMARK, &bookmark.to_string()));
                 }
             }
         }
@@ -107,15 +107,20 @@ impl Server {
         })
     }
 
-    /// The events that a watch has not seen yet, each one line of its stream.
+    /// The events that a watch has not seen yet.
     pub fn events(&self, watch: &mut Watch) -> Vec<Value> {
+        self.lines(watch).iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The same, each as a line of its stream.
+    pub fn lines(&self, watch: &mut Watch) -> Vec<String> {
         let mut events = std::mem::take(&mut watch.first);
         while !watch.ended {
             let change = match self.change(watch.cursor) {
                 Ok(Some(change)) => change,
                 Ok(None) => break,
                 Err(error) => {
-                    events.push(json!({"type": "ERROR", "object": error.to_value()}));
+                    events.push(line("ERROR", &error.to_json()));
                     watch.ended = true;
                     break;
                 }
@@ -128,15 +133,13 @@ impl Server {
                 continue;
             }
             watch.after = change.revision;
-            if let Some((type_, stored)) = selected(watch, change)
-                && let Ok(object) = self.seen(watch, &stored)
-            {
-                events.push(json!({"type": type_, "object": object}));
+            if let Some((type_, stored)) = selected(watch, change) {
+                events.push(line(type_, &self.seen(watch, &stored)));
             }
         }
         if watch.bookmarks && !watch.ended && self.now >= watch.next_bookmark {
             watch.next_bookmark = self.now + BOOKMARK_EVERY;
-            events.push(self.bookmark(watch, self.state.revision));
+            events.push(line(BOOKMARK, &self.bookmark(watch, self.state.revision).to_string()));
         }
         watch.ended |= watch.until.is_some_and(|until| self.now >= until);
         events
@@ -148,15 +151,22 @@ impl Server {
             "kind": kind, "apiVersion": api_version,
             "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
         });
-        json!({"type": "BOOKMARK", "object": crate::canonical(watch.kind, &object)})
+        crate::canonical(watch.kind, &object)
     }
 
-    fn seen(&self, watch: &Watch, stored: &Stored) -> Result<Value, Error> {
+    /// An object in the form that the watch asked for. The plain one is written once for all watches.
+    fn seen(&self, watch: &Watch, stored: &Stored) -> String {
         match watch.view {
-            View::Plain => Ok(stored.to_value()),
-            view => Ok(self.as_view(view, watch.kind, item(watch.kind, stored))),
+            View::Plain => stored.json().to_string(),
+            view => self.as_view(view, watch.kind, item(watch.kind, stored)).to_string(),
         }
     }
+}
+
+const BOOKMARK: &str = "BOOKMARK";
+
+fn line(type_: &str, object: &str) -> String {
+    format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n")
 }
 
 /// What a change is to somebody who sees only a selection (`convertToWatchEvent` of `cache_watcher.go`).
