@@ -14,6 +14,10 @@ pub trait Component {
     fn name(&self) -> &'static str;
     /// The kinds that it watches.
     fn watches(&self) -> &'static [Kind];
+    /// Whether it watches custom resources as well, of whatever kinds there are.
+    fn watches_custom(&self) -> bool {
+        false
+    }
     /// Its watch shows a change; the cache has it already.
     fn observe(&mut self, change: &Change, world: &mut World<'_>);
     /// Does all that is due.

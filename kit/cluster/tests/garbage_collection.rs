@@ -3,7 +3,7 @@
 mod common;
 
 use common::{all, create, deployment, start, template, wait};
-use kit_apimachinery::object::{Key, Kind};
+use kit_apimachinery::object::{Key, Kind, Object};
 use kit_cluster::engine::Engine;
 use kit_server::{DeleteOptions, Propagation};
 use serde_json::{Value, json};
@@ -159,4 +159,46 @@ fn pods_of_a_bare_set_go_with_it() {
     delete(&mut engine, Kind::ReplicaSet, "web", Propagation::Foreground);
     wait(&mut engine, 40);
     assert_eq!(counts(&engine), [0, 0, 0]);
+}
+
+/// Custom resources own and are owned as everything else; so are those whose owner was gone before they came.
+#[test]
+fn custom_resources_own_and_are_owned() {
+    for scope in ["Namespaced", "Cluster"] {
+        let mut engine = start();
+        create(
+            &mut engine,
+            &json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": "wishes.example.com"},
+                "spec": {
+                    "group": "example.com", "scope": scope, "names": {"plural": "wishes", "kind": "Wish"},
+                    "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+                },
+            }),
+        );
+        let kind = engine.server().kind_of("example.com/v1", "Wish").expect("it is served");
+        let make = |engine: &mut Engine, name: &str, owners: &[Value]| {
+            let wish = json!({
+                "apiVersion": "example.com/v1", "kind": "Wish", "metadata": {"name": name, "ownerReferences": owners},
+            });
+            let object = Object::from_value(kind, wish).expect("an object");
+            let stored = engine.request(|server| server.create(object)).expect("it can be created");
+            json!({"apiVersion": "example.com/v1", "kind": "Wish", "name": name, "uid": stored.object.uid()})
+        };
+        let peace = make(&mut engine, "peace", &[]);
+        let rest = make(&mut engine, "rest", std::slice::from_ref(&peace));
+        create(&mut engine, &config_map("of-peace", std::slice::from_ref(&peace)));
+        create(&mut engine, &config_map("of-rest", &[rest]));
+        wait(&mut engine, 5);
+        assert_eq!(names(&engine), ["of-peace", "of-rest"], "{scope}");
+        let namespace = if scope == "Namespaced" { "default" } else { "" };
+        let key = Key::new(kind, namespace, "peace");
+        engine.request(|server| server.delete(&key, &DeleteOptions::default())).expect("it can be deleted");
+        wait(&mut engine, 5);
+        assert_eq!((names(&engine).len(), all(&engine, kind).len()), (0, 0), "{scope}");
+        create(&mut engine, &config_map("late", &[peace]));
+        wait(&mut engine, 5);
+        assert_eq!(names(&engine), Vec::<String>::new(), "{scope}");
+    }
 }

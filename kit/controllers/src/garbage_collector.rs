@@ -5,8 +5,8 @@
 //! the module and does what it says. Source: `pkg/controller/garbagecollector/garbagecollector.go` and
 //! `graph_builder.go`.
 //!
-//! Two kinds aren't watched: events, as upstream, and leases, which change all the time and own nothing. Nor are custom
-//! resources; they can be owners, but lose nothing when theirs go.
+//! Two kinds aren't watched: events, as upstream, and leases, which change all the time and own nothing. Custom resources
+//! are, as soon as their definition is there; upstream looks for new ones every 30 s.
 
 use kit_api::meta::{ObjectMeta, OwnerReference};
 use kit_apimachinery::object::{Key, Kind, Object};
@@ -55,6 +55,10 @@ impl Component for GarbageCollector {
             Kind::ALL.iter().copied().filter(|kind| !matches!(kind, Kind::Event | Kind::Lease)).collect()
         });
         &KINDS
+    }
+
+    fn watches_custom(&self) -> bool {
+        true
     }
 
     /// Changes the graph, and asks for a look at those to whom the change may matter (`processGraphChanges`).

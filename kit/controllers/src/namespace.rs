@@ -67,7 +67,8 @@ fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
     let mut left = BTreeMap::new();
     let pods_first = [Kind::Pod];
     let all = Resource::all().iter().filter(|r| r.namespaced && r.verbs.iter().any(|verb| verb == "list"));
-    let others: Vec<Kind> = all.map(Resource::as_kind).chain(world.server.custom_kinds()).collect();
+    let custom = world.server.custom_kinds().filter(|kind| kind.namespaced());
+    let others: Vec<Kind> = all.map(Resource::as_kind).chain(custom).collect();
     for kinds in [&pods_first[..], &others[..]] {
         for kind in kinds {
             let there: Vec<_> = world.server.snapshot().list_in(*kind, namespace).cloned().collect();

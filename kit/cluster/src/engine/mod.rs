@@ -66,6 +66,10 @@ impl Running {
         let cache = Cache::default();
         Running { component, actor, cache, cursor: 0, lag: WATCH_LAG, paused: false, wake: None, process }
     }
+
+    fn watches(&self, kind: Kind) -> bool {
+        self.component.watches().contains(&kind) || self.component.watches_custom() && kind.resource().custom
+    }
 }
 
 /// Components, their clock and the API server.
@@ -303,14 +307,13 @@ impl Engine {
     /// Shows a component what its watches are due to show, and lets it work.
     fn awake(&mut self, index: usize) {
         let now = self.agenda.now();
-        let Running { lag, component, .. } = &self.components[index];
-        let (lag, kinds) = (*lag, component.watches());
+        let lag = self.components[index].lag;
         loop {
             let running = &mut self.components[index];
             let change = match self.server.change(running.cursor) {
                 Ok(Some(change)) if change.at + lag <= now => {
                     running.cursor += 1;
-                    match kinds.contains(&change.object.key.kind) {
+                    match running.watches(change.object.key.kind) {
                         true => change.clone(),
                         false => continue,
                     }
@@ -330,13 +333,14 @@ impl Engine {
 
     fn relist(&mut self, index: usize) {
         tracing::debug!(t = %self.agenda.now(), component = self.components[index].component.name(), "lists anew");
-        let kinds = self.components[index].component.watches();
         let snapshot = self.server.snapshot().clone();
         let running = &mut self.components[index];
+        let custom = self.server.custom_kinds().filter(|_| running.component.watches_custom());
+        let kinds: Vec<Kind> = running.component.watches().iter().copied().chain(custom).collect();
         running.cursor = self.server.end();
         let mut changes = Vec::new();
         for kind in kinds {
-            for stored in snapshot.list(*kind) {
+            for stored in snapshot.list(kind) {
                 let previous = running.cache.get(&stored.key).cloned();
                 let version = |stored: &Arc<kit_server::Stored>| stored.object.meta().resource_version.clone();
                 if previous.as_ref().map(version) != Some(version(stored)) {
@@ -344,7 +348,7 @@ impl Engine {
                     changes.push((kind, stored.clone(), previous));
                 }
             }
-            for stored in running.cache.stored(*kind) {
+            for stored in running.cache.stored(kind) {
                 if snapshot.get(&stored.key).is_none() {
                     changes.push((ChangeKind::Deleted, stored.clone(), Some(stored.clone())));
                 }
@@ -382,9 +386,9 @@ impl Engine {
             return;
         }
         for index in 0..self.components.len() {
-            let Running { component, lag, .. } = &self.components[index];
-            if component.watches().iter().any(|kind| kinds.contains(kind)) {
-                self.wake(index, self.agenda.now() + *lag);
+            let running = &self.components[index];
+            if kinds.iter().any(|kind| running.watches(*kind)) {
+                self.wake(index, self.agenda.now() + running.lag);
             }
         }
     }

@@ -85,7 +85,7 @@ impl Server {
         let kinds: BTreeSet<Kind> = COUNTED
             .into_iter()
             .chain(hard.keys().filter_map(|name| kind_of(name)))
-            .chain(self.custom_kinds().filter(custom))
+            .chain(self.custom_kinds().filter(|kind| kind.namespaced() && custom(kind)))
             .collect();
         let counted = |name: &&String| kinds.iter().any(|kind| counts(*kind, name));
         let mut used: Amounts = hard.keys().filter(counted).map(|name| (name.clone(), Quantity::default())).collect();

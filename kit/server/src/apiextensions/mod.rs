@@ -98,9 +98,9 @@ fn around(e: &mut Errors, version: &Version, object: &Value, old: &Value) {
 }
 
 impl Server {
-    /// The kinds in namespaces that definitions define.
+    /// The kinds that definitions define.
     pub fn custom_kinds(&self) -> impl Iterator<Item = Kind> {
-        self.custom.values().filter(|resource| resource.namespaced).map(|resource| resource.as_kind())
+        self.custom.values().map(|resource| resource.as_kind())
     }
 
     /// Takes a definition as it was written: its names are accepted if nobody has them, and then it is served.

@@ -8,6 +8,7 @@ use super::verbs::{manager, read_patch};
 use super::{Request, Response, Target, body, success};
 use crate::apiextensions::scale;
 use crate::field::{At, Errors};
+use crate::patch::Patch;
 use crate::write::WriteOptions;
 use crate::{Error, Server};
 use kit_api::meta::LabelSelector;
@@ -59,7 +60,13 @@ impl Server {
             "update" => body::read(request, "Scale")?.0,
             _ => {
                 let media = request.header("content-type").unwrap_or_default();
-                read_patch(media.split(';').next().unwrap_or_default(), request, true)?.apply(&key, &scale)?
+                let patch = read_patch(media.split(';').next().unwrap_or_default(), request, version.is_some())?;
+                match patch {
+                    // A Scale has no list that is merged item by item.
+                    Patch::Strategic(patch) => Patch::Merge(patch),
+                    patch => patch,
+                }
+                .apply(&key, &scale)?
             }
         };
         let options = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
