@@ -39,19 +39,15 @@ impl Kit {
         let stamp = workspace.target().join("grade/kit");
         let all: Vec<Kit> =
             std::fs::read(&stamp).ok().and_then(|noted| serde_json::from_slice(&noted).ok()).unwrap_or_default();
-        // Cargo sets variables for the programs that it runs, and who starts the grader without Cargo has others.
-        let here = |kit: &&Kit| kit.surroundings == surroundings(workspace, &kit.settings.compiler);
-        let found = all.iter().find(here);
-        let is_known = found.is_some();
-        let noted = found.or(all.first()).cloned();
-        let noted = noted.filter(|kit| kit.library.is_some() && kit.library == state(&kit.libraries.kit));
-        let toolchain = noted.as_ref().map(|kit| kit.settings.toolchain.clone());
         let glance = sources(workspace, Fingerprint::state);
         // Reading them all takes milliseconds, in every run.
-        let unread = noted.as_ref().filter(|kit| kit.glance == glance).map(|kit| kit.sources.clone());
+        let unread = all.iter().find(|kit| kit.glance == glance).map(|kit| kit.sources.clone());
         let sources = unread.unwrap_or_else(|| sources(workspace, Fingerprint::file));
-        let noted = noted.filter(|kit| kit.sources == sources);
-        if let Some(noted) = noted.as_ref().filter(|_| is_known) {
+        // Cargo sets variables for the programs that it runs, and who starts the grader without Cargo has others.
+        let here = |kit: &Kit| kit.surroundings == surroundings(workspace, &kit.settings.compiler);
+        let noted = fitting(&all, &sources, here).cloned();
+        let toolchain = noted.as_ref().or(all.first()).map(|kit| kit.settings.toolchain.clone());
+        if let Some(noted) = noted.as_ref().filter(|kit| here(kit)) {
             tracing::debug!(library = %noted.libraries.kit.display(), "the kit is as it was");
             let kit = Kit { glance, ..noted.clone() };
             if noted.glance != kit.glance {
@@ -90,6 +86,13 @@ impl Kit {
     pub fn identity(&self) -> String {
         format!("{:?} {:?} {:?}", self.libraries.kit, self.library, self.settings)
     }
+}
+
+/// Of what was noted, the newest first, the library that fits the present tree: the one of these surroundings, or else
+/// the newest.
+fn fitting<'a>(all: &'a [Kit], sources: &str, here: impl Fn(&Kit) -> bool) -> Option<&'a Kit> {
+    let fits = |kit: &&Kit| kit.sources == sources && kit.library.is_some() && kit.library == state(&kit.libraries.kit);
+    all.iter().filter(fits).find(|kit| here(kit)).or_else(|| all.iter().find(fits))
 }
 
 /// A name for all files that the library is made of, by what `look` sees of each.
@@ -201,5 +204,38 @@ impl Fingerprint {
 
     fn text(&self) -> String {
         format!("{:032x}", self.0.finish128().as_u128())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_of_another_tree_is_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder for this test");
+        let library = folder.path().join("libkit.rlib");
+        std::fs::write(&library, "a library").expect("a library");
+        let noted = |sources: &str, surroundings: &str| Kit {
+            libraries: Libraries { kit: library.clone(), folder: folder.path().into() },
+            settings: Settings::default(),
+            library: state(&library),
+            glance: String::new(),
+            sources: sources.into(),
+            surroundings: surroundings.into(),
+        };
+        let gone = Kit {
+            libraries: Libraries { kit: folder.path().join("gone.rlib"), folder: folder.path().into() },
+            ..noted("now", "here")
+        };
+        let found =
+            |all: &[Kit]| fitting(all, "now", |kit| kit.surroundings == "here").map(|kit| kit.surroundings.clone());
+        assert_eq!(found(&[noted("now", "cargo"), noted("now", "here")]).as_deref(), Some("here"));
+        assert_eq!(
+            found(&[noted("before", "here"), noted("now", "cargo"), noted("now", "old")]).as_deref(),
+            Some("cargo")
+        );
+        assert_eq!(found(&[gone, noted("now", "cargo")]).as_deref(), Some("cargo"));
+        assert_eq!(found(&[noted("before", "here"), noted("before", "cargo")]), None);
     }
 }
