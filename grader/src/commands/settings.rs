@@ -21,7 +21,7 @@ pub struct Flags {
     /// Seconds of real time for one scenario
     #[arg(long, global = true, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     scenario_timeout: Duration,
-    /// Seconds of real time for compiling one module
+    /// Seconds of the processor's time for compiling one module; it may take eight times as long
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     build_timeout: Duration,
     /// MiB of address space for a module
@@ -51,7 +51,7 @@ pub struct Limits {
     pub question: Duration,
     /// Real time for all answers of a scenario.
     pub scenario: Duration,
-    /// Real time for one run of the compiler.
+    /// The processor's time for one run of the compiler.
     pub build: Duration,
     /// Bytes of address space of a module.
     pub memory: u64,

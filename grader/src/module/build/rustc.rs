@@ -25,6 +25,8 @@ const FILES: &str = "module.d";
 const LINKED: &str = "linked";
 /// What an exercise may be made of.
 const ALONE: &str = "error: an exercise is one file: nothing else is read or linked while it is compiled";
+/// So many times as long as the processor works for it, the compiler may take where it has to share it with others.
+const PATIENCE: u32 = 8;
 /// What compiles wherever modules do.
 const PROBE: &str = "extern crate kit;\n\nfn main() {}\n";
 
@@ -66,6 +68,7 @@ struct Ran {
     end: End,
     stdout: Vec<u8>,
     stderr: String,
+    /// Of the processor, at most.
     time: Duration,
 }
 
@@ -111,7 +114,22 @@ pub fn compile(
     let wants_memory = |line: &str| line.starts_with("memory allocation of ");
     let mut shortened = true;
     let stopped = match end {
-        End::Late => format!("error: it was not compiled within {} s", time.as_secs_f32()),
+        // The compiler had too little of this machine, and no module can be to blame.
+        End::Late(Some(had)) if *had < *time && modules == 1 => bail!(
+            "it was not compiled within {} s, of which the compiler had the processor for {:.1} s: this machine is busy; \
+             try again, or give it more with --build-timeout",
+            (*time * PATIENCE).as_secs_f32(),
+            had.as_secs_f32()
+        ),
+        End::Late(had) => {
+            let had = had.map_or(String::new(), |had| {
+                format!("; the compiler had the processor for {:.1} s", had.as_secs_f32())
+            });
+            format!("error: it was not compiled within {} s{had}", (*time * PATIENCE).as_secs_f32())
+        }
+        End::Exited(status) if used_up(status) => {
+            format!("error: it was not compiled within {} s of the processor's time", time.as_secs_f32())
+        }
         End::Flood => format!("error: the compiler said more than {} MiB; here is its beginning", BUILD_OUTPUT >> 20),
         End::Exited(_) if !stdout.starts_with(READY) => bail!("the launcher of the compiler: {}", said.trim_end()),
         End::Exited(status) if status.success() => match foreign(kit, out, shown)? {
@@ -137,6 +155,18 @@ pub fn compile(
     }
     let remarks = remarks.into_iter().filter(|remark| remark.is_error).collect();
     Ok(Compiled::Errors { errors: format!("{stopped}\n{shown}").trim().to_string(), remarks })
+}
+
+/// Whether the compiler was ended since it had all the processor's time that it may have.
+#[cfg(unix)]
+fn used_up(status: &std::process::ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(rustix::process::Signal::XCPU.as_raw())
+}
+
+#[cfg(not(unix))]
+fn used_up(_: &std::process::ExitStatus) -> bool {
+    false
 }
 
 /// Whether a program that nobody can blame compiles here. It lies beside `out`, where no compiler may have left a link.
@@ -181,7 +211,7 @@ fn foreign(kit: &Kit, out: &Path, shown: Option<&Path>) -> Result<Option<String>
 fn run(workspace: &Workspace, kit: &Kit, input: &Path, shown: Option<&Path>, modules: u32, out: &Path) -> Result<Ran> {
     let limits = &workspace.limits;
     // What modules have in common is most of it.
-    let time = limits.build * (1 + modules / 10);
+    let time = Duration::from_secs(limits.build.as_secs_f32().ceil() as u64) * (1 + modules / 10);
     let named = |name: &str, path: &Path| [OsStr::new(name), path.as_os_str()].join(OsStr::new("="));
     // Short, since errors and panics name it.
     let mut args: Vec<OsString> = match shown {
@@ -213,7 +243,7 @@ fn run(workspace: &Workspace, kit: &Kit, input: &Path, shown: Option<&Path>, mod
         write: vec![out.into()],
         children: true,
         memory: BUILD_MEMORY,
-        cpu: 4 * time.as_secs() + 4,
+        cpu: time.as_secs(),
         file_size: BUILD_FILE,
     };
     let mut command = limits.sandbox.command(policy, &kit.settings.compiler, &args)?;
@@ -222,7 +252,7 @@ fn run(workspace: &Workspace, kit: &Kit, input: &Path, shown: Option<&Path>, mod
     command.env("TMPDIR", out).current_dir(&workspace.root);
     tracing::trace!(?command, "compiles");
     let began = Instant::now();
-    let (end, stdout, stderr) = capture(command, time, BUILD_OUTPUT).context("can't start the compiler")?;
+    let (end, stdout, stderr) = capture(command, time * PATIENCE, BUILD_OUTPUT).context("can't start the compiler")?;
     tracing::debug!(module = %input.display(), ms = began.elapsed().as_millis(), ?end, "compiled");
     Ok(Ran { end, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned(), time })
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub enum End {
     Exited(ExitStatus),
-    /// It was still running after the time that it had.
-    Late,
+    /// It was still running after the time that it had; how much of the processor it had in that time, if that is known.
+    Late(Option<Duration>),
     /// It said more than is read.
     Flood,
 }
@@ -48,7 +48,7 @@ pub fn capture(mut command: Command, time: Duration, limit: usize) -> Result<(En
                     return Ok((End::Flood, stdout, stderr));
                 }
             }
-            Err(_) if left.is_zero() => return Ok((End::Late, Vec::new(), Vec::new())),
+            Err(_) if left.is_zero() => return Ok((End::Late(leader.processor_time()), Vec::new(), Vec::new())),
             Err(_) if leader.has_ended() => leader.end_others(),
             Err(_) => {}
         }
@@ -57,9 +57,27 @@ pub fn capture(mut command: Command, time: Duration, limit: usize) -> Result<(En
     // Both pipes are closed, so the end is near, unless the program closed them itself.
     while !leader.has_ended() {
         if Instant::now() >= deadline {
-            return Ok((End::Late, stdout, stderr));
+            return Ok((End::Late(leader.processor_time()), stdout, stderr));
         }
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok((End::Exited(leader.end()?), stdout, stderr))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    #[test]
+    fn who_is_late_by_its_own_work_is_told_from_who_waits() {
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).process_group(0);
+            capture(command, Duration::from_millis(1500), 100).expect("a shell")
+        };
+        let (End::Late(Some(waited)), ..) = run("sleep 60; true") else { panic!("it sleeps for a minute") };
+        let (End::Late(Some(worked)), ..) = run("while :; do :; done & wait") else { panic!("it works for ever") };
+        assert!(worked > waited + Duration::from_millis(100), "{worked:?} of work, {waited:?} of waiting");
+    }
 }

@@ -4,6 +4,7 @@
 mod unix {
     use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
     use std::process::Child;
+    use std::time::Duration;
 
     /// The group that a process leads.
     #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,28 @@ mod unix {
         pub fn end(self) {
             let _ = kill_process_group(self.0, Signal::KILL);
         }
+
+        /// How much of the processor those had that are running, and those that they waited for; none where nobody
+        /// tells.
+        pub fn processor_time(self) -> Option<Duration> {
+            let group = self.0.as_raw_nonzero().get().to_string();
+            let processes = std::fs::read_dir("/proc").ok()?.flatten();
+            let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+            let ticks: Vec<u64> = stats.filter_map(|stat| ticks(&stat, &group)).collect();
+            (!ticks.is_empty()).then(|| Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / TICKS))
+        }
+    }
+
+    /// Linux counts in hundredths of a second, whatever the machine (`USER_HZ`).
+    const TICKS: u64 = 100;
+
+    /// What `/proc/PID/stat` says of a process of the group: its own time and that of its children, as a user and in
+    /// the system (proc_pid_stat(5), fields 14 to 17).
+    fn ticks(stat: &str, group: &str) -> Option<u64> {
+        // The name before it may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let times = fields.get(11..15).filter(|_| fields.get(2) == Some(&group))?;
+        Some(times.iter().filter_map(|field| field.parse::<u64>().ok()).sum())
     }
 
     /// Whether a process has ended. It stays to be waited for, so that its number is nobody else's yet.
@@ -41,6 +64,10 @@ mod elsewhere {
         }
 
         pub fn end(self) {}
+
+        pub fn processor_time(self) -> Option<std::time::Duration> {
+            None
+        }
     }
 
     pub fn has_ended(child: &mut Child) -> bool {
@@ -59,6 +86,7 @@ use unix::has_ended;
 
 use crate::verdict::cancel::{self, Running};
 use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 /// A process of the run that leads a group. Nothing that it started survives it, however it comes to its end.
 pub struct Leader {
@@ -76,6 +104,11 @@ impl Leader {
     /// Whether it has ended; what it started may live on.
     pub fn has_ended(&mut self) -> bool {
         self.status.is_some() || has_ended(&mut self.child)
+    }
+
+    /// How much of the processor it and its group had until now, as far as it is known.
+    pub fn processor_time(&self) -> Option<Duration> {
+        Group::of(&self.child).processor_time()
     }
 
     /// Ends the others of its group. Before it is waited for, since from then on its number may be another's.

@@ -59,10 +59,11 @@ fn limit(policy: &Policy) -> Result<()> {
     ];
     for (resource, limit) in limits {
         // Whoever started the grader may have set less.
-        let bound = getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
-        // Who has used its processor time is told so by a signal of that name, and killed without one a second later.
-        let maximum = if resource == Resource::Cpu { bound.saturating_add(1) } else { bound };
-        let limit = Rlimit { current: Some(bound), maximum: Some(maximum) };
+        let set = getrlimit(resource).maximum;
+        let bounded = |limit: u64| Some(set.map_or(limit, |set| set.min(limit)));
+        // Whoever uses up the processor is told so first, and killed a second later.
+        let most = limit + u64::from(resource == Resource::Cpu);
+        let limit = Rlimit { current: bounded(limit), maximum: bounded(most) };
         match setrlimit(resource, limit) {
             Ok(()) => {}
             // macOS knows the name of this limit and nothing else of it.
