@@ -44,8 +44,9 @@ impl Store for Exercise {
 
     /// Starts a watch; ids count up from 0.
     ///
-    /// From now on with `start_revision` 0; a start in the past replays all events since; a start below the last
-    /// compaction cancels the watch at once, and `compact_revision` says so.
+    /// From now on with `start_revision` 0; a start in the past replays all events since; one in the future keeps the
+    /// watch silent until the store gets there; a start below the last compaction cancels the watch at once, and
+    /// `compact_revision` says so.
     fn watch(&mut self, request: &WatchRequest) -> WatchCreated {
         let _ = request;
         todo!("remember the watch, and replay what it missed")

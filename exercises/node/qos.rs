@@ -24,7 +24,8 @@ struct Exercise;
 impl Qos for Exercise {
     /// The class of a pod that is about to be stored.
     ///
-    /// Only CPU and memory count, of all containers, init containers included. An amount of 0 counts as none.
+    /// Only CPU and memory count, of all containers, init containers included. An amount of 0 counts as none, and
+    /// the pod's `overhead` doesn't count.
     ///
     /// - `BestEffort`: no container requests or limits anything that counts.
     /// - `Guaranteed`: every container limits both CPU and memory, and requests are equal to limits.

@@ -13,8 +13,8 @@ struct Exercise;
 impl ResourcesFit for Exercise {
     /// All that the node lacks; nothing if the pod fits.
     ///
-    /// In this order: room for one more pod (`Lack::TooManyPods`), CPU, memory, ephemeral storage, then other resources by
-    /// name. What counts is what other pods have *requested*, never what they use. What a pod doesn't ask for, it can't
+    /// In this order: room for one more pod (`Lack::TooManyPods`), CPU, memory, ephemeral storage, then other resources in
+    /// the order of their names as strings compare. What counts is what other pods have *requested*, never what they use. What a pod doesn't ask for, it can't
     /// lack, even on a node that has given away more than it has.
     ///
     /// `pod.requests`, `node.allocatable` and `node.requested` have the fields `milli_cpu`, `memory` and

@@ -29,7 +29,7 @@ impl Score for Exercise {
     ///
     /// For each of the two, the fraction is what is requested with this pod (as `requests` say, not `scored`) divided
     /// by what is allocatable, at most 1. With two fractions, the score is `(1 − |cpu − memory| ÷ 2) × 100`, in
-    /// floating point, rounded down: half of the distance is the standard deviation of two numbers. A resource of
+    /// this order and in floating point of 64 bits, rounded down: half of the distance is the standard deviation of two numbers. A resource of
     /// which the node has nothing is left out; with one fraction or none the score is 100.
     fn balanced(&self, pod: &PodRequest, node: &NodeResources) -> i64 {
         let _ = (pod, node);

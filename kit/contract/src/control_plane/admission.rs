@@ -136,7 +136,7 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// Its init containers.
     pub init_containers: Vec<Container>,
-    /// The name of its priority class.
+    /// The name of its priority class; an empty one is none.
     pub priority_class_name: Option<String>,
     /// Its priority.
     pub priority: Option<i32>,

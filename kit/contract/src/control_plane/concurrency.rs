@@ -57,7 +57,7 @@ pub enum Intent {
         /// Its value.
         value: String,
     },
-    /// The annotation is a decimal number, 0 if it isn't there: it is one more afterwards.
+    /// The annotation is a whole number of 64 bits in decimal, less than 0 perhaps, and 0 if it isn't there: it is one more afterwards.
     Increment {
         /// Its name.
         annotation: String,

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 contract! {
     /// Holds the keys that are to be reconciled, each once.
     ///
-    /// Keys go by `namespace/name`. Times are milliseconds of a clock that never goes back. A call that is given the time first adds
+    /// Keys go by `namespace/name`. Times are milliseconds of a clock that never goes back; no time and no delay is so
+    /// late that 64 bits don't hold it. A call that is given the time first adds
     /// the keys whose delay is over by then (at `due` or later), as `add` would: the one that was due first comes first, and of
     /// those that were due together the first by name.
     pub trait WorkQueue {
@@ -79,11 +80,11 @@ contract! {
 pub struct RateLimits {
     /// After the first failure of a key, in milliseconds (5 ms).
     pub base_delay: i64,
-    /// At most, in milliseconds (1000 s).
+    /// At most, in milliseconds (1000 s); also after the first failure, if that is less than `base_delay`.
     pub max_delay: i64,
     /// Tokens that the bucket gains in a second, at least 1 (10).
     pub qps: i64,
-    /// Tokens that it holds at most (100).
+    /// Tokens that it holds at most, at least 1 (100).
     pub burst: i64,
 }
 

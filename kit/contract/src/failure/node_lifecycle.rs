@@ -57,7 +57,7 @@ contract! {
         /// One pass over all nodes, sorted by name. The kit makes one every 5 seconds.
         ///
         /// **Heartbeats.** The controller hears from a node when the heartbeat time of its condition `Ready` is
-        /// another than in the pass before, or the renew time of its lease later than any before (or there was none).
+        /// another than in the pass before, or the renew time of its lease later than any since it appeared (or there was none).
         /// *When* it heard is the time of the pass, by its own clock: what the node's clock says is not compared with
         /// it. A node that appears was heard now, or, if it has neither a condition `Ready` nor a lease, when it was
         /// created; one that gets or loses that condition was heard now. A node that a pass no longer lists is
@@ -77,8 +77,8 @@ contract! {
         /// **Who waits for a `NoExecute` taint.** This goes by the condition `Ready` as the pass found it, before its
         /// own change; a node that has none is left out until it is silent, and counts as `Unknown` then.
         ///
-        /// - `False` wants `not-ready`, `Unknown` wants `unreachable`. A node that has the other one of the two gets
-        ///   them swapped, at once. One that has neither waits in the queue of its zone, behind those that wait already; nodes of one pass
+        /// - `False` wants `not-ready`, `Unknown` wants `unreachable`. A node that has the other one of the two, alone
+        ///   or beside it, gets them swapped at once: afterwards it has the one that it wants. One that has neither waits in the queue of its zone, behind those that wait already; nodes of one pass
         ///   in the order in which they are given.
         /// - `True` wants neither: it loses both, and waits no longer.
         /// - A node that the controller sees for the first time loses both, whatever its condition, and is treated as

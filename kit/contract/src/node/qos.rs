@@ -14,7 +14,8 @@ pub use kit_api::qos::QosClass;
 
 // ANCHOR: contract
 contract! {
-    /// Says how well a pod and its containers are protected where resources run out.
+    /// Says how well a pod and its containers are protected where resources run out. The pod's `overhead` counts for
+    /// neither answer.
     pub trait Qos {
         /// The class of a pod that is about to be stored.
         ///

@@ -103,7 +103,8 @@ pub enum NodeOperator {
     Exists,
     /// The label isn't there.
     DoesNotExist,
-    /// The label is there, and both it and the value are integers of 64 bits, the label's the greater.
+    /// The label is there, and both it and the value are integers of 64 bits, in digits and perhaps a `-` before them,
+    /// the label's the greater.
     Gt,
     /// The same, the label's the less.
     Lt,

@@ -110,7 +110,7 @@ pub struct WeightedTerm {
 pub enum Namespaces {
     /// Every namespace: what an empty `namespaceSelector` means.
     All,
-    /// These.
+    /// These. None at all where a `namespaceSelector` selects nothing: then the term means no pod.
     These(Vec<String>),
 }
 

@@ -13,8 +13,8 @@ contract! {
     pub trait ResourcesFit {
         /// All that the node lacks; nothing if the pod fits.
         ///
-        /// In this order: room for one more pod, CPU, memory, ephemeral storage, then other resources by name
-        /// (Kubernetes leaves the order of the last open). What a pod doesn't ask for, it can't lack.
+        /// In this order: room for one more pod, CPU, memory, ephemeral storage, then other resources in the
+        /// order of their names as strings compare (Kubernetes leaves the order of the last open). What a pod doesn't ask for, it can't lack.
         fn filter(&self, pod: &PodRequest, node: &NodeResources) -> Vec<Lack>;
     }
 }

@@ -27,7 +27,7 @@ contract! {
         ///
         /// For each of the two, the fraction is what is requested with this pod (as `requests` say, not `scored`)
         /// divided by what is allocatable, at most 1. With two fractions, the score is `(1 − |cpu − memory| ÷ 2) ×
-        /// 100`, in floating point, rounded down: half of the distance is the standard deviation of two numbers. A
+        /// 100`, in this order and in floating point of 64 bits, rounded down: half of the distance is the standard deviation of two numbers. A
         /// resource of which the node has nothing is left out; with one fraction or none the score is 100.
         fn balanced(&self, pod: &PodRequest, node: &NodeResources) -> i64;
 
@@ -73,7 +73,7 @@ pub enum Strategy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedResource {
-    /// Its name: `cpu`, `memory`, `ephemeral-storage`, `nvidia.com/gpu` …
+    /// Its name, which no list has twice: `cpu`, `memory`, `ephemeral-storage`, `nvidia.com/gpu` …
     pub name: String,
     /// Its weight, at least 1.
     pub weight: i64,

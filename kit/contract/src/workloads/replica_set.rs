@@ -45,16 +45,17 @@ contract! {
         /// 2. phase `Pending`, then `Unknown`, then `Running`;
         /// 3. not ready, before ready;
         /// 4. the lower deletion cost (the annotation `controller.kubernetes.io/pod-deletion-cost`; 0 if there is
-        ///    none or if it isn't a number);
+        ///    none or if it isn't a number of 32 bits, without a `+` and without zeros before it);
         /// 5. the one whose node has more active pods that match one of the `related` selectors, each counted once;
         /// 6. of two ready pods, the one that is ready since later;
         /// 7. the greater restart count: the greatest of a pod's containers, then the greatest of its sidecars (the
         ///    init containers with `restartPolicy: Always`);
         /// 8. the one that was created later.
         ///
-        /// Rules 6 and 8 look at the age in nanoseconds on a logarithmic scale, the base 2 logarithm rounded down (an
-        /// age of 0 or less comes before all others), and at nothing if both times are equal. If the times differ and
-        /// the logarithms don't, the lower uid goes first, as strings compare, and no later rule is asked. A pod
+        /// Rules 6 and 8 look at the age in nanoseconds on a logarithmic scale, the base 2 logarithm rounded down, and
+        /// at nothing if both times are equal. An age of 0 or less, of a time that is still to come, comes before all
+        /// others, and two of these count as alike. If the times differ and the logarithms don't, the lower uid goes
+        /// first, as strings compare, and no later rule is asked. A pod
         /// without the time goes before one that has it.
         ///
         /// Upstream leaves two things to its sorting algorithm, and so any choice is right: pods that no rule tells

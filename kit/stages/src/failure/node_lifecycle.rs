@@ -4,7 +4,7 @@
 use crate::fresh::{Generator, scenario, step};
 use kit_contract::Slot;
 use kit_contract::failure::NodeLifecycle;
-use kit_contract::failure::node_lifecycle::{Action, Answer, Config, ObservedNode, Status};
+use kit_contract::failure::node_lifecycle::{Action, Answer, Config, NOT_READY, ObservedNode, Status, UNREACHABLE};
 use kit_contract::scheduler::Taint;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,6 +37,8 @@ enum Change {
     Heartbeat,
     /// What the controller wants is not done this time.
     Refused,
+    /// Somebody gave it both taints.
+    Both,
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -59,7 +61,20 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Change::Lease),
         1 => Just(Change::Heartbeat),
         1 => Just(Change::Refused),
+        1 => Just(Change::Both),
     ]
+}
+
+type Pass = (Vec<(Index, Change)>, i64);
+
+/// A zone falls silent at once, and while its nodes wait for their turn, some go and come back.
+fn queue() -> impl Strategy<Value = Vec<Pass>> {
+    let change = select(vec![Change::Gone, Change::Gone, Change::Again, Change::Alive, Change::Both]);
+    let pass = (vec((any::<Index>(), change), 0..2), Just(1_i64));
+    (any::<Index>(), 0_usize..2, vec(pass, 6..14)).prop_map(|(which, left, passes)| {
+        let silent = (vec![(which, Change::Outage(left))], 12);
+        [(Vec::new(), 1), silent].into_iter().chain(passes).collect()
+    })
 }
 
 struct World {
@@ -141,7 +156,8 @@ pub fn fresh(reference: Slot<dyn NodeLifecycle>) -> Generator {
     let pass = (vec((any::<Index>(), change()), 0..3), select(vec![1_i64, 1, 1, 1, 2, 11]));
     let begin = select(vec![1_000_000_i64, 1_748_779_200_000]);
     let count = prop_oneof![4 => 1_usize..8, 1 => 10_usize..14];
-    (zones, config, begin, count, vec(pass, 1..14))
+    let passes = prop_oneof![4 => vec(pass, 1..14), 1 => queue()];
+    (zones, config, begin, count, passes)
         .prop_map(move |(zones, config, begin, count, passes)| {
             let mut controller = reference.make(&config);
             let mut world = World { nodes: Vec::new(), gone: Vec::new(), count: 0 };
@@ -232,6 +248,13 @@ pub fn fresh(reference: Slot<dyn NodeLifecycle>) -> Generator {
                             (node.heartbeat_time_ms, *alive) = (now - 900_000, false);
                         }
                         Change::Refused => refused = true,
+                        Change::Both => {
+                            for key in [NOT_READY, UNREACHABLE] {
+                                node.taints.retain(|taint| taint.key != key || taint.effect != "NoExecute");
+                                let taint = json!({"key": key, "effect": "NoExecute"});
+                                node.taints.extend(serde_json::from_value::<Taint>(taint));
+                            }
+                        }
                         _ => {}
                     }
                     changed.push(name);

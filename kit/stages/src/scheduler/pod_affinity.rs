@@ -25,7 +25,7 @@ fn term() -> impl Strategy<Value = Value> {
     let namespaces = prop_oneof![
         1 => Just(json!("all")),
         4 => Just(json!({"these": ["default"]})),
-        2 => proptest::sample::subsequence(NAMESPACES.to_vec(), 1..3).prop_map(|names| json!({ "these": names })),
+        2 => proptest::sample::subsequence(NAMESPACES.to_vec(), 0..3).prop_map(|names| json!({ "these": names })),
     ];
     (select(selectors), namespaces, select(&KEYS[..])).prop_map(
         |(selector, namespaces, key)| json!({"selector": selector, "namespaces": namespaces, "topology_key": key}),

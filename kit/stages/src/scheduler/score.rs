@@ -126,7 +126,8 @@ pub fn fresh() -> Generator {
     let allocation = (strategy(), pairs).prop_map(|(strategy, (pod, node))| {
         question("allocation", json!({"strategy": strategy, "pod": pod, "node": node}))
     });
-    let balanced = pair().prop_map(|(pod, node)| question("balanced", json!({"pod": pod, "node": node})));
+    let balanced = prop_oneof![2 => pair(), 1 => exact()];
+    let balanced = balanced.prop_map(|(pod, node)| question("balanced", json!({"pod": pod, "node": node})));
     let number = prop_oneof![12 => vec(image(), 0..5), 1 => vec(image(), 9..20)];
     let images = (number, select(vec![1_i64, 3, 7, 10, 100, 5000])).prop_map(|(mut containers, nodes)| {
         for image in &mut containers {

@@ -31,8 +31,22 @@ fn pod() -> impl Strategy<Value = Drawn> {
     let owner = prop_oneof![8 => Just(0_u8), 1 => Just(1), 1 => Just(2), 1 => Just(3)];
     let phase = prop_oneof![7 => Just(0_u8), 2 => Just(1), 1 => Just(2), 1 => Just(3), 1 => Just(4)];
     let cost = option::weighted(
-        0.3,
-        select(vec!["0", "1", "-1", "10", "+5", "1.5", "-2147483648", "2147483647", "2147483648", "007", ""]),
+        0.4,
+        select(vec![
+            "0",
+            "1",
+            "-1",
+            "10",
+            "+5",
+            "1.5",
+            "-2147483648",
+            "2147483647",
+            "2147483648",
+            "-2147483649",
+            "99999999999",
+            "007",
+            "",
+        ]),
     );
     let deleting = prop_oneof![9 => Just(false), 1 => Just(true)];
     let ready = option::weighted(0.9, (prop_oneof![4 => Just(true), 1 => Just(false)], 0_u8..5));
@@ -57,9 +71,9 @@ fn age(place: usize) -> i64 {
 }
 
 /// Seconds no two of which are equal, while many logarithms are: the uid decides, and no circle can arise either. Logarithms of
-/// seconds change at other places than those of nanoseconds.
+/// seconds change at other places than those of nanoseconds. Some are still to come.
 fn close_age(place: usize) -> i64 {
-    [60, 63, 65, 70, 130, 1020, 1030, 61, 1100, 68][place % 10] + 2000 * (place / 10) as i64
+    [60, -63, 65, -1, 130, 0, 1030, -7, -1100, 68][place % 10] + 2000 * (place / 10) as i64
 }
 
 fn ago(seconds: i64) -> String {
@@ -117,6 +131,8 @@ pub fn fresh() -> Generator {
     let deleting = prop_oneof![8 => Just(false), 1 => Just(true)];
     let set = (0_i64..7, select(vec![0_i64, 0, 0, 3, 24, 1536]), deleting, any::<bool>(), select(vec![0_i64, 1, 7]));
     let close = prop_oneof![2 => Just((false, false)), 1 => Just((true, false)), 1 => Just((true, true))];
+    // Alike but for their times.
+    let close = (close, prop_oneof![2 => Just(false), 1 => Just(true)]);
     (set, vec(pod(), 0..8), (usually_zero(), usually_zero()), any::<bool>(), any::<u64>(), close)
         .prop_map(
             |(
@@ -144,7 +160,9 @@ pub fn fresh() -> Generator {
                 // Each pod has an age of its own, in no order that their names tell.
                 let mut ages: Vec<usize> = (0..drawn.len()).collect();
                 ages.sort_by_key(|age| order.rotate_left(7 * *age as u32) % 1009);
-                let (close_created, close_ready) = close;
+                let ((close_created, close_ready), alike) = close;
+                let first = drawn.first().filter(|_| alike).cloned();
+                let drawn: Vec<Drawn> = drawn.into_iter().map(|drawn| first.clone().unwrap_or(drawn)).collect();
                 let pods = drawn.iter().zip(ages).enumerate().map(|(n, (drawn, place))| {
                     let created = if close_created { close_age(place) } else { age(place) };
                     let ready = close_ready.then(|| close_age((place * 3 + 1) % 10));

@@ -258,7 +258,7 @@ fn validate() -> impl Strategy<Value = Value> {
         "requests.memory",
     ];
     const OF_SERVICES: [&str; 4] = ["count/services", "pods", "services", "services.nodeports"];
-    let class = option::of(select(&CLASSES[..]));
+    let class = option::of(prop_oneof![4 => select(&CLASSES[..]), 1 => Just("")]);
     let about = (parts(), 0..4_u8, class, option::weighted(0.3, Just(30)), prop::bool::weighted(0.3));
     let usage = vec((option::weighted(0.8, amount()), amount()), OF_PODS.len());
     let few = vec(option::weighted(0.3, counted()), OF_PODS.len());

@@ -67,8 +67,12 @@ pub fn fresh() -> Generator {
     let object = (any::<bool>(), finalizers(), prop_oneof![6 => Just(true), 1 => Just(false)]);
     let owners = prop_oneof![12 => vec(found(), 0..4), 1 => vec(found(), 20)];
     let dependents = prop_oneof![12 => vec(dependent.clone(), 0..4), 1 => vec(dependent, 20)];
-    (object, owners, dependents, sometimes())
-        .prop_map(|((deleting, finalizers, namespaced), owners, dependents, lost)| {
+    // Of some nothing is known, in both ways, one after the other.
+    let unknown = option::weighted(0.06, 0_usize..2);
+    (object, owners, dependents, sometimes(), unknown)
+        .prop_map(|((deleting, finalizers, namespaced), owners, dependents, lost, unknown)| {
+            let (namespaced, lost) = (namespaced && unknown.is_none(), lost || unknown.is_some());
+            let deleting = deleting && unknown.is_none();
             let namespace = namespaced.then_some("default");
             let mut object = metadata("web".into(), "u-web".into(), namespace, deleting, &finalizers);
             let mut looked_up = Vec::new();
@@ -85,7 +89,8 @@ pub fn fresh() -> Generator {
                 let there = |uid: &str| {
                     json!({"found": metadata(name.clone(), uid.into(), namespace, owner.deleting, &owner.finalizers)})
                 };
-                let lookup = match owner.kind {
+                let kind = unknown.filter(|_| owner.kind < 2).map_or(owner.kind, |first| 3 + ((number + first) % 2) as u8);
+                let lookup = match kind {
                     0 => there(&uid),
                     1 => json!("not_found"),
                     2 => there("u-another"),

@@ -56,7 +56,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 /// A long list, a watch of so many events that a byte begins anew, and what follows.
 fn long() -> impl Strategy<Value = Vec<Turn>> {
     let event = select(vec![BOOKMARK, EVENT]);
-    (vec(turn(), 6), event, select(vec![0_usize, 130]), 0_i64..2).prop_map(|(mut turns, event, more, pause)| {
+    (vec(turn(), 6), event, select(vec![0_usize, 130, 130]), 0_i64..2).prop_map(|(mut turns, event, more, pause)| {
         for (turn, what) in turns.iter_mut().zip([EVENT, event, CLOSED]) {
             (turn.what, turn.often, turn.pause) = (what, 1, pause);
         }
@@ -88,7 +88,7 @@ fn object((name, node): (u8, u8), version: u64) -> CachedObject {
 pub fn fresh(reference: Slot<dyn Informer>) -> Generator {
     let resync = select(vec![0_i64, 0, 1000, 30_000]);
     let begin = select(vec![1000_i64, 2_147_483_000, 1_748_779_200_500]);
-    (resync, begin, prop_oneof![10 => vec(turn(), 1..30), 2 => long(), 1 => failures()])
+    (resync, begin, prop_oneof![8 => vec(turn(), 1..30), 3 => long(), 1 => failures()])
         .prop_map(move |(resync, begin, turns)| {
             let config = InformerConfig { resync };
             let mut informer = reference.make(&config);
@@ -146,6 +146,12 @@ pub fn fresh(reference: Slot<dyn Informer>) -> Generator {
                     [turn.which.index(4)];
                 steps.push(step("by_index", json!({"index": index, "value": value})));
                 steps.push(step("has_synced", json!({})));
+                if turn.more > 0 {
+                    for key in ["default/many-0", "default/many-99"] {
+                        steps.push(step("get", json!({ "key": key })));
+                    }
+                    steps.push(step("by_index", json!({"index": "namespace", "value": "default"})));
+                }
             }
             scenario(json!({ "config": config }), steps)
         })

@@ -102,6 +102,20 @@ fn forgetful() -> impl Strategy<Value = Vec<Event>> {
     vec(step, 8..24)
 }
 
+/// A version from before the compaction that is replaced after it, and a watch to which that is shown again.
+fn replayed() -> impl Strategy<Value = Vec<Event>> {
+    let other = || (select(vec!["ab", "b"]), 1_usize..3).prop_map(|(key, often)| Event::Burst(key, often));
+    let last = prop_oneof![2 => Just(Event::Burst("a", 1)), 1 => Just(Event::Txn(vec![(false, "a", None, "")]))];
+    let key = select(vec!["a", "ab"]);
+    (other(), -1_i64..1, option::of(other()), last, key, 0_i64..3).prop_map(|(other, by, later, last, key, start)| {
+        let mut events = vec![Event::Burst("a", 1), other, Event::Compact(At::Now(by))];
+        events.extend(later);
+        events.extend([last, Event::Watch("a", Some("c"), At::Compacted(start), true), Event::Events]);
+        events.extend([Event::Burst(key, 1), Event::Events]);
+        events
+    })
+}
+
 /// Whether a range holds a key, by the rules of the contract.
 fn covers(key: &str, end: Option<&str>, other: &str) -> bool {
     match end {
@@ -130,7 +144,7 @@ fn allowed(ops: Vec<(bool, &'static str, Option<&'static str>, &'static str)>) -
 
 /// A life of one store. The reference is played along, for the sake of its revision.
 pub fn fresh(reference: Slot<dyn Store>) -> Generator {
-    prop_oneof![5 => vec(event(), 1..40), 2 => forgetful(), 1 => much()]
+    prop_oneof![5 => vec(event(), 1..40), 2 => forgetful(), 1 => replayed(), 1 => much()]
         .prop_map(move |events| {
             let mut store = reference.make(&());
             let (mut now, mut compacted) = (1_i64, 0_i64);

@@ -66,7 +66,7 @@ impl Exercise {
         match &self.intent {
             Intent::Increment { annotation } => {
                 let there = object["metadata"]["annotations"].get(annotation);
-                let count: u64 = there.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or_default();
+                let count: i64 = there.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or_default();
                 let annotations = json!({annotation: format!("{}", count + 1)});
                 let meta = json!({"resourceVersion": version, "annotations": annotations});
                 Ok(patch(ApiVerb::MergePatch, json!({"metadata": meta})))
