@@ -53,6 +53,8 @@ fn intent() -> impl Strategy<Value = Value> {
             .prop_map(|(kind, status)| json!({"set_condition": {"type": kind, "status": status}})),
         2 => select(vec!["", "", "", "u-gone"]).prop_map(|uid| json!({"delete": {"uid": uid}})),
         2 => Just(json!("delete_unchanged")),
+        // Refused, and no conflict.
+        2 => Just(json!({"apply": {"fields": {"spec": {"replicas": -1}}, "force": true}})),
         4 => (fields(), any::<bool>()).prop_map(|(fields, force)| json!({"apply": {"fields": fields, "force": force}})),
     ]
 }
