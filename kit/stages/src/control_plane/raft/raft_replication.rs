@@ -26,6 +26,8 @@ pub(super) struct Replication {
 
 struct Member {
     slot: Slot<dyn RaftReplication>,
+    /// Whether it runs the reference.
+    is_reference: bool,
     module: Option<Box<dyn RaftReplication>>,
     /// The greatest term that reached it.
     term: u64,
@@ -67,6 +69,7 @@ impl Replication {
     pub fn new(setup: &Setup, yours: &Slot<dyn RaftReplication>, reference: &Slot<dyn RaftReplication>) -> Self {
         let member = |id| Member {
             slot: if setup.reference.contains(&id) { reference.clone() } else { yours.clone() },
+            is_reference: setup.reference.contains(&id),
             module: None,
             term: 0,
             snapshot: LogSnapshot::default(),
@@ -100,7 +103,10 @@ impl Replication {
     /// Gives a member an event, and lets its outputs take effect.
     fn tell(&mut self, stage: &mut Net, id: Id, event: ReplicationEvent) {
         let Some(module) = self.at(id).module.as_mut() else { return };
-        let outputs = module.step(&event);
+        let mut outputs = module.step(&event);
+        if event == ReplicationEvent::HeartbeatDue && self.members[&id].is_reference && self.leads(id) {
+            outputs.extend(self.signs_of_life(id));
+        }
         if event != ReplicationEvent::HeartbeatDue || !outputs.is_empty() {
             stage.note_step(id, &event, &outputs);
         }
@@ -130,6 +136,16 @@ impl Replication {
                 return;
             }
         }
+    }
+
+    /// Some leaders also send a message without entries that follows the end of their log, however far a follower is.
+    fn signs_of_life(&self, id: Id) -> impl Iterator<Item = ReplicationOutput> {
+        let Member { term, applied: leader_commit, .. } = self.members[&id];
+        let (prev_log_term, prev_log_index) = self.members[&id].last();
+        let entries = Vec::new();
+        let message = ReplicationMessage::AppendEntries { term, prev_log_index, prev_log_term, entries, leader_commit };
+        let others = self.members.keys().filter(move |to| **to != id);
+        others.map(move |to| ReplicationOutput::Send { to: *to, message: message.clone() })
     }
 
     /// What must follow from an event, and doesn't.

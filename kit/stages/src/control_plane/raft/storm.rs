@@ -47,8 +47,9 @@ pub enum Fault {
 
 /// How often a fault is left out in search of a shorter history.
 const TRIES: usize = 6;
-/// How long a group has, once everything is repaired.
+/// How long a group has, once everything is repaired, and how often it is looked at.
 const REPAIRED: i64 = 2500 * MILLISECOND;
+const LOOK: i64 = 500 * MILLISECOND;
 
 impl Storm {
     pub(super) fn title(&self) -> String {
@@ -101,7 +102,12 @@ impl Storm {
             for id in stage.members.clone() {
                 stage.restart(&mut lesson, id);
             }
-            stage.run(&mut lesson, REPAIRED);
+            for _ in 0..REPAIRED / LOOK {
+                stage.run(&mut lesson, LOOK);
+                if stage.is_broken() || lesson.standing(&stage).settled {
+                    break;
+                }
+            }
             if !lesson.standing(&stage).settled {
                 // Where leaders change all the time, a slow group never catches up.
                 stage.chores = false;
