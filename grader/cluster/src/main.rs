@@ -4,6 +4,7 @@
 //! ([`control`]). It is a package of its own, so that whoever only writes exercises never builds a web server.
 
 mod control;
+mod data;
 mod modules;
 mod up;
 

@@ -1,14 +1,18 @@
 //! `cluster up`: starts the cluster, says where it is, and runs it until it is told to end.
 
 use crate::control::{self, Control};
+use crate::data::DataDir;
 use crate::modules::Seats;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
+use kit_apimachinery::object::Kind;
 use kit_cluster::cluster::{self, Config, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::certificates::Certificates;
+use kit_live::store::Kept;
 use kit_live::{Live, Options, kubeconfig};
 use kit_node::kubelet::node::NodeShape;
+use kit_server::Snapshot;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,6 +62,10 @@ pub struct Args {
     /// Runs in the background, and comes back when the cluster is ready
     #[arg(long)]
     detach: bool,
+    /// Keeps everything in this folder, so that the next start with it goes on where this one ended; a write is answered
+    /// once it is on the disk. Nodes of an earlier start that `--nodes` doesn't ask for have no kubelet and become NotReady
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 /// How fast a clock may run.
@@ -85,8 +93,10 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     if let Ok(level) = filter.parse::<tracing_subscriber::filter::LevelFilter>() {
         tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
     }
-    let certificates = Certificates::in_folder(&folder.join("pki"));
-    let certificates = certificates.with_context(|| format!("the certificates in {}", folder.display()))?;
+    let data = args.data_dir.as_deref().map(DataDir::take).transpose()?;
+    let pki = data.as_ref().map_or_else(|| folder.join("pki"), DataDir::pki);
+    let certificates =
+        Certificates::in_folder(&pki).with_context(|| format!("the certificates in {}", pki.display()))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
     let config = Config {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
@@ -96,15 +106,30 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         accounts: Some(certificates.authority.clone()),
         ..Config::default()
     };
-    let options =
-        Options { speed, listen: SocketAddr::new(args.listen, args.port), certificates: Some(certificates.clone()) };
+    let port = match (args.port, &data) {
+        (0, Some(data)) => data.port(args.listen),
+        (port, _) => port,
+    };
+    let listen = SocketAddr::new(args.listen, port);
+    let options = Options { speed, listen, certificates: Some(certificates.clone()) };
+    let store = data.as_ref().map(DataDir::store).transpose()?;
+    let (tell, unreadable) = channel();
     let seats = Seats::take(&args.modules)?;
     let engine = {
         let seats = seats.clone();
-        move || cluster::start(&config, &seats.modules(), Clock::default())
+        move || {
+            let modules = seats.modules();
+            let Some(store) = store else { return Ok(cluster::start(&config, &modules, Clock::default())) };
+            let engine = cluster::open(&config, &modules, Clock::default(), Box::new(Kept::alone(store)));
+            let engine = engine.map_err(|error| error.message)?;
+            engine.server().unreadable().for_each(|(_, why)| _ = tell.send(why.message.clone()));
+            Ok(engine)
+        }
     };
-    let live =
-        Live::start(engine, options).with_context(|| format!("can't listen at {}:{}", args.listen, args.port))?;
+    let live = Live::try_start(engine, options).with_context(|| format!("can't start a cluster at {listen}"))?;
+    if let Some(data) = &data {
+        data.keep_port(live.address().port())?;
+    }
     let (down, ends) = channel();
     if args.watch {
         seats.watch(live.door());
@@ -127,6 +152,11 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     if args.merge {
         merge(&file)?;
     }
+    unreadable.iter().for_each(|why| println!("  warning: {why}; everything else is there"));
+    let idle = idle(&live.door().snapshot(), args.nodes);
+    if !idle.is_empty() {
+        println!("  warning: no kubelet runs on {}: more nodes were asked for earlier", idle.join(", "));
+    }
     println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), args.nodes, live.address());
     println!("  export KUBECONFIG={}", file.display());
     loop {
@@ -138,6 +168,16 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     drop(control);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     live.stop().map_err(|_| anyhow::anyhow!("a module did not answer, and the cluster stopped"))
+}
+
+/// The nodes of an earlier start that have no kubelet in this one.
+fn idle(snapshot: &Snapshot, nodes: usize) -> Vec<String> {
+    let runs = |name: &str| {
+        let number = name.strip_prefix("node-").and_then(|number| number.parse::<usize>().ok());
+        number.is_some_and(|number| (1..=nodes).contains(&number))
+    };
+    let names = snapshot.list(Kind::Node).map(|stored| stored.key.name.to_string());
+    names.filter(|name| !runs(name)).collect()
 }
 
 fn node(index: usize, zones: usize) -> NodeShape {

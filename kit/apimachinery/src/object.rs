@@ -7,6 +7,7 @@ use kit_api::{apps, autoscaling, batch, coordination, core, discovery, networkin
 use kit_codec::Json;
 use serde::ser::SerializeStruct;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -226,6 +227,19 @@ impl Kind {
         }
     }
 
+    /// Where its objects are in the store, below `/registry/`: upstream says `minions` for nodes and prefixes services with
+    /// `specs` (`pkg/registry/core/rest/storage_core.go`).
+    pub fn directory(self) -> Cow<'static, str> {
+        match self {
+            Kind::Node => "minions".into(),
+            Kind::Service => "services/specs".into(),
+            Kind::Endpoints => "services/endpoints".into(),
+            // Groups with a dot in their name, other than those of Kubernetes' beginning, stand before the plural.
+            Kind::Other(resource) if resource.custom => format!("{}/{}", resource.group, resource.plural).into(),
+            kind => kind.plural().into(),
+        }
+    }
+
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
         self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
@@ -343,24 +357,12 @@ impl Key {
         Key { kind, namespace: namespace.into(), name: name.into() }
     }
 
-    /// The key of the object in the store (`/registry/…`, where upstream says `minions` for nodes and prefixes
-    /// services with `specs`; `pkg/registry/core/rest/storage_core.go`).
+    /// The key of the object in the store: `/registry/…`.
     pub fn path(&self) -> String {
-        // Groups with a dot in their name, other than those of Kubernetes' beginning, stand before the plural.
-        let group;
-        let plural = match self.kind {
-            Kind::Node => "minions",
-            Kind::Service => "services/specs",
-            Kind::Endpoints => "services/endpoints",
-            Kind::Other(resource) if resource.custom => {
-                group = format!("{}/{}", resource.group, resource.plural);
-                &group
-            }
-            kind => kind.plural(),
-        };
+        let directory = self.kind.directory();
         match self.kind.namespaced() {
-            true => format!("/registry/{plural}/{}/{}", self.namespace, self.name),
-            false => format!("/registry/{plural}/{}", self.name),
+            true => format!("/registry/{directory}/{}/{}", self.namespace, self.name),
+            false => format!("/registry/{directory}/{}", self.name),
         }
     }
 }

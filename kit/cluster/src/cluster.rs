@@ -22,7 +22,7 @@ use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
 use kit_scheduler::Scheduler;
-use kit_server::Server;
+use kit_server::{Backend, Error, Server};
 use kit_time::random::Random;
 use serde::Deserialize;
 
@@ -105,6 +105,10 @@ pub enum Nodes {
 }
 
 impl Config {
+    fn epoch(&self) -> Timestamp {
+        self.epoch.unwrap_or(Timestamp::from_second(EPOCH).unwrap_or_default())
+    }
+
     fn shapes(&self) -> Vec<NodeShape> {
         match &self.nodes {
             Nodes::Shapes(shapes) => shapes.clone(),
@@ -122,9 +126,23 @@ impl Config {
 /// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
-    let epoch = config.epoch.unwrap_or(Timestamp::from_second(EPOCH).unwrap_or_default());
-    let server =
-        Server::new(store, modules.qos.make(&()), modules.admission.make(&()), Random::new(config.seed), epoch);
+    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
+    let server = Server::new(store, qos, admission, Random::new(config.seed), config.epoch());
+    around(config, modules, clock, server)
+}
+
+/// A cluster over a store that outlives it: its objects are those of the store, and every component begins anew.
+///
+/// # Errors
+///
+/// If the store can't be asked.
+pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Backend>) -> Result<Engine, Error> {
+    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
+    let server = Server::open(store, qos, admission, Random::new(config.seed), config.epoch())?;
+    Ok(around(config, modules, clock, server))
+}
+
+fn around(config: &Config, modules: &Modules, clock: Clock, server: Server) -> Engine {
     let usage = Usage::default();
     let kubelets = Kubelets::new(config.shapes(), config.images.clone(), usage.clone());
     let scheduler = {

@@ -11,6 +11,7 @@ mod http;
 pub mod kubeconfig;
 mod openapi;
 mod protobuf;
+pub mod store;
 mod stream;
 mod wire;
 
@@ -87,15 +88,43 @@ impl Live {
     ///
     /// If the address can't be had, a certificate is broken, or no thread can be started.
     pub fn start(start: impl FnOnce() -> Engine + Send + 'static, options: Options) -> std::io::Result<Live> {
+        Live::try_start(move || Ok(start()), options)
+    }
+
+    /// The same where making the engine can fail, for a reason that can be told.
+    ///
+    /// # Errors
+    ///
+    /// As [`Live::start`], and that reason.
+    pub fn try_start(
+        start: impl FnOnce() -> Result<Engine, String> + Send + 'static,
+        options: Options,
+    ) -> std::io::Result<Live> {
         let tls = options.certificates.as_ref().map(Certificates::server_config).transpose()?;
         let listener = std::net::TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (requests, inbox) = channel();
         let (publish, snapshots) = watch::channel(Snapshot::default());
-        let engine = std::thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || Driver::new(start(), options.speed, publish).run(&inbox))?;
+        let (tell, begun) = channel();
+        let engine = std::thread::Builder::new().name("engine".into()).spawn(move || match start() {
+            Ok(engine) => {
+                let driver = Driver::new(engine, options.speed, publish);
+                // Nobody waits for it any more if the other thread is gone.
+                _ = tell.send(Ok(()));
+                driver.run(&inbox)
+            }
+            Err(why) => {
+                _ = tell.send(Err(why));
+                Ok(())
+            }
+        })?;
+        match begun.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(std::io::Error::other(why)),
+            // It panicked.
+            Err(_) => return Err(std::io::Error::other("the cluster could not be made")),
+        }
         let door = Door { requests, snapshots };
         let (stop_http, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

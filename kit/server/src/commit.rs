@@ -4,7 +4,7 @@
 //! that came too late, it may not be. Upstream: `GuaranteedUpdate` in `apiserver/pkg/storage/etcd3/store.go`. Errors of
 //! etcd reach the client as they are, with code 500 (`api/v3rpc/rpctypes/error.go` of etcd).
 
-use super::{Error, Server, Snapshot, Stored};
+use super::{Error, Server, Snapshot, Stored, Written};
 use kit_apimachinery::object::{Key, Object};
 use kit_contract::control_plane::{Op, RangeRequest};
 use kit_raft::quorum::Quorum;
@@ -81,7 +81,7 @@ impl Server {
         self.stopped = false;
         let everything =
             RangeRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
-        let found = self.store.range(&everything).map_err(|error| Error::internal(error.to_string()))?;
+        let found = self.store.range(&everything).map_err(Error::internal)?;
         let keys = self.state.objects.values().flat_map(|objects| objects.keys());
         let keys: BTreeMap<String, Key> = keys.map(|key| (key.path(), key.clone())).collect();
         let mut state = Snapshot { revision: found.revision, ..Snapshot::default() };
@@ -111,6 +111,7 @@ impl Server {
         if self.full && matches!(op, Op::Put { .. }) {
             return Err(Error::internal(NO_SPACE));
         }
+        self.readable(key)?;
         let by = self.actor.clone();
         let Some(etcd) = &mut self.etcd else { return self.carry_out(key, op, object, &by) };
         let (number, _) = etcd.quorum.agree();
@@ -149,13 +150,20 @@ impl Server {
     }
 
     fn carry_out(&mut self, key: &Key, op: Op, object: Option<Object>, by: &Arc<str>) -> Result<(), Error> {
-        let op = [op];
-        self.store.txn(&op);
+        let known = self.store.shared().then(|| self.state.get(key).map_or(0, |stored| stored.revision()));
+        let done = self.store.write(&op, known).map_err(Error::internal)?;
         let (path, written) = match op {
-            [Op::Put { key, value }] => (key, object.map(|object| (value, object))),
-            [Op::Delete { key, .. }] => (key, None),
+            Op::Put { key, value } => (key, object.map(|object| (value, object))),
+            Op::Delete { key, .. } => (key, None),
         };
-        self.follow(key, &path, written, by)
+        self.follow(key, &path, written, by)?;
+        match done {
+            Written::Done => Ok(()),
+            Written::Late => {
+                self.raced = true;
+                Err(Error::conflict(key, super::write::MODIFIED))
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod allocate;
 mod apiextensions;
 mod apply;
 mod auth;
+mod backend;
 mod commit;
 mod diff;
 pub mod field;
@@ -19,6 +20,7 @@ mod names;
 mod patch;
 mod recorder;
 pub mod registry;
+mod restore;
 mod rules;
 pub mod schema;
 mod status;
@@ -27,6 +29,7 @@ mod write;
 
 pub use admission::COUNTED;
 pub use auth::User;
+pub use backend::{Backend, Written};
 pub use handlers::{Body, Listing, Request, Response, Watch};
 pub use patch::Patch;
 pub use status::Error;
@@ -35,10 +38,10 @@ use imbl::OrdMap;
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_apimachinery::resource::Resource;
-use kit_contract::control_plane::{Admission, EventKind, Op, Store, StoreError, WatchRequest};
+use kit_contract::control_plane::{Admission, EventKind, Op, Store};
 use kit_contract::node::Qos;
 use kit_time::agenda::Instant;
-use kit_time::random::Random;
+use kit_time::random::{Purpose, Random};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -126,6 +129,12 @@ impl Stored {
         canonical(self.object.kind(), &self.object.to_value())
     }
 
+    /// The revision of its last write.
+    fn revision(&self) -> i64 {
+        let version = self.object.meta().resource_version.as_deref();
+        version.and_then(|version| version.parse().ok()).unwrap_or_default()
+    }
+
     /// The object as its type.
     pub fn get<T: AsKind>(&self) -> Option<&T> {
         T::of(&self.object)
@@ -175,7 +184,7 @@ impl Snapshot {
 
 /// The API server.
 pub struct Server {
-    store: Box<dyn Store>,
+    store: Box<dyn Backend>,
     etcd: Option<commit::Etcd>,
     stopped: bool,
     full: bool,
@@ -199,6 +208,10 @@ pub struct Server {
     horizon: i64,
     /// What CustomResourceDefinitions define, by group, version and plural.
     custom: BTreeMap<(String, String, String), &'static Resource>,
+    /// What the store has and can't be read, by key.
+    unreadable: BTreeMap<String, Error>,
+    /// Whether somebody else wrote between the last decision and its write.
+    raced: bool,
     /// The tokens of service accounts.
     tokens: BTreeMap<String, auth::Token>,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
@@ -209,16 +222,50 @@ impl Server {
     /// A server over an empty store; `qos` classifies new pods, and `admission` admits them. `epoch` is the calendar time
     /// at which the virtual clock stands at zero.
     pub fn new(
-        mut store: Box<dyn Store>,
+        store: Box<dyn Store>,
         qos: Box<dyn Qos>,
         admission: Box<dyn Admission>,
         random: Random,
         epoch: Timestamp,
     ) -> Server {
-        let everything =
-            WatchRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
-        store.watch(&everything);
-        let mut server = Server {
+        let mut server = Server::over(Box::new(backend::Module(store)), qos, admission, random, epoch);
+        // A module never fails.
+        _ = server.store.watch(0);
+        server.bootstrap();
+        server
+    }
+
+    /// A server over a store that may hold objects already: it goes on where the store was left. Its names and uids are
+    /// others than those of earlier starts, even from the same chance.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't be asked. An object that can't be read is no error: see [`Server::unreadable`].
+    pub fn open(
+        store: Box<dyn Backend>,
+        qos: Box<dyn Qos>,
+        admission: Box<dyn Admission>,
+        random: Random,
+        epoch: Timestamp,
+    ) -> Result<Server, Error> {
+        let mut server = Server::over(store, qos, admission, random, epoch);
+        server.load()?;
+        let revision = server.state.revision;
+        // Whatever was drawn before was written, and moved the revision.
+        let start = Purpose { component: "apiserver", object: "", reason: "start", attempt: revision.unsigned_abs() };
+        server.random = Random::new(random.bits(start));
+        server.bootstrap();
+        Ok(server)
+    }
+
+    fn over(
+        store: Box<dyn Backend>,
+        qos: Box<dyn Qos>,
+        admission: Box<dyn Admission>,
+        random: Random,
+        epoch: Timestamp,
+    ) -> Server {
+        Server {
             store,
             etcd: None,
             stopped: false,
@@ -237,11 +284,11 @@ impl Server {
             compaction: (COMPACT_AFTER, 0),
             horizon: 0,
             custom: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            raced: false,
             tokens: BTreeMap::new(),
             watch_list: false,
-        };
-        server.bootstrap();
-        server
+        }
     }
 
     /// Moves the server's clock and says who asks from now on.
@@ -291,7 +338,8 @@ impl Server {
 
     fn remove(&mut self, key: &Key) -> Result<Arc<Stored>, Error> {
         self.commit(key, Op::Delete { key: key.path(), range_end: None }, None)?;
-        let last = self.log.back().map(|change| change.object.clone()).ok_or_else(|| Error::not_found(key))?;
+        let last = self.log.iter().rev().find(|change| change.object.key == *key).map(|change| change.object.clone());
+        let last = last.ok_or_else(|| Error::not_found(key))?;
         if is_definition(key.kind) {
             self.definition_removed(&last.to_value());
         }
@@ -307,31 +355,32 @@ impl Server {
         mut written: Option<(String, Object)>,
         by: &Arc<str>,
     ) -> Result<(), Error> {
-        for event in self.store.events().into_iter().flat_map(|response| response.events) {
+        for event in self.store.events().map_err(Error::internal)? {
+            let same = |json: &str| event.kind == EventKind::Put && json == event.kv.value;
+            let mine = match &written {
+                Some((json, _)) => same(json),
+                None => event.kind == EventKind::Delete,
+            };
+            if self.store.shared() && !(mine && event.kv.key == path) {
+                self.take_foreign(event);
+                continue;
+            }
             if event.kv.key != path {
                 let message = format!("the store told of {} where {path} was written", event.kv.key);
                 return Err(Error::internal(message));
             }
             let revision = event.kv.mod_revision;
-            self.state.revision = revision;
-            let objects = self.state.objects.entry(key.kind).or_default();
-            let (kind, object, previous) = match event.kind {
+            let stored = match event.kind {
                 EventKind::Put => {
                     let object = match written.take_if(|(json, _)| *json == event.kv.value) {
                         Some((_, object)) => object.at_revision(revision),
                         None => commit::decode(key, &event.kv.value, revision)?,
                     };
-                    let stored = Stored::new(key, object);
-                    let previous = objects.insert(key.clone(), stored.clone());
-                    (if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, stored, previous)
+                    Some(Stored::new(key, object))
                 }
-                EventKind::Delete => {
-                    let Some(previous) = objects.remove(key) else { continue };
-                    let last = previous.object.clone().at_revision(revision);
-                    (ChangeKind::Deleted, Stored::new(key, last), Some(previous))
-                }
+                EventKind::Delete => None,
             };
-            self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: by.clone() });
+            self.apply(key, stored, revision, by);
         }
         Ok(())
     }
@@ -342,7 +391,7 @@ impl Server {
     }
 
     fn compact(&mut self, revision: i64) {
-        if let Err(StoreError::FutureRevision) = self.store.compact(revision.max(1)) {
+        if !self.store.compact(revision.max(1)) {
             return;
         }
         while self.log.front().is_some_and(|change| change.revision < revision) {

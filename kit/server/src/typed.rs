@@ -15,6 +15,7 @@ impl Server {
         if self.stopped {
             return Err(Error::unreachable());
         }
+        self.readable(key)?;
         self.state.get(key).ok_or_else(|| Error::not_found(key))
     }
 

@@ -114,6 +114,15 @@ pub trait Kv {
     /// Only if the store can't be asked.
     fn poll(&mut self) -> Result<Vec<WatchResponse>>;
 
+    /// The same, and waits so long for something to come, where things come in their own time.
+    ///
+    /// # Errors
+    ///
+    /// Only if the store can't be asked.
+    fn poll_within(&mut self, _time: Duration) -> Result<Vec<WatchResponse>> {
+        self.poll()
+    }
+
     /// Lets time pass: leases end, watches are told how far they are.
     ///
     /// # Errors

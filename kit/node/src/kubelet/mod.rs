@@ -35,6 +35,7 @@ pub struct Kubelets {
     pods: BTreeMap<String, String>,
     timers: BTreeSet<(Instant, String, String)>,
     renew: Instant,
+    begun: bool,
     usage: Usage,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
@@ -76,12 +77,30 @@ impl Kubelets {
             pods: BTreeMap::new(),
             timers: BTreeSet::new(),
             renew: Instant::default(),
+            begun: false,
             usage,
             loads: BTreeMap::new(),
         }
     }
 
+    /// Keeps the addresses of pods that ran before the kubelets began.
+    fn begin(&mut self, world: &World<'_>) {
+        self.begun = true;
+        for pod in world.server.snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>()) {
+            let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
+            let kubelet = pod::node_name(pod).and_then(|node| self.nodes.get_mut(node));
+            if let (Some(kubelet), Some(last)) =
+                (kubelet, address.rsplit('.').next().and_then(|last| last.parse().ok()))
+            {
+                kubelet.addresses = kubelet.addresses.max(usize::saturating_sub(last, 1));
+            }
+        }
+    }
+
     fn see(&mut self, pod: &Pod, gone: bool, world: &mut World<'_>) {
+        if !self.begun {
+            self.begin(world);
+        }
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let Some(node) = pod::node_name(pod).map(str::to_string) else { return };
         let Some(kubelet) = self.nodes.get_mut(&node) else { return };

@@ -4,6 +4,8 @@
 //! (conditions); [`pod_status`] computes both. Init containers are simple: one after the other takes a second, to end
 //! or, if it is a sidecar, to be ready, and none fails.
 
+mod adopt;
+
 use super::image::{self, Image, Registry};
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
@@ -70,7 +72,7 @@ fn seconds(seconds: f64) -> Instant {
 pub type Events = Vec<(&'static str, &'static str, String)>;
 
 impl PodWorker {
-    /// A pod that was just bound to the node.
+    /// A pod that was just bound to the node, or that ran there before the kubelet began.
     pub fn new(pod: &Pod, registry: &Registry, ip: String, now: Instant, time: Timestamp) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let policy = spec.restart_policy.clone().unwrap_or_else(|| "Always".into());
@@ -99,7 +101,9 @@ impl PodWorker {
         };
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
-        PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at: None }
+        let mut worker = PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at: None };
+        worker.adopt(pod, now, time);
+        worker
     }
 
     /// When something happens next.

@@ -115,10 +115,15 @@ impl Server {
             // The write comes back here, and finds nothing more to change.
             return self.write(key, object).map(|_| ());
         }
-        if definition::is_true(&value, "Established") {
-            self.define(&value);
-        }
+        self.serve_definition(&value);
         Ok(())
+    }
+
+    /// Serves what a definition defines, if its names were accepted.
+    pub(super) fn serve_definition(&mut self, definition: &Value) {
+        if definition::is_true(definition, "Established") {
+            self.define(definition);
+        }
     }
 
     /// All definitions that are there.

@@ -73,3 +73,28 @@ fn the_phase_of_a_task_follows_its_restart_policy() {
     let again = task("OnFailure", "fail");
     assert!(again.contains("Running · True · ContainersNotReady · task"), "{again}");
 }
+
+#[test]
+fn a_kubelet_that_begins_anew_finds_its_containers_as_they_were() {
+    let spec = json!({
+        "initContainers": [{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}],
+        "containers": [{"name": "web"}, {"name": "log"}],
+    });
+    let mut pod: Pod = serde_json::from_value(json!({"metadata": {"name": "pod"}, "spec": spec})).expect("a pod");
+    let start = Timestamp::from_second(1_748_779_200).expect("a time");
+    let at = |now: Instant| start + SignedDuration::from_nanos(now.nanos);
+    let new = |pod: &Pod, ip: &str, now, time| PodWorker::new(pod, &Registry::new(), ip.into(), now, time);
+    let mut worker = new(&pod, "10.0.0.1", Instant::default(), start);
+    worker.advance(Instant::seconds(10), at(Instant::seconds(10)));
+    worker.kill(1, Instant::seconds(20), at(Instant::seconds(20)));
+    worker.advance(Instant::seconds(40), at(Instant::seconds(40)));
+    let before = worker.status(&pod, "192.168.0.1", Instant::seconds(40), at(Instant::seconds(40)));
+    assert_eq!(before.container_statuses.iter().flatten().map(|of| of.restart_count).collect::<Vec<_>>(), [1, 1]);
+    pod.status = Some(before.clone());
+    // The new process has a clock of its own, which stands at zero a minute later.
+    let (zero, later) = (Instant::default(), at(Instant::seconds(100)));
+    let mut again = new(&pod, "10.0.0.2", zero, later);
+    assert_eq!(again.advance(zero, later), []);
+    assert_eq!(again.status(&pod, "192.168.0.1", zero, later), before);
+    assert_eq!(again.next(), None);
+}
