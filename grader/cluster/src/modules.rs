@@ -82,6 +82,11 @@ impl Seats {
         Ok(Seats(seats))
     }
 
+    /// Whether the store is among them.
+    pub fn have_store(&self) -> bool {
+        self.0.iter().any(|seat| seat.exercise == STORE)
+    }
+
     /// The modules of a cluster, for the thread that asks them.
     pub fn modules(&self) -> Modules {
         let mut modules = solutions::modules();

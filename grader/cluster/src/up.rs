@@ -12,7 +12,7 @@ use kit_live::certificates::Certificates;
 use kit_live::store::Kept;
 use kit_live::{Live, Options, kubeconfig};
 use kit_node::kubelet::node::NodeShape;
-use kit_server::Snapshot;
+use kit_server::{Backend, Snapshot};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -66,6 +66,11 @@ pub struct Args {
     /// once it is on the disk. Nodes of an earlier start that `--nodes` doesn't ask for have no kubelet and become NotReady
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Keeps everything in this etcd (`http://127.0.0.1:2379`; several members with commas, or one flag each). Several
+    /// clusters on one etcd are one: each serves it, and one of them runs its scheduler, its controllers and its nodes, until
+    /// it ends and another takes over. Needs a build with `--features etcd`
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data_dir", "control_planes", "seed"])]
+    etcd: Vec<String>,
 }
 
 /// How fast a clock may run.
@@ -98,10 +103,12 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let certificates =
         Certificates::in_folder(&pki).with_context(|| format!("the certificates in {}", pki.display()))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
+    let seed = args.seed.unwrap_or(since.as_nanos() as u64);
     let config = Config {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
-        seed: args.seed.unwrap_or(since.as_nanos() as u64),
+        candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
+        seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
         accounts: Some(certificates.authority.clone()),
         ..Config::default()
@@ -111,16 +118,19 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         (port, _) => port,
     };
     let listen = SocketAddr::new(args.listen, port);
-    let options = Options { speed, listen, certificates: Some(certificates.clone()) };
-    let store = data.as_ref().map(DataDir::store).transpose()?;
+    let options = Options { speed, listen, shared: !args.etcd.is_empty(), certificates: Some(certificates.clone()) };
+    let store = store(data.as_ref(), &args.etcd)?;
     let (tell, unreadable) = channel();
     let seats = Seats::take(&args.modules)?;
+    if store.is_some() && seats.have_store() {
+        bail!("your store keeps objects in memory: it goes without --data-dir and --etcd");
+    }
     let engine = {
         let seats = seats.clone();
         move || {
             let modules = seats.modules();
             let Some(store) = store else { return Ok(cluster::start(&config, &modules, Clock::default())) };
-            let engine = cluster::open(&config, &modules, Clock::default(), Box::new(Kept::alone(store)));
+            let engine = cluster::open(&config, &modules, Clock::default(), store);
             let engine = engine.map_err(|error| error.message)?;
             engine.server().unreadable().for_each(|(_, why)| _ = tell.send(why.message.clone()));
             Ok(engine)
@@ -168,6 +178,20 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     drop(control);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     live.stop().map_err(|_| anyhow::anyhow!("a module did not answer, and the cluster stopped"))
+}
+
+/// What keeps the objects longer than this process lives, if anything does.
+fn store(data: Option<&DataDir>, etcd: &[String]) -> Result<Option<Box<dyn Backend + Send>>> {
+    Ok(match (data, etcd) {
+        (Some(data), _) => Some(Box::new(Kept::alone(data.store()?))),
+        (None, []) => None,
+        (None, urls) => {
+            let members: Vec<&str> = urls.iter().map(String::as_str).collect();
+            let client =
+                kit_live::store::etcd(&members).map_err(|why| anyhow::anyhow!("{}: {why}", urls.join(", ")))?;
+            Some(Box::new(Kept::shared(client)))
+        }
+    })
 }
 
 /// The nodes of an earlier start that have no kubelet in this one.

@@ -1,5 +1,6 @@
 //! A whole cluster: nodes, control plane and the modules in their slots.
 
+use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
 use kit_api::jiff::Timestamp;
 use kit_client::component::Component;
@@ -70,6 +71,10 @@ pub struct Config {
     pub images: Registry,
     /// Flags of the node lifecycle controller.
     pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
+    /// What this process is called among others that share its store: of each process of the control plane one leads, and
+    /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
+    #[serde(skip)]
+    pub candidate: Option<String>,
     /// The calendar time at the beginning, for a cluster that somebody watches; without it always the same.
     #[serde(skip)]
     pub epoch: Option<Timestamp>,
@@ -88,6 +93,7 @@ impl Default for Config {
             seed: 7,
             images: Registry::new(),
             node_lifecycle: Default::default(),
+            candidate: None,
             epoch: None,
             accounts: None,
         }
@@ -144,7 +150,10 @@ pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Bac
 
 fn around(config: &Config, modules: &Modules, clock: Clock, server: Server) -> Engine {
     let usage = Usage::default();
-    let kubelets = Kubelets::new(config.shapes(), config.images.clone(), usage.clone());
+    let kubelets = {
+        let (shapes, images, usage) = (config.shapes(), config.images.clone(), usage.clone());
+        move || -> Box<dyn Component> { Box::new(Kubelets::new(shapes.clone(), images.clone(), usage.clone())) }
+    };
     let scheduler = {
         let modules = modules.clone();
         move || -> Vec<Box<dyn Component>> { vec![Box::new(Scheduler::new(&modules))] }
@@ -173,12 +182,19 @@ fn around(config: &Config, modules: &Modules, clock: Clock, server: Server) -> E
             all
         }
     };
+    if let Some(name) = &config.candidate {
+        let controllers_and_nodes = move || controllers().into_iter().chain([kubelets()]).collect();
+        return Engine::new(server, Vec::new(), clock)
+            .with_process(SCHEDULER, Box::new(scheduler))
+            .with_process(CONTROLLERS, Box::new(controllers_and_nodes))
+            .with_control_plane(ControlPlane::of([name.clone()]));
+    }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
-    let engine = Engine::new(server, vec![Box::new(kubelets)], clock)
+    let engine = Engine::new(server, vec![kubelets()], clock)
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
-    if etcd { engine.with_control_plane(config.control_planes) } else { engine }
+    if etcd { engine.with_control_plane(ControlPlane::new(config.control_planes)) } else { engine }
 }
 
 #[cfg(test)]

@@ -62,9 +62,22 @@ pub enum Term {
 impl ControlPlane {
     /// So many hosts, `control-plane-1` and so on.
     pub fn new(hosts: usize) -> Self {
-        let host =
-            |number| Host { name: format!("control-plane-{number}"), up: true, heard: true, skew: Instant::default() };
-        ControlPlane { hosts: (1..=hosts).map(host).collect(), processes: Vec::new(), stopped: false }
+        ControlPlane::of((1..=hosts).map(|number| format!("control-plane-{number}")))
+    }
+
+    /// Hosts of these names.
+    pub fn of(names: impl IntoIterator<Item = String>) -> Self {
+        let host = |name| Host { name, up: true, heard: true, skew: Instant::default() };
+        ControlPlane { hosts: names.into_iter().map(host).collect(), processes: Vec::new(), stopped: false }
+    }
+
+    /// Gives back what its candidates lead, so that others needn't wait (`ReleaseOnCancel`).
+    pub fn release(&mut self, server: &mut Server) {
+        for process in &mut self.processes {
+            process.leader = None;
+            // Who can't give it back lets it run out.
+            process.candidates.iter_mut().for_each(|candidate| _ = candidate.release(server));
+        }
     }
 
     /// A process by this name, with a candidate on each host.

@@ -14,6 +14,8 @@ const NAP: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_millis(500);
 /// So many modules can be lost at the same time: more than a cluster has.
 const PLACES: usize = 64;
+/// How often it is looked what other servers have written to the same store.
+const SYNC: Duration = Duration::from_millis(5);
 /// How many requests are answered before the next event of the cluster.
 const AT_ONCE: usize = 64;
 
@@ -27,6 +29,8 @@ pub struct Driver {
     paused: bool,
     publish: watch::Sender<Snapshot>,
     watches: Vec<Streaming>,
+    /// When it was last looked what other servers have written.
+    synced: Real,
     /// The number of changes that watches have been told of, and when.
     told: (usize, Real),
     ended: bool,
@@ -58,7 +62,17 @@ impl Driver {
         let now = Real::now();
         let set = (Instant::default(), now);
         publish.send_replace(engine.server().snapshot().clone());
-        Driver { engine, set, speed, paused: false, publish, watches: Vec::new(), told: (0, now), ended: false }
+        Driver {
+            engine,
+            set,
+            speed,
+            paused: false,
+            publish,
+            watches: Vec::new(),
+            synced: now,
+            told: (0, now),
+            ended: false,
+        }
     }
 
     /// How the clock stands.
@@ -129,6 +143,7 @@ impl Driver {
 
     pub(crate) fn run(mut self, inbox: &Receiver<Request>) -> Result<(), Lost> {
         while !self.ended {
+            self.sync();
             // One event at a time: a cluster that is late still hears requests, and that it should end.
             let stepped = self.engine.step(self.time()).or_else(|Lost| self.recover().map(|()| true))?;
             let nap = match stepped {
@@ -150,7 +165,18 @@ impl Driver {
             }
             self.tell();
         }
+        self.engine.leave();
         Ok(())
+    }
+
+    /// Takes over what other servers have written, if there are any.
+    fn sync(&mut self) {
+        if self.engine.server().is_shared() && self.synced.elapsed() >= SYNC {
+            if let Err(error) = self.engine.request(kit_server::Server::sync) {
+                tracing::warn!("{}", error.message);
+            }
+            self.synced = Real::now();
+        }
     }
 
     /// Shows the cluster as it is now to readers, and to watches what has changed.

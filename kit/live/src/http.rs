@@ -62,6 +62,7 @@ pub async fn answer(
         && plain
         && admin
         && !impersonates
+        && !door.is_shared()
         && let Some(answer) = read(&door.snapshot(), &path)
     {
         return Ok(answer);

@@ -35,13 +35,15 @@ pub struct Options {
     pub speed: f64,
     /// Where it listens; port 0 for a free one.
     pub listen: SocketAddr,
+    /// Whether others write to the store, so that what was last seen may be old.
+    pub shared: bool,
     /// The certificates. Without any it speaks plain HTTP, and whoever reaches it is the administrator.
     pub certificates: Option<Certificates>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), certificates: None }
+        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), shared: false, certificates: None }
     }
 }
 
@@ -58,6 +60,7 @@ pub struct Live {
 #[derive(Clone)]
 pub struct Door {
     requests: Sender<Request>,
+    shared: bool,
     snapshots: watch::Receiver<Snapshot>,
 }
 
@@ -66,6 +69,11 @@ impl Door {
     pub fn request(&self, request: impl FnOnce(&mut Driver) + Send + 'static) {
         // An engine that has ended hears nothing any more; `stop` says why it ended.
         _ = self.requests.send(Box::new(request));
+    }
+
+    /// Whether reads must ask the engine, since others write to the store as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The objects as they are now.
@@ -125,7 +133,7 @@ impl Live {
             // It panicked.
             Err(_) => return Err(std::io::Error::other("the cluster could not be made")),
         }
-        let door = Door { requests, snapshots };
+        let door = Door { requests, shared: options.shared, snapshots };
         let (stop_http, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let http = std::thread::Builder::new().name("http".into()).spawn({

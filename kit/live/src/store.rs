@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct Kept<K> {
     store: K,
     shared: bool,
-    watching: bool,
+    watch: Option<i64>,
     /// The revision that the watch has told of everything up to.
     heard: i64,
     /// A revision up to which nothing under `/registry/` is missing, though the watch had nothing to tell.
@@ -31,7 +31,7 @@ pub struct Kept<K> {
 impl<K: Kv> Kept<K> {
     /// A store that nobody else writes to.
     pub fn alone(store: K) -> Kept<K> {
-        Kept { store, shared: false, watching: false, heard: 0, quiet: 0, arrived: Vec::new(), behind: false }
+        Kept { store, shared: false, watch: None, heard: 0, quiet: 0, arrived: Vec::new(), behind: false }
     }
 
     /// A store that other API servers write to, too.
@@ -41,13 +41,14 @@ impl<K: Kv> Kept<K> {
 
     /// Takes in what the watch has heard, and waits so long for it. A watch that was lost begins again where it was.
     fn listen(&mut self, time: Duration) -> Result<(), Error> {
-        if !self.watching {
+        if self.watch.is_none() {
             self.begin(self.heard + 1)?;
         }
-        let responses = self.store.poll_within(time).inspect_err(|_| self.watching = false)?;
-        for response in responses {
+        let responses = self.store.poll_within(time).inspect_err(|_| self.watch = None)?;
+        let watch = self.watch;
+        for response in responses.into_iter().filter(|response| Some(response.watch_id) == watch) {
             if response.canceled {
-                self.watching = false;
+                self.watch = None;
                 self.behind |= response.compact_revision > 0;
             }
             for event in response.events {
@@ -65,8 +66,10 @@ impl<K: Kv> Kept<K> {
             start_revision: from,
             ..WatchRequest::default()
         };
-        self.store.watch(&request)?;
-        self.watching = true;
+        if let Some(before) = self.watch.take() {
+            self.store.cancel(before)?;
+        }
+        self.watch = Some(self.store.watch(&request)?.watch_id);
         Ok(())
     }
 
@@ -197,6 +200,26 @@ impl<K: Kv> Backend for Kept<K> {
             false => Ok(()),
         }
     }
+}
+
+/// A client of etcd, by the addresses of its members.
+///
+/// # Errors
+///
+/// If none can be reached, and in a build without the feature `etcd`.
+#[cfg(feature = "etcd")]
+pub fn etcd(endpoints: &[&str]) -> Result<impl Kv + Send + 'static, String> {
+    kit_store::Etcd::connect_any(endpoints).map_err(said)
+}
+
+/// A client of etcd: this build has none.
+///
+/// # Errors
+///
+/// Always.
+#[cfg(not(feature = "etcd"))]
+pub fn etcd(_endpoints: &[&str]) -> Result<kit_store::Disk, String> {
+    Err("this build has no client of etcd, which needs `protoc`; build it with `--features etcd`".into())
 }
 
 fn said(error: Error) -> String {

@@ -79,6 +79,9 @@ impl Server {
     /// If the store has something that was never written.
     pub fn start(&mut self) -> Result<(), Error> {
         self.stopped = false;
+        if self.store.shared() {
+            return self.load();
+        }
         let everything =
             RangeRequest { key: "/registry/".into(), range_end: Some("/registry0".into()), ..Default::default() };
         let found = self.store.range(&everything).map_err(Error::internal)?;

@@ -143,6 +143,11 @@ impl Server {
         }
     }
 
+    /// Whether other servers write to the same store.
+    pub fn is_shared(&self) -> bool {
+        self.store.shared()
+    }
+
     /// Takes over what other servers have written to the store until now.
     ///
     /// # Errors

@@ -36,10 +36,19 @@ impl Etcd {
     ///
     /// If it can't be reached.
     pub fn connect(endpoint: &str) -> Result<Etcd> {
+        Etcd::connect_any(&[endpoint])
+    }
+
+    /// Connects to whichever of a group's members answers.
+    ///
+    /// # Errors
+    ///
+    /// If none can be reached.
+    pub fn connect_any(endpoints: &[&str]) -> Result<Etcd> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::Other(e.to_string()))?;
         let options = client::ConnectOptions::new().with_connect_timeout(PATIENCE).with_timeout(PATIENCE);
-        let client = runtime.block_on(client::Client::connect([endpoint], Some(options))).map_err(refused)?;
+        let client = runtime.block_on(client::Client::connect(endpoints, Some(options))).map_err(refused)?;
         Ok(Etcd { client, stream: None, arrived: VecDeque::new(), running: BTreeMap::new(), runtime })
     }
 
@@ -51,12 +60,16 @@ impl Etcd {
     fn next(&mut self, within: Duration) -> Result<Option<client::WatchResponse>> {
         let Some(stream) = &mut self.stream else { return Ok(None) };
         let next = self.runtime.block_on(async { tokio::time::timeout(within, stream.message()).await });
-        match next {
-            Err(_) => Ok(None),
-            Ok(Err(e)) => Err(refused(e)),
-            Ok(Ok(None)) => Err(Error::Other("etcd has closed the stream of the watches".into())),
-            Ok(Ok(Some(response))) => Ok(Some(response)),
-        }
+        let lost = match next {
+            Err(_) => return Ok(None),
+            Ok(Ok(Some(response))) => return Ok(Some(response)),
+            Ok(Ok(None)) => Error::Other("etcd has closed the stream of the watches".into()),
+            Ok(Err(e)) => refused(e),
+        };
+        // The next watch has a stream of its own.
+        self.stream = None;
+        self.running.clear();
+        Err(lost)
     }
 
     /// Listens until so many events have come, or nothing comes for a while: how many came, and when the last of them did.
@@ -228,6 +241,15 @@ impl Kv for Etcd {
     fn poll(&mut self) -> Result<Vec<WatchResponse>> {
         while let Some(response) = self.next(SILENCE)? {
             self.keep(&response);
+        }
+        Ok(self.arrived.drain(..).collect())
+    }
+
+    fn poll_within(&mut self, time: Duration) -> Result<Vec<WatchResponse>> {
+        let mut time = time;
+        while let Some(response) = self.next(time)? {
+            self.keep(&response);
+            time = Duration::ZERO;
         }
         Ok(self.arrived.drain(..).collect())
     }

@@ -123,9 +123,9 @@ impl Engine {
     }
 
     /// The same engine with hosts for its processes; of each, one host's work at a time.
-    pub fn with_control_plane(mut self, hosts: usize) -> Engine {
+    pub fn with_control_plane(mut self, hosts: ControlPlane) -> Engine {
         let names = self.processes.iter().map(|(name, _)| *name);
-        self.control_plane = Some(names.fold(ControlPlane::new(hosts), ControlPlane::with));
+        self.control_plane = Some(names.fold(hosts, ControlPlane::with));
         for running in &mut self.components {
             // Until somebody leads.
             running.wake = running.wake.filter(|_| running.process.is_none());
@@ -134,6 +134,14 @@ impl Engine {
             self.agenda.put(Instant::default(), self.components.len() + process);
         }
         self
+    }
+
+    /// Gives back what this control plane leads: it ends, and others go on.
+    pub fn leave(&mut self) {
+        if let Some(plane) = &mut self.control_plane {
+            self.server.enter(self.agenda.now(), &self.user);
+            plane.release(&mut self.server);
+        }
     }
 
     /// What can be said of the control plane, by subject; nothing if it has no hosts.

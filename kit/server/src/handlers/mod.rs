@@ -107,6 +107,9 @@ impl Response {
     }
 }
 
+/// How often a request is tried again that others came before.
+const TRIES: usize = 10;
+
 /// What a path of a resource names.
 #[derive(Debug, Clone)]
 struct Target {
@@ -126,8 +129,28 @@ impl Server {
         response
     }
 
-    /// The same, and lists are left to be written by whoever asks.
+    /// The same, and lists are left to be written by whoever asks. Where others write to the store, too, a request is answered
+    /// by what is there when it comes, and anew if somebody writes while it is (`GuaranteedUpdate` of
+    /// `apiserver/pkg/storage/etcd3/store.go` tries again as well).
     pub fn answer(&mut self, request: &Request<'_>) -> Response {
+        if !self.is_shared() || !request.path.starts_with("/api") {
+            return self.answer_once(request);
+        }
+        if let Err(error) = self.catch_up() {
+            return Response::error(&error);
+        }
+        let mut tries = 0;
+        loop {
+            self.raced = false;
+            let answer = self.answer_once(request);
+            tries += 1;
+            if !self.raced || tries == TRIES {
+                return answer;
+            }
+        }
+    }
+
+    fn answer_once(&mut self, request: &Request<'_>) -> Response {
         let path = request.path.trim_end_matches('/');
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let missing = || Response::text(404, "404 page not found\n");

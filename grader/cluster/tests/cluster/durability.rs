@@ -1,17 +1,19 @@
 //! `cluster up --data-dir`: killed in the middle of writes, it comes back with all that it acknowledged.
 
-mod client;
-
-use client::{Client, Cluster};
+use crate::client::{Client, Cluster};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const ROUNDS: u64 = 5;
 const WRITERS: usize = 2;
 /// Names that one writer uses, again and again.
 const NAMES: u64 = 7;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a writer knows of an object: the last acknowledged state, and what may have happened since.
 #[derive(Debug, Default, Clone)]
@@ -20,6 +22,14 @@ struct Known {
     there: Option<(i64, u64)>,
     /// What was asked for and not answered.
     asked: Option<Option<u64>>,
+}
+
+fn name(of: &str) -> String {
+    format!("{of}-{}", std::process::id())
+}
+
+fn data(folder: &Path) -> [&str; 4] {
+    ["--nodes", "1", "--data-dir", folder.to_str().expect("a plain path")]
 }
 
 fn version(object: &Value) -> i64 {
@@ -32,7 +42,12 @@ fn value(object: &Value) -> u64 {
 
 /// Creates, replaces and deletes objects until the server is gone: how many writes were acknowledged, and their revisions in
 /// the order of the answers.
-fn write(client: &mut Client, writer: usize, round: u64, known: &mut BTreeMap<String, Known>) -> Vec<i64> {
+fn write(
+    client: &mut Client,
+    (writer, round): (usize, u64),
+    known: &mut BTreeMap<String, Known>,
+    acknowledged: &AtomicU64,
+) -> Vec<i64> {
     let mut revisions = Vec::new();
     for number in 0.. {
         let name = format!("w{writer}-{}", number % NAMES);
@@ -48,6 +63,7 @@ fn write(client: &mut Client, writer: usize, round: u64, known: &mut BTreeMap<St
         };
         let Some((code, answer)) = answer else { return revisions };
         assert!(code == 200 || code == 201, "{name}: {code} {answer}");
+        acknowledged.fetch_add(1, Ordering::Relaxed);
         state.asked = None;
         state.there = (!deletes).then(|| (version(&answer), wanted));
         if !deletes {
@@ -65,7 +81,7 @@ fn what_was_acknowledged_survives_a_kill_in_the_middle_of_writes() {
     let mut first = None;
     let mut uids = BTreeSet::new();
     for round in 0..=ROUNDS {
-        let mut cluster = Cluster::up(&format!("durability-{}", std::process::id()), folder.path(), &["--seed", "7"]);
+        let mut cluster = Cluster::up(&name("durability"), &[&data(folder.path())[..], &["--seed", "7"]].concat());
         // The kubeconfig of the first start is good for all of them.
         let config = first.get_or_insert_with(|| cluster.kubeconfig()).clone();
         let mut client = Client::connect(&config);
@@ -98,19 +114,23 @@ fn what_was_acknowledged_survives_a_kill_in_the_middle_of_writes() {
         if round == ROUNDS {
             break;
         }
+        let acknowledged = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> = known
             .drain(..)
             .enumerate()
             .map(|(writer, mut known)| {
-                let mut client = Client::connect(&config);
-                std::thread::spawn(move || (write(&mut client, writer, round, &mut known), known))
+                let (mut client, acknowledged) = (Client::connect(&config), acknowledged.clone());
+                std::thread::spawn(move || (write(&mut client, (writer, round), &mut known, &acknowledged), known))
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(150 + 70 * round));
+        let begun = Instant::now();
+        while acknowledged.load(Ordering::Relaxed) < 20 + 7 * round {
+            assert!(begun.elapsed() < PATIENCE, "round {round}: nothing is acknowledged any more");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         cluster.kill();
         for writer in writers {
             let (revisions, state) = writer.join().expect("a writer");
-            assert!(!revisions.is_empty(), "round {round}: nothing was acknowledged");
             assert!(revisions.is_sorted_by(|a, b| a < b), "round {round}: {revisions:?}");
             newest = newest.max(revisions.last().copied().unwrap_or(0));
             known.push(state);
@@ -121,8 +141,8 @@ fn what_was_acknowledged_survives_a_kill_in_the_middle_of_writes() {
 #[test]
 fn one_cluster_at_a_time_uses_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
-    let one = Cluster::up(&format!("folder-{}", std::process::id()), folder.path(), &[]);
-    let other = Cluster::command(&format!("other-{}", std::process::id()), folder.path(), &[]).output();
+    let one = Cluster::up(&name("folder"), &data(folder.path()));
+    let other = Cluster::command(&name("other"), &data(folder.path())).output();
     let other = other.expect("it runs");
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert_eq!(other.status.code(), Some(2), "{said}");

@@ -22,16 +22,16 @@ pub struct Cluster {
 
 impl Cluster {
     /// The command that starts it.
-    pub fn command(name: &str, data: &Path, more: &[&str]) -> Command {
+    pub fn command(name: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cluster"));
-        command.args(["--name", name, "up", "--nodes", "1", "--data-dir"]).arg(data).args(more);
+        command.args(["--name", name, "up"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Starts it, and waits until it is ready.
-    pub fn up(name: &str, data: &Path, more: &[&str]) -> Cluster {
-        let mut child = Cluster::command(name, data, more).spawn().expect("it starts");
+    pub fn up(name: &str, args: &[&str]) -> Cluster {
+        let mut child = Cluster::command(name, args).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
         let file = lines.filter_map(|line| Some(line.split_once("export KUBECONFIG=")?.1.to_string())).next();
         let Some(file) = file else {
@@ -102,9 +102,19 @@ impl Client {
 
     /// The code and the body of an answer; none if the server is gone before it has answered.
     pub fn ask(&mut self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        self.send(method, path, "application/json", body)
+    }
+
+    /// The same for a patch that is laid over the object.
+    #[cfg(feature = "etcd")]
+    pub fn patch(&mut self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        self.send("PATCH", path, "application/merge-patch+json", body)
+    }
+
+    fn send(&mut self, method: &str, path: &str, media: &str, body: &Value) -> Option<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: cluster\r\nContent-Type: application/json\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: cluster\r\nContent-Type: {media}\r\n");
         let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
         self.stream.get_mut().write_all(request.as_bytes()).ok()?;
         let mut line = || {
