@@ -8,6 +8,8 @@ use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
 use kit_cluster::cluster::{self, Config, Nodes};
 use kit_cluster::engine::Clock;
+use kit_live::audit::Audit;
+use kit_live::audit::policy::Policy;
 use kit_live::certificates::Certificates;
 use kit_live::store::Kept;
 use kit_live::{Live, Options, kubeconfig};
@@ -16,6 +18,7 @@ use kit_server::{Backend, Snapshot};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -59,6 +62,15 @@ pub struct Args {
     /// Takes up each of them anew when its file is saved
     #[arg(long, requires = "modules")]
     watch: bool,
+    /// Tells of requests in this file, one event of audit.k8s.io/v1 a line
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+    /// Which requests, and how much of each: a Policy of audit.k8s.io/v1; without it of all of them who, what and when
+    #[arg(long, value_name = "FILE", requires = "audit_log")]
+    audit_policy: Option<PathBuf>,
+    /// The form of what is logged where RUST_LOG asks for it
+    #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
+    log_format: LogFormat,
     /// Runs in the background, and comes back when the cluster is ready
     #[arg(long)]
     detach: bool,
@@ -71,6 +83,12 @@ pub struct Args {
     /// it ends and another takes over. Needs a build with `--features etcd`
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data_dir", "control_planes", "seed"])]
     etcd: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 /// How fast a clock may run.
@@ -92,12 +110,12 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
     let speed = speed(args.speed)?;
     if args.detach {
+        // What is wrong with a policy is said here, not in a log.
+        audit(args)?;
         return detach(folder);
     }
-    let filter = std::env::var("RUST_LOG").unwrap_or_default();
-    if let Ok(level) = filter.parse::<tracing_subscriber::filter::LevelFilter>() {
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
-    }
+    trace(args.log_format)?;
+    let audit = audit(args)?;
     let data = args.data_dir.as_deref().map(DataDir::take).transpose()?;
     let pki = data.as_ref().map_or_else(|| folder.join("pki"), DataDir::pki);
     let certificates =
@@ -118,7 +136,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         (port, _) => port,
     };
     let listen = SocketAddr::new(args.listen, port);
-    let options = Options { speed, listen, shared: !args.etcd.is_empty(), certificates: Some(certificates.clone()) };
+    let options =
+        Options { speed, listen, shared: !args.etcd.is_empty(), certificates: Some(certificates.clone()), audit };
     let store = store(data.as_ref(), &args.etcd)?;
     let (tell, unreadable) = channel();
     let seats = Seats::take(&args.modules)?;
@@ -202,6 +221,40 @@ fn idle(snapshot: &Snapshot, nodes: usize) -> Vec<String> {
     };
     let names = snapshot.list(Kind::Node).map(|stored| stored.key.name.to_string());
     names.filter(|name| !runs(name)).collect()
+}
+
+/// Shows what RUST_LOG asks for: a level, or targets with levels each (`kit_live=debug,kit_cluster=trace`).
+fn trace(format: LogFormat) -> Result<()> {
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let targets: Targets = wanted.parse().with_context(|| format!("RUST_LOG is no list of levels: {wanted:?}"))?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(targets);
+    match format {
+        LogFormat::Text => registry.with(layer).try_init()?,
+        LogFormat::Json => registry.with(layer.json()).try_init()?,
+    }
+    Ok(())
+}
+
+/// The audit log, if one is asked for.
+fn audit(args: &Args) -> Result<Option<Arc<Audit>>> {
+    let Some(log) = &args.audit_log else { return Ok(None) };
+    let policy = match &args.audit_policy {
+        None => Policy::metadata(),
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+            let read = Policy::read(&text);
+            read.map_err(|why| anyhow::anyhow!("the audit policy {} is not right:\n{why}", file.display()))?
+        }
+    };
+    let audit = Audit::to_file(log, policy).with_context(|| format!("can't write {}", log.display()))?;
+    Ok(Some(Arc::new(audit)))
 }
 
 fn node(index: usize, zones: usize) -> NodeShape {

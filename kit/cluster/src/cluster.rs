@@ -19,6 +19,7 @@ use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
 use kit_controllers::service_account::ServiceAccounts;
 use kit_controllers::taint_eviction::TaintEviction;
+use kit_controllers::tokens::Tokens;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
@@ -79,7 +80,8 @@ pub struct Config {
     #[serde(skip)]
     pub epoch: Option<Timestamp>,
     /// The certificate of the authority that signed the API server's, in PEM. With it each namespace has its default
-    /// service account and a ConfigMap with the certificate; scenarios do without.
+    /// service account and a ConfigMap with the certificate, Secrets get tokens, and the default roles are objects;
+    /// scenarios do without.
     #[serde(skip)]
     pub accounts: Option<String>,
 }
@@ -148,7 +150,10 @@ pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Bac
     Ok(around(config, modules, clock, server))
 }
 
-fn around(config: &Config, modules: &Modules, clock: Clock, server: Server) -> Engine {
+fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) -> Engine {
+    if config.accounts.is_some() {
+        server.keep_roles();
+    }
     let usage = Usage::default();
     let kubelets = {
         let (shapes, images, usage) = (config.shapes(), config.images.clone(), usage.clone());
@@ -178,6 +183,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, server: Server) -> E
             if let Some(ca) = &accounts {
                 all.push(Box::new(ServiceAccounts::default()));
                 all.push(Box::new(RootCa::new(ca.clone())));
+                all.push(Box::new(Tokens::new(ca.clone())));
             }
             all
         }

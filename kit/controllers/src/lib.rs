@@ -17,6 +17,7 @@ pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 pub mod taint_eviction;
+pub mod tokens;
 
 #[cfg(test)]
 mod testing;

@@ -1,13 +1,15 @@
-//! The certificates of a cluster: its authority, the server's and the administrator's.
+//! The certificates of a cluster: its authority, the server's and the administrator's; and the key of its tokens.
 //!
 //! They lie as PEM files in one folder, as those of kubeadm do (`/etc/kubernetes/pki`), and are made where there are none.
 //! Who shows a certificate of the authority is the user that its common name says, in the groups that its organizations
 //! say (`apiserver/pkg/authentication/request/x509/x509.go`).
 
-use kit_server::User;
+use crate::keys::{self, Keys};
+use kit_server::{Signer, User};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use sha2::{Digest, Sha256};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Certificates {
     /// The administrator's certificate and key.
     pub admin: (String, String),
     server: (String, String),
+    /// The key that signs tokens of service accounts, and its public part.
+    accounts: (String, String),
 }
 
 impl Certificates {
@@ -47,7 +51,14 @@ impl Certificates {
         const FILES: [&str; 5] = ["ca.crt", "admin.crt", "admin.key", "apiserver.crt", "apiserver.key"];
         let read = |name: &str| std::fs::read_to_string(folder.join(name));
         if let [Ok(authority), Ok(admin), Ok(admin_key), Ok(server), Ok(server_key)] = FILES.map(read) {
-            return Ok(Certificates { authority, admin: (admin, admin_key), server: (server, server_key) });
+            // A folder of an earlier kit has no key for tokens.
+            let accounts = match ["sa.key", "sa.pub"].map(read) {
+                [Ok(key), Ok(public)] => (key, public),
+                _ => keys::new_pem().map_err(io::Error::other)?,
+            };
+            write_private(&folder.join("sa.key"), &accounts.0)?;
+            write_private(&folder.join("sa.pub"), &accounts.1)?;
+            return Ok(Certificates { authority, admin: (admin, admin_key), server: (server, server_key), accounts });
         }
         let made = Certificates::new().map_err(io::Error::other)?;
         std::fs::create_dir_all(folder)?;
@@ -55,6 +66,8 @@ impl Certificates {
         for (name, text) in FILES.iter().zip(texts) {
             write_private(&folder.join(name), text)?;
         }
+        write_private(&folder.join("sa.key"), &made.accounts.0)?;
+        write_private(&folder.join("sa.pub"), &made.accounts.1)?;
         Ok(made)
     }
 
@@ -85,7 +98,23 @@ impl Certificates {
             authority: certificate,
             admin: sign("kubernetes-admin", Some("system:masters"), &[], ExtendedKeyUsagePurpose::ClientAuth)?,
             server: sign("kube-apiserver", None, &NAMES, ExtendedKeyUsagePurpose::ServerAuth)?,
+            accounts: keys::new_pem()?,
         })
+    }
+
+    /// What signs tokens of service accounts.
+    ///
+    /// # Errors
+    ///
+    /// If the key is broken.
+    pub(crate) fn signer(&self) -> io::Result<Arc<dyn Signer>> {
+        Ok(Arc::new(Keys::from_pem(&self.accounts.0)?))
+    }
+
+    /// The same for a cluster without certificates, until it ends.
+    pub(crate) fn key_of_its_own() -> io::Result<Arc<dyn Signer>> {
+        let (key, _) = keys::new_pem().map_err(io::Error::other)?;
+        Ok(Arc::new(Keys::from_pem(&key)?))
     }
 
     /// How the server shakes hands: it shows its certificate, and looks at the client's if there is one.
@@ -119,7 +148,10 @@ pub(crate) fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_string();
     let groups = subject.iter_organization().filter_map(|group| group.as_str().ok());
     let groups = groups.map(ToString::to_string).chain(["system:authenticated".to_string()]);
-    Some(User { name, groups: groups.collect() })
+    let print = Sha256::digest(certificate);
+    let id = print.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let extra = [("authentication.kubernetes.io/credential-id".to_string(), vec![format!("X509SHA256={id}")])];
+    Some(User { name, groups: groups.collect(), extra: extra.into(), ..User::default() })
 }
 
 /// Writes a file that nobody but its owner can read.

@@ -4,6 +4,8 @@ use crate::Request;
 use kit_cluster::engine::{Engine, Lost};
 use kit_server::{Snapshot, Watch};
 use kit_time::agenda::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant as Real};
 use tokio::sync::{mpsc, watch};
@@ -28,6 +30,8 @@ pub struct Driver {
     speed: f64,
     paused: bool,
     publish: watch::Sender<Snapshot>,
+    /// The cluster's calendar time, in seconds, for those beside the engine.
+    seconds: Arc<AtomicI64>,
     watches: Vec<Streaming>,
     /// When it was last looked what other servers have written.
     synced: Real,
@@ -58,16 +62,18 @@ pub struct State {
 }
 
 impl Driver {
-    pub(crate) fn new(engine: Engine, speed: f64, publish: watch::Sender<Snapshot>) -> Driver {
+    pub(crate) fn new(engine: Engine, speed: f64, publish: watch::Sender<Snapshot>, seconds: Arc<AtomicI64>) -> Driver {
         let now = Real::now();
         let set = (Instant::default(), now);
         publish.send_replace(engine.server().snapshot().clone());
+        seconds.store(engine.server().time().as_second(), Ordering::Relaxed);
         Driver {
             engine,
             set,
             speed,
             paused: false,
             publish,
+            seconds,
             watches: Vec::new(),
             synced: now,
             told: (0, now),
@@ -128,6 +134,14 @@ impl Driver {
         }
     }
 
+    /// Shows the cluster as it is now to readers.
+    pub(crate) fn show(&self) {
+        let now = self.engine.server().snapshot();
+        if self.publish.borrow().revision != now.revision {
+            self.publish.send_replace(now.clone());
+        }
+    }
+
     /// The engine stops after this.
     pub fn end(&mut self) {
         self.ended = true;
@@ -154,6 +168,8 @@ impl Driver {
                     Duration::from_secs_f64((ahead as f64 / 1e9 / self.speed).min(NAP.as_secs_f64()))
                 }
             };
+            let now = self.engine.request(|server| server.time().as_second());
+            self.seconds.store(now, Ordering::Relaxed);
             self.tell();
             let first = match inbox.recv_timeout(nap) {
                 Ok(request) => Some(request),

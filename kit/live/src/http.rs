@@ -1,20 +1,25 @@
-//! Requests and answers: who asks, in which form, and who answers.
+//! The way of a request: who sends it, whether there is room for it, and who answers.
 //!
-//! Plain reads of the administrator are answered from the last snapshot; everything else is an event of the engine, where
-//! the API server answers it in its own words.
+//! [`answer`] goes step by step: [`Asked`] is what its head tells, the sender is authenticated against the last snapshot,
+//! waits for a seat ([`limits`](crate::limits)), and is answered ([`route`]). Plain reads are answered from the snapshot;
+//! everything else is an event of the engine, where the API server answers it in its own words. Beside that goes what
+//! others learn of it: metrics, the audit log and traces.
 
+use crate::audit::{self, Trail};
+use crate::limits::Full;
 use crate::openapi::v2_paths;
-use crate::stream::Answer;
-use crate::{Door, autoscaling_v1, openapi, protobuf};
+use crate::reads::read;
+use crate::stream::{Answer, Ending};
+use crate::{Door, autoscaling_v1, metrics, openapi, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use kit_apimachinery::object::{Key, Kind};
-use kit_server::{Body, Error, Listing, Snapshot, User};
+use kit_server::{Body, Credentials, Error, RequestInfo, User};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The largest body (`MaxRequestBodyBytes` of `apiserver/pkg/server/config.go`).
@@ -23,84 +28,179 @@ const LARGEST: usize = 3 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many events of a watch wait for a slow reader; after these it reads the server's log at its own pace.
 const AHEAD: usize = 256;
-/// What everybody may read without credentials (`system:public-info-viewer`).
-const PUBLIC: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+/// An answer that takes so long is worth a warning.
+const SLOW: Duration = Duration::from_secs(1);
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The name of somebody without credentials.
-const ANONYMOUS: &str = "system:anonymous";
-
-/// Somebody without credentials.
-pub fn anonymous() -> User {
-    User { name: ANONYMOUS.into(), groups: vec!["system:unauthenticated".into()] }
+/// Who is at the other end of a connection.
+pub struct Peer {
+    /// Whether the connection has certificates at all; without, whoever reaches the server is its administrator.
+    pub secure: bool,
+    /// The user of the client's certificate.
+    pub user: Option<User>,
+    /// Where it comes from.
+    pub address: String,
 }
 
-/// Answers a request. `user` is who the certificate says; without certificates whoever reaches the server is its
-/// administrator.
-pub async fn answer(
-    request: Request<Incoming>,
-    user: Option<Arc<User>>,
-    door: Door,
-) -> Result<Response<Answer>, Infallible> {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path().to_string();
-    let query = head.uri.query().unwrap_or_default().to_string();
-    tracing::debug!(method = %head.method, path, query, "a request");
-    // A token says who asks where no certificate does.
-    let token = head.headers.contains_key(AUTHORIZATION);
-    let unknown = user.as_ref().is_some_and(|user| user.name == ANONYMOUS);
-    let user = user.filter(|_| !(unknown && token));
-    if unknown && !token && !PUBLIC.iter().any(|public| path == *public || path.starts_with(&format!("{public}/"))) {
-        return Ok(refused(&Error::unauthorized()));
+/// What the head of a request tells.
+struct Asked {
+    head: Parts,
+    info: RequestInfo,
+}
+
+impl Asked {
+    fn new(head: Parts) -> Asked {
+        let info = RequestInfo::of(head.method.as_str(), head.uri.path(), head.uri.query().unwrap_or_default());
+        Asked { head, info }
     }
-    let accept = head.headers.get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let plain = query.is_empty() && ["", "*/*", JSON].contains(&accept);
-    let impersonates = head.headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
-    let admin = user.as_ref().map_or(!token, |user| user.groups.iter().any(|group| group == "system:masters"));
-    if head.method == Method::GET
-        && plain
-        && admin
-        && !impersonates
-        && !door.is_shared()
-        && let Some(answer) = read(&door.snapshot(), &path)
-    {
+
+    fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    /// A header's value; empty if it isn't there, or no text.
+    fn header(&self, name: impl hyper::header::AsHeaderName) -> &str {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// Answers a request.
+pub async fn answer(request: Request<Incoming>, peer: Arc<Peer>, door: Door) -> Result<Response<Answer>, Infallible> {
+    let began = Instant::now();
+    let (head, body) = request.into_parts();
+    let asked = Asked::new(head);
+    let going =
+        door.front.metrics.begin(&asked.info, asked.header(CONTENT_TYPE).starts_with("application/apply-patch"));
+    let id = audit::id(asked.header("audit-id"));
+    let mut trail = None;
+    let mut answer = match admit(&asked, &peer, &door, &id, &mut trail) {
+        Err(error) => refused(&error),
+        Ok(user) => match door.front.limits.enter(&user, &asked.info).await {
+            Ok(_seat) => route(&asked, body, user, &door, trail.as_mut()).await,
+            Err(full) => too_many(&full, &door),
+        },
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert("audit-id", id);
+    }
+    let code = answer.status().as_u16();
+    if let Some(trail) = &mut trail {
+        trail.answered(code, answer.body().as_text());
+    }
+    let dry_run = if asked.query().contains("dryRun=All") { "All" } else { "" };
+    let end = move || {
+        let took = began.elapsed();
+        door.front.metrics.answered(&going, dry_run, code, took);
+        trail.map(Trail::complete);
+        let (method, path, query) = (&asked.head.method, asked.head.uri.path(), asked.query());
+        tracing::debug!(%method, path, query, code, ?took, "answered");
+        if took > SLOW && !asked.info.long_running() {
+            tracing::warn!(%method, path, code, ?took, "a slow answer");
+        }
+    };
+    if answer.body().as_text().is_some() {
+        end();
         return Ok(answer);
     }
-    let mut body = match tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Ok(refused(&Error::entity_too_large(LARGEST)));
+    Ok(answer.map(|body| Answer::Ends { answer: Box::new(body), _ending: Ending::new(end) }))
+}
+
+/// Says for whom a request is, and begins to tell the audit log of it.
+fn admit(asked: &Asked, peer: &Peer, door: &Door, id: &str, trail: &mut Option<Trail>) -> Result<User, Error> {
+    let mut headers = Vec::new();
+    for (name, value) in &asked.head.headers {
+        if name == AUTHORIZATION || name.as_str().starts_with("impersonate-") {
+            let why = || Error::bad_request(format!("the header {name} is not ASCII"));
+            headers.push((name.as_str(), value.to_str().map_err(|_| why())?));
         }
-        Ok(Err(_)) => return Ok(refused(&Error::bad_request("the body ended too early"))),
-        Err(_) => return Ok(refused(&Error::bad_request("the body took too long"))),
+    }
+    let admin = User::admin();
+    let trusted = !peer.secure && !asked.head.headers.contains_key(AUTHORIZATION);
+    let certificate = peer.user.as_ref().or(trusted.then_some(&admin));
+    let credentials = Credentials { certificate, headers: &headers };
+    let snapshot = door.snapshot();
+    let begin = |user: &User, other: Option<&User>| {
+        let sender = audit::Sender { user, other, address: &peer.address };
+        door.front.audit.as_ref().and_then(|audit| Trail::begin(audit, &asked.head, &asked.info, &sender, id))
     };
-    let media = head.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
-    let translated = protobuf::is_protobuf(media);
-    if translated {
-        match protobuf::decode(&body) {
-            Ok(value) => body = value.to_string().into(),
-            Err(why) => return Ok(refused(&Error::bad_request(why))),
+    let user = match snapshot.authenticate(&credentials, &*door.front.signer, door.seconds()) {
+        Ok(user) => user,
+        Err(error) => {
+            begin(&User::default(), None).into_iter().for_each(|mut trail| trail.unknown());
+            return Err(error);
+        }
+    };
+    match snapshot.impersonated(&user, &credentials) {
+        Ok(other) => {
+            *trail = begin(&user, other.as_ref());
+            Ok(other.unwrap_or(user))
+        }
+        Err(error) => {
+            *trail = begin(&user, None);
+            Err(error)
         }
     }
-    let second = autoscaling_v1::second(&path);
-    if let Some(converted) = second.as_ref().and_then(|_| autoscaling_v1::to_second(&body)) {
-        body = converted.into();
+}
+
+/// Gives the answer to a request that there is room for.
+async fn route(
+    asked: &Asked,
+    body: Incoming,
+    user: User,
+    door: &Door,
+    mut trail: Option<&mut Trail>,
+) -> Response<Answer> {
+    let (path, accept, method) = (asked.head.uri.path(), asked.header("accept"), &asked.head.method);
+    let snapshot = door.snapshot();
+    let allowed = snapshot.authorize(&user, &asked.info);
+    if let Some(trail) = &mut trail {
+        trail.decided(allowed.is_ok());
     }
+    if let Err(error) = allowed {
+        return refused(&error);
+    }
+    if method == Method::GET
+        && !door.is_shared()
+        && asked.query().is_empty()
+        && ["", "*/*", JSON].contains(&accept)
+        && let Some(answer) = read(&snapshot, path)
+    {
+        return answer;
+    }
+    if path == "/metrics" && method == Method::GET {
+        return response(200, metrics::MEDIA, Answer::text(door.front.metrics.text(&snapshot)));
+    }
+    drop(snapshot);
+    let (body, translated) = match sent(asked, body).await {
+        Ok(sent) => sent,
+        Err(error) => return refused(&error),
+    };
+    let second = autoscaling_v1::second(path);
+    let converted = second.as_ref().and_then(|_| autoscaling_v1::to_second(&body));
+    let body = converted.map_or(body, Into::into);
     let first = second.is_some();
-    let path = second.unwrap_or(path);
-    if head.method == Method::GET && (path == "/openapi" || path.starts_with("/openapi/")) {
-        return Ok(describe(&path, accept, &door).await);
+    let path = second.unwrap_or_else(|| path.to_string());
+    if let Some(trail) = trail.filter(|_| !body.is_empty()) {
+        trail.sent(&body);
+    }
+    if method == Method::GET && (path == "/openapi" || path.starts_with("/openapi/")) {
+        return describe(&path, accept, door).await;
     }
     let mut headers = Vec::new();
-    for (name, value) in &head.headers {
+    for (name, value) in &asked.head.headers {
+        // Who asks is known by now.
+        if name == AUTHORIZATION || name.as_str().starts_with("impersonate-") {
+            continue;
+        }
         let Ok(value) = value.to_str() else {
-            return Ok(refused(&Error::bad_request(format!("the header {name} is not ASCII"))));
+            return refused(&Error::bad_request(format!("the header {name} is not ASCII")));
         };
         let value = if translated && *name == CONTENT_TYPE { JSON } else { value };
         headers.push((name.as_str().to_string(), value.to_string()));
     }
-    let method = head.method.as_str().to_string();
+    let (method, query) = (method.as_str().to_string(), asked.query().to_string());
     let (to, lines) = mpsc::channel(AHEAD);
     let answered = door.ask(move |driver| {
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -110,9 +210,11 @@ pub async fn answer(
             query: &query,
             headers: &headers,
             body: &body,
-            user: user.as_deref(),
+            user: Some(&user),
         };
-        let mut response = driver.engine.request(|server| server.answer(&request));
+        let response = driver.engine.request(|server| server.answer(&request));
+        // Who has an answer can read what it tells of.
+        driver.show();
         let body = match response.body {
             Body::Watch(watch) => {
                 driver.stream(watch, to);
@@ -120,17 +222,17 @@ pub async fn answer(
             }
             body => Some(body),
         };
-        (response.code, response.content_type, std::mem::take(&mut response.warnings), body)
+        (response.code, response.content_type, response.warnings, body)
     });
     let Some((code, media, warnings, body)) = answered.await else {
-        return Ok(refused(&Error::unreachable()));
+        return refused(&Error::unreachable());
     };
     let text = match body {
         Some(Body::Text(text)) => Some(text),
         // A long list is written beside the engine, and beside other answers.
         Some(Body::List(list)) => match tokio::task::spawn_blocking(move || list.to_text()).await {
             Ok(text) => Some(text),
-            Err(_) => return Ok(refused(&Error::internal("the list could not be written"))),
+            Err(_) => return refused(&Error::internal("the list could not be written")),
         },
         _ => None,
     };
@@ -143,7 +245,26 @@ pub async fn answer(
             answer.headers_mut().append("warning", value);
         }
     }
-    Ok(answer)
+    answer
+}
+
+/// The body of a request, and whether it was protobuf and is JSON now.
+async fn sent(asked: &Asked, body: Incoming) -> Result<(hyper::body::Bytes, bool), Error> {
+    let body = match tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Error::entity_too_large(LARGEST));
+        }
+        Ok(Err(_)) => return Err(Error::bad_request("the body ended too early")),
+        Err(_) => return Err(Error::bad_request("the body took too long")),
+    };
+    if !protobuf::is_protobuf(asked.header(CONTENT_TYPE)) {
+        return Ok((body, false));
+    }
+    match protobuf::decode(&body) {
+        Ok(value) => Ok((value.to_string().into(), true)),
+        Err(why) => Err(Error::bad_request(why)),
+    }
 }
 
 /// The OpenAPI documents (`/openapi/v2`, `/openapi/v3`, and one for each group and version).
@@ -168,12 +289,12 @@ async fn describe(path: &str, accept: &str, door: &Door) -> Response<Answer> {
     });
     match made.await {
         Ok(Some(document)) => response(200, JSON, Answer::text(document.to_string())),
-        Ok(None) => response(404, "text/plain; charset=utf-8", Answer::text("404 page not found\n")),
+        Ok(None) => response(404, TEXT, Answer::text("404 page not found\n")),
         Err(_) => refused(&Error::internal("the document could not be made")),
     }
 }
 
-fn response(code: u16, media: &'static str, body: Answer) -> Response<Answer> {
+pub fn response(code: u16, media: &'static str, body: Answer) -> Response<Answer> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
@@ -185,30 +306,11 @@ fn refused(error: &Error) -> Response<Answer> {
     response(u16::try_from(error.code).unwrap_or(500), JSON, Answer::text(error.to_json()))
 }
 
-/// An object or a list, as the API server answers it: `/api/v1/pods`, `/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME` and
-/// so on. None for everything else, or what isn't there.
-fn read(snapshot: &Snapshot, path: &str) -> Option<Response<Answer>> {
-    let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (api_version, rest) = match &parts[..] {
-        ["api", version, rest @ ..] => (version.to_string(), rest),
-        ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
-        _ => return None,
-    };
-    let (namespace, plural, name) = match *rest {
-        ["namespaces", namespace, plural] => (Some(namespace), plural, None),
-        ["namespaces", namespace, plural, name] => (Some(namespace), plural, Some(name)),
-        [plural] => (None, plural, None),
-        [plural, name] => (None, plural, Some(name)),
-        _ => return None,
-    };
-    let is = |kind: &&Kind| kind.plural() == plural && kind.api_version() == api_version;
-    let &kind = Kind::ALL.iter().find(is)?;
-    if namespace.is_some() != kind.namespaced() && (name.is_some() || namespace.is_some()) {
-        return None;
-    }
-    let text = match name {
-        None => Listing::of(snapshot, kind, namespace).to_text(),
-        Some(name) => snapshot.get(&Key::new(kind, namespace.unwrap_or_default(), name))?.json().to_string(),
-    };
-    Some(response(200, JSON, Answer::text(text)))
+/// `tooManyRequests` of `apiserver/pkg/server/filters/priority-and-fairness.go`.
+fn too_many(full: &Full, door: &Door) -> Response<Answer> {
+    door.front.metrics.rejected(full.level, full.schema, full.reason);
+    let mut answer = response(429, TEXT, Answer::text("Too many requests, please try again later.\n"));
+    answer.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    answer
 }

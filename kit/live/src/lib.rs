@@ -4,23 +4,33 @@
 //! requests as events, and answer plain reads beside it from the API server's last [`Snapshot`], which never changes
 //! again: such a read waits for nothing, not for the engine and not for a module that takes its time.
 
+pub mod audit;
 mod autoscaling_v1;
 pub mod certificates;
 mod driver;
 mod http;
+mod keys;
 pub mod kubeconfig;
+mod limits;
+mod metrics;
 mod openapi;
 mod protobuf;
+mod reads;
 pub mod store;
 mod stream;
 mod wire;
 
 pub use driver::{Driver, State};
 
+use audit::Audit;
 use certificates::Certificates;
 use kit_cluster::engine::{Engine, Lost};
-use kit_server::Snapshot;
+use kit_server::{Signer, Snapshot};
+use limits::Limits;
+use metrics::Metrics;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
@@ -39,11 +49,13 @@ pub struct Options {
     pub shared: bool,
     /// The certificates. Without any it speaks plain HTTP, and whoever reaches it is the administrator.
     pub certificates: Option<Certificates>,
+    /// Where requests are told of; without it nowhere.
+    pub audit: Option<Arc<Audit>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), shared: false, certificates: None }
+        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), shared: false, certificates: None, audit: None }
     }
 }
 
@@ -62,6 +74,17 @@ pub struct Door {
     requests: Sender<Request>,
     shared: bool,
     snapshots: watch::Receiver<Snapshot>,
+    front: Arc<Front>,
+}
+
+/// What stands before the engine.
+struct Front {
+    signer: Arc<dyn Signer>,
+    limits: Arc<Limits>,
+    metrics: Metrics,
+    audit: Option<Arc<Audit>>,
+    /// The cluster's calendar time, in seconds.
+    seconds: Arc<AtomicI64>,
 }
 
 impl Door {
@@ -79,6 +102,11 @@ impl Door {
     /// The objects as they are now.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshots.borrow().clone()
+    }
+
+    /// The cluster's calendar time, in seconds.
+    fn seconds(&self) -> i64 {
+        self.front.seconds.load(Ordering::Relaxed)
     }
 
     /// Asks, and waits for the answer; none if the engine has ended.
@@ -109,22 +137,31 @@ impl Live {
         options: Options,
     ) -> std::io::Result<Live> {
         let tls = options.certificates.as_ref().map(Certificates::server_config).transpose()?;
+        let signer = match &options.certificates {
+            Some(certificates) => certificates.signer()?,
+            None => Certificates::key_of_its_own()?,
+        };
         let listener = std::net::TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (requests, inbox) = channel();
         let (publish, snapshots) = watch::channel(Snapshot::default());
         let (tell, begun) = channel();
-        let engine = std::thread::Builder::new().name("engine".into()).spawn(move || match start() {
-            Ok(engine) => {
-                let driver = Driver::new(engine, options.speed, publish);
-                // Nobody waits for it any more if the other thread is gone.
-                _ = tell.send(Ok(()));
-                driver.run(&inbox)
-            }
-            Err(why) => {
-                _ = tell.send(Err(why));
-                Ok(())
+        let seconds = Arc::new(AtomicI64::default());
+        let engine = std::thread::Builder::new().name("engine".into()).spawn({
+            let (signer, seconds) = (signer.clone(), seconds.clone());
+            move || match start() {
+                Ok(mut engine) => {
+                    engine.request(|server| server.sign_with(signer));
+                    let driver = Driver::new(engine, options.speed, publish, seconds);
+                    // Nobody waits for it any more if the other thread is gone.
+                    _ = tell.send(Ok(()));
+                    driver.run(&inbox)
+                }
+                Err(why) => {
+                    _ = tell.send(Err(why));
+                    Ok(())
+                }
             }
         })?;
         match begun.recv() {
@@ -133,7 +170,9 @@ impl Live {
             // It panicked.
             Err(_) => return Err(std::io::Error::other("the cluster could not be made")),
         }
-        let door = Door { requests, shared: options.shared, snapshots };
+        let metrics = Metrics::new().map_err(std::io::Error::other)?;
+        let front = Front { signer, limits: Arc::default(), metrics, audit: options.audit, seconds };
+        let door = Door { requests, shared: options.shared, snapshots, front: Arc::new(front) };
         let (stop_http, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let http = std::thread::Builder::new().name("http".into()).spawn({

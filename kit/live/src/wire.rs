@@ -3,12 +3,12 @@
 //! Each connection is a task of its own, and each has so long to shake hands and to send the head of a request; what is
 //! slower is ended, as the server's flags `--min-request-timeout` and Go's `ReadHeaderTimeout` do upstream.
 
+use crate::Door;
 use crate::certificates::user_of;
-use crate::{Door, http};
+use crate::http::{self, Peer};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kit_server::User;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -55,18 +55,17 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, door: Door) {
-    let Some(tls) = tls else { return speak(stream, None, door).await };
+    let address = stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let Some(tls) = tls else { return speak(stream, Peer { secure: false, user: None, address }, door).await };
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(|shown| shown.first());
-    let user = match shown {
-        Some(certificate) => user_of(certificate).unwrap_or_else(http::anonymous),
-        None => http::anonymous(),
-    };
-    speak(stream, Some(Arc::new(user)), door).await;
+    let user = shown.and_then(user_of);
+    speak(stream, Peer { secure: true, user, address }, door).await;
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, user: Option<Arc<User>>, door: Door) {
-    let service = service_fn(move |request| http::answer(request, user.clone(), door.clone()));
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, door: Door) {
+    let peer = Arc::new(peer);
+    let service = service_fn(move |request| http::answer(request, peer.clone(), door.clone()));
     // A client that breaks off in the middle has nobody left to be told.
     _ = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -28,9 +28,10 @@ mod typed;
 mod write;
 
 pub use admission::COUNTED;
-pub use auth::User;
+pub use auth::tokens::{ISSUER, Seal, Signer};
+pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
-pub use handlers::{Body, Listing, Request, Response, Watch};
+pub use handlers::{Body, Listing, Request, RequestInfo, Response, Watch};
 pub use patch::Patch;
 pub use status::Error;
 
@@ -161,6 +162,8 @@ pub struct Snapshot {
     /// The revision.
     pub revision: i64,
     objects: BTreeMap<Kind, OrdMap<Key, Arc<Stored>>>,
+    /// Whether the default roles are among the objects; without them the table of them counts.
+    keeps_roles: bool,
 }
 
 impl Snapshot {
@@ -212,8 +215,8 @@ pub struct Server {
     unreadable: BTreeMap<String, Error>,
     /// Whether somebody else wrote between the last decision and its write.
     raced: bool,
-    /// The tokens of service accounts.
-    tokens: BTreeMap<String, auth::Token>,
+    /// What signs the tokens of service accounts.
+    signer: Arc<dyn Signer>,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
     pub watch_list: bool,
 }
@@ -286,9 +289,14 @@ impl Server {
             custom: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             raced: false,
-            tokens: BTreeMap::new(),
+            signer: Arc::new(Seal::new(random)),
             watch_list: false,
         }
+    }
+
+    /// Lets this sign the tokens of service accounts from now on.
+    pub fn sign_with(&mut self, signer: Arc<dyn Signer>) {
+        self.signer = signer;
     }
 
     /// Moves the server's clock and says who asks from now on.

@@ -206,8 +206,9 @@ impl Error {
     }
 
     /// Who asks may not do this; `message` has the whole sentence.
-    pub fn denied(resource: &Resource, name: &str, message: String) -> Error {
-        Error::about(resource, name, 403, "Forbidden", message)
+    pub fn denied(group: &str, resource: &str, name: &str, message: String) -> Error {
+        let details = Details { name: name.into(), group: group.into(), kind: resource.into(), ..Details::default() };
+        Error::plain(403, "Forbidden", message).with(details)
     }
 
     /// Who asks may not be who they want to be.

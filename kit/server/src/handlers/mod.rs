@@ -9,8 +9,10 @@ mod body;
 mod discovery;
 mod eviction;
 mod fields;
+mod info;
 mod list;
 mod listing;
+mod open;
 mod query;
 mod subresources;
 mod table;
@@ -18,12 +20,13 @@ mod verbs;
 mod view;
 mod watch;
 
+pub use info::RequestInfo;
 pub use listing::Listing;
 pub(super) use table::age;
 pub use watch::Watch;
 
 use self::query::Query;
-use super::auth::{Attempt, User, forbidden};
+use super::auth::User;
 use super::{Error, Server};
 use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
@@ -42,7 +45,7 @@ pub struct Request<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The body.
     pub body: &'a [u8],
-    /// Who asks, if whoever listens on the socket has found that out (by a client's certificate).
+    /// Who asks, if whoever listens on the socket has found that out.
     pub user: Option<&'a User>,
 }
 
@@ -151,20 +154,27 @@ impl Server {
     }
 
     fn answer_once(&mut self, request: &Request<'_>) -> Response {
+        let info = RequestInfo::of(request.method, request.path, request.query);
+        let user = match self.authenticate(request) {
+            Ok(user) => user,
+            Err(error) => return Response::error(&error),
+        };
+        if let Err(error) = self.state.authorize(&user, &info) {
+            return Response::error(&error);
+        }
+        let request = &Request { user: Some(&user), ..*request };
         let path = request.path.trim_end_matches('/');
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let missing = || Response::text(404, "404 page not found\n");
-        match parts[..] {
-            ["healthz" | "livez" | "readyz", ..] => return Response::text(200, "ok"),
-            ["version"] => return Response::json(200, &discovery::version()),
-            ["api"] | ["apis"] | ["api", _] | ["apis", _] | ["apis", _, _] => {
-                return match self.discover(&parts, request.header("accept").unwrap_or_default()) {
-                    Some(answer) if request.method == "GET" => answer,
-                    Some(_) => Response::error(&Error::method_not_allowed()),
-                    None => missing(),
-                };
-            }
-            _ => {}
+        if let Some(answer) = self.open_path(&parts, request) {
+            return answer;
+        }
+        if let ["api"] | ["apis"] | ["api", _] | ["apis", _] | ["apis", _, _] = parts[..] {
+            return match self.discover(&parts, request.header("accept").unwrap_or_default()) {
+                Some(answer) if request.method == "GET" => answer,
+                Some(_) => Response::error(&Error::method_not_allowed()),
+                None => missing(),
+            };
         }
         let (api_version, rest) = match parts[..] {
             ["api", version, ref rest @ ..] => (version.to_string(), rest),
@@ -243,8 +253,6 @@ impl Server {
             ("DELETE", false) if !target.namespace.is_empty() || !resource.namespaced => "deletecollection",
             _ => return Err(Error::method_not_allowed()),
         };
-        let user = self.authenticate(request)?;
-        self.authorize(&user, target, verb)?;
         if let Some(name) = &target.subresource {
             let sub = resource.subresource(name).ok_or_else(Error::no_resource)?;
             if !sub.verbs.iter().any(|known| known == verb) {
@@ -264,24 +272,6 @@ impl Server {
             "patch" => self.do_patch(target, request, query),
             "delete" => self.do_delete(target, request, query),
             _ => self.do_delete_collection(target, request, query),
-        }
-    }
-
-    /// Says whether who asks may do this.
-    fn authorize(&self, user: &User, target: &Target, verb: &str) -> Result<(), Error> {
-        let resource = target.kind.resource();
-        let attempt = Attempt {
-            verb,
-            group: &resource.group,
-            resource: &resource.plural,
-            subresource: target.subresource.as_deref().unwrap_or_default(),
-            namespace: &target.namespace,
-            name: target.name.as_deref().unwrap_or_default(),
-            path: "",
-        };
-        match self.allows(user, &attempt) {
-            true => Ok(()),
-            false => Err(forbidden(user, &attempt, Some(resource))),
         }
     }
 }

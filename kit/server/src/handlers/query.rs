@@ -26,6 +26,11 @@ impl Query {
         self.0.iter().find(|(there, _)| there == name).map_or("", |(_, value)| value)
     }
 
+    /// All values of a parameter.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(there, _)| there == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether a parameter is there.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(there, _)| there == name)
