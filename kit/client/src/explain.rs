@@ -34,6 +34,7 @@ impl Log {
     /// Remembers a decision, and gives it its number.
     pub fn add(&mut self, key: &Key, mut entry: Entry) {
         self.count += 1;
+        tracing::debug!(t = %entry.at, by = entry.by, ?key, decision = ?entry.scheduling, "decided");
         entry.number = self.count;
         let entries = self.entries.entry(key.clone()).or_default();
         if entries.len() == KEPT {

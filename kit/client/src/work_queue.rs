@@ -6,6 +6,7 @@
 
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 /// The delay after the first failure; each further one doubles it (`DefaultControllerRateLimiter`).
 const BASE_DELAY: Instant = Instant::millis(5);
@@ -24,7 +25,7 @@ impl<K> Default for WorkQueue<K> {
     }
 }
 
-impl<K: Ord + Clone> WorkQueue<K> {
+impl<K: Ord + Clone + Debug> WorkQueue<K> {
     /// Asks for a key to be looked at; if it is there already, at the earlier of both times.
     pub fn add(&mut self, key: K, at: Instant) {
         let due = self.due.entry(key).or_insert(at);
@@ -36,7 +37,9 @@ impl<K: Ord + Clone> WorkQueue<K> {
         let failures = self.failures.entry(key.clone()).or_default();
         let delay = BASE_DELAY.nanos.saturating_mul(1_i64.checked_shl(*failures).unwrap_or(i64::MAX));
         *failures = (*failures + 1).min(40);
-        self.add(key, now + Instant { nanos: delay.clamp(0, MAX_DELAY.nanos) });
+        let delay = Instant { nanos: delay.clamp(0, MAX_DELAY.nanos) };
+        tracing::debug!(t = %now, ?key, failures = *failures, again_in = %delay, "a sync failed");
+        self.add(key, now + delay);
     }
 
     /// Forgets that a key ever failed.

@@ -7,6 +7,7 @@ use kit_client::component::Component;
 use kit_client::metrics::Usage;
 use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
+use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::endpoint_slice::EndpointSlices;
@@ -184,6 +185,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 all.push(Box::new(ServiceAccounts::default()));
                 all.push(Box::new(RootCa::new(ca.clone())));
                 all.push(Box::new(Tokens::new(ca.clone())));
+                all.push(Box::new(ClusterRoleAggregation::default()));
             }
             all
         }

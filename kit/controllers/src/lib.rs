@@ -4,6 +4,7 @@
 //! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
 
 pub mod autoscaler;
+pub mod cluster_role_aggregation;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;

@@ -156,7 +156,7 @@ async fn route(
     let snapshot = door.snapshot();
     let allowed = snapshot.authorize(&user, &asked.info);
     if let Some(trail) = &mut trail {
-        trail.decided(allowed.is_ok());
+        trail.decided(&allowed);
     }
     if let Err(error) = allowed {
         return refused(&error);

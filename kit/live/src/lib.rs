@@ -8,6 +8,8 @@ pub mod audit;
 mod autoscaling_v1;
 pub mod certificates;
 mod driver;
+#[cfg(test)]
+mod fuzz;
 mod http;
 mod keys;
 pub mod kubeconfig;

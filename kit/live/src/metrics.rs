@@ -5,6 +5,7 @@
 //! it, `prometheus-client`, writes OpenMetrics, where counters and help have other forms than a 1.33 server gives them.
 
 use kit_apimachinery::object::Kind;
+use kit_apimachinery::resource::Resource;
 use kit_server::{RequestInfo, Snapshot};
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -95,24 +96,13 @@ impl Metrics {
 
     /// A request begins; it ends when this is dropped.
     pub fn begin(&self, info: &RequestInfo, apply: bool) -> Going {
-        let verb = verb(info, apply);
-        let about = [
-            verb,
-            if info.is_resource { &info.group } else { "" },
-            if info.is_resource { &info.version } else { "" },
-            &info.resource,
-            // Of a path that is no resource only what is known by name is told apart.
-            if info.is_resource { &info.subresource } else { plain(&info.path) },
-            scope(info),
-            "apiserver",
-        ];
+        let about = about(info, apply);
+        let known = !info.is_resource || is_served(info);
         let gauge = match info.long_running() {
-            true => self.long.with_label_values(&about),
-            false => self.inflight.with_label_values(&[if info.read_only() || verb == "GET" {
-                "readOnly"
-            } else {
-                "mutating"
-            }]),
+            true if known => self.long.with_label_values(&about),
+            true => self.long.with_label_values(&unknown(&about)),
+            false if info.read_only() || info.verb == "head" => self.inflight.with_label_values(&["readOnly"]),
+            false => self.inflight.with_label_values(&["mutating"]),
         };
         gauge.inc();
         let old = [("", "v1", "endpoints"), ("", "v1", "componentstatuses")];
@@ -120,14 +110,16 @@ impl Metrics {
             let labels = [&info.group, &info.version, &info.resource, &info.subresource, ""];
             self.deprecated.with_label_values(&labels).set(1);
         }
-        Going { gauge, about: about.map(str::to_string) }
+        Going { gauge, about, known }
     }
 
     /// A request has been answered.
     pub fn answered(&self, going: &Going, dry_run: &str, code: u16, took: Duration) {
+        // Whoever asks for what isn't there makes no series of it, however often.
+        let about = if going.known || code < 400 { going.about.clone() } else { unknown(&going.about) };
         let code = code.to_string();
         let labels = |more: &[&str]| -> Vec<String> {
-            going.about.iter().cloned().chain(more.iter().map(ToString::to_string)).collect()
+            about.iter().cloned().chain(more.iter().map(ToString::to_string)).collect()
         };
         self.total.with_label_values(&labels(&[dry_run, &code])).inc();
         self.duration.with_label_values(&labels(&[dry_run])).observe(took.as_secs_f64());
@@ -161,12 +153,39 @@ impl Metrics {
 pub struct Going {
     gauge: prometheus::IntGauge,
     about: [String; 7],
+    /// Whether there is such a resource, as far as is known before somebody answers.
+    known: bool,
 }
 
 impl Drop for Going {
     fn drop(&mut self) {
         self.gauge.dec();
     }
+}
+
+/// What a request's series says, as [`ABOUT`] has it.
+fn about(info: &RequestInfo, apply: bool) -> [String; 7] {
+    let of = |value: &str| if info.is_resource { value.to_string() } else { String::new() };
+    // Of paths that are no resource only those are told apart that everybody knows.
+    let part = if info.is_resource { &info.subresource } else { plain(&info.path) };
+    let scope = scope(info).to_string();
+    let (group, version, resource) = (of(&info.group), of(&info.version), of(&info.resource));
+    [verb(info, apply).into(), group, version, resource, part.into(), scope, "apiserver".into()]
+}
+
+/// The same of something that isn't there.
+fn unknown(about: &[String; 7]) -> [String; 7] {
+    let [verb, .., component] = about;
+    [verb.as_str(), "", "", "", "", "", component].map(str::to_string)
+}
+
+fn is_served(info: &RequestInfo) -> bool {
+    Resource::all().iter().any(|resource| {
+        resource.plural == info.resource
+            && resource.group == info.group
+            && resource.version == info.version
+            && (info.subresource.is_empty() || resource.subresource(&info.subresource).is_some())
+    })
 }
 
 /// `CanonicalVerb` and `cleanVerb`.

@@ -239,6 +239,10 @@ impl Engine {
         let begin = self.server.end();
         let done = catch_lost(|| self.awake(index));
         self.tell(begin);
+        let wrote = self.server.end() - begin;
+        if wrote > 0 {
+            tracing::debug!(t = %now, component = self.components[index].component.name(), wrote, "a sync");
+        }
         if done.is_none() {
             return Err(self.lose(self.components[index].process));
         }

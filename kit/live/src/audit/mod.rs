@@ -6,7 +6,7 @@
 pub mod policy;
 
 use hyper::http::request::Parts;
-use kit_server::{RequestInfo, User};
+use kit_server::{Error, RequestInfo, User};
 use policy::{Level, Policy, Told};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
@@ -104,6 +104,17 @@ impl Trail {
 
     /// What the request holds.
     pub fn sent(&mut self, body: &[u8]) {
+        if self.event["objectRef"].is_object()
+            && let Ok(object) = serde_json::from_slice::<Value>(body)
+        {
+            // What the path doesn't say, the object may (`LogRequestObject`).
+            for field in ["namespace", "name", "uid", "resourceVersion"] {
+                let said = &object["metadata"][field];
+                if said.is_string() && self.event["objectRef"][field].is_null() {
+                    self.event["objectRef"][field] = said.clone();
+                }
+            }
+        }
         if self.told.level >= Level::Request {
             self.object("requestObject", body);
         }
@@ -132,8 +143,13 @@ impl Trail {
     }
 
     /// Whether the answer to a request is allowed, and why (`authorization.k8s.io/decision`).
-    pub fn decided(&mut self, allowed: bool) {
-        self.event["annotations"] = json!({"authorization.k8s.io/decision": if allowed { "allow" } else { "forbid" }, "authorization.k8s.io/reason": ""});
+    pub fn decided(&mut self, allowed: &Result<String, Error>) {
+        let (decision, reason) = match allowed {
+            Ok(reason) => ("allow", reason.as_str()),
+            Err(_) => ("forbid", ""),
+        };
+        self.event["annotations"] =
+            json!({"authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": reason});
     }
 
     /// The answer has been given.

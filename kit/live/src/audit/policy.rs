@@ -251,11 +251,12 @@ rules:
             (jane.clone(), "GET /api/v1/namespaces/a/configmaps/other", Level::None),
             (jane.clone(), "GET /apis/apps/v1/namespaces/a/deployments/web/scale", Level::Request),
             (jane.clone(), "GET /api/v1/namespaces/a/pods/web/log", Level::Metadata),
-            (jane.clone(), "GET /api/v1/namespaces/a/pods/web", Level::None),
-            (jane.clone(), "GET /api/v1/namespaces/a/pods", Level::Metadata),
-            (User::admin(), "GET /api/v1/namespaces/shop/pods/web", Level::RequestResponse),
+            (jane.clone(), "GET /api/v1/namespaces/a/pods/web", Level::Metadata),
+            (jane.clone(), "GET /api/v1/namespaces/a/services/web", Level::None),
+            (jane.clone(), "GET /api/v1/namespaces/a/services", Level::Metadata),
+            (User::admin(), "GET /api/v1/namespaces/shop/services/web", Level::RequestResponse),
             (User::admin(), "GET /api/v1/nodes/node-1", Level::RequestResponse),
-            (User::admin(), "GET /api/v1/namespaces/b/pods/web", Level::None),
+            (User::admin(), "GET /api/v1/namespaces/b/services/web", Level::None),
             (User::admin(), "GET /metrics", Level::None),
         ];
         for (user, line, level) in cases {

@@ -34,11 +34,16 @@ fn flows_take_turns() {
     run(async {
         let limits = Arc::new(Limits::default());
         let order = Rc::new(RefCell::new(Vec::new()));
+        // How many had been served when each of the second came.
+        let came = Rc::new(RefCell::new(Vec::new()));
         // One flow asks for two hundred, and then comes another with three.
         for (name, count) in [("busy", 200), ("calm", 3)] {
             for _ in 0..count {
-                let (limits, order) = (limits.clone(), order.clone());
+                let (limits, order, came) = (limits.clone(), order.clone(), came.clone());
                 tokio::task::spawn_local(async move {
+                    if name == "calm" {
+                        came.borrow_mut().push(order.borrow().len());
+                    }
                     let seat = limits.enter(&account(name), &pods()).await.expect("there is room to wait");
                     tokio::task::yield_now().await;
                     order.borrow_mut().push(name);
@@ -55,7 +60,9 @@ fn flows_take_turns() {
         let order = order.borrow();
         assert_eq!(order.len(), 203);
         let last = order.iter().rposition(|name| *name == "calm").expect("it was served");
-        assert!(last < free() + 8, "the last of the three came as number {last}");
+        let came = *came.borrow().last().expect("it came");
+        assert!(came < 150, "nobody waited any more");
+        assert!(last < came + free() + 8, "it came as number {came}, and the last of its three was number {last}");
     });
 }
 

@@ -10,7 +10,7 @@
 mod decode;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use decode::Decoder;

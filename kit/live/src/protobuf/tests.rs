@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 /// What kubectl 1.32 sent, and what `--dry-run=client -o json` of the same command prints (without the null
 /// creation times); the last two have no dry run.
-const CAPTURED: &[(&str, &str)] = &[
+pub(crate) const CAPTURED: &[(&str, &str)] = &[
     (
         "azhzAAoPCgJ2MRIJQ29uZmlnTWFwEiQKEgoCY20SABoAIgAqADIAOABCABIGCgFhEgExEgYKAWISATIaACIA",
         r#"{"kind":"ConfigMap", "apiVersion":"v1", "metadata":{"name":"cm"}, "data":{"a":"1", "b":"2"}}"#,

@@ -189,16 +189,16 @@ impl Snapshot {
         Ok(Some(User { name, uid, groups, extra }))
     }
 
-    /// Says whether a user may do what a request asks for.
+    /// Says why a user may do what a request asks for; nothing of those who may do everything.
     ///
     /// # Errors
     ///
     /// 403, in the authorizer's words.
-    pub fn authorize(&self, user: &User, attempt: &RequestInfo) -> Result<(), Error> {
-        match self.allows(user, attempt) {
-            true => Ok(()),
-            false => Err(forbidden(user, attempt)),
+    pub fn authorize(&self, user: &User, attempt: &RequestInfo) -> Result<String, Error> {
+        if user.is_master() {
+            return Ok(String::new());
         }
+        self.why_allowed(user, attempt).ok_or_else(|| forbidden(user, attempt))
     }
 }
 
