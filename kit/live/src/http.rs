@@ -93,7 +93,7 @@ pub async fn answer(request: Request<Incoming>, peer: Arc<Peer>, door: Door) -> 
     let end = move || {
         let took = began.elapsed();
         door.front.metrics.answered(&going, dry_run, code, took);
-        trail.map(Trail::complete);
+        trail.into_iter().for_each(Trail::complete);
         let (method, path, query) = (&asked.head.method, asked.head.uri.path(), asked.query());
         tracing::debug!(%method, path, query, code, ?took, "answered");
         if took > SLOW && !asked.info.long_running() {

@@ -8,7 +8,7 @@ use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
 use kit_server::{RequestInfo, Snapshot};
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::time::Duration;
 
@@ -35,7 +35,12 @@ pub struct Metrics {
 }
 
 /// What is known of the process; of other systems than Linux nothing is.
-struct OfProcess(Vec<(GaugeVec, fn(&Process) -> Option<f64>)>);
+struct OfProcess {
+    cpu: Counter,
+    gauges: Vec<(Gauge, Of)>,
+}
+
+type Of = fn(&Process) -> Option<f64>;
 
 impl Metrics {
     /// Nothing counted yet.
@@ -74,7 +79,7 @@ impl Metrics {
                 &["priority_level", "flow_schema", "reason"],
             )?,
             stored: IntGaugeVec::new(Opts::new("apiserver_storage_objects", stored), &["resource"])?,
-            process: OfProcess(process()?),
+            process: process()?,
             registry,
         };
         let registry = &metrics.registry;
@@ -85,7 +90,8 @@ impl Metrics {
         registry.register(Box::new(metrics.deprecated.clone()))?;
         registry.register(Box::new(metrics.rejected.clone()))?;
         registry.register(Box::new(metrics.stored.clone()))?;
-        for (gauge, _) in &metrics.process.0 {
+        registry.register(Box::new(metrics.process.cpu.clone()))?;
+        for (gauge, _) in &metrics.process.gauges {
             registry.register(Box::new(gauge.clone()))?;
         }
         for kind in ["mutating", "readOnly"] {
@@ -137,9 +143,14 @@ impl Metrics {
             self.stored.with_label_values(&[resource.qualified()]).set(snapshot.list(kind).count() as i64);
         }
         if let Some(process) = Process::read() {
-            for (gauge, value) in &self.process.0 {
+            if let Some(ticks) = process.field(14).zip(process.field(15)) {
+                // What was counted is known as a whole.
+                self.process.cpu.reset();
+                self.process.cpu.inc_by((ticks.0 + ticks.1) / TICKS);
+            }
+            for (gauge, value) in &self.process.gauges {
                 if let Some(value) = value(&process) {
-                    gauge.with_label_values::<&str>(&[]).set(value);
+                    gauge.set(value);
                 }
             }
         }
@@ -248,24 +259,28 @@ impl Process {
     }
 }
 
-fn process() -> Result<Vec<(GaugeVec, fn(&Process) -> Option<f64>)>, prometheus::Error> {
-    type Of = fn(&Process) -> Option<f64>;
+fn process() -> Result<OfProcess, prometheus::Error> {
+    // Of a line such as `VmRSS:  1024 kB`, the number.
+    fn number(file: &str, name: &str) -> Option<f64> {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    }
     let all: [(&str, &str, Of); 5] = [
-        ("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", |process| {
-            Some((process.field(14)? + process.field(15)?) / TICKS)
-        }),
         ("process_open_fds", "Number of open file descriptors.", |_| {
             Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as f64)
         }),
+        ("process_max_fds", "Maximum number of open file descriptors.", |_| {
+            number("/proc/self/limits", "Max open files")
+        }),
         ("process_resident_memory_bytes", "Resident memory size in bytes.", |_| {
-            let status = std::fs::read_to_string("/proc/self/status").ok()?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.to_string();
-            Some(line.split_whitespace().next()?.parse::<f64>().ok()? * 1024.0)
+            Some(number("/proc/self/status", "VmRSS:")? * 1024.0)
         }),
         ("process_virtual_memory_bytes", "Virtual memory size in bytes.", |process| process.field(23)),
         ("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", |process| {
             Some(process.boot + process.field(22)? / TICKS)
         }),
     ];
-    all.into_iter().map(|(name, help, of)| Ok((GaugeVec::new(Opts::new(name, help), &[])?, of))).collect()
+    let gauges = all.into_iter().map(|(name, help, of)| Ok((Gauge::new(name, help)?, of)));
+    let cpu = Counter::new("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.")?;
+    Ok(OfProcess { cpu, gauges: gauges.collect::<Result<_, prometheus::Error>>()? })
 }

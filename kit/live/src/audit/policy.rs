@@ -174,7 +174,8 @@ impl Rule {
             }
         }
         problems.extend(stages(&format!("{path}.omitStages"), &self.omit_stages));
-        if !self.non_resource_urls.is_empty() && !(self.resources.is_empty() && self.namespaces.is_empty()) {
+        let of_resources = !self.resources.is_empty() || !self.namespaces.is_empty();
+        if of_resources && !self.non_resource_urls.is_empty() {
             let urls = &self.non_resource_urls;
             problems.push(format!(
                 "{path}.nonResourceURLs: Invalid value: {urls:?}: rules cannot apply to both regular resources and \
