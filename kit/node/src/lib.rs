@@ -1,3 +1,4 @@
 //! What runs on a node: the kubelet, with containers whose behaviour is simulated.
 
 pub mod kubelet;
+pub mod program;

@@ -1,0 +1,129 @@
+//! Programs that containers run: a small shell and the commands that people type in examples.
+//!
+//! No code of an image runs. What `command`, `args` and `kubectl exec` say is read as a shell would, and answered in
+//! virtual time: a program is stepped with the time that it is, does all that it can, and says when it wants to be
+//! stepped again. Inside it is a future that nobody but [`Program::step`] polls; the same steps give the same output.
+
+mod commands;
+mod expand;
+pub mod files;
+mod parse;
+mod reader;
+mod shell;
+mod simple;
+mod syntax;
+mod system;
+mod tty;
+mod word;
+
+pub use system::Channel;
+
+use files::Files;
+use kit_api::jiff::Timestamp;
+use kit_time::agenda::Instant;
+use shell::Shell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use system::System;
+
+/// How often a program is looked at in one step, while its parts hand things to each other.
+const ROUNDS: usize = 10_000;
+
+/// What a program finds around itself.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Variables.
+    pub environment: Vec<(String, String)>,
+    /// Files.
+    pub files: Files,
+    /// The name of the host.
+    pub hostname: String,
+    /// Whether input and output are a terminal.
+    pub tty: bool,
+    /// Whether anybody will send input.
+    pub stdin: bool,
+}
+
+/// A program that runs, or has run.
+pub struct Program {
+    system: Rc<System>,
+    running: Option<Pin<Box<dyn Future<Output = i32>>>>,
+    code: i32,
+}
+
+/// Whether there is such a program: whether the first word of a command can be run at all.
+pub fn exists(word: &str) -> bool {
+    commands::program(word).is_some()
+}
+
+impl Program {
+    /// A program that will start with its first step. `first` if it is the first process of a container, which no signal
+    /// ends that it doesn't catch.
+    pub fn new(command: Vec<String>, around: Surroundings, first: bool) -> Program {
+        let Surroundings { environment, files, hostname, tty, stdin } = around;
+        let system = Rc::new(System::new(files, hostname, tty, stdin, first));
+        let mut shell = Shell::new(system.clone(), &environment, if first { 1 } else { 7 });
+        let running = Box::pin(async move {
+            let shell_asked = command.first().and_then(|word| commands::program(word));
+            if shell_asked.is_some_and(|name| ["sh", "ash", "bash"].contains(&name)) {
+                return commands::inner(&mut shell, &command, &commands::plain()).await;
+            }
+            _ = commands::run(&mut shell, &command, &commands::plain()).await;
+            shell.status
+        });
+        Program { system, running: Some(running), code: 0 }
+    }
+
+    /// Does all that can be done now; the exit code once it has ended.
+    pub fn step(&mut self, now: Instant, time: Timestamp) -> Option<i32> {
+        let Some(running) = &mut self.running else { return Some(self.code) };
+        self.system.enter(now, time);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..ROUNDS {
+            if let Poll::Ready(code) = running.as_mut().poll(&mut context) {
+                self.running = None;
+                self.code = code;
+                return Some(code);
+            }
+            self.system.poll_jobs(&mut context);
+            if !self.system.moved() {
+                break;
+            }
+        }
+        None
+    }
+
+    /// When it wants to be stepped next; none if only input can move it, or it has ended.
+    pub fn wake(&self) -> Option<Instant> {
+        self.running.as_ref().and_then(|_| self.system.wake())
+    }
+
+    /// What it has written since this was last asked.
+    pub fn take(&mut self) -> Vec<(Channel, Vec<u8>)> {
+        self.system.take()
+    }
+
+    /// Sends it input; it sees it in its next step.
+    pub fn input(&mut self, bytes: &[u8]) {
+        self.system.input(bytes);
+    }
+
+    /// Nothing more will be sent.
+    pub fn close_input(&mut self) {
+        self.system.close_input();
+    }
+
+    /// Sends the signal to stop (SIGTERM).
+    pub fn terminate(&mut self) {
+        self.system.terminate();
+    }
+
+    /// The files that it sees.
+    pub fn files(&self) -> &Files {
+        &self.system.files
+    }
+}
+
+#[cfg(test)]
+mod tests;

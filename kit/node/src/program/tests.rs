@@ -1,0 +1,183 @@
+use super::files::Tree;
+use super::*;
+
+/// What a program has written, and when it ended with which code, in seconds.
+struct Played {
+    out: String,
+    ended: Option<(f64, i32)>,
+}
+
+/// Runs a program for so many seconds; `typed` is sent at the start.
+fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Played {
+    let start = Timestamp::from_second(1_748_779_200).expect("a time");
+    let (config, log) = (Tree::default(), Tree::default());
+    config.borrow_mut().insert("/level".into(), b"debug\n".to_vec());
+    config.borrow_mut().insert("/size".into(), b"12".to_vec());
+    let mut files = Files::default();
+    files.mount("/etc/config", config, true);
+    files.mount("/logs", log, false);
+    let environment = [("HOME", "/root"), ("LEVEL", "info"), ("TWO", "a b")];
+    let environment = environment.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+    let around = Surroundings { environment, files, hostname: "web-1".into(), tty, stdin: typed.is_some() };
+    let mut program = Program::new(command.iter().map(ToString::to_string).collect(), around, false);
+    if let Some(typed) = typed {
+        program.input(typed.as_bytes());
+        if !tty {
+            program.close_input();
+        }
+    }
+    let (mut now, mut out) = (Instant::default(), String::new());
+    loop {
+        let time = start + kit_api::jiff::SignedDuration::from_nanos(now.nanos);
+        let ended = program.step(now, time);
+        for (channel, bytes) in program.take() {
+            let mark = if channel == Channel::Stderr { "!" } else { "" };
+            out.push_str(&format!("{mark}{}", String::from_utf8_lossy(&bytes)));
+        }
+        if let Some(code) = ended {
+            return Played { out, ended: Some((now.nanos as f64 / 1e9, code)) };
+        }
+        match program.wake() {
+            Some(wake) if wake <= Instant::seconds(seconds) => now = wake.max(now),
+            _ => return Played { out, ended: None },
+        }
+    }
+}
+
+#[test]
+fn scripts_write_what_a_shell_writes() {
+    let deep = "(".repeat(300);
+    let cases: &[(&str, &str, i32)] = &[
+        ("echo hi", "hi\n", 0),
+        ("echo -n a; echo -e 'b\\tc'", "ab\tc\n", 0),
+        ("echo hi; sleep 3; exit 4", "hi\n", 4),
+        ("echo $LEVEL ${NONE:-none} \"$TWO\" $TWO '$LEVEL'", "info none a b a b $LEVEL\n", 0),
+        ("x=5; y=$((x * 2 + 1)); echo $y $(( (1+2)*3 )) $((7 / 2)) $((x > 4 && 1))", "11 9 3 1\n", 0),
+        ("echo $((1/0))", "!sh: divide by zero\n", 2),
+        ("false && echo a || echo b; ! true; echo $?", "b\n1\n", 0),
+        ("if [ -f /etc/config/level ]; then cat /etc/config/level; else echo no; fi", "debug\n", 0),
+        ("if [ $LEVEL = warn ]; then echo w; elif test 3 -gt 2; then echo gt; fi", "gt\n", 0),
+        ("for i in 1 2 3; do [ $i -eq 2 ] && continue; echo n$i; done", "n1\nn3\n", 0),
+        ("i=0; while true; do i=$((i+1)); if [ $i -gt 3 ]; then break; fi; echo $i; done", "1\n2\n3\n", 0),
+        ("until [ -e /tmp/x ]; do touch /tmp/x; done; ls /tmp", "x\n", 0),
+        ("seq 1 5 | grep -v 3 | tail -n 2 | wc -l", "2\n", 0),
+        ("yes | head -n 2; echo done", "y\ny\ndone\n", 0),
+        ("printf 'a\\nb\\n' | while read line; do echo \"<$line>\"; done", "<a>\n<b>\n", 0),
+        ("echo one two | (read a b; echo $b $a)", "two one\n", 0),
+        ("echo out; echo err >&2; echo lost > /dev/null; { echo a; echo b; } 2>&1", "out\n!err\na\nb\n", 0),
+        ("echo a > /logs/f; echo b >> /logs/f; cat /logs/f; wc -l < /logs/f", "a\nb\n2\n", 0),
+        ("echo a > /etc/config/level", "!sh: can't create /etc/config/level: Read-only file system\n", 1),
+        ("cat /nothing", "!cat: can't open '/nothing': No such file or directory\n", 1),
+        ("ls /etc/config; cd /etc/config; pwd; cat s*", "level\nsize\n/etc/config\n12", 0),
+        ("for f in /etc/config/*; do echo $(basename $f)=$(cat $f); done", "level=debug\nsize=12\n", 0),
+        ("curl http://web", "!sh: curl: not found\n", 127),
+        (
+            "date; date +%s; date -u +%Y-%m-%dT%H:%M:%SZ",
+            "Sun Jun  1 12:00:00 UTC 2025\n1748779200\n2025-06-01T12:00:00Z\n",
+            0,
+        ),
+        ("hostname; echo `hostname`-x", "web-1\nweb-1-x\n", 0),
+        ("export A=1; B=2; C=3 sh -c 'echo $A$B$C'; echo $C.", "13\n.\n", 0),
+        ("env | grep LEVEL; printenv LEVEL; printenv NONE", "LEVEL=info\ninfo\n", 1),
+        ("set -e; false; echo never", "", 1),
+        ("set -e; false || true; if false; then :; fi; echo on", "on\n", 0),
+        ("sh -c 'echo $0 $1 \"$@\"' name a 'b c'", "name a a b c\n", 0),
+        ("(exit 3); echo $?; exec echo last; echo never", "3\nlast\n", 0),
+        ("sleep 1 & sleep 2 & wait; date +%S", "02\n", 0),
+        ("(sleep 1; echo late) & echo early; wait", "early\nlate\n", 0),
+        ("echo a | tee /tmp/b | cat; cat /tmp/b", "a\na\n", 0),
+        ("# nothing\necho a # b\necho 'c # d'", "a\nc # d\n", 0),
+        ("echo a\\\n b", "a b\n", 0),
+        ("if true; then", "!sh: syntax error: unexpected end of file\n", 2),
+        ("echo a; done", "!sh: syntax error: unexpected \"done\"\n", 2),
+        ("f() { echo a; }", "!sh: syntax error: unexpected \"(\"\n", 2),
+        (&deep, "!sh: syntax error: unexpected \"so much nesting\"\n", 2),
+        ("sleep x", "!sleep: invalid number 'x'\n", 1),
+        ("S='sh -c \"$S\"'; export S; sh -c \"$S\"", "!sh: can't fork: Resource temporarily unavailable\n", 2),
+        ("x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done", "!sh: Argument list too long\n", 2),
+        ("echo \"${NONE:?is needed}\"", "!sh: NONE: is needed\n", 2),
+    ];
+    for (script, out, code) in cases {
+        let played = play(&["sh", "-c", script], None, false, 60);
+        let got = (played.out.as_str(), played.ended.map(|(_, code)| code));
+        assert_eq!(got, (*out, Some(*code)), "{}", &script[..script.len().min(200)]);
+    }
+}
+
+#[test]
+fn time_passes_as_it_says() {
+    let cases: &[(&[&str], f64, i32)] = &[
+        (&["sleep", "3"], 3.0, 0),
+        (&["sleep", "1m", "0.5"], 60.5, 0),
+        (&["/bin/sh", "-c", "sleep 1; sleep 1 | sleep 2; exit 9"], 3.0, 9),
+        (&["sh", "-c", "for i in 1 2 3; do date; sleep 10; done"], 30.0, 0),
+        // A loop that waits for nothing is held back.
+        (&["sh", "-c", "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done"], 2.8, 0),
+    ];
+    for (command, seconds, code) in cases {
+        let (ended, got) = play(command, None, false, 100).ended.expect("it ends");
+        assert!((ended - seconds).abs() < 0.3 && got == *code, "{command:?}: {ended} {got}");
+    }
+    for command in
+        [&["sleep", "infinity"][..], &["tail", "-f", "/dev/null"], &["sh", "-c", "while :; do sleep 1; done"]]
+    {
+        assert_eq!(play(command, None, false, 1000).ended, None, "{command:?}");
+    }
+    // Endless output waits for whoever reads it, and an endless loop takes time.
+    let played = play(&["sh", "-c", "while true; do echo x; done"], None, false, 1);
+    assert!(played.ended.is_none() && (500..4000).contains(&played.out.len()), "{}", played.out.len());
+}
+
+#[test]
+fn somebody_types() {
+    let cases: &[(&[&str], &str, bool, &str, Option<i32>)] = &[
+        (&["sh"], "echo a\nexit 3\necho b\n", false, "a\n", Some(3)),
+        (&["sh"], "for i in 1 2\ndo echo $i\ndone\n", false, "1\n2\n", Some(0)),
+        (&["cat"], "one\ntwo", false, "one\ntwo", Some(0)),
+        (&["sh"], "echo a\rexit\r", true, "echo a\r\nexit\r\n/ # a\r\n/ # ", Some(0)),
+        (&["bash"], "cd /tmp\r", true, "cd /tmp\r\nroot@web-1:/# root@web-1:/tmp# ", None),
+        (&["sh"], "echp\x7fo x\x7fy\r\x04", true, "echp\x08 \x08o x\x08 \x08y\r\n/ # y\r\n/ # ", Some(0)),
+        (&["sh"], "if\rnonsense\rthen", true, "if\r\nnonsense\r\nthen/ # > > ", None),
+        (
+            &["sh"],
+            "done\recho $?\r",
+            true,
+            "done\r\necho $?\r\n/ # !sh: syntax error: unexpected \"done\"\r\n/ # 2\r\n/ # ",
+            None,
+        ),
+    ];
+    for (command, typed, tty, out, code) in cases {
+        let played = play(command, Some(typed), *tty, 10);
+        assert_eq!((played.out.as_str(), played.ended.map(|(_, code)| code)), (*out, *code), "{command:?} {typed:?}");
+    }
+}
+
+#[test]
+fn signals_reach_those_who_listen() {
+    let run = |command: &[&str], first: bool, typed: Option<&[u8]>| {
+        let around = Surroundings { tty: typed.is_some(), stdin: typed.is_some(), ..Surroundings::default() };
+        let mut program = Program::new(command.iter().map(ToString::to_string).collect(), around, first);
+        assert_eq!(program.step(Instant::default(), Timestamp::default()), None, "{command:?}");
+        match typed {
+            Some(keys) => program.input(keys),
+            None => program.terminate(),
+        }
+        let mut now = Instant::seconds(1);
+        for _ in 0..20 {
+            if let Some(code) = program.step(now, Timestamp::default()) {
+                return Some((now.nanos / 1_000_000_000, code));
+            }
+            let Some(wake) = program.wake().filter(|wake| *wake < Instant::seconds(1000)) else { return None };
+            now = wake.max(now);
+        }
+        None
+    };
+    // The first process of a container hears no signal that it doesn't catch; a trap waits for the command that runs.
+    assert_eq!(run(&["sleep", "infinity"], true, None), None);
+    assert_eq!(run(&["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 5; done"], true, None), Some((5, 7)));
+    assert_eq!(run(&["sh", "-c", "trap 'exit 7' TERM; sleep infinity & wait"], true, None), Some((1, 7)));
+    assert_eq!(run(&["sh", "-c", "sleep infinity & wait"], true, None), None);
+    // Ctrl-C ends what was called with exec, not the first process.
+    assert_eq!(run(&["sleep", "infinity"], false, Some(b"\x03")), Some((1, 130)));
+    assert_eq!(run(&["sleep", "infinity"], true, Some(b"\x03")), None);
+}
