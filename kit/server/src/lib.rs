@@ -31,7 +31,9 @@ pub use admission::COUNTED;
 pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
-pub use handlers::{Body, Listing, Request, RequestInfo, Response, Watch};
+pub use handlers::{
+    Body, Connection, Container, Listing, LogOptions, Metrics, Request, RequestInfo, Response, Streams, Watch,
+};
 pub use patch::Patch;
 pub use status::Error;
 
@@ -211,6 +213,8 @@ pub struct Server {
     horizon: i64,
     /// What CustomResourceDefinitions define, by group, version and plural.
     custom: BTreeMap<(String, String, String), &'static Resource>,
+    /// What other servers serve behind this one.
+    aggregated: Vec<&'static Resource>,
     /// What the store has and can't be read, by key.
     unreadable: BTreeMap<String, Error>,
     /// Whether somebody else wrote between the last decision and its write.
@@ -287,6 +291,7 @@ impl Server {
             compaction: (COMPACT_AFTER, 0),
             horizon: 0,
             custom: BTreeMap::new(),
+            aggregated: Vec::new(),
             unreadable: BTreeMap::new(),
             raced: false,
             signer: Arc::new(Seal::new(random)),

@@ -69,6 +69,13 @@ impl Error {
         Error::about(resource, &key.name, 404, "NotFound", message)
     }
 
+    /// There is none of this name, of something that is no object of this server.
+    pub fn missing(group: &str, resource: &str, name: &str) -> Error {
+        let message = format!("{resource}.{group} {name:?} not found");
+        let details = Details { name: name.into(), group: group.into(), kind: resource.into(), ..Details::default() };
+        Error::plain(404, "NotFound", message).with(details)
+    }
+
     /// There is no such resource.
     pub fn no_resource() -> Error {
         Error::plain(404, "NotFound", "the server could not find the requested resource").with(Details::default())

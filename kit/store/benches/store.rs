@@ -216,6 +216,6 @@ fn open_watch(server: &mut Server, revision: i64) -> Watch {
     let request = Request { method: "GET", path: "/api/v1/pods", query: &query, headers: &[], body: b"", user: None };
     match server.request(&request).body {
         Body::Watch(watch) => *watch,
-        Body::Text(text) => panic!("no watch: {text}"),
+        body => panic!("no watch: {body:?}"),
     }
 }

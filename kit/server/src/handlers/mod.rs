@@ -6,6 +6,7 @@
 //! `apiserver/pkg/endpoints/handlers`.
 
 mod body;
+mod connect;
 mod discovery;
 mod eviction;
 mod fields;
@@ -20,6 +21,7 @@ mod verbs;
 mod view;
 mod watch;
 
+pub use connect::{Connection, Container, LogOptions, Metrics, Streams};
 pub use info::RequestInfo;
 pub use listing::Listing;
 pub(super) use table::age;
@@ -78,6 +80,8 @@ pub enum Body {
     List(Box<Listing>),
     /// Events, as they come: see [`Server::events`].
     Watch(Box<Watch>),
+    /// What somebody else answers, who keeps the nodes.
+    Connect(Box<Connection>),
 }
 
 const JSON: &str = "application/json";
@@ -105,7 +109,7 @@ impl Response {
     pub fn as_text(&self) -> &str {
         match &self.body {
             Body::Text(text) => text,
-            Body::List(_) | Body::Watch(_) => "",
+            Body::List(_) | Body::Watch(_) | Body::Connect(_) => "",
         }
     }
 }
@@ -193,7 +197,7 @@ impl Server {
 
     /// All resources, built in and custom.
     pub fn resources(&self) -> impl Iterator<Item = &'static Resource> {
-        Resource::all().iter().chain(self.custom.values().copied())
+        Resource::all().iter().chain(self.custom.values().copied()).chain(self.aggregated.iter().copied())
     }
 
     /// The kind of this name, whether it is built in or a definition made it.
@@ -262,6 +266,9 @@ impl Server {
         }
         if !known(verb) {
             return Err(Error::method_not_allowed());
+        }
+        if let Some(answer) = self.metrics(target, query) {
+            return Ok(answer);
         }
         match verb {
             "get" => self.do_get(target, request),

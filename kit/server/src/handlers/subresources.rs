@@ -41,7 +41,8 @@ impl Server {
             ("ephemeralcontainers", "get") | ("resize", "get") => self.do_get(target, request),
             ("ephemeralcontainers", _) => self.part_of_pod(target, verb, request, query, "ephemeralcontainers"),
             ("resize", _) => self.part_of_pod(target, verb, request, query, "resize"),
-            // Containers and their streams are somebody else's: a live cluster answers these itself.
+            // Containers and their streams are the kubelets'.
+            ("log" | "exec" | "attach" | "portforward", _) => self.connect(target, name, query),
             _ => Err(Error::no_resource()),
         }
     }
