@@ -7,9 +7,10 @@ use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
 use kit_server::{Change, Server};
 use kit_time::agenda::Instant;
+use std::any::Any;
 
 /// A part of the control plane, without any input or output of its own.
-pub trait Component {
+pub trait Component: Any {
     /// Its name in events and traces, as upstream calls itself there.
     fn name(&self) -> &'static str;
     /// The kinds that it watches.

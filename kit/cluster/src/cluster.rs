@@ -77,6 +77,10 @@ pub struct Config {
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
     pub candidate: Option<String>,
+    /// Whether containers run what their command says, as far as it is known, and metrics are served; for a cluster that
+    /// somebody watches. Otherwise they do what their image says and no more.
+    #[serde(skip)]
+    pub programs: bool,
     /// The calendar time at the beginning, for a cluster that somebody watches; without it always the same.
     #[serde(skip)]
     pub epoch: Option<Timestamp>,
@@ -97,6 +101,7 @@ impl Default for Config {
             images: Registry::new(),
             node_lifecycle: Default::default(),
             candidate: None,
+            programs: false,
             epoch: None,
             accounts: None,
         }
@@ -155,10 +160,17 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
     if config.accounts.is_some() {
         server.keep_roles();
     }
+    if config.programs {
+        server.aggregate_metrics();
+    }
     let usage = Usage::default();
     let kubelets = {
         let (shapes, images, usage) = (config.shapes(), config.images.clone(), usage.clone());
-        move || -> Box<dyn Component> { Box::new(Kubelets::new(shapes.clone(), images.clone(), usage.clone())) }
+        let programs = config.programs;
+        move || -> Box<dyn Component> {
+            let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone());
+            Box::new(if programs { kubelets.with_programs() } else { kubelets })
+        }
     };
     let scheduler = {
         let modules = modules.clone();

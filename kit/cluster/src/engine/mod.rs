@@ -13,6 +13,7 @@ use kit_client::explain::Log;
 use kit_contract::remote::catch_lost;
 use kit_server::{Change, ChangeKind, Server};
 use kit_time::agenda::{Agenda, Instant};
+use std::any::Any;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -170,6 +171,20 @@ impl Engine {
         self.server.enter(self.agenda.now(), &self.user);
         let answer = request(&mut self.server);
         self.tell(begin);
+        answer
+    }
+
+    /// Asks a component directly, as the API server asks kubelets; none if this cluster has none of this type.
+    pub fn with<T: Component, A>(&mut self, ask: impl FnOnce(&mut T, &mut World<'_>) -> A) -> Option<A> {
+        let is = |running: &Running| (running.component.as_ref() as &dyn Any).is::<T>();
+        let index = self.components.iter().position(is)?;
+        let begin = self.server.end();
+        let answer = self.touch(index, |component, world| {
+            let component = (component as &mut dyn Any).downcast_mut::<T>()?;
+            Some(ask(component, world))
+        });
+        self.tell(begin);
+        self.ask_for_wake(index);
         answer
     }
 

@@ -4,8 +4,12 @@
 //! ([`image`]); it posts the node's status and renews its lease. Upstream: `pkg/kubelet/kubelet.go`.
 
 pub mod image;
+pub mod log;
 pub mod node;
 pub mod pod_worker;
+pub mod streams;
+mod surroundings;
+pub mod usage;
 
 use image::Registry;
 use kit_api::coordination::Lease;
@@ -39,6 +43,11 @@ pub struct Kubelets {
     usage: Usage,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
+    /// Whether containers run what their command says.
+    programs: bool,
+    sessions: BTreeMap<u64, streams::Session>,
+    /// The number of the last session.
+    session: u64,
 }
 
 struct Kubelet {
@@ -80,7 +89,15 @@ impl Kubelets {
             begun: false,
             usage,
             loads: BTreeMap::new(),
+            programs: false,
+            sessions: BTreeMap::new(),
+            session: 0,
         }
+    }
+
+    /// Kubelets whose containers run what their command says, keep logs, and can be entered.
+    pub fn with_programs(self) -> Self {
+        Kubelets { programs: true, ..self }
     }
 
     /// Keeps the addresses of pods that ran before the kubelets began.
@@ -122,7 +139,10 @@ impl Kubelets {
                 pod.metadata.name.as_deref().unwrap_or_default(),
             );
             let ip = kubelet.address();
-            let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
+            let mut worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
+            if self.programs {
+                worker = worker.with_programs(pod, &self.registry);
+            }
             kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None });
             self.pods.insert(uid.clone(), node.clone());
             self.post(&node, &uid, world);
@@ -130,15 +150,35 @@ impl Kubelets {
         if let Some(running) = self.nodes.get_mut(&node).and_then(|kubelet| kubelet.pods.get_mut(&uid))
             && pod::is_terminating(pod)
         {
-            running.worker.stop(world.now, pod_worker::grace(pod));
+            running.worker.stop(world.now, world.time(), pod_worker::grace(pod));
         }
-        self.arm(&node, &uid);
+        self.go_on(&node, &uid, world);
+    }
+
+    /// Lets the programs of a pod go on, and sets its timer.
+    fn go_on(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
+        if self.play(node, uid, world) {
+            self.post(node, uid, world);
+        }
+        self.arm(node, uid);
+    }
+
+    /// Lets the programs of a pod go on; `true` if one has ended.
+    fn play(&mut self, node: &str, uid: &str, world: &World<'_>) -> bool {
+        if !self.programs {
+            return false;
+        }
+        let Some(place) = self.place(node, uid, world) else { return false };
+        let running = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid));
+        let played = running.map(|running| running.worker.play(world.now, &place)).unwrap_or_default();
+        self.show(uid, &played.written);
+        played.ended
     }
 
     /// Sets the timer of a pod to what it waits for next.
     fn arm(&mut self, node: &str, uid: &str) {
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
-        let next = running.worker.next();
+        let next = running.worker.next_with_programs();
         if running.timer == next {
             return;
         }
@@ -168,8 +208,12 @@ impl Kubelets {
         let connected = kubelet.connected;
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         running.timer = None;
+        let quiet = running.worker.next().is_none_or(|at| at > world.now);
         let events = running.worker.advance(world.now, world.time());
         let key = running.key.clone();
+        let ended = self.play(node, uid, world);
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if running.worker.stops_at.is_some_and(|at| at <= world.now) {
             // The kubelet confirms the end with a grace period of 0, for this very pod.
             let options =
@@ -189,7 +233,10 @@ impl Kubelets {
                 }
             }
         }
-        self.post(node, uid, world);
+        // A program that only goes on changes nothing that others could see.
+        if !quiet || ended {
+            self.post(node, uid, world);
+        }
         self.arm(node, uid);
     }
 
@@ -212,40 +259,6 @@ impl Kubelets {
             kubelet.heartbeat(world);
         }
     }
-
-    /// Splits the load of each Deployment among its running pods and writes down what each uses.
-    fn measure(&mut self, world: &World<'_>) {
-        let mut usage = BTreeMap::new();
-        let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
-        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
-            for running in kubelet.pods.values() {
-                let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
-                usage.insert(running.key.clone(), running.worker.usage());
-                if pod::is_ready(pod) && !pod::is_terminating(pod) {
-                    sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
-                }
-            }
-        }
-        for (workload, milli_cpu) in &self.loads {
-            let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
-            for pod in pods {
-                if let Some((cpu, _)) = usage.get_mut(pod) {
-                    *cpu += milli_cpu / pods.len() as i64;
-                }
-            }
-        }
-        *self.usage.borrow_mut() = usage;
-    }
-}
-
-/// `namespace/name` of the Deployment that a pod belongs to: its ReplicaSet's name without the template's hash.
-fn workload(key: &Key, pod: &Pod) -> String {
-    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(&*key.name, |owner| owner.name.as_str());
-    let name = match pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")) {
-        Some(hash) => owner.strip_suffix(hash.as_str()).and_then(|name| name.strip_suffix('-')).unwrap_or(owner),
-        None => owner,
-    };
-    format!("{}/{name}", key.namespace)
 }
 
 impl Kubelet {
@@ -311,6 +324,7 @@ impl Component for Kubelets {
             self.timers.remove(&(at, node.clone(), uid.clone()));
             self.tick(&node, &uid, world);
         }
+        self.run_sessions(world);
         if world.now >= self.renew {
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
@@ -329,7 +343,7 @@ impl Component for Kubelets {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, ..)| *at).into_iter().chain([self.renew]).min()
+        self.timers.first().map(|(at, ..)| *at).into_iter().chain([self.renew]).chain(self.wake_sessions()).min()
     }
 
     fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
@@ -382,7 +396,7 @@ impl Kubelets {
                 }
                 let (node, uid) = found.ok_or_else(|| format!("no node runs the pod `{pod}`"))?;
                 self.post(&node, &uid, world);
-                self.arm(&node, &uid);
+                self.go_on(&node, &uid, world);
             }
             Fault::Load { workload, milli_cpu } => {
                 self.loads.insert(workload.clone(), *milli_cpu);

@@ -5,8 +5,10 @@
 //! or, if it is a sidecar, to be ready, and none fails.
 
 mod adopt;
+pub mod life;
 
 use super::image::{self, Image, Registry};
+use super::surroundings::Volumes;
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
@@ -16,6 +18,7 @@ use kit_api::pod_resources::is_sidecar;
 use kit_api::pod_status::{self, Said};
 use kit_api::time;
 use kit_time::agenda::Instant;
+use life::Life;
 
 /// Restarts wait 10 s, twice as long each time, at most five minutes, and begin anew after ten minutes of work.
 const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::seconds(300), Instant::seconds(600));
@@ -31,6 +34,9 @@ pub struct PodWorker {
     ip: String,
     /// When all containers will have ended, once somebody asked for it.
     pub stops_at: Option<Instant>,
+    /// When somebody asked first, and the grace that was given.
+    asked: Option<(Instant, Instant)>,
+    volumes: Volumes,
 }
 
 /// One init container: it begins and is done at fixed times.
@@ -41,6 +47,7 @@ struct Init {
     begins: Instant,
     /// The same as calendar time.
     at: Timestamp,
+    life: Option<Life>,
 }
 
 /// How long each init container takes.
@@ -56,6 +63,7 @@ struct Run {
     restarts: i32,
     last: Option<ContainerStateTerminated>,
     backoff: Instant,
+    life: Option<Life>,
 }
 
 enum State {
@@ -82,6 +90,7 @@ impl PodWorker {
             sidecar: is_sidecar(container),
             begins: now + Instant::seconds(index as i64),
             at: time + SignedDuration::from_secs(index as i64),
+            life: None,
         };
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
         let init_until = inits.last().map_or(now, |last| last.begins + INIT);
@@ -97,11 +106,14 @@ impl PodWorker {
                 restarts: 0,
                 last: None,
                 backoff: BACKOFF.0,
+                life: None,
             }
         };
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
-        let mut worker = PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at: None };
+        let (stops_at, asked, volumes) = (None, None, Volumes::new());
+        let mut worker =
+            PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at, asked, volumes };
         worker.adopt(pod, now, time);
         worker
     }
@@ -109,6 +121,16 @@ impl PodWorker {
     /// When something happens next.
     pub fn next(&self) -> Option<Instant> {
         self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
+    }
+
+    /// The same, programs among it.
+    pub fn next_with_programs(&self) -> Option<Instant> {
+        self.next().into_iter().chain(self.wake()).min()
+    }
+
+    /// The pod's address.
+    pub fn ip(&self) -> &str {
+        &self.ip
     }
 
     /// Everything that is due.
@@ -126,7 +148,11 @@ impl PodWorker {
     }
 
     /// Asks all containers to end within the grace period.
-    pub fn stop(&mut self, now: Instant, grace: Instant) {
+    pub fn stop(&mut self, now: Instant, time: Timestamp, grace: Instant) {
+        if self.asked.is_none() {
+            self.asked = Some((now, grace));
+            self.terminate(time);
+        }
         let slowest = self.containers.iter().map(|run| seconds(run.image.stop)).max().unwrap_or_default();
         let at = now + slowest.min(grace);
         self.stops_at = Some(self.stops_at.map_or(at, |before| before.min(at)));
@@ -149,8 +175,17 @@ impl PodWorker {
 
     /// Thousandths of a CPU and bytes that the running containers use without load.
     pub fn usage(&self) -> (i64, i64) {
-        let running = self.containers.iter().filter(|run| matches!(run.state, State::Running { .. }));
-        running.fold((0, 0), |(cpu, memory), run| (cpu + run.image.milli_cpu, memory + run.image.memory))
+        let all = self.usage_of_containers().into_iter();
+        all.fold((0, 0), |(cpu, memory), (.., (more_cpu, more_memory))| (cpu + more_cpu, memory + more_memory))
+    }
+
+    /// The same of each of them, with the time since which it runs.
+    pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
+        let used = |run: &Run| match run.state {
+            State::Running { since, .. } => Some((run.name.clone(), since, (run.image.milli_cpu, run.image.memory))),
+            _ => None,
+        };
+        self.containers.iter().filter_map(used).collect()
     }
 
     /// The status to be posted over the one that is there.

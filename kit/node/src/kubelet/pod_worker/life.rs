@@ -1,0 +1,263 @@
+//! What goes on inside containers: programs that run and write, in a cluster that somebody watches.
+//!
+//! A container whose command is one that [`program`](crate::program) knows runs it. Any other is described by its image,
+//! and writes a few lines of its own. Scenarios do without all of this.
+
+use super::{PodWorker, Run, State, seconds};
+use crate::kubelet::image::Registry;
+use crate::kubelet::log::Log;
+use crate::kubelet::surroundings::{Place, Volumes, expand};
+use crate::program::files::Files;
+use crate::program::{Channel, Program, Surroundings, exists};
+use kit_api::core::{Container, ContainerStatus, Pod};
+use kit_api::jiff::Timestamp;
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+
+/// Images that have nothing but a shell, which ends at once if nobody talks to it.
+const SHELLS: [(&str, &str); 5] =
+    [("busybox", "sh"), ("alpine", "sh"), ("bash", "bash"), ("debian", "bash"), ("ubuntu", "bash")];
+
+/// The inside of one container.
+pub struct Life {
+    container: Container,
+    /// Whether its command is run; otherwise its image says what it does.
+    command: bool,
+    /// When the run began that this is about.
+    since: Option<Instant>,
+    /// The program, while it runs.
+    pub program: Option<Program>,
+    /// What it finds around itself, for those who come later.
+    around: Surroundings,
+    /// What this run has written, and the one before.
+    pub logs: [Log; 2],
+}
+
+/// Something that a container has written.
+pub struct Written {
+    /// Which container.
+    pub container: String,
+    /// Where to.
+    pub channel: Channel,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// What came of letting programs go on.
+#[derive(Default)]
+pub struct Played {
+    /// What they wrote.
+    pub written: Vec<Written>,
+    /// Whether one has ended.
+    pub ended: bool,
+}
+
+impl Life {
+    fn new(container: &Container, registry: &Registry) -> Life {
+        let mut container = container.clone();
+        let image = container.image.as_deref().unwrap_or_default();
+        let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
+        let shell = SHELLS.iter().find(|(image, _)| *image == name);
+        let described = registry.contains_key(image);
+        let words = || container.command.iter().chain(&container.args).flatten();
+        if let (None, Some((_, shell)), false) = (words().next(), shell, described) {
+            container.command = Some(vec![shell.to_string()]);
+        }
+        let words = || container.command.iter().chain(&container.args).flatten();
+        let command = !described && words().next().is_some_and(|word| exists(word));
+        Life {
+            container,
+            command,
+            since: None,
+            program: None,
+            around: Surroundings::default(),
+            logs: Default::default(),
+        }
+    }
+
+    fn begin(&mut self, since: Instant, place: &Place<'_>, volumes: &mut Volumes) {
+        self.since = Some(since);
+        self.logs.swap(0, 1);
+        self.logs[0] = Log::default();
+        self.around = place.surroundings(&self.container, volumes);
+        let known: BTreeMap<_, _> = self.around.environment.iter().cloned().collect();
+        let words = self.container.command.iter().chain(&self.container.args).flatten();
+        let words: Vec<String> = words.map(|word| expand(word, &known)).collect();
+        self.program = self.command.then(|| Program::new(words, self.around.clone(), true));
+        if !self.command {
+            self.say("started; this container is simulated, no code of its image runs", place.server.time());
+        }
+    }
+
+    /// A line of a container that runs no program.
+    fn say(&mut self, text: &str, time: Timestamp) -> Vec<u8> {
+        let image = self.container.image.as_deref().unwrap_or_default();
+        let line = format!("{image}: {text}\n").into_bytes();
+        self.logs[0].write(Channel::Stdout, &line, time);
+        line
+    }
+
+    /// Lets it go on, or begin, or be over. The exit code if its program ends now.
+    fn play(
+        &mut self,
+        running: Option<Instant>,
+        now: Instant,
+        place: &Place<'_>,
+        volumes: &mut Volumes,
+        played: &mut Played,
+    ) -> Option<i32> {
+        let time = place.server.time();
+        if running != self.since.filter(|_| running.is_some()) || running.is_none() {
+            if self.program.take().is_some() {
+                self.logs[0].close(time);
+            }
+            self.begin(running?, place, volumes);
+        }
+        let program = self.program.as_mut()?;
+        let ended = program.step(now, time);
+        for (channel, bytes) in program.take() {
+            self.logs[0].write(channel, &bytes, time);
+            played.written.push(Written { container: self.container.name.clone(), channel, bytes });
+        }
+        if ended.is_some() {
+            self.program = None;
+            self.logs[0].close(time);
+            played.ended = true;
+        }
+        ended
+    }
+}
+
+/// A container as somebody from outside sees it.
+pub struct Seen<'a> {
+    /// Its status.
+    pub status: ContainerStatus,
+    /// What it has written: this run, and the one before.
+    pub logs: Option<&'a [Log; 2]>,
+    /// Whether it runs, and since when.
+    pub running: Option<Instant>,
+}
+
+impl PodWorker {
+    /// The same pod with programs in its containers.
+    pub fn with_programs(mut self, pod: &Pod, registry: &Registry) -> PodWorker {
+        let spec = pod.spec.clone().unwrap_or_default();
+        for (run, container) in self.containers.iter_mut().zip(&spec.containers) {
+            let life = Life::new(container, registry);
+            if life.command {
+                // Its program says when it ends, if it ends at all.
+                run.image.exits_after = None;
+                run.image.stop = f64::from(i32::MAX);
+            }
+            run.life = Some(life);
+        }
+        for (init, container) in self.inits.iter_mut().zip(spec.init_containers.iter().flatten()) {
+            init.life = Some(Life::new(container, registry));
+        }
+        self
+    }
+
+    fn lives(&self) -> impl Iterator<Item = &Life> {
+        let inits = self.inits.iter().filter_map(|init| init.life.as_ref());
+        inits.chain(self.containers.iter().filter_map(|run| run.life.as_ref()))
+    }
+
+    /// When a program wants to go on.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.lives().filter_map(|life| life.program.as_ref()?.wake()).min()
+    }
+
+    /// Lets all programs go on. Init containers take their second, whatever their program says.
+    pub fn play(&mut self, now: Instant, place: &Place<'_>) -> Played {
+        let mut played = Played::default();
+        let time = place.server.time();
+        for init in &mut self.inits {
+            let runs = now >= init.begins && (init.sidecar || now < init.begins + super::INIT);
+            if let Some(life) = &mut init.life {
+                life.play(runs.then_some(init.begins), now, place, &mut self.volumes, &mut played);
+            }
+        }
+        let stopping = self.stops_at.is_some();
+        for run in &mut self.containers {
+            let since = run.since();
+            let Some(life) = &mut run.life else { continue };
+            let Some(code) = life.play(since, now, place, &mut self.volumes, &mut played) else { continue };
+            run.exit(code, now, time, if stopping { "Never" } else { &self.policy });
+            run.blame_program();
+        }
+        if let Some((asked, grace)) = self.asked.filter(|_| played.ended) {
+            let left = self.containers.iter().filter(|run| run.since().is_some());
+            let last = left.map(|run| asked + seconds(run.image.stop).min(grace)).max().unwrap_or(now);
+            self.stops_at = self.stops_at.map(|at| at.min(last.max(now)));
+        }
+        played
+    }
+
+    /// Sends all programs the signal to stop.
+    pub(super) fn terminate(&mut self, time: Timestamp) {
+        for run in self.containers.iter_mut().filter(|run| run.since().is_some()) {
+            match run.life.as_mut().map(|life| (life.program.as_mut(), life.command)) {
+                Some((Some(program), _)) => program.terminate(),
+                Some((None, false)) => {
+                    run.life.as_mut().map(|life| life.say("received SIGTERM, ending", time));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One container, by its name.
+    pub fn see(&self, name: &str, now: Instant) -> Option<Seen<'_>> {
+        if let Some(run) = self.containers.iter().find(|run| run.name == name) {
+            let logs = run.life.as_ref().map(|life| &life.logs);
+            return Some(Seen { status: run.status(), logs, running: run.since() });
+        }
+        let init = self.inits.iter().find(|init| init.name == name)?;
+        let runs = now >= init.begins && (init.sidecar || now < init.begins + super::INIT);
+        let logs = init.life.as_ref().map(|life| &life.logs);
+        Some(Seen { status: init.status(now), logs, running: runs.then_some(init.begins) })
+    }
+
+    /// What somebody finds who comes into a container now: mounted objects as they are now, and the container's own files.
+    pub fn visit(&mut self, name: &str, place: &Place<'_>) -> Option<Surroundings> {
+        let mut volumes = std::mem::take(&mut self.volumes);
+        let around = self.inside(name).map(|life| {
+            let fresh = place.surroundings(&life.container, &mut volumes);
+            Surroundings { files: Files::joined(&life.around.files, &fresh.files), ..life.around.clone() }
+        });
+        self.volumes = volumes;
+        around
+    }
+
+    /// The inside of a container that runs.
+    pub fn inside(&mut self, name: &str) -> Option<&mut Life> {
+        let init = self.inits.iter_mut().find(|init| init.name == name).and_then(|init| init.life.as_mut());
+        init.or(self.containers.iter_mut().find(|run| run.name == name).and_then(|run| run.life.as_mut()))
+    }
+}
+
+impl Life {
+    /// The container as it was asked for.
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+}
+
+impl Run {
+    /// When the run began that goes on.
+    fn since(&self) -> Option<Instant> {
+        match self.state {
+            State::Running { since, .. } => Some(since),
+            _ => None,
+        }
+    }
+
+    /// A program that ends with 137 was not killed for its memory.
+    fn blame_program(&mut self) {
+        let ended = match &mut self.state {
+            State::Ended(ended) => Some(ended),
+            _ => self.last.as_mut(),
+        };
+        ended.into_iter().filter(|ended| ended.exit_code == 137).for_each(|ended| ended.reason = Some("Error".into()));
+    }
+}

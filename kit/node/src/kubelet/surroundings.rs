@@ -1,0 +1,271 @@
+//! What a container finds around its program: variables, files, the name of its host.
+//!
+//! Sources: `pkg/kubelet/kubelet_pods.go` (`makeEnvironmentVariables`, `getServiceEnvVarMap`, `managedHostsFileContent`),
+//! `pkg/kubelet/envvars/envvars.go`, `pkg/kubelet/network/dns/dns.go`, `pkg/volume/util/atomic_writer.go`,
+//! `third_party/forked/golang/expansion/expand.go`.
+
+use crate::program::Surroundings;
+use crate::program::files::{Files, Tree};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kit_api::core::{Container, Pod};
+use kit_apimachinery::object::{Key, Kind};
+use kit_server::Server;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Where the cluster's DNS answers (the tenth address for Services).
+const DNS: &str = "10.96.0.10";
+
+/// The volumes of a pod whose content lives with it, by name.
+pub type Volumes = BTreeMap<String, Tree>;
+
+/// A pod, as its containers see it.
+pub struct Place<'a> {
+    /// The API server, for what ConfigMaps, Secrets and Services say.
+    pub server: &'a Server,
+    /// The pod.
+    pub pod: Value,
+    /// Its own address.
+    pub ip: String,
+    /// Its node's address.
+    pub host_ip: String,
+}
+
+impl<'a> Place<'a> {
+    /// The place of a pod.
+    pub fn new(server: &'a Server, pod: &Pod, ip: &str, host_ip: &str) -> Place<'a> {
+        let pod = serde_json::to_value(pod).unwrap_or_default();
+        Place { server, pod, ip: ip.into(), host_ip: host_ip.into() }
+    }
+
+    /// What a container finds.
+    pub fn surroundings(&self, container: &Container, volumes: &mut Volumes) -> Surroundings {
+        let hostname = self.hostname();
+        Surroundings {
+            environment: self.environment(container, &hostname),
+            files: self.files(container, volumes, &hostname),
+            hostname,
+            tty: container.tty.unwrap_or_default(),
+            stdin: container.stdin.unwrap_or_default(),
+        }
+    }
+
+    fn hostname(&self) -> String {
+        let name = self.pod["spec"]["hostname"].as_str().or_else(|| self.pod["metadata"]["name"].as_str());
+        name.unwrap_or_default().chars().take(63).collect()
+    }
+
+    fn namespace(&self) -> &str {
+        self.pod["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    /// The data of a ConfigMap or Secret.
+    fn data(&self, kind: &str, name: &str) -> BTreeMap<String, Vec<u8>> {
+        let key = self.server.kind_of("v1", kind).map(|kind| Key::new(kind, self.namespace(), name));
+        let Some(object) = key.and_then(|key| self.server.get(&key).ok().map(|stored| stored.to_value())) else {
+            return BTreeMap::new();
+        };
+        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+        let plain = |value: &Value| value.as_str().unwrap_or_default().as_bytes().to_vec();
+        let entries = |field: &str| object[field].as_object().cloned().unwrap_or_default();
+        let text = |value: &Value| if kind == "Secret" { decode(value) } else { plain(value) };
+        let data = entries("data").into_iter().map(|(name, value)| (name, text(&value)));
+        data.chain(entries("binaryData").into_iter().map(|(name, value)| (name, decode(&value)))).collect()
+    }
+
+    /// A field of the pod (`fieldRef`).
+    fn field(&self, path: &str) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        let of = |map: &str| &self.pod["metadata"][map];
+        if let Some((map, rest)) = path.trim_start_matches("metadata.").split_once("['") {
+            return text(&of(map)[rest.trim_end_matches("']")]);
+        }
+        match path {
+            "metadata.labels" | "metadata.annotations" => {
+                let entries = of(path.trim_start_matches("metadata.")).as_object().into_iter().flatten();
+                entries.map(|(name, value)| format!("{name}={:?}", text(value))).collect::<Vec<_>>().join("\n")
+            }
+            "status.podIP" | "status.podIPs" => self.ip.clone(),
+            "status.hostIP" | "status.hostIPs" => self.host_ip.clone(),
+            path => text(path.split('.').fold(&self.pod, |value, name| &value[name])),
+        }
+    }
+
+    fn environment(&self, container: &Container, hostname: &str) -> Vec<(String, String)> {
+        let container = serde_json::to_value(container).unwrap_or_default();
+        let mut all: BTreeMap<String, String> = self.services();
+        let list = |field: &str| container[field].as_array().cloned().unwrap_or_default();
+        let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_string();
+        for from in list("envFrom") {
+            let prefix = from["prefix"].as_str().unwrap_or_default();
+            for (field, kind) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
+                let data = if from[field].is_null() { BTreeMap::new() } else { self.data(kind, &name(&from[field])) };
+                let lines = data.into_iter().map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned()));
+                all.extend(lines.map(|(key, value)| (format!("{prefix}{key}"), value)));
+            }
+        }
+        for variable in list("env") {
+            let from = &variable["valueFrom"];
+            let key = |field: &str, kind: &str| {
+                let data = self.data(kind, &name(&from[field]));
+                let value = data.get(from[field]["key"].as_str().unwrap_or_default());
+                value.map(|value| String::from_utf8_lossy(value).into_owned())
+            };
+            let value = match () {
+                () if !from["fieldRef"].is_null() => {
+                    Some(self.field(from["fieldRef"]["fieldPath"].as_str().unwrap_or_default()))
+                }
+                () if !from["configMapKeyRef"].is_null() => key("configMapKeyRef", "ConfigMap"),
+                () if !from["secretKeyRef"].is_null() => key("secretKeyRef", "Secret"),
+                () if !from.is_null() => None,
+                () => Some(expand(variable["value"].as_str().unwrap_or_default(), &all)),
+            };
+            if let Some(value) = value {
+                all.insert(name(&variable), value);
+            }
+        }
+        for (name, value) in [
+            ("HOME", "/root"),
+            ("HOSTNAME", hostname),
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ] {
+            all.entry(name.into()).or_insert_with(|| value.into());
+        }
+        all.into_iter().collect()
+    }
+
+    /// `KUBERNETES_SERVICE_HOST` and what else is said of each Service in the namespace.
+    fn services(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        let here = self.server.snapshot().list_in(Kind::Service, self.namespace());
+        let links = self.pod["spec"]["enableServiceLinks"].as_bool().unwrap_or(true);
+        let root = self.server.snapshot().get(&Key::new(Kind::Service, "default", "kubernetes"));
+        for stored in root.into_iter().chain(here.filter(|_| links)) {
+            let service = stored.to_value();
+            let host = service["spec"]["clusterIP"].as_str().unwrap_or_default();
+            if host.is_empty() || host == "None" {
+                continue;
+            }
+            let prefix = stored.key.name.to_uppercase().replace('-', "_");
+            for (index, port) in service["spec"]["ports"].as_array().into_iter().flatten().enumerate() {
+                let number = port["port"].as_i64().unwrap_or_default();
+                let protocol = port["protocol"].as_str().unwrap_or("TCP").to_string();
+                let (url, at) = (
+                    format!("{}://{host}:{number}", protocol.to_lowercase()),
+                    format!("{prefix}_PORT_{number}_{protocol}"),
+                );
+                if index == 0 {
+                    all.insert(format!("{prefix}_SERVICE_HOST"), host.to_string());
+                    all.insert(format!("{prefix}_SERVICE_PORT"), number.to_string());
+                    all.insert(format!("{prefix}_PORT"), url.clone());
+                }
+                if let Some(name) = port["name"].as_str().filter(|name| !name.is_empty()) {
+                    let name = name.to_uppercase().replace('-', "_");
+                    all.insert(format!("{prefix}_SERVICE_PORT_{name}"), number.to_string());
+                }
+                all.insert(at.clone(), url);
+                all.insert(format!("{at}_PROTO"), protocol.to_lowercase());
+                all.insert(format!("{at}_PORT"), number.to_string());
+                all.insert(format!("{at}_ADDR"), host.to_string());
+            }
+        }
+        all
+    }
+
+    fn files(&self, container: &Container, volumes: &mut Volumes, hostname: &str) -> Files {
+        let mut files = Files::default();
+        let search = format!("search {}.svc.cluster.local svc.cluster.local cluster.local", self.namespace());
+        let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+                     fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+        for (at, text) in [
+            ("/etc/hostname", format!("{hostname}\n")),
+            ("/etc/hosts", format!("{hosts}{}\t{hostname}\n", self.ip)),
+            ("/etc/resolv.conf", format!("{search}\nnameserver {DNS}\noptions ndots:5\n")),
+        ] {
+            files.mount(at, tree([(String::new(), text.into_bytes())]), false);
+        }
+        for mount in container.volume_mounts.iter().flatten() {
+            let list = self.pod["spec"]["volumes"].as_array().into_iter().flatten();
+            let Some(volume) = list.into_iter().find(|volume| volume["name"] == mount.name.as_str()) else { continue };
+            let made = self.made(volume);
+            let fixed = made.is_some();
+            let mut whole = match made {
+                Some(entries) => tree(entries.into_iter().map(|(path, text)| (format!("/{path}"), text))),
+                None => volumes.entry(mount.name.clone()).or_default().clone(),
+            };
+            if let Some(path) = mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
+                let file = whole.borrow().get(&format!("/{path}")).cloned();
+                whole = match file {
+                    Some(text) => tree([(String::new(), text)]),
+                    None => volumes.entry(format!("{}/{path}", mount.name)).or_default().clone(),
+                };
+            }
+            files.mount(&mount.mount_path, whole, fixed || mount.read_only.unwrap_or_default());
+        }
+        files
+    }
+
+    /// The files of a volume that is made from objects; none if it is one to be written to.
+    fn made(&self, volume: &Value) -> Option<BTreeMap<String, Vec<u8>>> {
+        let object = |source: &Value, kind: &str, name: &str| {
+            let data = self.data(kind, source[name].as_str().unwrap_or_default());
+            match source["items"].as_array() {
+                None => data,
+                Some(items) => {
+                    let item = |item: &Value| {
+                        let text = data.get(item["key"].as_str()?)?.clone();
+                        Some((item["path"].as_str()?.to_string(), text))
+                    };
+                    items.iter().filter_map(item).collect()
+                }
+            }
+        };
+        let fields = |source: &Value| {
+            let item = |item: &Value| {
+                let text = self.field(item["fieldRef"]["fieldPath"].as_str()?);
+                Some((item["path"].as_str()?.to_string(), text.into_bytes()))
+            };
+            source["items"].as_array().into_iter().flatten().filter_map(item).collect()
+        };
+        let one = |volume: &Value, secret: &str| match () {
+            () if !volume["configMap"].is_null() => Some(object(&volume["configMap"], "ConfigMap", "name")),
+            () if !volume["secret"].is_null() => Some(object(&volume["secret"], "Secret", secret)),
+            () if !volume["downwardAPI"].is_null() => Some(fields(&volume["downwardAPI"])),
+            () => None,
+        };
+        match volume["projected"]["sources"].as_array() {
+            Some(sources) => Some(sources.iter().filter_map(|source| one(source, "name")).flatten().collect()),
+            None => one(volume, "secretName"),
+        }
+    }
+}
+
+fn tree(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
+    Rc::new(RefCell::new(files.into_iter().collect()))
+}
+
+/// Replaces `$(NAME)` by what is known; `$$(NAME)` stands for itself.
+pub fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        plain.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            plain.push('$');
+            rest = after;
+        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+            match known.get(name) {
+                Some(value) => plain.push_str(value),
+                None => plain.push_str(&format!("$({name})")),
+            }
+            rest = after;
+        } else {
+            plain.push('$');
+        }
+    }
+    plain + rest
+}

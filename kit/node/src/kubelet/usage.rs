@@ -1,0 +1,101 @@
+//! What nodes, pods and containers use, for the autoscaler and for `metrics.k8s.io`.
+//!
+//! Sources: `pkg/scraper` and `pkg/storage` of metrics-server (which scrapes each 15 s and leaves out pods with a container
+//! that is younger than 10 s).
+
+use super::Kubelets;
+use kit_api::core::Pod;
+use kit_api::pod;
+use kit_apimachinery::object::Key;
+use kit_client::component::World;
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+
+/// How often metrics are taken (`--metric-resolution`).
+pub const WINDOW: Instant = Instant::seconds(15);
+/// How long a container must have run to be measured (`freshContainerMinMetricsResolution`).
+const FRESH: Instant = Instant::seconds(10);
+
+/// Thousandths of a CPU and bytes of memory.
+pub type Amounts = (i64, i64);
+
+/// What was measured last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// When.
+    pub at: Instant,
+    /// Nodes by name; one that doesn't answer is left out.
+    pub nodes: BTreeMap<String, Amounts>,
+    /// The containers of each pod.
+    pub pods: BTreeMap<Key, Vec<(String, Amounts)>>,
+}
+
+impl Kubelets {
+    /// What was measured last.
+    pub fn measured(&self, world: &World<'_>) -> Measured {
+        let at = Instant { nanos: world.now.nanos / WINDOW.nanos * WINDOW.nanos };
+        let mut measured = Measured { at, ..Measured::default() };
+        if at < WINDOW {
+            return measured;
+        }
+        let used = self.used(world);
+        for (name, kubelet) in self.nodes.iter().filter(|(_, kubelet)| kubelet.up && kubelet.connected) {
+            let sum = measured.nodes.entry(name.clone()).or_default();
+            for running in kubelet.pods.values() {
+                let all = running.worker.usage_of_containers();
+                let (cpu, memory) = used.get(&running.key).copied().unwrap_or_default();
+                *sum = (sum.0 + cpu, sum.1 + memory);
+                if all.is_empty() || all.iter().any(|(_, since, _)| *since + FRESH > at) {
+                    continue;
+                }
+                // Load goes to the first container.
+                let more = cpu - all.iter().map(|(.., (cpu, _))| cpu).sum::<i64>();
+                let mut all: Vec<(String, Amounts)> =
+                    all.into_iter().map(|(name, _, amounts)| (name, amounts)).collect();
+                all.iter_mut().take(1).for_each(|(_, (cpu, _))| *cpu += more);
+                measured.pods.insert(running.key.clone(), all);
+            }
+        }
+        measured
+    }
+
+    /// Writes down what each pod uses.
+    pub(super) fn measure(&mut self, world: &World<'_>) {
+        let usage = self.used(world);
+        *self.usage.borrow_mut() = usage;
+    }
+
+    /// CPU and memory of each pod; the load of each Deployment is split among its running pods.
+    fn used(&self, world: &World<'_>) -> BTreeMap<Key, (i64, i64)> {
+        let mut usage = BTreeMap::new();
+        let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
+        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
+            for running in kubelet.pods.values() {
+                let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
+                usage.insert(running.key.clone(), running.worker.usage());
+                if pod::is_ready(pod) && !pod::is_terminating(pod) {
+                    sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
+                }
+            }
+        }
+        for (workload, milli_cpu) in &self.loads {
+            let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
+            for pod in pods {
+                if let Some((cpu, _)) = usage.get_mut(pod) {
+                    *cpu += milli_cpu / pods.len() as i64;
+                }
+            }
+        }
+        usage
+    }
+}
+
+/// `namespace/name` of the Deployment that a pod belongs to: its ReplicaSet's name without the template's hash.
+fn workload(key: &Key, pod: &Pod) -> String {
+    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(&*key.name, |owner| owner.name.as_str());
+    let name = match pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")) {
+        Some(hash) => owner.strip_suffix(hash.as_str()).and_then(|name| name.strip_suffix('-')).unwrap_or(owner),
+        None => owner,
+    };
+    format!("{}/{name}", key.namespace)
+}
