@@ -128,6 +128,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
+        programs: true,
         accounts: Some(certificates.authority.clone()),
         ..Config::default()
     };

@@ -35,6 +35,7 @@ pub struct Driver {
     watches: Vec<Streaming>,
     /// When it was last looked what other servers have written.
     synced: Real,
+    pumps: Vec<Pump>,
     /// The number of changes that watches have been told of, and when.
     told: (usize, Real),
     ended: bool,
@@ -47,6 +48,9 @@ struct Streaming {
     /// Events that the reader had no room for yet.
     kept: Vec<String>,
 }
+
+/// Moves something out of the engine whenever it can; `false` once it is done.
+type Pump = Box<dyn FnMut(&mut Engine) -> bool>;
 
 /// How the cluster's clock stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +79,7 @@ impl Driver {
             publish,
             seconds,
             watches: Vec::new(),
+            pumps: Vec::new(),
             synced: now,
             told: (0, now),
             ended: false,
@@ -131,6 +136,13 @@ impl Driver {
         let mut streaming = Streaming { watch, to, kept: Vec::new() };
         if streaming.tell(&self.engine) {
             self.watches.push(streaming);
+        }
+    }
+
+    /// Lets something be moved out of the engine from now on, after each of its events, until it is done (`false`).
+    pub(crate) fn pump(&mut self, mut pump: impl FnMut(&mut Engine) -> bool + 'static) {
+        if pump(&mut self.engine) {
+            self.pumps.push(Box::new(pump));
         }
     }
 
@@ -197,6 +209,7 @@ impl Driver {
 
     /// Shows the cluster as it is now to readers, and to watches what has changed.
     fn tell(&mut self) {
+        self.pumps.retain_mut(|pump| pump(&mut self.engine));
         let end = self.engine.server().end();
         let (told, at) = self.told;
         let changed = end != told;

@@ -10,11 +10,12 @@ use crate::limits::Full;
 use crate::openapi::v2_paths;
 use crate::reads::read;
 use crate::stream::{Answer, Ending};
-use crate::{Door, autoscaling_v1, metrics, openapi, protobuf};
+use crate::{Door, autoscaling_v1, containers, metrics, openapi, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use kit_server::{Body, Credentials, Error, RequestInfo, User};
 use std::convert::Infallible;
@@ -67,8 +68,13 @@ impl Asked {
 }
 
 /// Answers a request.
-pub async fn answer(request: Request<Incoming>, peer: Arc<Peer>, door: Door) -> Result<Response<Answer>, Infallible> {
+pub async fn answer(
+    mut request: Request<Incoming>,
+    peer: Arc<Peer>,
+    door: Door,
+) -> Result<Response<Answer>, Infallible> {
     let began = Instant::now();
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let asked = Asked::new(head);
     let going =
@@ -78,7 +84,7 @@ pub async fn answer(request: Request<Incoming>, peer: Arc<Peer>, door: Door) -> 
     let mut answer = match admit(&asked, &peer, &door, &id, &mut trail) {
         Err(error) => refused(&error),
         Ok(user) => match door.front.limits.enter(&user, &asked.info).await {
-            Ok(_seat) => route(&asked, body, user, &door, trail.as_mut()).await,
+            Ok(_seat) => route(&asked, body, upgrade, user, &door, trail.as_mut()).await,
             Err(full) => too_many(&full, &door),
         },
     };
@@ -148,6 +154,7 @@ fn admit(asked: &Asked, peer: &Peer, door: &Door, id: &str, trail: &mut Option<T
 async fn route(
     asked: &Asked,
     body: Incoming,
+    upgrade: OnUpgrade,
     user: User,
     door: &Door,
     mut trail: Option<&mut Trail>,
@@ -234,6 +241,7 @@ async fn route(
             Ok(text) => Some(text),
             Err(_) => return refused(&Error::internal("the list could not be written")),
         },
+        Some(Body::Connect(connection)) => return containers::answer(*connection, &asked.head, upgrade, door).await,
         _ => None,
     };
     let text = if first { text.map(|text| autoscaling_v1::to_first(&text).unwrap_or(text)) } else { text };
@@ -302,7 +310,7 @@ pub fn response(code: u16, media: &'static str, body: Answer) -> Response<Answer
     response
 }
 
-fn refused(error: &Error) -> Response<Answer> {
+pub fn refused(error: &Error) -> Response<Answer> {
     response(u16::try_from(error.code).unwrap_or(500), JSON, Answer::text(error.to_json()))
 }
 

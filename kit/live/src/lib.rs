@@ -7,6 +7,7 @@
 pub mod audit;
 mod autoscaling_v1;
 pub mod certificates;
+mod containers;
 mod driver;
 #[cfg(test)]
 mod fuzz;

@@ -12,6 +12,8 @@ pub enum Answer {
     Text(Option<Bytes>),
     /// Lines, until nobody sends any more.
     Lines(mpsc::Receiver<String>),
+    /// Bytes, until nobody sends any more.
+    Pieces(mpsc::Receiver<Bytes>),
     /// Another one, and what is to be done once it has ended, in whatever way.
     Ends { answer: Box<Answer>, _ending: Ending },
 }
@@ -54,13 +56,14 @@ impl Body for Answer {
             Answer::Text(text) => Poll::Ready(text.take().filter(|text| !text.is_empty()).map(Frame::data).map(Ok)),
             Answer::Ends { answer, .. } => Pin::new(&mut **answer).poll_frame(context),
             Answer::Lines(lines) => lines.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line.into())))),
+            Answer::Pieces(pieces) => pieces.poll_recv(context).map(|piece| piece.map(Frame::data).map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Text(text) => text.as_ref().is_none_or(Bytes::is_empty),
-            Answer::Lines(_) => false,
+            Answer::Lines(_) | Answer::Pieces(_) => false,
             Answer::Ends { answer, .. } => answer.is_end_stream(),
         }
     }
@@ -68,7 +71,7 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            Answer::Lines(_) => SizeHint::default(),
+            Answer::Lines(_) | Answer::Pieces(_) => SizeHint::default(),
             Answer::Ends { answer, .. } => answer.size_hint(),
         }
     }
