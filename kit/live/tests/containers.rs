@@ -182,6 +182,10 @@ fn commands_run_in_containers() {
     const V5: &str = "v5.channel.k8s.io";
     let live = start();
     let map = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"settings"},"data":{"level":"debug"}}"#;
+    let service =
+        r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"data-base"},"spec":{"ports":[{"port":5432}]}}"#;
+    let services = "/api/v1/namespaces/default/services";
+    assert_eq!(send(&live, "POST", services, "Content-Type: application/json\r\n", service).0, 201);
     let maps = "/api/v1/namespaces/default/configmaps";
     assert_eq!(send(&live, "POST", maps, "Content-Type: application/json\r\n", map).0, 201);
     let spec = json!({
@@ -219,7 +223,7 @@ fn commands_run_in_containers() {
             &["cat", "/etc/resolv.conf"],
             "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n",
         ),
-        (&["printenv", "KUBERNETES_SERVICE_PORT"], "443\n"),
+        (&["printenv", "DATA_BASE_SERVICE_PORT"], "5432\n"),
     ];
     for (command, text) in cases {
         let [_, stdout, stderr, status] = exec(command, out, V5, &[]);
