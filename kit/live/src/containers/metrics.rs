@@ -10,7 +10,7 @@ use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::meta::ObjectMeta;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{Key, Kind};
-use kit_node::kubelet::usage::{Measured, WINDOW};
+use kit_node::kubelet::usage::{Amounts, Measured, WINDOW};
 use kit_server::{Error, Metrics, Snapshot};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ const VERSION: &str = "metrics.k8s.io/v1beta1";
 type Items<'a> = Vec<(Key, &'a ObjectMeta, Value)>;
 
 fn nodes<'a>(measured: &Measured, at: Timestamp, now: Timestamp, snapshot: &'a Snapshot) -> Items<'a> {
-    let item = |(name, amounts): (&String, &(i64, i64))| {
+    let item = |(name, amounts): (&String, &Amounts)| {
         let key = Key::new(Kind::Node, "", name);
         let meta = snapshot.get(&key)?.object.meta();
         let mut item = head(meta, at, now);
@@ -65,10 +65,10 @@ fn nodes<'a>(measured: &Measured, at: Timestamp, now: Timestamp, snapshot: &'a S
 }
 
 fn pods<'a>(measured: &Measured, at: Timestamp, now: Timestamp, snapshot: &'a Snapshot) -> Items<'a> {
-    let item = |(key, containers): (&Key, &Vec<(String, (i64, i64))>)| {
+    let item = |(key, containers): (&Key, &Vec<(String, Amounts)>)| {
         let meta = snapshot.get(key)?.object.meta();
         let mut item = head(meta, at, now);
-        let container = |(name, amounts): &(String, (i64, i64))| json!({"name": name, "usage": usage(*amounts)});
+        let container = |(name, amounts): &(String, Amounts)| json!({"name": name, "usage": usage(*amounts)});
         item["containers"] = containers.iter().map(container).collect();
         Some((key.clone(), meta, item))
     };
@@ -89,7 +89,7 @@ fn head(meta: &ObjectMeta, at: Timestamp, now: Timestamp) -> Value {
     head
 }
 
-fn usage((milli_cpu, bytes): (i64, i64)) -> Value {
+fn usage((milli_cpu, bytes): Amounts) -> Value {
     let cpu = if milli_cpu % 1000 == 0 { (milli_cpu / 1000).to_string() } else { format!("{milli_cpu}m") };
     let units = [("Gi", 30), ("Mi", 20), ("Ki", 10)];
     let unit = units.iter().find(|(_, bits)| bytes != 0 && bytes % (1 << bits) == 0);

@@ -130,7 +130,9 @@ fn time_passes_as_it_says() {
 
 #[test]
 fn somebody_types() {
-    let cases: &[(&[&str], &str, bool, &str, Option<i32>)] = &[
+    /// A command, what is typed, whether at a terminal, what is written, and how it ends.
+    type Case<'a> = (&'a [&'a str], &'a str, bool, &'a str, Option<i32>);
+    let cases: &[Case<'_>] = &[
         (&["sh"], "echo a\nexit 3\necho b\n", false, "a\n", Some(3)),
         (&["sh"], "for i in 1 2\ndo echo $i\ndone\n", false, "1\n2\n", Some(0)),
         (&["cat"], "one\ntwo", false, "one\ntwo", Some(0)),
@@ -167,7 +169,7 @@ fn signals_reach_those_who_listen() {
             if let Some(code) = program.step(now, Timestamp::default()) {
                 return Some((now.nanos / 1_000_000_000, code));
             }
-            let Some(wake) = program.wake().filter(|wake| *wake < Instant::seconds(1000)) else { return None };
+            let wake = program.wake().filter(|wake| *wake < Instant::seconds(1000))?;
             now = wake.max(now);
         }
         None
