@@ -34,12 +34,10 @@ pub fn object_meta(e: &mut Errors, meta: &At<'_>, namespaced: bool, check: Name)
     finalizers(e, &meta.get("finalizers"));
 }
 
-/// A prefix may end in a dash, since something will follow it.
+/// A prefix may end in a dash, since something will follow it (`maskTrailingDash` of `generate.go`).
 pub fn prefix_name(prefix: &str) -> String {
-    match prefix.strip_suffix('-') {
-        Some(rest) if rest.len() > 1 => format!("{}a", &rest[..rest.len() - 1]),
-        _ => prefix.to_string(),
-    }
+    let masked = prefix.strip_suffix('-').and_then(|rest| rest.strip_suffix(|last: char| last.is_ascii()));
+    masked.map_or_else(|| prefix.to_string(), |rest| format!("{rest}a"))
 }
 
 /// Names that are only a segment of a path (`path.IsValidPathSegmentName`).
