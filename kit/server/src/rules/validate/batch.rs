@@ -2,9 +2,11 @@
 //!
 //! Source: `pkg/apis/batch/validation/validation.go`.
 
-use super::{cron, meta, pod, workloads::selects};
+use super::{job_status, meta, pod, workloads::selects};
 use crate::field::{At, Errors};
 use crate::go;
+use kit_api::cron::{self, Schedule};
+use kit_api::jiff::tz::TimeZone;
 use kit_api::name;
 use serde_json::json;
 
@@ -181,12 +183,19 @@ fn success_policy(e: &mut Errors, policy: &At<'_>, completions: &At<'_>) {
         if !count.is_set() && !indexes.is_set() {
             e.required(&rule, "at least one of succeededCount or succeededIndexes must be specified");
         }
+        let all = completions.int().unwrap_or(0);
+        let spans = job_status::intervals(indexes.text(), all);
+        if let Err(why) = &spans {
+            e.invalid(&indexes, &format!("error parsing succeededIndexes: {why}"));
+        }
+        let named: i64 = spans.iter().flatten().map(|(first, last)| last - first + 1).sum();
         e.not_negative(&count);
-        if let Some((count_is, all)) = count.int().zip(completions.int())
-            && count_is > all
-        {
-            let why = format!("must be less than or equal to {all} (the number of specified completions)");
-            e.invalid(&count, &why);
+        let limits = [
+            (completions.is_set(), all, "the number of specified completions"),
+            (indexes.is_set(), named, "the number of indexes in the specified succeededIndexes field"),
+        ];
+        for (_, most, what) in limits.iter().filter(|(given, most, _)| *given && count.int() > Some(*most)) {
+            e.invalid(&count, &format!("must be less than or equal to {most} ({what})"));
         }
     }
 }
@@ -277,7 +286,7 @@ pub fn cron_job(e: &mut Errors, job: &At<'_>) {
     match schedule.text() {
         "" => e.required(&schedule, ""),
         text => {
-            if let Err(problem) = cron::schedule(text) {
+            if let Err(problem) = Schedule::parse(text, &TimeZone::UTC) {
                 e.invalid(&schedule, &problem);
             }
             if text.contains("TZ") {
@@ -315,7 +324,7 @@ fn time_zone(e: &mut Errors, zone: &At<'_>) {
     if zone.text().eq_ignore_ascii_case("local") {
         return e.invalid(zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
     }
-    if kit_api::jiff::tz::TimeZone::get(zone.text()).is_err() {
-        e.invalid(zone, &format!("unknown time zone {}", zone.text()));
+    if let Err(problem) = cron::time_zone(zone.text()) {
+        e.invalid(zone, &problem);
     }
 }

@@ -4,9 +4,9 @@
 //! and `apimachinery/pkg/api/validation`.
 
 mod batch;
-mod cron;
 mod environment;
 mod handlers;
+pub mod job_status;
 mod meta;
 mod mounts;
 mod network;
