@@ -17,15 +17,22 @@ const MAX_DELAY: Instant = Instant::seconds(1000);
 pub struct WorkQueue<K> {
     due: BTreeMap<K, Instant>,
     failures: BTreeMap<K, u32>,
+    /// The delay after the first failure, and the longest.
+    delays: (Instant, Instant),
 }
 
 impl<K> Default for WorkQueue<K> {
     fn default() -> Self {
-        WorkQueue { due: BTreeMap::new(), failures: BTreeMap::new() }
+        WorkQueue { due: BTreeMap::new(), failures: BTreeMap::new(), delays: (BASE_DELAY, MAX_DELAY) }
     }
 }
 
 impl<K: Ord + Clone + Debug> WorkQueue<K> {
+    /// A queue of a controller that waits longer after failures: at first so long, and at most.
+    pub fn with_delays(first: Instant, most: Instant) -> Self {
+        WorkQueue { delays: (first, most), ..WorkQueue::default() }
+    }
+
     /// Asks for a key to be looked at; if it is there already, at the earlier of both times.
     pub fn add(&mut self, key: K, at: Instant) {
         let due = self.due.entry(key).or_insert(at);
@@ -35,9 +42,9 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
     /// Asks for a key again after a failure, later each time.
     pub fn retry(&mut self, key: K, now: Instant) {
         let failures = self.failures.entry(key.clone()).or_default();
-        let delay = BASE_DELAY.nanos.saturating_mul(1_i64.checked_shl(*failures).unwrap_or(i64::MAX));
+        let delay = self.delays.0.nanos.saturating_mul(1_i64.checked_shl(*failures).unwrap_or(i64::MAX));
         *failures = (*failures + 1).min(40);
-        let delay = Instant { nanos: delay.clamp(0, MAX_DELAY.nanos) };
+        let delay = Instant { nanos: delay.clamp(0, self.delays.1.nanos) };
         tracing::debug!(t = %now, ?key, failures = *failures, again_in = %delay, "a sync failed");
         self.add(key, now + delay);
     }

@@ -5,20 +5,25 @@
 
 pub mod autoscaler;
 pub mod cluster_role_aggregation;
+pub mod cron_job;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoints;
+mod expectations;
 pub mod garbage_collector;
 pub mod horizontal;
+pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
+pub mod pod_garbage_collector;
 pub mod replica_set;
 pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 pub mod taint_eviction;
 pub mod tokens;
+pub mod ttl_after_finished;
 
 #[cfg(test)]
 mod testing;

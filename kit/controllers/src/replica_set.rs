@@ -2,6 +2,7 @@
 //!
 //! Source: `pkg/controller/replicaset/replica_set.go`.
 
+use crate::expectations::{Expectations, Expected};
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
 use kit_api::meta::{LabelSelector, ObjectMeta};
@@ -14,14 +15,12 @@ use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
 use kit_contract::workloads::ReplicaSetController;
-use kit_contract::workloads::replica_set::{Action, Expectations, Status, SyncRequest};
+use kit_contract::workloads::replica_set::{self as module, Action, Status, SyncRequest};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error, Stored};
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How long a create or delete is waited for (`ExpectationsTimeout`).
-const EXPECTED: Instant = Instant::seconds(300);
 /// The most pods that one sync creates.
 const BURST_REPLICAS: u32 = 500;
 
@@ -32,7 +31,7 @@ type Name = (String, String);
 pub struct ReplicaSets {
     module: Box<dyn ReplicaSetController>,
     queue: WorkQueue<Name>,
-    expected: BTreeMap<String, Expected>,
+    expected: Expectations,
     /// The pods that the last sync of each ReplicaSet saw, by its uid.
     seen: BTreeMap<String, Copies>,
 }
@@ -68,22 +67,13 @@ impl Copies {
     }
 }
 
-/// What was asked for and isn't seen yet, by the uid of the ReplicaSet.
-#[derive(Default)]
-struct Expected {
-    creations: u32,
-    /// Uids of pods.
-    deletions: BTreeSet<String>,
-    since: Instant,
-}
-
 impl ReplicaSets {
     /// A controller with the module of the slot.
     pub fn new(modules: &Modules) -> Self {
         ReplicaSets {
             module: modules.replica_set.make(&()),
             queue: WorkQueue::default(),
-            expected: BTreeMap::new(),
+            expected: Expectations::default(),
             seen: BTreeMap::new(),
         }
     }
@@ -97,13 +87,11 @@ impl ReplicaSets {
             .map(|owner| (owner.uid.clone(), owner.name.clone()))
             .collect();
         for (uid, name) in &owners {
-            if let Some(expected) = self.expected.get_mut(uid) {
-                if change.kind == ChangeKind::Added {
-                    expected.creations = expected.creations.saturating_sub(1);
-                }
-                if ended {
-                    expected.deletions.remove(pod.uid());
-                }
+            if change.kind == ChangeKind::Added {
+                self.expected.created(uid);
+            }
+            if ended {
+                self.expected.deleted(uid, pod.uid());
             }
             self.queue.add((pod.namespace().into(), name.clone()), world.now);
         }
@@ -118,15 +106,6 @@ impl ReplicaSets {
         }
     }
 
-    fn expectations(&mut self, uid: &str, now: Instant) -> Expectations {
-        match self.expected.get(uid) {
-            Some(expected) if now < expected.since + EXPECTED => {
-                Expectations { creations: expected.creations, deletions: expected.deletions.len() as u32 }
-            }
-            _ => Expectations::default(),
-        }
-    }
-
     fn sync(&mut self, name: &Name, world: &mut World<'_>) {
         let cache = world.cache;
         let Some(set) = cache.fetch::<ReplicaSet>(&name.0, &name.1) else {
@@ -137,7 +116,8 @@ impl ReplicaSets {
         let mut copies = self.seen.remove(&uid).unwrap_or_default();
         copies.follow(pods);
         let Copies { stored, pods } = copies;
-        let (expectations, now) = (self.expectations(&uid, world.now), time::micros(world.time()));
+        let (creations, deletions) = self.expected.open(&uid, world.now);
+        let (expectations, now) = (module::Expectations { creations, deletions }, time::micros(world.time()));
         let request = SyncRequest { replica_set: set.clone(), pods, related, expectations, now };
         let result = self.module.sync(&request);
         self.seen.insert(uid.clone(), Copies { stored, pods: request.pods });
@@ -157,7 +137,7 @@ impl ReplicaSets {
 
     /// Claims and releases, then deletes, then creates. The answer is what went wrong first.
     fn act(&mut self, set: &ReplicaSet, actions: &[Action], uid: &str, world: &mut World<'_>) -> Option<Failure> {
-        let mut expected = Expected { since: world.now, ..Expected::default() };
+        let mut expected = Expected::default();
         let mut failure = None;
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         for action in actions {
@@ -207,9 +187,7 @@ impl ReplicaSets {
             missing -= batch.min(missing);
             batch *= 2;
         }
-        if expected.creations > 0 || !expected.deletions.is_empty() {
-            self.expected.insert(uid.into(), expected);
-        }
+        self.expected.expect(uid, expected, world.now);
         failure
     }
 }
@@ -272,7 +250,7 @@ impl Component for ReplicaSets {
         match &change.object.object {
             Object::ReplicaSet(set) if change.kind == ChangeKind::Deleted => {
                 let uid = set.metadata.uid.as_deref().unwrap_or_default();
-                self.expected.remove(uid);
+                self.expected.forget(uid);
                 self.seen.remove(uid);
             }
             Object::ReplicaSet(set) => self.queue.add(name_of(&set.metadata), world.now),
