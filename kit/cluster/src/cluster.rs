@@ -8,19 +8,23 @@ use kit_client::metrics::Usage;
 use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
 use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
+use kit_controllers::cron_job::CronJobs;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::endpoint_slice::EndpointSlices;
 use kit_controllers::endpoints::AllEndpoints;
 use kit_controllers::garbage_collector::GarbageCollector;
+use kit_controllers::job::Jobs;
 use kit_controllers::namespace::Namespaces;
 use kit_controllers::node_lifecycle::NodeLifecycle;
+use kit_controllers::pod_garbage_collector::PodGarbageCollector;
 use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
 use kit_controllers::service_account::ServiceAccounts;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
+use kit_controllers::ttl_after_finished::TtlAfterFinished;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
@@ -183,6 +187,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
+                Box::new(Jobs::default()),
+                Box::new(CronJobs::default()),
+                Box::new(TtlAfterFinished::default()),
                 Box::new(EndpointSlices::default()),
                 Box::new(AllEndpoints::default()),
                 Box::new(Disruptions::default()),
@@ -191,6 +198,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(ResourceQuotas::default()),
                 Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
                 Box::new(TaintEviction::default()),
+                Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
             ];
             if let Some(ca) = &accounts {
@@ -221,6 +229,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
 mod tests {
     use super::*;
     use kit_api::apps::ReplicaSet;
+    use kit_api::batch::Job;
     use kit_api::core::Pod;
     use kit_api::pod;
     use kit_apimachinery::object::{Key, Kind, Object};
@@ -292,6 +301,51 @@ mod tests {
 
         engine.request(|server| server.delete(&key, &DeleteOptions::default())).expect("it can be deleted");
         engine.run_until(Instant::seconds(60)).expect("the reference answers");
+        assert_eq!(pods(&engine), []);
+    }
+
+    /// The condition with which each job has ended.
+    fn ends(engine: &Engine) -> Vec<(String, Option<String>)> {
+        let jobs = engine.server().snapshot().list(Kind::Job).filter_map(|stored| stored.get::<Job>());
+        let end = |job: &Job| {
+            let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.last().map(|last| format!("{} {}", last.type_, last.reason.clone().unwrap_or_default()))
+        };
+        jobs.map(|job| (job.metadata.name.clone().unwrap_or_default(), end(job))).collect()
+    }
+
+    #[test]
+    fn jobs_run_until_enough_has_succeeded_or_too_much_has_failed() {
+        let mut engine = start(&Config::default(), &solutions::modules(), Clock::default());
+        for (name, command, spec) in [
+            ("indexed", "work", r#""completions":3,"parallelism":2,"completionMode":"Indexed","#),
+            ("broken", "fail", r#""backoffLimit":1,"#),
+            ("gone", "work", r#""ttlSecondsAfterFinished":5,"#),
+        ] {
+            let json = format!(
+                r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{"name":"{name}"}},"spec":{{{spec}"template":
+                {{"spec":{{"restartPolicy":"Never","containers":[{{"name":"c","image":"task","command":["{command}"]}}]}}}}}}}}"#
+            );
+            let job = Object::decode(Kind::Job, &json).expect("a job");
+            engine.request(|server| server.create(job)).expect("a good job");
+        }
+        engine.run_until(Instant::seconds(60)).expect("the reference answers");
+        let expected = [("broken", "Failed BackoffLimitExceeded"), ("indexed", "Complete CompletionsReached")];
+        assert_eq!(ends(&engine), expected.map(|(name, end)| (name.to_string(), Some(end.to_string()))));
+        let pods = engine.server().snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>());
+        assert_eq!(pods.filter(|pod| pod.metadata.finalizers.is_some()).count(), 0);
+    }
+
+    #[test]
+    fn pods_of_a_node_that_is_gone_are_taken_away() {
+        let mut engine = start(&Config::default(), &solutions::modules(), Clock::default());
+        let ghost = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ghost"},
+            "spec":{"nodeName":"nowhere","containers":[{"name":"c","image":"app"}]}}"#;
+        let ghost = Object::decode(Kind::Pod, ghost).expect("a pod");
+        engine.request(|server| server.create(ghost)).expect("a good pod");
+        engine.run_until(Instant::seconds(30)).expect("the reference answers");
+        assert_eq!(pods(&engine).len(), 1);
+        engine.run_until(Instant::seconds(90)).expect("the reference answers");
         assert_eq!(pods(&engine), []);
     }
 }
