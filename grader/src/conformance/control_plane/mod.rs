@@ -125,7 +125,7 @@ impl Session {
                 let events = self.server.events(&mut watch);
                 Answer { code, body: Value::Null, warnings, events: Some(events) }
             }
-            Body::Connect(_) => Answer { code, body: Value::Null, warnings, events: None },
+            Body::List(_) | Body::Connect(_) => Answer { code, body: Value::Null, warnings, events: None },
         }
     }
 

@@ -32,7 +32,7 @@ impl Server {
     pub(super) fn do_get(&self, target: &Target, request: &Request<'_>) -> Result<Response, Error> {
         let stored = self.get(&target.key())?;
         let warnings = deprecation(target.kind);
-        Ok(self.show_stored(target, request, 200, &stored)?.warn(warnings))
+        Ok(self.show_stored(target, request, 200, stored)?.warn(warnings))
     }
 
     pub(super) fn do_create(
