@@ -304,6 +304,8 @@ fn send(server: &mut Server, sample: &Sample) {
     match answer.body {
         Body::Text(text) => _ = autoscaling_v1::to_first(&text),
         Body::Watch(mut watch) => assert!(server.events(&mut watch).len() <= 10 * ROUND),
+        // What a kubelet answers is another's.
+        Body::List(_) | Body::Connect(_) => {}
     }
 }
 
