@@ -119,6 +119,8 @@ fn fault(verb: &str, targets: &[String]) -> Result<Value> {
         .iter()
         .map(|target| {
             let (name, value) = target.split_once('=')?;
+            // As kubectl names them; a load is a Deployment's in any case.
+            let name = if verb == "load" { name.strip_prefix("deployment/").unwrap_or(name) } else { name };
             let value = value.parse::<i64>().map_or_else(|_| value.into(), Value::from);
             Some((name.to_string(), value))
         })

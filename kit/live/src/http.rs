@@ -311,7 +311,7 @@ pub fn response(code: u16, media: &'static str, body: Answer) -> Response<Answer
 }
 
 pub fn refused(error: &Error) -> Response<Answer> {
-    response(u16::try_from(error.code).unwrap_or(500), JSON, Answer::text(error.to_json()))
+    response(u16::try_from(error.code).unwrap_or(500), JSON, Answer::text(error.to_json() + "\n"))
 }
 
 /// `tooManyRequests` of `apiserver/pkg/server/filters/priority-and-fairness.go`.

@@ -29,7 +29,10 @@ pub fn read(snapshot: &Snapshot, path: &str) -> Option<Response<Answer>> {
     }
     let text = match name {
         None => Listing::of(snapshot, kind, namespace).to_text(),
-        Some(name) => snapshot.get(&Key::new(kind, namespace.unwrap_or_default(), name))?.json().to_string(),
+        Some(name) => {
+            let stored = snapshot.get(&Key::new(kind, namespace.unwrap_or_default(), name))?;
+            format!("{}\n", stored.json())
+        }
     };
     Some(response(200, JSON, Answer::text(text)))
 }

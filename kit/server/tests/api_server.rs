@@ -300,6 +300,36 @@ fn a_watch_ends_with_gone_where_history_is_compacted() {
 }
 
 #[test]
+fn a_watch_has_a_last_bookmark_before_it_ends() {
+    let mut client = Client::new();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let answer =
+        client.send(&format!("GET {maps}?watch=1&timeoutSeconds=10&allowWatchBookmarks=true"), "", &Value::Null);
+    let Body::Watch(mut watch) = answer.body else { panic!("{answer:?}") };
+    let mut seen = Vec::new();
+    for second in 0..=10 {
+        client.server.enter(Instant::seconds(second), &Arc::from("test"));
+        let events = client.server.events(&mut watch);
+        seen.extend(events.iter().filter(|event| event["type"] == "BOOKMARK").map(|_| second));
+    }
+    assert_eq!((seen, watch.ended()), (vec![8], true));
+}
+
+#[test]
+fn what_is_compacted_cannot_be_listed() {
+    let mut client = Client::new();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let first = client.make(maps, json!({"metadata": {"name": "a"}}))["metadata"]["resourceVersion"].clone();
+    let second = client.make(maps, json!({"metadata": {"name": "b"}}))["metadata"]["resourceVersion"].clone();
+    client.server.forget_history();
+    for (version, code) in [(first, 410), (second, 200)] {
+        let version = version.as_str().unwrap_or_default();
+        let list = format!("GET {maps}?resourceVersion={version}&resourceVersionMatch=Exact");
+        assert_eq!(client.send(&list, "", &Value::Null).code, code, "{version}");
+    }
+}
+
+#[test]
 fn no_body_breaks_the_server() {
     let mut client = Client::new();
     let nonsense = [

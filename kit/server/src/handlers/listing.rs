@@ -79,7 +79,7 @@ impl Listing {
             }
             text += &write(stored);
         }
-        text + "]}"
+        text + "]}\n"
     }
 
     /// An item: what the list says of all of them, it leaves out.

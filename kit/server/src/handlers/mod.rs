@@ -88,7 +88,8 @@ const JSON: &str = "application/json";
 
 impl Response {
     fn json(code: u16, value: &Value) -> Response {
-        Response { code, content_type: JSON, warnings: Vec::new(), body: Body::Text(value.to_string()) }
+        // Go's encoder ends each value with a new line.
+        Response { code, content_type: JSON, warnings: Vec::new(), body: Body::Text(format!("{value}\n")) }
     }
 
     fn text(code: u16, text: &str) -> Response {

@@ -18,7 +18,11 @@ impl Server {
         };
         match *parts {
             [name @ ("healthz" | "livez" | "readyz"), ref check @ ..] => Some(self.health(name, check, request)),
-            ["version"] => Some(Response::json(200, &discovery::version())),
+            // Not the encoder of objects writes it, but `WriteRawJSON` of `responsewriters/writers.go`.
+            ["version"] => Some(Response {
+                content_type: JSON,
+                ..Response::text(200, &serde_json::to_string_pretty(&discovery::version()).unwrap_or_default())
+            }),
             [".well-known", "openid-configuration"] => {
                 let host = request.header("host").unwrap_or("kubernetes.default.svc.cluster.local");
                 Some(media(

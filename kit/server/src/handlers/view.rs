@@ -86,7 +86,7 @@ impl Server {
     ) -> Result<Response, Error> {
         match View::of(request)? {
             View::Plain => {
-                let body = Body::Text(stored.json().into());
+                let body = Body::Text(format!("{}\n", stored.json()));
                 Ok(Response { code, content_type: super::JSON, warnings: Vec::new(), body })
             }
             _ => self.show(target, request, code, &stored.to_value()),

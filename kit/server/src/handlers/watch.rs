@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// How often a watch is told where it is, if it wants to be (`bookmarkFrequency` of `cacher.go`).
 const BOOKMARK_EVERY: Instant = Instant::seconds(60);
+/// And so long before a watch ends (`nextBookmarkTime` of `cacher/cache_watcher.go`).
+const LAST_BOOKMARK: Instant = Instant::seconds(2);
 /// A bookmark that ends the first events (`metav1.InitialEventsAnnotationKey`).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
@@ -33,7 +35,7 @@ pub struct Watch {
     /// Changes up to this revision were told already.
     after: i64,
     bookmarks: bool,
-    next_bookmark: Instant,
+    next_bookmark: Option<Instant>,
     /// When the server ends it.
     pub until: Option<Instant>,
     ended: bool,
@@ -43,6 +45,13 @@ impl Watch {
     /// Whether nothing more will come.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// When a bookmark is due that comes after `now`; none if the watch ends before.
+    fn bookmark_after(&self, now: Instant) -> Option<Instant> {
+        let regular = now + BOOKMARK_EVERY;
+        let due = self.until.map_or(regular, |until| regular.min(until - LAST_BOOKMARK));
+        Some(due).filter(|due| *due > now)
     }
 }
 
@@ -69,10 +78,11 @@ impl Server {
             first: Vec::new(),
             after: asked.unwrap_or_default(),
             bookmarks: query.flag("allowWatchBookmarks"),
-            next_bookmark: self.now + BOOKMARK_EVERY,
+            next_bookmark: None,
             until: timeout.map(|seconds| self.now + Instant::seconds(seconds)),
             ended: false,
         };
+        watch.next_bookmark = watch.bookmark_after(self.now);
         let initial = query.flag("sendInitialEvents");
         match asked {
             Some(version) if version > 0 && !initial => {
@@ -137,8 +147,8 @@ impl Server {
                 events.push(line(type_, &self.seen(watch, &stored)));
             }
         }
-        if watch.bookmarks && !watch.ended && self.now >= watch.next_bookmark {
-            watch.next_bookmark = self.now + BOOKMARK_EVERY;
+        if watch.bookmarks && !watch.ended && watch.next_bookmark.is_some_and(|due| self.now >= due) {
+            watch.next_bookmark = watch.bookmark_after(self.now);
             events.push(line(BOOKMARK, &self.bookmark(watch, self.state.revision).to_string()));
         }
         watch.ended |= watch.until.is_some_and(|until| self.now >= until);
