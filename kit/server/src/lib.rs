@@ -211,6 +211,8 @@ pub struct Server {
     compaction: (Instant, i64),
     /// Changes up to this revision can't be watched any more.
     horizon: i64,
+    /// Nothing is known of what was before this revision.
+    compacted: i64,
     /// What CustomResourceDefinitions define, by group, version and plural.
     custom: BTreeMap<(String, String, String), &'static Resource>,
     /// What other servers serve behind this one.
@@ -290,6 +292,7 @@ impl Server {
             recorder: recorder::Recorder::default(),
             compaction: (COMPACT_AFTER, 0),
             horizon: 0,
+            compacted: 0,
             custom: BTreeMap::new(),
             aggregated: Vec::new(),
             unreadable: BTreeMap::new(),
@@ -412,5 +415,6 @@ impl Server {
             self.dropped += 1;
         }
         self.horizon = self.horizon.max(revision);
+        self.compacted = self.compacted.max(revision);
     }
 }

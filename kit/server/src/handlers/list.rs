@@ -135,7 +135,7 @@ impl Server {
     /// The same at a revision, as far as history goes back.
     fn listed_at(&self, target: &Target, revision: i64) -> Option<Vec<Arc<Stored>>> {
         let oldest = self.log.front().map_or(self.state.revision, |change| change.revision - 1);
-        if revision < oldest.max(self.horizon) {
+        if revision < oldest.max(self.compacted) {
             return None;
         }
         let name = |stored: &Stored| (stored.object.namespace().to_string(), stored.object.name().to_string());
