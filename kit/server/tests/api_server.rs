@@ -329,6 +329,36 @@ fn what_is_compacted_cannot_be_listed() {
     }
 }
 
+/// Namespaces whose names begin alike are in the order of the store's keys, and no page loses one.
+#[test]
+fn pages_over_namespaces_have_everything() {
+    let mut client = Client::new();
+    let spaces = ["a", "a-b", "ab"];
+    for space in spaces {
+        client.make("/api/v1/namespaces", json!({"metadata": {"name": space}}));
+        for name in ["x", "y"] {
+            client.make(&format!("/api/v1/namespaces/{space}/configmaps"), json!({"metadata": {"name": name}}));
+        }
+    }
+    for limit in 1..=9 {
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let list = format!("GET /api/v1/configmaps?limit={limit}&continue={next}");
+            let page: Value = serde_json::from_str(client.send(&list, "", &Value::Null).as_text()).expect("a list");
+            for item in page["items"].as_array().into_iter().flatten() {
+                let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default().to_string();
+                seen.push(text("namespace") + "/" + &text("name"));
+            }
+            next = page["metadata"]["continue"].as_str().unwrap_or_default().to_string();
+            if next.is_empty() {
+                break;
+            }
+            client.make("/api/v1/namespaces/a/secrets", json!({"metadata": {"generateName": "other-"}}));
+        }
+        assert_eq!(seen, ["a-b/x", "a-b/y", "a/x", "a/y", "ab/x", "ab/y"], "{limit}");
+    }
+}
+
 #[test]
 fn no_body_breaks_the_server() {
     let mut client = Client::new();

@@ -5,12 +5,13 @@
 
 use super::query::Query;
 use super::{Request, Response, Target, fields, verbs};
-use crate::{ChangeKind, Error, Server, Stored};
+use crate::{Change, ChangeKind, Error, Server, Stored};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use kit_api::selector::{FieldSelector, Labels, Selector};
 use kit_apimachinery::object::Kind;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -110,6 +111,20 @@ impl Continue {
     }
 }
 
+/// Where an object is found: its namespace and its name.
+pub(super) fn place(stored: &Stored) -> (&str, &str) {
+    (stored.object.namespace(), stored.object.name())
+}
+
+/// The order of two objects' keys in the store, in which a namespace's name ends with `/`: `a-b` comes before `a`.
+pub(super) fn in_order(one: (&str, &str), other: (&str, &str)) -> Ordering {
+    let spaces = |(namespace, _): (&str, &str)| namespace.bytes().chain([b'/']).collect::<Vec<u8>>();
+    match one.0 == other.0 {
+        true => one.1.cmp(other.1),
+        false => spaces(one).cmp(&spaces(other)),
+    }
+}
+
 /// Resource versions are numbers, whatever clients are told.
 pub fn version(query: &Query) -> Result<Option<u64>, String> {
     match query.get("resourceVersion") {
@@ -138,17 +153,19 @@ impl Server {
         if revision < oldest.max(self.compacted) {
             return None;
         }
-        let name = |stored: &Stored| (stored.object.namespace().to_string(), stored.object.name().to_string());
-        let mut objects: BTreeMap<_, Arc<Stored>> =
-            self.listed(target).map(|stored| (name(stored), stored.clone())).collect();
         let mine = |stored: &Stored| {
             stored.object.kind() == target.kind
                 && (target.namespace.is_empty() || stored.object.namespace() == target.namespace)
         };
-        for change in self.log.iter().rev().take_while(|change| change.revision > revision) {
-            if !mine(&change.object) {
-                continue;
-            }
+        let later = self.log.iter().rev().take_while(|change| change.revision > revision);
+        let changes: Vec<&Change> = later.filter(|change| mine(&change.object)).collect();
+        if changes.is_empty() {
+            return Some(self.listed(target).cloned().collect());
+        }
+        let name = |stored: &Stored| (stored.object.namespace().to_string(), stored.object.name().to_string());
+        let mut objects: BTreeMap<_, Arc<Stored>> =
+            self.listed(target).map(|stored| (name(stored), stored.clone())).collect();
+        for change in changes {
             match (change.kind, &change.previous) {
                 (ChangeKind::Added, _) | (_, None) => _ = objects.remove(&name(&change.object)),
                 (_, Some(previous)) => _ = objects.insert(name(previous), previous.clone()),
@@ -182,28 +199,39 @@ impl Server {
             (None, Some(version)) if exact => version,
             _ => current,
         };
-        let objects = match revision == current {
+        let mut objects: Vec<Arc<Stored>> = match revision == current {
             true => self.listed(target).cloned().collect(),
             false => match self.listed_at(target, revision) {
                 Some(objects) => objects,
                 None => return Err(self.too_old(next.as_ref())),
             },
         };
-        let place = |stored: &Stored| match target.namespace.is_empty() && target.kind.namespaced() {
-            true => format!("/{}/{}", stored.object.namespace(), stored.object.name()),
-            false => format!("/{}", stored.object.name()),
-        };
-        let after = next.map(|next| next.after).unwrap_or_default();
-        let later = objects.iter().filter(|stored| after.is_empty() || place(stored) > after);
-        let (mut items, mut last, mut left) = (Vec::new(), String::new(), 0_usize);
-        for stored in later {
-            if limit.is_some_and(|limit| items.len() == limit) {
-                left += 1;
-            } else if selection.selects(stored) {
-                items.push(stored.clone());
-                last = place(stored);
+        let everywhere = target.namespace.is_empty() && target.kind.namespaced();
+        if everywhere {
+            objects.sort_by(|one, other| in_order(place(one), place(other)));
+        }
+        let begin = next.as_ref().map_or(0, |next| {
+            let path = next.after.trim_start_matches('/');
+            let after = match everywhere {
+                true => path.split_once('/').unwrap_or((path, "")),
+                false => (target.namespace.as_str(), path),
+            };
+            objects.partition_point(|stored| in_order(place(stored), after).is_le())
+        });
+        let mut later = objects.drain(begin..);
+        let mut items = Vec::new();
+        while limit.is_none_or(|limit| items.len() < limit)
+            && let Some(stored) = later.next()
+        {
+            if selection.selects(&stored) {
+                items.push(stored);
             }
         }
+        let left = later.len();
+        let last = items.last().map_or(String::new(), |stored| match place(stored) {
+            (namespace, name) if everywhere => format!("/{namespace}/{name}"),
+            (_, name) => format!("/{name}"),
+        });
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         if left > 0 {
             metadata["continue"] = Continue { revision, after: last }.encode().into();

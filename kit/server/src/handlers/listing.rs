@@ -1,6 +1,6 @@
 //! Lists that only have to be written.
 
-use super::list::item;
+use super::list::{in_order, item, place};
 use super::table;
 use super::view::{Include, View};
 use crate::{Snapshot, Stored};
@@ -32,10 +32,11 @@ struct Parts<'a> {
 impl Listing {
     /// The objects of a kind in one namespace or in all, as they are in a snapshot and in JSON.
     pub fn of(snapshot: &Snapshot, kind: Kind, namespace: Option<&str>) -> Listing {
-        let items = match namespace {
+        let mut items: Vec<Arc<Stored>> = match namespace {
             Some(namespace) => snapshot.list_in(kind, namespace).cloned().collect(),
             None => snapshot.list(kind).cloned().collect(),
         };
+        items.sort_by(|one, other| in_order(place(one), place(other)));
         let metadata = json!({"resourceVersion": snapshot.revision.to_string()});
         Listing { view: View::Plain, kind, metadata, items, now: Timestamp::default() }
     }
