@@ -22,6 +22,7 @@ pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 pub mod taint_eviction;
+mod template;
 pub mod tokens;
 pub mod ttl_after_finished;
 

@@ -3,6 +3,7 @@
 //! Source: `pkg/controller/replicaset/replica_set.go`.
 
 use crate::expectations::{Expectations, Expected};
+use crate::template;
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
 use kit_api::meta::{LabelSelector, ObjectMeta};
@@ -293,23 +294,8 @@ fn relatives(set: &ReplicaSet, cache: &Cache) -> (Vec<Arc<Stored>>, Vec<LabelSel
 
 /// A pod as the template has it (`GetPodFromTemplate` of `pkg/controller/controller_utils.go`).
 fn pod_of(set: &ReplicaSet) -> Object {
-    let owner = About::from(set);
     let template = set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
-    let meta = template.metadata.unwrap_or_default();
-    Pod {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", owner.name())),
-            namespace: set.metadata.namespace.clone(),
-            labels: meta.labels,
-            annotations: meta.annotations,
-            finalizers: meta.finalizers,
-            owner_references: Some(vec![owner.controller_ref()]),
-            ..ObjectMeta::default()
-        },
-        spec: template.spec,
-        status: None,
-    }
-    .into_object()
+    template::pod(template, About::from(set)).into_object()
 }
 
 fn set_owner(world: &mut World<'_>, namespace: &str, pod: &str, set: &ReplicaSet, adopt: bool) {

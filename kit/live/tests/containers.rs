@@ -193,7 +193,7 @@ fn commands_run_in_containers() {
             "name": "main", "image": "nginx",
             "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "HI", "value": "hi $(POD)"}],
             "envFrom": [{"configMapRef": {"name": "settings"}}],
-            "volumeMounts": [{"name": "config", "mountPath": "/etc/config"}, {"name": "work", "mountPath": "/work"}],
+            "volumeMounts": [{"name": "config", "mountPath": "/etc/config"}, {"name": "work", "mountPath": "/scratch"}],
         }],
         "volumes": [{"name": "config", "configMap": {"name": "settings"}}, {"name": "work", "emptyDir": {}}],
     });
@@ -218,7 +218,7 @@ fn commands_run_in_containers() {
         (&["hostname"], "web\n"),
         (&["cat", "/etc/config/level"], "debug"),
         (&["sh", "-c", "echo $HI $level"], "hi web debug\n"),
-        (&["sh", "-c", "date > /work/now; wc -l < /work/now"], "1\n"),
+        (&["sh", "-c", "date > /scratch/now; wc -l < /scratch/now"], "1\n"),
         (
             &["cat", "/etc/resolv.conf"],
             "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n",

@@ -6,9 +6,9 @@ use super::backoff;
 use super::indexes::{self, COMPLETION_INDEX, FAILURE_COUNT, IGNORED_FAILURE_COUNT};
 use super::sync::Sync;
 use super::view::{self, TRACKING, is_ending, is_tracked};
+use crate::template;
 use kit_api::core::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
 use kit_api::jiff::SignedDuration;
-use kit_api::meta::ObjectMeta;
 use kit_api::pod;
 use kit_apimachinery::object::About;
 use kit_server::Error;
@@ -139,21 +139,8 @@ impl<'a> Sync<'a> {
 
     /// A pod of the template, for this index.
     fn pod(&self, index: Option<i64>) -> Pod {
-        let (owner, template) = (About::from(&self.job), self.spec.spec.template.clone());
-        let meta = template.metadata.unwrap_or_default();
-        let mut pod = Pod {
-            metadata: ObjectMeta {
-                generate_name: Some(format!("{}-", owner.name())),
-                namespace: self.job.metadata.namespace.clone(),
-                labels: meta.labels,
-                annotations: meta.annotations,
-                finalizers: meta.finalizers,
-                owner_references: Some(vec![owner.controller_ref()]),
-                ..ObjectMeta::default()
-            },
-            spec: template.spec,
-            status: None,
-        };
+        let owner = About::from(&self.job);
+        let mut pod = template::pod(self.spec.spec.template.clone(), owner);
         if !is_tracked(&pod) {
             pod.metadata.finalizers.get_or_insert_default().push(TRACKING.into());
         }
