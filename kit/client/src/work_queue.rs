@@ -49,6 +49,14 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
         self.add(key, now + delay);
     }
 
+    /// After a look at a key: what failed is looked at again, later each time, and what did not has never failed.
+    pub fn done<E>(&mut self, key: K, result: &Result<(), E>, now: Instant) {
+        match result {
+            Ok(()) => self.forget(&key),
+            Err(_) => self.retry(key, now),
+        }
+    }
+
     /// Forgets that a key ever failed.
     pub fn forget(&mut self, key: &K) {
         self.failures.remove(key);

@@ -78,10 +78,8 @@ impl Component for ClusterRoleAggregation {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(name) = self.queue.pop(world.now) {
-            match sync(&name, world) {
-                Ok(()) => self.queue.forget(&name),
-                Err(_) => self.queue.retry(name, world.now),
-            }
+            let done = sync(&name, world);
+            self.queue.done(name, &done, world.now);
         }
     }
 

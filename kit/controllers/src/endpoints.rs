@@ -78,10 +78,8 @@ impl Component for AllEndpoints {
             }
         }
         while let Some(name) = self.queue.pop(world.now) {
-            match self.sync(&name, world) {
-                Ok(()) => self.queue.forget(&name),
-                Err(_) => self.queue.retry(name, world.now),
-            }
+            let done = self.sync(&name, world);
+            self.queue.done(name, &done, world.now);
         }
     }
 

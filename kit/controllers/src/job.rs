@@ -168,10 +168,7 @@ impl Jobs {
         for after in again {
             self.queue.add(name.clone(), now + later(after));
         }
-        match result {
-            Ok(()) => self.queue.forget(&name),
-            Err(_) => self.queue.retry(name, now),
-        }
+        self.queue.done(name, &result, now);
     }
 
     /// Takes the finalizer of a pod away whose job won't (`syncOrphanPod`).

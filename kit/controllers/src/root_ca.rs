@@ -89,10 +89,8 @@ impl Component for RootCa {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(namespace) = self.queue.pop(world.now) {
-            match self.sync(&namespace, world) {
-                Ok(()) => self.queue.forget(&namespace),
-                Err(_) => self.queue.retry(namespace, world.now),
-            }
+            let done = self.sync(&namespace, world);
+            self.queue.done(namespace, &done, world.now);
         }
     }
 

@@ -44,10 +44,8 @@ impl Component for ServiceAccounts {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(namespace) = self.queue.pop(world.now) {
-            match sync(&namespace, world) {
-                Ok(()) => self.queue.forget(&namespace),
-                Err(_) => self.queue.retry(namespace, world.now),
-            }
+            let done = sync(&namespace, world);
+            self.queue.done(namespace, &done, world.now);
         }
     }
 

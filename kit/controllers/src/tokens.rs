@@ -99,10 +99,8 @@ impl Component for Tokens {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(key) = self.queue.pop(world.now) {
-            match self.sync(&key.0, &key.1, world) {
-                Ok(()) => self.queue.forget(&key),
-                Err(_) => self.queue.retry(key, world.now),
-            }
+            let done = self.sync(&key.0, &key.1, world);
+            self.queue.done(key, &done, world.now);
         }
     }
 
