@@ -115,6 +115,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Asks you instead of your module: small questions about one exercise, or what is due
+    #[command(disable_help_flag = true)]
+    Practice {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// A mock interview: warm-up, code, an incident, a design question
+    #[command(disable_help_flag = true)]
+    Interview {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prints the JSON Schema of what goes over the wire; without an exercise, of the result that `run` writes
     Schema { exercise: Option<String> },
     /// For authors: writes the files of a new exercise and the lines that name it
@@ -217,6 +229,11 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),
         Some(Command::Cluster { arguments }) => build::become_package(&workspace, "cluster", arguments),
+        Some(Command::Practice { arguments }) => {
+            let arguments = std::iter::once("practice".into()).chain(arguments);
+            build::become_package(&workspace, "interview", arguments)
+        }
+        Some(Command::Interview { arguments }) => build::become_package(&workspace, "interview", arguments),
         Some(Command::Schema { exercise }) => schema::schema(&workspace, exercise.as_deref()),
         Some(Command::Reset { exercise }) => help::reset(&workspace, &exercise),
         Some(Command::Conformance { paths, format }) => conformance::conformance(&workspace, &paths, format),

@@ -1,0 +1,117 @@
+//! What is asked: data files in `solutions/interviews`, one kind of question a folder.
+//!
+//! Each item names its chapter, its level and where the fact stands that it asks for. `cargo grade interview check` holds
+//! all of them against what they must be, and against what the engine really does.
+
+pub mod check;
+pub mod choice;
+pub mod design;
+pub mod warmup;
+
+use anyhow::{Context, Result, bail};
+use design::Design;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use warmup::Warmup;
+
+/// Where the files lie, below the kit's folder.
+pub const FOLDER: &str = "solutions/interviews";
+
+/// For whom a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Who runs clusters.
+    Senior,
+    /// Who designs them.
+    Staff,
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Level::Senior => "senior",
+            Level::Staff => "staff",
+        })
+    }
+}
+
+/// Everything that can be asked.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// By exercise or page (`scheduler/taints`), in the order of their files.
+    pub warmups: BTreeMap<String, Vec<Warmup>>,
+    /// By name.
+    pub designs: BTreeMap<String, Design>,
+}
+
+impl Content {
+    /// Reads everything below the kit's folder `root`.
+    ///
+    /// # Errors
+    ///
+    /// If a file is not what it must be; the message names the file and the place in it.
+    pub fn load(root: &Path) -> Result<Content> {
+        let folder = root.join(FOLDER);
+        Ok(Content { warmups: read_all(&folder.join("warmups"))?, designs: read_all(&folder.join("design"))? })
+    }
+
+    /// All warm-up questions with their names, such as `scheduler/taints/two-taints`.
+    pub fn each_warmup(&self) -> impl Iterator<Item = (String, &Warmup)> {
+        self.warmups.iter().flat_map(|(page, all)| all.iter().map(move |one| (format!("{page}/{}", one.id), one)))
+    }
+
+    /// A warm-up question by its name.
+    pub fn warmup(&self, name: &str) -> Option<&Warmup> {
+        let (page, id) = name.rsplit_once('/')?;
+        self.warmups.get(page)?.iter().find(|one| one.id == id)
+    }
+}
+
+/// The kit's folder around the current one, or else the one that this program was built from.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn root() -> Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = here.ancestors().chain(built_from.ancestors());
+    let root = folders.find(|folder| folder.join("exercises/catalog.yaml").is_file());
+    Ok(root.context("this is not a folder of the kit: no exercises/catalog.yaml here or above")?.to_path_buf())
+}
+
+/// All `.yaml` files of a folder and of those in it, by their path without the ending.
+fn read_all<T: DeserializeOwned>(folder: &Path) -> Result<BTreeMap<String, T>> {
+    let mut all = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        let entries = std::fs::read_dir(&next).with_context(|| format!("can't read {}", next.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|ending| ending != "yaml") {
+                bail!("{}: only .yaml files belong here", path.display());
+            }
+            let name = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
+            all.insert(name.to_string_lossy().into_owned(), read(&path)?);
+        }
+    }
+    Ok(all)
+}
+
+/// What a YAML file says.
+///
+/// # Errors
+///
+/// If it can't be read, or is something else; the message names the place in it.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    let read = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(&text));
+    read.map_err(|error| anyhow::anyhow!("{}: {}: {}", path.display(), error.path(), error.inner()))
+}

@@ -1,0 +1,8 @@
+//! `cargo grade interview` and `cargo grade practice`: the person is asked, not the module.
+//!
+//! [`content`] is what is asked, and lies as data in `solutions/interviews`. [`session`] is one mock interview as a state
+//! machine without input or output of its own: actions in, events out, and everything that is known follows from the events.
+//! What surrounds it carries actions to it and shows what it says.
+
+pub mod content;
+pub mod session;

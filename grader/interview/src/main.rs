@@ -1,0 +1,61 @@
+//! The program behind `cargo grade interview` and `cargo grade practice`.
+//!
+//! It is a package of its own, so that whoever only writes exercises builds neither a database nor a web server.
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use interview::content::{self, Content, check};
+use std::process::ExitCode;
+
+/// Mock interviews, and practice.
+#[derive(Parser)]
+#[command(name = "cargo grade interview", bin_name = "cargo grade interview", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// For authors: holds all questions against what they must be, and against what the engine does
+    Check,
+    /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
+    Play { question: String },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let root = content::root()?;
+    let content = Content::load(&root)?;
+    match &cli.command {
+        Some(Command::Check) => {
+            let wrong = check::check(&root, &content);
+            wrong.iter().for_each(|what| println!("  ✗ {what}"));
+            println!(
+                "  {} warm-up questions, {} design questions",
+                content.each_warmup().count(),
+                content.designs.len()
+            );
+            Ok(ExitCode::from(u8::from(!wrong.is_empty())))
+        }
+        Some(Command::Play { question }) => {
+            let Some(next) = content.warmup(question).and_then(|one| one.next.as_ref()) else {
+                bail!("no question {question} plays a transcript");
+            };
+            let shown = next.shown().map_err(anyhow::Error::msg)?;
+            shown.transcript.iter().for_each(|line| println!("{line}"));
+            println!("    {}", shown.answer);
+            Ok(ExitCode::SUCCESS)
+        }
+        None => bail!("not yet"),
+    }
+}
