@@ -5,4 +5,5 @@
 //! What surrounds it carries actions to it and shows what it says.
 
 pub mod content;
+pub mod desk;
 pub mod session;

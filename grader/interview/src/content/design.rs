@@ -6,7 +6,7 @@ use crate::content::Level;
 use serde::{Deserialize, Serialize};
 
 /// One question.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Design {
     /// A few words.
@@ -34,7 +34,7 @@ pub struct Design {
 }
 
 /// A fact that is released when somebody asks for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// Words by which a question is recognized as one for this fact, in small letters; part of a word is enough.
@@ -46,7 +46,7 @@ pub struct Fact {
 }
 
 /// A question on top.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
     /// After how much of the part's time it unlocks, in percent.
@@ -60,7 +60,7 @@ pub struct Probe {
 }
 
 /// What is judged by itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// Its name in the question: `detect`.
@@ -92,7 +92,7 @@ pub enum Dimension {
 }
 
 /// Something that speaks against a candidate.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedFlag {
     /// What is said.

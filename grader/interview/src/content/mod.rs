@@ -6,10 +6,12 @@
 pub mod check;
 pub mod choice;
 pub mod design;
+pub mod incident;
 pub mod warmup;
 
 use anyhow::{Context, Result, bail};
 use design::Design;
+use incident::Incident;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +31,26 @@ pub enum Level {
     Staff,
 }
 
+impl Level {
+    /// As a heading has it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Level::Senior => "Senior",
+            Level::Staff => "Staff",
+        }
+    }
+}
+
+impl std::str::FromStr for Level {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Level::Senior, Level::Staff]
+            .into_iter()
+            .find(|level| level.to_string() == text)
+            .ok_or_else(|| format!("a level is senior or staff, and not {text:?}"))
+    }
+}
+
 impl std::fmt::Display for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -44,7 +66,11 @@ pub struct Content {
     /// By exercise or page (`scheduler/taints`), in the order of their files.
     pub warmups: BTreeMap<String, Vec<Warmup>>,
     /// By name.
+    pub incidents: BTreeMap<String, Incident>,
+    /// By name.
     pub designs: BTreeMap<String, Design>,
+    /// The hints of each exercise.
+    pub hints: BTreeMap<String, Vec<String>>,
 }
 
 impl Content {
@@ -55,12 +81,25 @@ impl Content {
     /// If a file is not what it must be; the message names the file and the place in it.
     pub fn load(root: &Path) -> Result<Content> {
         let folder = root.join(FOLDER);
-        Ok(Content { warmups: read_all(&folder.join("warmups"))?, designs: read_all(&folder.join("design"))? })
+        Ok(Content {
+            warmups: read_all(&folder.join("warmups"))?,
+            incidents: read_all(&folder.join("incidents"))?,
+            designs: read_all(&folder.join("design"))?,
+            hints: read(&root.join("solutions/hints.yaml"))?,
+        })
     }
 
     /// All warm-up questions with their names, such as `scheduler/taints/two-taints`.
     pub fn each_warmup(&self) -> impl Iterator<Item = (String, &Warmup)> {
         self.warmups.iter().flat_map(|(page, all)| all.iter().map(move |one| (format!("{page}/{}", one.id), one)))
+    }
+
+    /// All pages about which something is asked, some of them several times.
+    pub fn pages(&self) -> impl Iterator<Item = &str> {
+        let warmups = self.warmups.keys().map(String::as_str);
+        let incidents = self.incidents.values().map(|one| one.chapter.as_str());
+        let designs = self.designs.values().map(|one| one.chapter.as_str());
+        warmups.chain(kit_contract::EXERCISES.iter().copied()).chain(incidents).chain(designs)
     }
 
     /// A warm-up question by its name.
