@@ -5,7 +5,7 @@
 use crate::session::event::{Check, Entry, Role, Run};
 use crate::session::plan::Ask;
 use crate::session::view::{Sheet, View};
-use crate::session::{Action, Session, State};
+use crate::session::{Action, STANDS_STILL, Session, State};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -226,7 +226,10 @@ impl Desk {
     ///
     /// If the open part has neither: a sentence that says so.
     pub fn task(&self) -> Result<Task, String> {
-        let part = self.session.current().filter(|_| self.session.state() == State::Running);
+        if self.session.state() == State::Paused {
+            return Err(STANDS_STILL.into());
+        }
+        let part = self.session.current();
         let ask = part.map(|part| &self.session.plan.parts[part].ask);
         let what = match (ask, part.and_then(|part| self.file(part))) {
             (Some(Ask::Code { exercise, variation }), Some(file)) => {

@@ -6,4 +6,6 @@
 
 pub mod content;
 pub mod desk;
+pub mod host;
 pub mod session;
+pub mod terminal;

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Nobody was there if nothing was heard of the clock for so long: a lid was closed, or the program was gone.
 const AWAY: i64 = 60_000;
+/// Why nothing can be done in a pause.
+pub const STANDS_STILL: &str = "the clock stands still; `resume` lets it go on";
 
 /// What somebody does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -286,7 +288,7 @@ impl Session {
                 self.note(now, Event::Resumed);
                 return Ok(());
             }
-            (_, State::Paused) => return Err("the clock stands still; `resume` lets it go on".into()),
+            (_, State::Paused) => return Err(STANDS_STILL.into()),
             _ => {}
         }
         let part = self.current;
