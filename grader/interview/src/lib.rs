@@ -7,5 +7,6 @@
 pub mod content;
 pub mod desk;
 pub mod host;
+pub mod history;
 pub mod session;
 pub mod terminal;

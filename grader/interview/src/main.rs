@@ -5,6 +5,7 @@
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use interview::content::{self, Content, check};
+use interview::history;
 use std::process::ExitCode;
 
 /// Mock interviews, and practice.
@@ -19,8 +20,11 @@ struct Cli {
 enum Command {
     /// For authors: holds all questions against what they must be, and against what the engine does
     Check,
+    History(history::command::HistoryArgs),
     /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
-    Play { question: String },
+    Play {
+        question: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -34,6 +38,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
+    if let Some(Command::History(args)) = &cli.command {
+        history::command::run(args, &mut std::io::stdin().lock(), &mut anstream::stdout())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let root = content::root()?;
     let content = Content::load(&root)?;
     match &cli.command {
@@ -56,6 +64,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             println!("    {}", shown.answer);
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::History(_)) => Ok(ExitCode::SUCCESS),
         None => bail!("not yet"),
     }
 }
