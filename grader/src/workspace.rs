@@ -4,6 +4,8 @@ use crate::commands::settings::Limits;
 use crate::verdict::fresh::Plan;
 use crate::verdict::scenario::Scenario;
 use anyhow::{Context, Result, bail};
+use kit_contract::Modules;
+use kit_stages::variation::Variation;
 use serde::Deserialize;
 use similar::get_close_matches;
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ pub struct Workspace {
     pub limits: Limits,
     /// Which fresh scenarios are played.
     pub fresh: Plan,
+    /// The changed rule that an exercise is graded by, if it is.
+    pub variation: Option<Variation>,
     target: PathBuf,
 }
 
@@ -98,12 +102,28 @@ impl Workspace {
         }
         let catalog: Catalog = serde_yaml::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
         let target = target(&root);
-        Ok(Workspace { root, catalog: catalog.exercises, limits, fresh, target })
+        Ok(Workspace { root, catalog: catalog.exercises, limits, fresh, variation: None, target })
     }
 
     /// The same with other fresh scenarios.
     pub fn with_fresh(&self, fresh: Plan) -> Self {
         Workspace { fresh, ..self.clone() }
+    }
+
+    /// The same, where an exercise is graded by a changed rule.
+    pub fn with_variation(&self, variation: Variation) -> Self {
+        Workspace { variation: Some(variation), ..self.clone() }
+    }
+
+    /// The changed rule that this exercise is graded by, if it is.
+    pub fn variation_of(&self, entry: &Entry) -> Option<&Variation> {
+        self.variation.as_ref().filter(|variation| variation.exercise == entry.name)
+    }
+
+    /// The modules that are right when this exercise is graded.
+    pub fn reference(&self, entry: &Entry) -> Modules {
+        let standard = solutions::modules();
+        self.variation_of(entry).map_or_else(|| standard.clone(), |variation| variation.modules(&standard))
     }
 
     /// The catalogue's entries for `names` in learning order, or all of them.

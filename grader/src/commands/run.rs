@@ -2,12 +2,14 @@
 
 use crate::commands::partition::Partition;
 use crate::display::format::{self, Form, Output};
-use crate::display::human::EXPLAINED;
+use crate::display::human::{BOLD, DIM, EXPLAINED, fit, page, paint};
 use crate::module::build::Source;
 use crate::verdict::report::{ExerciseResult, KUBERNETES, Report, SCHEMA_VERSION, Status};
 use crate::verdict::suite::Suite;
 use crate::workspace::{Entry, Workspace, read};
+use anstream::println;
 use anyhow::{Context, Result, bail};
+use kit_stages::variation;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,10 @@ pub struct RunArgs {
     /// Grades a program in any language: the command that starts it, such as 'python3 taints.py'
     #[arg(long, value_name = "COMMAND", conflicts_with = "modules")]
     worker: Option<String>,
+    /// Grades one exercise by a changed rule, such as `prefer-refuses` or `brief:seconds=30`; with `list` it shows all
+    /// variations of the exercise instead
+    #[arg(long, value_name = "NAME")]
+    variation: Option<String>,
     /// Which exercises must pass: a file with a name on each line, and comments after `#`. All others are graded and
     /// shown, but the run does not fail for them
     #[arg(long, value_name = "FILE")]
@@ -76,6 +82,11 @@ pub struct MergeArgs {
 }
 
 pub fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
+    let workspace = match args.variation.as_deref() {
+        Some(LIST) => return list_variations(one(workspace, args)?),
+        Some(name) => &varied(workspace, args, name)?,
+        None => workspace,
+    };
     let source = match &args.worker {
         Some(command) => Source::Worker(command_line(command)?),
         None => args.modules.clone(),
@@ -119,6 +130,47 @@ pub fn run(workspace: &Workspace, args: &RunArgs) -> Result<ExitCode> {
     }
     let report = Report::new(results, args.partition);
     finish(workspace, &report, show, &args.shown)
+}
+
+/// What `--variation` takes to show all that there are.
+const LIST: &str = "list";
+
+/// The one exercise that a variation is of.
+fn one<'a>(workspace: &'a Workspace, args: &RunArgs) -> Result<&'a Entry> {
+    match &args.exercises[..] {
+        [name] => workspace.one(name),
+        _ => bail!(
+            "`--variation` is of one exercise: name it, as in `cargo grade run scheduler/taints --variation list`"
+        ),
+    }
+}
+
+/// The workspace in which the exercise is graded by the variation of this name.
+fn varied(workspace: &Workspace, args: &RunArgs, name: &str) -> Result<Workspace> {
+    let entry = one(workspace, args)?;
+    let variation = variation::parse(&entry.name, name).map_err(|e| anyhow::anyhow!(e))?;
+    if workspace.fresh.count == Some(0) {
+        bail!("a variation is graded by fresh scenarios alone, so that `--fresh 0` leaves nothing to play");
+    }
+    Ok(workspace.with_variation(variation))
+}
+
+/// Shows all kinds of variations of an exercise, each with its first parameters.
+fn list_variations(entry: &Entry) -> Result<ExitCode> {
+    let kinds = variation::all(&entry.name);
+    if kinds.is_empty() {
+        println!("{}", page(&format!("  {} has no variations; these have:\n", paint(BOLD, &entry.name))));
+        variation::exercises().iter().for_each(|name| println!("      {name}"));
+    }
+    for kind in kinds {
+        let variation = variation::parse(&entry.name, kind).map_err(|e| anyhow::anyhow!(e))?;
+        let minutes = paint(DIM, format_args!("{} min", variation.minutes));
+        println!("\n{}\n", page(&format!("  {}   {minutes}", paint(BOLD, &variation.name))));
+        println!("{}\n", fit(&format!("      {}", variation.rule), 6));
+        variation.parameters().iter().for_each(|line| println!("{}", fit(&format!("      {}", paint(DIM, line)), 8)));
+    }
+    println!("\n{}", page(&format!("      try one   cargo grade run {} --variation NAME", entry.name)));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Puts the results of all parts together.

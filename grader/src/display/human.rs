@@ -4,7 +4,7 @@ use crate::display::plain;
 use crate::display::terminal::columns;
 use crate::verdict::fresh;
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, Progress, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, Fresh, Progress, ScenarioResult, Status};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write;
@@ -52,15 +52,15 @@ pub fn exercise(result: &ExerciseResult, explained: usize) -> String {
 fn whole(result: &ExerciseResult, explained: usize) -> String {
     let mut text = String::new();
     let out = &mut text;
-    let ExerciseResult { name, status, message, scenarios, .. } = result;
+    let ExerciseResult { name, variation, status, message, scenarios, .. } = result;
     let kind = result.kind.map_or(String::new(), |kind| format!("error: {kind} · "));
-    let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(" · {}", fresh.says()));
-    let count = match scenarios.len() {
-        0 => String::new(),
-        n => format!("{} of {n} scenarios{fresh}", result.passed()),
+    let own = |said: String| (!scenarios.is_empty()).then_some(said);
+    let with_fresh = |own: Option<String>| {
+        own.into_iter().chain(result.fresh.as_ref().map(Fresh::says)).collect::<Vec<_>>().join(" · ")
     };
+    let count = with_fresh(own(format!("{} of {} scenarios", result.passed(), scenarios.len())));
     let said = match status {
-        Status::Passed => format!("{} scenarios{fresh}", scenarios.len()),
+        Status::Passed => with_fresh(own(format!("{} scenarios", scenarios.len()))),
         Status::Failed => count,
         Status::NotStarted => "not started".into(),
         Status::Skipped => "skipped".into(),
@@ -68,7 +68,12 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
         Status::GraderError => "error of the grader, not of your module".into(),
     };
     let time = format!("{:.2} s", result.duration_ms as f64 / 1000.0);
-    line!(out, "  {} {}   {said}   {}", mark(*status), paint(BOLD, name), paint(DIM, time));
+    let varied = variation.as_ref().map_or(String::new(), |variation| format!(" · {}", variation.name));
+    line!(out, "  {} {}{varied}   {said}   {}", mark(*status), paint(BOLD, name), paint(DIM, time));
+    if let Some(variation) = variation.as_ref().filter(|_| *status != Status::Passed) {
+        line!(out);
+        field(out, "varied", std::slice::from_ref(&variation.rule));
+    }
     if !result.stages.is_empty() && !matches!(status, Status::Passed | Status::Skipped) {
         line!(out);
         field(out, "stages", &[result.stages.iter().map(stage).collect::<Vec<_>>().join(" · ")]);
@@ -92,7 +97,7 @@ fn whole(result: &ExerciseResult, explained: usize) -> String {
         explain(out, name, scenario);
     }
     if let Some(fresh) = result.fresh.as_ref().filter(|fresh| fresh.scenario.status != Status::Passed) {
-        field(out, "again", &[fresh::again(name, fresh)]);
+        field(out, "again", &[fresh::again(result, fresh)]);
     }
     if wrong.len() > explained {
         line!(out);

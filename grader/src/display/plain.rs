@@ -1,7 +1,7 @@
 //! What modules print and answer, made harmless for terminals, XML, and whoever reads it.
 
 use crate::verdict::record::TurningPoint;
-use crate::verdict::report::{Difference, ExerciseResult, Fresh, Progress, Report, ScenarioResult};
+use crate::verdict::report::{Difference, ExerciseResult, Fresh, Progress, Report, ScenarioResult, Varied};
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -18,6 +18,7 @@ pub fn exercise(result: &ExerciseResult) -> ExerciseResult {
     ExerciseResult {
         name: one_line(&result.name),
         title: one_line(&result.title),
+        variation: result.variation.as_ref().map(varied),
         message: result.message.as_deref().map(clean),
         warnings: result.warnings.as_deref().map(clean),
         file: result.file.as_deref().map(one_line),
@@ -26,6 +27,11 @@ pub fn exercise(result: &ExerciseResult) -> ExerciseResult {
         fresh: result.fresh.as_ref().map(fresh),
         ..result.clone()
     }
+}
+
+/// Results are read back from files, too.
+fn varied(of: &Varied) -> Varied {
+    Varied { name: one_line(&of.name), rule: one_line(&of.rule) }
 }
 
 fn fresh(of: &Fresh) -> Fresh {

@@ -2,9 +2,9 @@
 
 use crate::module::process::{Kind, Loss};
 use crate::verdict::grade::{Graded, play};
-use crate::verdict::report::{Difference, Fresh, KUBERNETES, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, Fresh, KUBERNETES, ScenarioResult, Status};
 use crate::verdict::scenario::{Played, Scenario, Script, Seen};
-use crate::workspace::Entry;
+use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
 use kit_cluster::engine::Clock;
 use kit_stages::fresh;
@@ -14,6 +14,10 @@ use serde_json::Value;
 const TRIES: usize = 1500;
 /// So many scenarios are played in one process: what a correct module needs of time and memory adds up.
 const TOGETHER: u64 = 1000;
+
+/// Why fresh scenarios are there, for those that don't say it themselves.
+const FRESH: &str = "What no golden shows is answered as Kubernetes answers it.";
+const VARIED: &str = "The changed rule holds, and all other rules are those of Kubernetes.";
 
 /// Which fresh scenarios are played.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,8 +55,12 @@ struct Deck<'a> {
 }
 
 impl<'a> Deck<'a> {
-    fn of(plan: &Plan, entry: &'a Entry) -> Option<Self> {
-        let (generator, usual) = fresh::of(&entry.name, &solutions::modules())?;
+    fn of(workspace: &Workspace, entry: &'a Entry, graded: &Graded<'_>) -> Option<Self> {
+        let plan = &workspace.fresh;
+        let (generator, usual) = match workspace.variation_of(entry) {
+            Some(variation) => variation.scenarios(&graded.reference)?,
+            None => fresh::of(&entry.name, &graded.reference)?,
+        };
         Some(Deck { exercise: &entry.name, generator, of: plan.count.unwrap_or(usual), seed: plan.seed() })
     }
 
@@ -68,8 +76,8 @@ impl<'a> Deck<'a> {
 
 /// The first fresh scenario that is not answered as the reference answers it. Nothing is made smaller: this is for who
 /// only wants to know whether a module is caught.
-pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
-    let Some(deck) = Deck::of(plan, entry) else { return Ok(None) };
+pub fn first(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
+    let Some(deck) = Deck::of(workspace, entry, graded) else { return Ok(None) };
     for number in 1..=deck.of {
         let parting = part(deck.draw(number, graded)?.scenario(), graded)?;
         match parting.map(|parting| parting.loss) {
@@ -83,8 +91,10 @@ pub fn first(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u
 }
 
 /// Plays fresh scenarios until one is not answered as the reference answers it; none if the exercise has no generator.
-pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
-    let Some(deck) = Deck::of(plan, entry).filter(|deck| deck.of > 0) else { return Ok(None) };
+pub fn judge(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Result<Option<Fresh>> {
+    let deck = Deck::of(workspace, entry, graded).filter(|deck| deck.of > 0);
+    let Some(deck) = deck else { return Ok(None) };
+    let why = if workspace.variation_of(entry).is_some() { VARIED } else { FRESH };
     let (of, seed) = (deck.of, deck.seed.clone());
     for number in 1..=of {
         let mut drawn = deck.draw(number, graded)?;
@@ -98,7 +108,7 @@ pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<F
             }
             let message = "alone it is answered as expected, and after other scenarios it is not: what a module \
                 remembers belongs into the module, and not into a `static`";
-            let result = result(entry, &Value::Null, Status::Failed, None, Some(message.into()));
+            let result = result(entry, why, &Value::Null, Status::Failed, None, Some(message.into()));
             return Ok(Some(Fresh { seed, played: number, of, scenario: result }));
         };
         let mut scenario = drawn.scenario();
@@ -112,20 +122,21 @@ pub fn judge(plan: &Plan, entry: &Entry, graded: &Graded<'_>) -> Result<Option<F
                 _ => false,
             });
         }
-        let scenario = parting.tell(entry, &scenario);
+        let scenario = parting.tell(entry, why, &scenario);
         return Ok(Some(Fresh { seed, played: number, of, scenario }));
     }
-    Ok(Some(Fresh { seed, played: of, of, scenario: result(entry, &Value::Null, Status::Passed, None, None) }))
+    Ok(Some(Fresh { seed, played: of, of, scenario: result(entry, why, &Value::Null, Status::Passed, None, None) }))
 }
 
 /// Plays a scenario with the module and with the reference; none if both come to the same.
 fn part(scenario: Value, graded: &Graded<'_>) -> Result<Option<Parting>> {
     let scenario = Scenario::fresh(scenario)?;
     graded.again(matches!(scenario.script, Script::Group(_)));
-    let Played { seen: yours, expected } = play(&scenario, graded.exercise, &graded.modules, &graded.clock)?;
+    let Played { seen: yours, expected } =
+        play(&scenario, graded.exercise, &graded.modules, &graded.reference, &graded.clock)?;
     let expected = match expected {
         Some(expected) => expected,
-        None => play(&scenario, graded.exercise, &solutions::modules(), &Clock::default())?.seen,
+        None => play(&scenario, graded.exercise, &graded.reference, &graded.reference, &Clock::default())?.seen,
     };
     let wrong = expected.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
     let loss = graded.loss();
@@ -147,7 +158,7 @@ impl Parting {
         kind(self) == kind(other)
     }
 
-    fn tell(self, entry: &Entry, scenario: &Value) -> ScenarioResult {
+    fn tell(self, entry: &Entry, why: &str, scenario: &Value) -> ScenarioResult {
         let Parting { at, expected, yours, loss } = self;
         let (status, kind, message) = match loss {
             None => (Status::Failed, None, None),
@@ -155,7 +166,7 @@ impl Parting {
             Some(Loss::Error(kind, message)) => (Status::Error, Some(kind), Some(message)),
             Some(Loss::Grader(message)) => (Status::GraderError, None, Some(message)),
         };
-        let mut result = result(entry, scenario, status, kind, message);
+        let mut result = result(entry, why, scenario, status, kind, message);
         result.difference = expected.get(at).map(|moment| Difference {
             question: at + 1,
             of: expected.len(),
@@ -182,6 +193,7 @@ fn history(seen: &Seen) -> String {
 
 fn result(
     entry: &Entry,
+    why: &str,
     scenario: &Value,
     status: Status,
     kind: Option<Kind>,
@@ -192,7 +204,7 @@ fn result(
         name: "fresh".into(),
         status,
         kind,
-        why: text("why", "What no golden shows is answered as Kubernetes answers it."),
+        why: text("why", why),
         read: format!("book/src/{}.md#{}", entry.name, text("read", "how-it-works")),
         message,
         difference: None,
@@ -201,7 +213,7 @@ fn result(
 }
 
 /// How the same fresh scenarios are played again.
-pub fn again(exercise: &str, fresh: &Fresh) -> String {
+pub fn again(result: &ExerciseResult, fresh: &Fresh) -> String {
     let seed = shlex::try_quote(&fresh.seed).unwrap_or_default();
-    format!("cargo grade run {exercise} --fresh {} --seed {seed}", fresh.of)
+    format!("cargo grade run {} --fresh {} --seed {seed}", result.full_name(), fresh.of)
 }

@@ -5,13 +5,14 @@ use crate::module::process::{Kind, Loss, Session, Start, Watchdog};
 use crate::verdict::cancel;
 use crate::verdict::fresh;
 use crate::verdict::record::Recorder;
-use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status};
+use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status, Varied};
 use crate::verdict::scenario::{Played, Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
 use kit_cluster::engine::Clock;
 use kit_contract::Modules;
 use kit_contract::remote::{Link, Transport};
+use kit_stages::variation::Variation;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -31,6 +32,12 @@ pub enum Module<'a> {
 
 /// Plays all scenarios of one exercise, and then fresh ones.
 pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> ExerciseResult {
+    let variation = workspace.variation_of(entry).map(|Variation { name, rule, .. }| (name.clone(), rule.clone()));
+    let variation = variation.map(|(name, rule)| Varied { name, rule });
+    ExerciseResult { variation, ..graded(workspace, entry, module) }
+}
+
+fn graded(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> ExerciseResult {
     let mut result = ExerciseResult::of(entry, Status::Passed, None, None);
     let start = match module {
         Module::InProcess => None,
@@ -40,7 +47,10 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
             return ExerciseResult::of(entry, Status::Error, Some(Kind::Compile), Some(errors));
         }
     };
+    let varied = workspace.variation_of(entry).is_some();
     let scenarios = match workspace.scenarios(entry) {
+        // Goldens tell the rules of Kubernetes.
+        _ if varied => Vec::new(),
         Ok(scenarios) if !scenarios.is_empty() => scenarios,
         Ok(_) => return grader_error(entry, "there are no scenarios".into()),
         Err(e) => return grader_error(entry, format!("{e:#}")),
@@ -60,8 +70,10 @@ pub fn grade(workspace: &Workspace, entry: &Entry, module: Module<'_>) -> Exerci
     }
     // What fails in a golden is explained there; fresh scenarios are for what passes them all, and for who asks for them.
     let passed = result.scenarios.iter().all(|scenario| scenario.status == Status::Passed);
-    if start.is_some() && (passed || workspace.fresh.count.is_some()) && !cancel::is_cancelled() {
-        match fresh::judge(&workspace.fresh, entry, &graded) {
+    let wanted = passed || workspace.fresh.count.is_some();
+    // The reference agrees with itself, but not with a variation.
+    if (start.is_some() || varied) && wanted && !cancel::is_cancelled() {
+        match fresh::judge(workspace, entry, &graded) {
             Ok(fresh) => result.fresh = fresh,
             Err(e) => return grader_error(entry, format!("{e:#}")),
         }
@@ -98,7 +110,7 @@ pub fn caught_by<'s>(
 
 /// Whether a fresh scenario catches a module.
 pub fn caught_fresh(workspace: &Workspace, entry: &Entry, start: &Start) -> Result<bool> {
-    Ok(fresh::first(&workspace.fresh, entry, &Graded::new(workspace, entry, Some(start)))?.is_some())
+    Ok(fresh::first(workspace, entry, &Graded::new(workspace, entry, Some(start)))?.is_some())
 }
 
 /// A scenario's result before anything went wrong.
@@ -143,7 +155,7 @@ fn judge(entry: &Entry, scenario: &Scenario, graded: &Graded<'_>) -> ScenarioRes
 
 /// Plays a scenario, and sets what of it is not as in the golden.
 fn hold(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
-    let Graded { exercise, modules, clock, session, recorder, .. } = graded;
+    let Graded { exercise, modules, reference, clock, session, recorder, .. } = graded;
     let grader_error = |result: &mut ScenarioResult, message: String| {
         result.status = Status::GraderError;
         result.message = Some(message);
@@ -155,7 +167,7 @@ fn hold(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
     // The reference is trusted to come to an end.
     let timed = session.is_some() && matches!(scenario.script, Script::Timeline(_));
     let watchdog = timed.then(|| Watchdog::new(graded.time, clock.stop()));
-    let played = play(scenario, exercise, modules, clock);
+    let played = play(scenario, exercise, modules, reference, clock);
     drop(watchdog);
     let seen = match played {
         Ok(played) => played.seen,
@@ -248,6 +260,8 @@ fn hold(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
 pub struct Graded<'a> {
     pub exercise: &'a str,
     pub modules: Modules,
+    /// Who is right: the solutions, by a changed rule if there is one.
+    pub reference: Modules,
     pub clock: Clock,
     session: Option<Rc<RefCell<Session>>>,
     recorder: Option<Rc<RefCell<Recorder>>>,
@@ -264,8 +278,9 @@ impl<'a> Graded<'a> {
         if let Some(recorder) = &recorder {
             modules.replace(&entry.name, Link::new(recorder.clone()));
         }
+        let reference = workspace.reference(entry);
         let (clock, time) = (Clock::default(), workspace.limits.scenario);
-        Graded { exercise: &entry.name, modules, clock, session, recorder, time }
+        Graded { exercise: &entry.name, modules, reference, clock, session, recorder, time }
     }
 
     /// Makes ready for a scenario in a process of its own; with `apart` each member of a group gets one, too.
@@ -298,8 +313,14 @@ impl<'a> Graded<'a> {
 }
 
 /// Plays a scenario; a panic of code in this process is an error of the grader.
-pub fn play(scenario: &Scenario, exercise: &str, modules: &Modules, clock: &Clock) -> Result<Played> {
-    catch_unwind(AssertUnwindSafe(|| scenario.play(exercise, modules, clock)))
+pub fn play(
+    scenario: &Scenario,
+    exercise: &str,
+    modules: &Modules,
+    reference: &Modules,
+    clock: &Clock,
+) -> Result<Played> {
+    catch_unwind(AssertUnwindSafe(|| scenario.play(exercise, modules, reference, clock)))
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
 
@@ -313,9 +334,10 @@ pub fn transcript(
     let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(start, workspace.limits.clone())));
     session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
-    let mut modules = solutions::modules();
+    let reference = solutions::modules();
+    let mut modules = reference.clone();
     modules.replace(exercise, Link::new(transport));
-    let seen = play(scenario, exercise, &modules, &Clock::default())?.seen;
+    let seen = play(scenario, exercise, &modules, &reference, &Clock::default())?.seen;
     let lost = session.borrow().loss().map(|loss| match loss {
         Loss::NotStarted(message) => message,
         Loss::Grader(message) => format!("error of the grader: {message}"),

@@ -100,6 +100,9 @@ pub struct ExerciseResult {
     pub name: String,
     /// As in the book.
     pub title: String,
+    /// The changed rule that it was graded by; none if it was graded by the rules of Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<Varied>,
     /// Whether the run fails if it does not pass.
     #[serde(default = "yes")]
     pub required: bool,
@@ -130,6 +133,15 @@ pub struct ExerciseResult {
     /// Scenarios that nobody wrote down; none if the exercise has none, or a scenario did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh: Option<Fresh>,
+}
+
+/// A variation of an exercise, of which only fresh scenarios are played.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Varied {
+    /// As `run --variation` takes it: `kind:param=value,…`.
+    pub name: String,
+    /// What is different, in one paragraph.
+    pub rule: String,
 }
 
 /// How far one stage of an exercise is.
@@ -226,6 +238,7 @@ impl ExerciseResult {
         ExerciseResult {
             name: entry.name.clone(),
             title: entry.title.clone(),
+            variation: None,
             required: true,
             status,
             kind,
@@ -258,7 +271,9 @@ impl ExerciseResult {
             let passed = of.clone().filter(|result| result.status == Status::Passed).count();
             Progress { name: stage.name.clone(), passed, of: of.count() }
         };
-        self.stages = entry.stages.iter().enumerate().map(progress).collect();
+        // Fresh scenarios belong to no stage.
+        let stages = entry.stages.iter().filter(|_| !self.scenarios.is_empty());
+        self.stages = stages.enumerate().map(progress).collect();
         let has = |status| self.results().find(|s| s.status == status);
         let all = |status| self.results().all(|s| s.status == status);
         (self.status, self.kind) = if has(Status::GraderError).is_some() {
@@ -276,6 +291,20 @@ impl ExerciseResult {
 
     pub fn passed(&self) -> usize {
         self.scenarios.iter().filter(|s| s.status == Status::Passed).count()
+    }
+
+    /// What was graded: the exercise, and its variation if it was one.
+    pub fn full_name(&self) -> String {
+        match &self.variation {
+            Some(variation) => format!("{} --variation {}", self.name, variation.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// How many scenarios passed, and fresh ones: `3 of 20, 90 fresh (seed 1.33-1)`, or nothing if none was played.
+    pub fn count(&self) -> String {
+        let own = (!self.scenarios.is_empty()).then(|| format!("{} of {}", self.passed(), self.scenarios.len()));
+        own.into_iter().chain(self.fresh.as_ref().map(Fresh::says)).collect::<Vec<_>>().join(", ")
     }
 
     /// The scenarios that did not pass.

@@ -188,22 +188,20 @@ impl Scenario {
         self.path.with_extension("golden")
     }
 
-    /// Plays it with these modules.
-    pub fn play(&self, exercise: &str, modules: &Modules, clock: &Clock) -> Result<Played> {
+    /// Plays it with these modules, and beside them with those that are right where that is needed.
+    pub fn play(&self, exercise: &str, modules: &Modules, reference: &Modules, clock: &Clock) -> Result<Played> {
         match &self.script {
             Script::Cases(steps) => {
                 let player = |modules: &Modules| {
                     let player = modules.player(exercise);
                     player.with_context(|| format!("no contract in kit/contract is named {exercise}"))
                 };
-                self.ask(steps, player(modules)?.as_mut(), player(&solutions::modules())?.as_mut())
+                self.ask(steps, player(modules)?.as_mut(), player(reference)?.as_mut())
             }
             Script::Timeline(timeline) => self.run(timeline, modules, clock),
-            Script::Group(script) => {
-                self.acts(|see| group::play(script, exercise, modules, &solutions::modules(), see))
-            }
+            Script::Group(script) => self.acts(|see| group::play(script, exercise, modules, reference, see)),
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
-            Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, &solutions::modules(), see)),
+            Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
         }
     }
 

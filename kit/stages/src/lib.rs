@@ -11,4 +11,5 @@ pub mod node;
 pub mod objects;
 pub mod scheduler;
 mod values;
+pub mod variation;
 pub mod workloads;

@@ -62,7 +62,9 @@ fn all_that_is_asked_and_answered_fits() {
             let transport: Rc<RefCell<dyn Transport>> = tap.clone();
             let mut modules = solutions::modules();
             modules.replace(exercise, Link::new(transport));
-            scenario.play(exercise, &modules, &Clock::default()).expect("the scenario can be played");
+            scenario
+                .play(exercise, &modules, &solutions::modules(), &Clock::default())
+                .expect("the scenario can be played");
             for (call, args, answer) in &tap.borrow().lines {
                 let args: Value = serde_json::from_str(args).expect("arguments are JSON");
                 let answer: Value = serde_json::from_str(answer).expect("answers are JSON");

@@ -49,7 +49,7 @@ pub fn annotations(root: &Path, report: &Report) -> String {
                 _ = write!(place, "line={line},");
             }
         }
-        let title = property(&format!("{}: {}", result.name, result.verdict()));
+        let title = property(&format!("{}: {}", result.full_name(), result.verdict()));
         _ = writeln!(out, "::{level} {place}title={title}::{}", data(&message(result)));
     }
     out
@@ -65,9 +65,16 @@ fn in_checkout(root: &Path, file: &str) -> String {
 /// What the annotation says: the count, and the first thing that is wrong.
 fn message(result: &ExerciseResult) -> String {
     let mut out = String::new();
-    if !result.scenarios.is_empty() {
-        let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(", {}", fresh.says()));
-        _ = writeln!(out, "{} of {} scenarios passed{fresh}.", result.passed(), result.scenarios.len());
+    if let Some(variation) = &result.variation {
+        _ = writeln!(out, "{}", variation.rule);
+    }
+    match (result.scenarios.is_empty(), &result.fresh) {
+        (true, None) => {}
+        (true, Some(fresh)) => _ = writeln!(out, "{}.", fresh.says()),
+        (false, fresh) => {
+            let fresh = fresh.as_ref().map_or(String::new(), |fresh| format!(", {}", fresh.says()));
+            _ = writeln!(out, "{} of {} scenarios passed{fresh}.", result.passed(), result.scenarios.len());
+        }
     }
     for line in result.message.iter().flat_map(|message| message.lines()).take(30) {
         _ = writeln!(out, "{}", line);

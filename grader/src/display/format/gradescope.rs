@@ -45,11 +45,11 @@ pub fn text(report: &Report, explained: usize) -> Result<String> {
     let tests = report.exercises.iter().map(|result| {
         let max_score = if result.required { POINTS } else { 0.0 };
         let share = match result.scenarios.len() {
-            0 => 0.0,
+            0 => result.fresh.as_ref().map_or(0.0, |_| fresh(result)),
             n => result.passed() as f64 / n as f64 * fresh(result),
         };
         Test {
-            name: result.name.clone(),
+            name: result.full_name(),
             // To the hundredth, and full points for a pass alone.
             score: (max_score * share * 100.0).floor() / 100.0,
             max_score,

@@ -14,11 +14,15 @@ pub fn text(report: &Report) -> Result<String> {
         let mut suite = TestSuite::new(result.name.as_str());
         suite.set_time(Duration::from_millis(result.duration_ms));
         suite.add_property(("required", if result.required { "true" } else { "false" }));
+        if let Some(variation) = &result.variation {
+            suite.add_property(("variation", variation.name.as_str()));
+            suite.add_property(("rule", variation.rule.as_str()));
+        }
         if let Some(fresh) = &result.fresh {
             suite.add_property(("fresh", fresh.says().as_str()));
         }
         // Without a scenario, as when it does not compile, the exercise itself is the case.
-        if result.scenarios.is_empty() {
+        if result.results().next().is_none() {
             let message = result.message.as_deref().unwrap_or_default();
             let words = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
             suite.add_test_case(case(result, "exercise", result.status, &result.verdict(), words, message));

@@ -16,13 +16,9 @@ pub fn text(report: &Report, explained: usize) -> String {
             Status::Skipped => "➖",
             _ => "❌",
         };
-        let count = match result.scenarios.len() {
-            0 => String::new(),
-            n => format!("{} of {n}", result.passed()),
-        };
-        let fresh = result.fresh.as_ref().map_or(String::new(), |fresh| format!(", {}", cell(&fresh.says())));
+        let (name, count) = (cell(&result.full_name()), cell(&result.count()));
         let optional = if result.required { "" } else { ", not required" };
-        _ = writeln!(out, "| {mark} | {} | {}{optional} | {count}{fresh} |", cell(&result.name), result.verdict());
+        _ = writeln!(out, "| {mark} | {name} | {}{optional} | {count} |", result.verdict());
     }
     for result in report.exercises.iter().filter(|e| !matches!(e.status, Status::Passed | Status::NotStarted)) {
         exercise(&mut out, result, explained);
@@ -36,8 +32,11 @@ fn exercise(out: &mut String, result: &ExerciseResult, explained: usize) {
         (Some(file), None) => format!(" · <code>{}</code>", html(file)),
         _ => String::new(),
     };
-    let (name, verdict) = (&result.name, result.verdict());
-    _ = writeln!(out, "\n<details><summary><b>{}</b>: {verdict}{place}</summary>", html(name));
+    let (name, verdict) = (result.full_name(), result.verdict());
+    _ = writeln!(out, "\n<details><summary><b>{}</b>: {verdict}{place}</summary>", html(&name));
+    if let Some(variation) = &result.variation {
+        block(out, "text", &variation.rule);
+    }
     if let Some(message) = &result.message {
         block(out, "text", message);
     }

@@ -138,7 +138,9 @@ fn whole_summary(workspace: &Workspace, report: &Report) -> String {
     } else if total > 1 || report.exercises.iter().any(|e| !e.required) {
         _ = writeln!(out, "\n  {}", report.headline());
     }
-    let own = |result: &ExerciseResult| result.file == Some(format!("exercises/{}.rs", result.name));
+    let own = |result: &ExerciseResult| {
+        result.file == Some(format!("exercises/{}.rs", result.name)) && result.variation.is_none()
+    };
     if report.status != Status::Passed || report.passed() != total || !report.exercises.iter().all(own) {
         return out;
     }
