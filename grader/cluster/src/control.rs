@@ -1,5 +1,6 @@
 //! How commands reach the process that runs the cluster: one line of JSON there, one back, over a socket in its folder.
 
+use crate::incident::{self, Case};
 use crate::modules::Seats;
 use anyhow::{Context, Result, bail};
 use kit_cluster::timeline::{Step, act};
@@ -33,6 +34,8 @@ pub enum Order {
     Step(i64),
     /// To let so many seconds pass in one.
     Speed(f64),
+    /// To say whether these conditions hold, and these at the end; without any, those of its incident.
+    Check((Vec<String>, Vec<String>)),
 }
 
 type Answer = Result<String, String>;
@@ -80,7 +83,7 @@ impl Control {
     /// # Errors
     ///
     /// If the socket can't be made.
-    pub fn listen(folder: &Path, door: Door, seats: Seats, down: Sender<()>) -> Result<Control> {
+    pub fn listen(folder: &Path, door: Door, seats: Seats, case: Option<Case>, down: Sender<()>) -> Result<Control> {
         let private = tempfile::Builder::new().prefix("kit-").tempdir().context("no folder for a socket")?;
         let path = private.path().join("control");
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at {}", path.display()))?;
@@ -89,8 +92,8 @@ impl Control {
         std::os::unix::fs::symlink(&path, &link).with_context(|| format!("can't write {}", link.display()))?;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (door, seats, down) = (door.clone(), seats.clone(), down.clone());
-                std::thread::spawn(move || serve(stream, &door, &seats, &down));
+                let (door, seats, case, down) = (door.clone(), seats.clone(), case.clone(), down.clone());
+                std::thread::spawn(move || serve(stream, &door, &seats, case, &down));
             }
         });
         Ok(Control { folder: private, link })
@@ -105,7 +108,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, down: &Sender<()>) {
+fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, case: Option<Case>, down: &Sender<()>) {
     let mut line = String::new();
     _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let read = BufReader::new((&stream).take(LONGEST)).read_line(&mut line);
@@ -115,8 +118,8 @@ fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, down: &Sender<()>) 
     let order = serde_json::from_str(&line);
     let (ends, status) = (matches!(order, Ok(Order::Down)), matches!(order, Ok(Order::Status)));
     let answer = match order {
-        Ok(order) if status => ask(door, order).map(|said| [vec![said], seats.lines()].concat().join("\n")),
-        Ok(order) => ask(door, order),
+        Ok(order) if status => ask(door, order, case).map(|said| [vec![said], seats.lines()].concat().join("\n")),
+        Ok(order) => ask(door, order, case),
         Err(error) => Answer::Err(format!("an order that nobody knows: {error}")),
     };
     _ = serde_json::to_writer(&stream, &answer);
@@ -126,19 +129,19 @@ fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, down: &Sender<()>) 
     }
 }
 
-fn ask(door: &Door, order: Order) -> Answer {
+fn ask(door: &Door, order: Order, case: Option<Case>) -> Answer {
     let (tell, answer) = channel();
-    door.request(move |driver| _ = tell.send(obey(driver, order)));
+    door.request(move |driver| _ = tell.send(obey(driver, order, case.as_ref())));
     answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))
 }
 
-fn obey(driver: &mut Driver, order: Order) -> Answer {
+fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
     match order {
         Order::Down => return Ok("the cluster ends".into()),
         Order::Status => {}
         Order::Fault(step) => {
             let step: Step = serde_json::from_value(step).map_err(|error| error.to_string())?;
-            if matches!(step, Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_)) {
+            if matches!(step, Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) | Step::Drain(_)) {
                 return Err("that is no fault: time passes by `step`, and kubectl changes objects".into());
             }
             act(&mut driver.engine, &step).map_err(|error| error.message)?;
@@ -152,6 +155,7 @@ fn obey(driver: &mut Driver, order: Order) -> Answer {
             driver.step(Instant { nanos }).map_err(|_| "a module was lost".to_string())?;
         }
         Order::Speed(speed) => driver.set_speed(speed),
+        Order::Check(asked) => return incident::verdict(driver, case, &asked),
     }
     Ok(status(driver))
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod data;
+mod incident;
 mod modules;
 mod up;
 
@@ -56,6 +57,8 @@ enum Command {
     Step { span: String },
     /// Lets so many seconds of the cluster pass in one second
     Speed { speed: f64 },
+    /// Says whether conditions hold, `deployment/shop/web Available`; exits with 1 if not
+    Check(incident::Check),
 }
 
 const FAULTS: &str = "\
@@ -73,7 +76,7 @@ Hosts are nodes and, with `up --control-planes 3`, control-plane-1 and so on. Po
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
@@ -81,10 +84,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
+fn run(cli: &Cli) -> Result<ExitCode> {
     let folder = folder(&cli.name)?;
     let order = match &cli.command {
-        Command::Up(args) => return up::up(&cli.name, &folder, args),
+        Command::Up(args) => return up::up(&cli.name, &folder, args).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => return incident::check(&folder, args),
         Command::Down => Order::Down,
         Command::Status => Order::Status,
         Command::Fault { verb, targets } => Order::Fault(fault(verb, targets)?),
@@ -100,7 +104,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Speed { speed } => Order::Speed(up::speed(*speed)?),
     };
     println!("{}", control::send(&folder, &order)?);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What lies of a cluster on disk: its kubeconfig, its certificates, its socket.

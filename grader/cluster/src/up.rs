@@ -2,6 +2,7 @@
 
 use crate::control::{self, Control};
 use crate::data::DataDir;
+use crate::incident::Case;
 use crate::modules::Seats;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
@@ -38,9 +39,9 @@ pub struct Args {
     /// How many hosts the control plane has, each with a member of a simulated etcd; without any it never fails
     #[arg(long, default_value_t = 0)]
     control_planes: usize,
-    /// How many seconds of the cluster pass in one second
-    #[arg(long, default_value_t = 1.0)]
-    speed: f64,
+    /// How many seconds of the cluster pass in one second: 1, if the incident says nothing else
+    #[arg(long)]
+    speed: Option<f64>,
     /// The source of chance; without it another one each time
     #[arg(long)]
     seed: Option<u64>,
@@ -83,6 +84,9 @@ pub struct Args {
     /// it ends and another takes over. Needs a build with `--features etcd`
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data_dir", "control_planes", "seed"])]
     etcd: Vec<String>,
+    /// Begins with the cluster of this file, after something has gone wrong in it; `check` says when it is mended
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "zones", "control_planes", "data_dir", "etcd"])]
+    incident: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -108,7 +112,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         bail!("at most {NODES} nodes: {}", args.nodes);
     }
     std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
-    let speed = speed(args.speed)?;
+    let case = args.incident.as_deref().map(Case::load).transpose()?;
+    let speed = speed(args.speed.or(case.as_ref().map(|case| case.incident.speed)).unwrap_or(1.0))?;
     if args.detach {
         // What is wrong with a policy is said here, not in a log.
         audit(args)?;
@@ -121,7 +126,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let certificates =
         Certificates::in_folder(&pki).with_context(|| format!("the certificates in {}", pki.display()))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
-    let seed = args.seed.unwrap_or(since.as_nanos() as u64);
+    let seed = args.seed.or(case.as_ref().map(|case| case.incident.cluster.seed)).unwrap_or(since.as_nanos() as u64);
     let config = Config {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
@@ -132,6 +137,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         accounts: Some(certificates.authority.clone()),
         ..Config::default()
     };
+    let config = case.iter().fold(config, |config, case| case.config(config));
     let port = match (args.port, &data) {
         (0, Some(data)) => data.port(args.listen),
         (port, _) => port,
@@ -146,10 +152,14 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         bail!("your store keeps objects in memory: it goes without --data-dir and --etcd");
     }
     let engine = {
-        let seats = seats.clone();
+        let (seats, case) = (seats.clone(), case.clone());
         move || {
             let modules = seats.modules();
-            let Some(store) = store else { return Ok(cluster::start(&config, &modules, Clock::default())) };
+            let Some(store) = store else {
+                let mut engine = cluster::start(&config, &modules, Clock::default());
+                case.iter().try_for_each(|case| case.begin(&mut engine))?;
+                return Ok(engine);
+            };
             let engine = cluster::open(&config, &modules, Clock::default(), store);
             let engine = engine.map_err(|error| error.message)?;
             engine.server().unreadable().for_each(|(_, why)| _ = tell.send(why.message.clone()));
@@ -164,7 +174,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     if args.watch {
         seats.watch(live.door());
     }
-    let control = Control::listen(folder, live.door(), seats, down.clone())?;
+    case.iter().for_each(|case| case.watch(&live.door()));
+    let control = Control::listen(folder, live.door(), seats, case.clone(), down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
@@ -183,11 +194,12 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         merge(&file)?;
     }
     unreadable.iter().for_each(|why| println!("  warning: {why}; everything else is there"));
-    let idle = idle(&live.door().snapshot(), args.nodes);
+    let nodes = case.as_ref().map_or(args.nodes, |_| live.door().snapshot().list(Kind::Node).count());
+    let idle = if case.is_some() { Vec::new() } else { idle(&live.door().snapshot(), args.nodes) };
     if !idle.is_empty() {
         println!("  warning: no kubelet runs on {}: more nodes were asked for earlier", idle.join(", "));
     }
-    println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), args.nodes, live.address());
+    println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), nodes, live.address());
     println!("  export KUBECONFIG={}", file.display());
     loop {
         match ends.recv_timeout(Duration::from_millis(200)) {

@@ -1,9 +1,11 @@
 //! The whole cluster around the modules: deterministic, on a virtual clock, without I/O.
 //!
 //! The [`engine`] wakes one component at a time. [`control_plane`] has the hosts on which the processes of the control
-//! plane run, [`cluster`] puts components and modules together, and [`timeline`] plays what scenarios do to them.
+//! plane run, [`cluster`] puts components and modules together, [`timeline`] plays what scenarios do to them, and an
+//! [`incident`] is what is left for somebody to mend.
 
 pub mod cluster;
 pub mod control_plane;
 pub mod engine;
+pub mod incident;
 pub mod timeline;

@@ -68,7 +68,7 @@ pub struct State {
 impl Driver {
     pub(crate) fn new(engine: Engine, speed: f64, publish: watch::Sender<Snapshot>, seconds: Arc<AtomicI64>) -> Driver {
         let now = Real::now();
-        let set = (Instant::default(), now);
+        let set = (engine.now(), now);
         publish.send_replace(engine.server().snapshot().clone());
         seconds.store(engine.server().time().as_second(), Ordering::Relaxed);
         Driver {
@@ -140,7 +140,7 @@ impl Driver {
     }
 
     /// Lets something be moved out of the engine from now on, after each of its events, until it is done (`false`).
-    pub(crate) fn pump(&mut self, mut pump: impl FnMut(&mut Engine) -> bool + 'static) {
+    pub fn pump(&mut self, mut pump: impl FnMut(&mut Engine) -> bool + 'static) {
         if pump(&mut self.engine) {
             self.pumps.push(Box::new(pump));
         }

@@ -4,9 +4,11 @@
 //! each what an observer has seen ([`observe`]). The observer looks once a second: what is there at the end of a
 //! second is what the second's line says, so that small delays inside of a second don't matter.
 
+mod condition;
 pub mod observe;
 mod step;
 
+pub use condition::{Condition, Seen};
 pub use step::{Deletion, Skew, Span, Step, act, apply};
 
 use crate::cluster::{self, Config};
@@ -15,7 +17,7 @@ use kit_apimachinery::object::{Key, Object};
 use kit_contract::Modules;
 use kit_server::{ChangeKind, Error};
 use kit_time::agenda::Instant;
-use observe::{Invariant, Observer, Subject};
+use observe::{Observer, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -48,7 +50,7 @@ pub struct Timeline {
     pub observe: Vec<Subject>,
     /// What must hold at every instant: `web ready >= 3`.
     #[serde(default)]
-    pub always: Vec<Invariant>,
+    pub always: Vec<Condition>,
 }
 
 /// What went wrong while a timeline was played.
@@ -209,7 +211,7 @@ impl<'a> Play<'a> {
             while self.engine.step(stop)? {
                 if self.rest.disturbed(&self.engine) {
                     changed = true;
-                    let broken = self.observer.check(self.engine.server().snapshot());
+                    let broken = self.observer.check(&self.engine);
                     lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
                 }
                 if let Some(complaint) = self.rest.complaint() {

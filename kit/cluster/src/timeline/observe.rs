@@ -4,6 +4,8 @@
 
 mod owners;
 
+use super::condition::{Condition, Seen};
+use crate::engine::Engine;
 use kit_api::apps::{Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod};
@@ -45,38 +47,10 @@ pub enum Subject {
     ControlPlane,
 }
 
-/// Something that must hold at every instant: `web ready >= 3`, `web pods <= 5`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Invariant {
-    text: String,
-    workload: String,
-    ready: bool,
-    at_least: bool,
-    bound: usize,
-}
-
-impl TryFrom<String> for Invariant {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let wrong = || format!("`{text}` is no invariant; `web ready >= 3` and `web pods <= 5` are");
-        let [workload, what, relation, bound] = words[..] else { return Err(wrong()) };
-        let pick = |word: &str, [yes, no]: [&str; 2]| match word {
-            word if word == yes => Ok(true),
-            word if word == no => Ok(false),
-            _ => Err(wrong()),
-        };
-        let bound = bound.parse().map_err(|_| wrong())?;
-        let (ready, at_least) = (pick(what, ["ready", "pods"])?, pick(relation, [">=", "<="])?);
-        Ok(Invariant { workload: workload.into(), ready, at_least, bound, text })
-    }
-}
-
 /// Sees changes.
 pub struct Observer {
     subjects: Vec<Subject>,
-    invariants: Vec<Invariant>,
+    invariants: Vec<Condition>,
     broken: BTreeSet<usize>,
     table: BTreeMap<String, String>,
     revision: i64,
@@ -93,7 +67,7 @@ pub fn workload(object: &Object) -> &str {
 
 impl Observer {
     /// An observer who watches all this and has seen nothing.
-    pub fn new(subjects: &[Subject], invariants: &[Invariant]) -> Self {
+    pub fn new(subjects: &[Subject], invariants: &[Condition]) -> Self {
         Observer {
             subjects: subjects.to_vec(),
             invariants: invariants.to_vec(),
@@ -129,18 +103,14 @@ impl Observer {
     }
 
     /// The invariants that broke just now.
-    pub fn check(&mut self, snapshot: &Snapshot) -> Vec<String> {
+    pub fn check(&mut self, engine: &Engine) -> Vec<String> {
         let mut lines = Vec::new();
         for (index, invariant) in self.invariants.iter().enumerate() {
-            let Invariant { text, workload: of, ready, at_least, bound } = invariant;
-            let pods = snapshot.list(Kind::Pod).filter(|stored| workload(&stored.object) == of);
-            let counts = |pod: &Pod| pod::is_active(pod) && (!ready || pod::is_ready(pod));
-            let count = pods.filter_map(|stored| stored.get::<Pod>()).filter(|pod| counts(pod)).count();
-            let holds = if *at_least { count >= *bound } else { count <= *bound };
+            let Seen { text, holds, seen } = invariant.look(engine);
             if holds {
                 self.broken.remove(&index);
             } else if self.broken.insert(index) {
-                lines.push(format!("broken: {text} ({count})"));
+                lines.push(format!("broken: {text} ({seen})"));
             }
         }
         lines

@@ -2,6 +2,8 @@
 
 use super::observe;
 use crate::engine::Engine;
+use kit_api::core::Pod;
+use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::fault::Fault;
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
@@ -34,7 +36,7 @@ pub enum Step {
     Heal(String),
     /// The containers of a pod end: `{pod/web#1: 137}`.
     Kill(BTreeMap<String, i32>),
-    /// Gives workloads so many thousandths of a CPU to do: `{web: 800}`.
+    /// Gives workloads so many thousandths of a CPU to do: `{web: 800}`, or `{shop/web: 800}` in another namespace.
     Load(BTreeMap<String, i64>),
     /// Makes the watches of components slow: `{replicaset-controller: 5s}`.
     Lag(BTreeMap<String, Span>),
@@ -46,6 +48,8 @@ pub enum Step {
     Free(String),
     /// Something forgets its history: `etcd`.
     Compact(String),
+    /// Cordons a node and evicts its pods once, as `kubectl drain` does; pods whose budget says no stay, to be asked again.
+    Drain(String),
     /// Stops a component.
     Pause(String),
     /// Lets it go on.
@@ -134,6 +138,7 @@ impl std::fmt::Display for Step {
             Step::Fill(name) => format!("fill {name}"),
             Step::Free(name) => format!("free {name}"),
             Step::Compact(name) => format!("compact {name}"),
+            Step::Drain(node) => format!("drain {node}"),
             Step::Pause(component) => format!("pause {component}"),
             Step::Resume(component) => format!("resume {component}"),
         };
@@ -168,6 +173,24 @@ fn delete(engine: &mut Engine, target: &str, propagation: Propagation) -> Result
     let key = find(engine, target)?;
     let options = DeleteOptions { propagation, ..DeleteOptions::default() };
     engine.request(|server| server.delete(&key, &options)).map(|_| ())
+}
+
+/// Refusals of budgets are no errors: 429, and 500 for a pod that has two.
+fn drain(engine: &mut Engine, node: &str) -> Result<(), Error> {
+    let key = find(engine, &format!("node/{node}"))?;
+    let cordon = Patch::Merge(json!({"spec": {"unschedulable": true}}));
+    engine.request(|server| server.patch(&key, &cordon, false))?;
+    let pods = engine.server().snapshot().list(Kind::Pod);
+    let here = pods.filter(|stored| stored.get::<Pod>().and_then(pod::node_name) == Some(node));
+    let keys: Vec<Key> = here.map(|stored| stored.key.clone()).collect();
+    for key in keys {
+        let options = DeleteOptions::default();
+        match engine.request(|server| server.evict_pod(&key.namespace, &key.name, &options)) {
+            Err(error) if !matches!(error.code, 404 | 429 | 500) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// An object whose owner references may say `uid: deployment/web`, since nobody knows uids in advance.
@@ -220,10 +243,11 @@ pub fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
         }),
         Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
-            let workload = format!("default/{workload}");
+            let workload = if workload.contains('/') { workload.clone() } else { format!("default/{workload}") };
             engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
         }),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
+        Step::Drain(node) => return drain(engine, node),
         Step::Pause(component) => engine.pause(component, true),
         Step::Resume(component) => engine.pause(component, false),
     };
