@@ -151,6 +151,8 @@ fn read_all<T: DeserializeOwned>(folder: &Path) -> Result<BTreeMap<String, T>> {
 /// If it can't be read, or is something else; the message names the place in it.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    let read = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(&text));
+    // Steps of timelines are maps of one key, which YAML reads as enums only when they come as JSON.
+    let value: serde_json::Value = serde_yaml::from_str(&text).with_context(|| path.display().to_string())?;
+    let read = serde_path_to_error::deserialize(value);
     read.map_err(|error| anyhow::anyhow!("{}: {}: {}", path.display(), error.path(), error.inner()))
 }

@@ -1,7 +1,7 @@
 //! What a session asks: drawn from a seed, so that the same seed and the same content give the same session.
 
 use crate::content::{Content, Level};
-use kit_stages::fresh;
+use kit_stages::variation;
 use kit_time::random::{Purpose, Random};
 use serde::{Deserialize, Serialize};
 
@@ -100,11 +100,8 @@ impl Plan {
             .filter(|(name, one)| one.level <= *level && about(name))
             .map(|(name, _)| name)
             .collect();
-        let exercises: Vec<String> = kit_contract::EXERCISES
-            .iter()
-            .filter(|name| about(name) && fresh::of(name, &solutions::modules()).is_some())
-            .map(ToString::to_string)
-            .collect();
+        let exercises = variation::exercises().into_iter().filter(|name| about(name));
+        let exercises: Vec<String> = exercises.map(ToString::to_string).collect();
         let fits = |chapter: &str, of: Level| of <= *level && about(chapter);
         let incidents = content.incidents.iter().filter(|(_, one)| fits(&one.chapter, one.level));
         let incidents: Vec<String> = incidents.map(|(name, _)| name.clone()).collect();
@@ -126,7 +123,8 @@ impl Plan {
                 0 => Ask::Warmup(draw.some("warm-up", &warmups, minutes as usize)),
                 1 => {
                     let exercise = draw.one("code", &exercises).to_string();
-                    Ask::Code { variation: None, exercise }
+                    let variation = variation::draw(&exercise, *seed).map(|variation| variation.name);
+                    Ask::Code { exercise, variation }
                 }
                 2 => Ask::Incident(draw.one("incident", &incidents).to_string()),
                 _ => Ask::Design(draw.one("design", &designs).to_string()),
@@ -184,6 +182,6 @@ impl Draw {
 }
 
 /// What a variation of an exercise is about, as a paragraph; none if there is no such variation.
-pub fn rule(_exercise: &str, _variation: &str) -> Option<String> {
-    None
+pub fn rule(exercise: &str, variation: &str) -> Option<String> {
+    variation::parse(exercise, variation).ok().map(|variation| variation.rule)
 }
