@@ -4,9 +4,13 @@
 //! machine without input or output of its own: actions in, events out, and everything that is known follows from the events.
 //! What surrounds it carries actions to it and shows what it says.
 
+pub mod command;
 pub mod content;
 pub mod desk;
-pub mod host;
 pub mod history;
+pub mod host;
+pub mod report;
+pub mod room;
 pub mod session;
+pub mod sheet;
 pub mod terminal;

@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use interview::command;
 use interview::content::{self, Content, check};
 use interview::history;
 use std::process::ExitCode;
@@ -11,20 +12,22 @@ use std::process::ExitCode;
 /// Mock interviews, and practice.
 #[derive(Parser)]
 #[command(name = "cargo grade interview", bin_name = "cargo grade interview", version, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    session: command::Args,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// For authors: holds all questions against what they must be, and against what the engine does
     Check,
+    /// Sessions of the past
     History(history::command::HistoryArgs),
     /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
-    Play {
-        question: String,
-    },
+    Play { question: String },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,6 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::History(_)) => Ok(ExitCode::SUCCESS),
-        None => bail!("not yet"),
+        None => command::run(&root, content, &cli.session),
     }
 }

@@ -4,6 +4,7 @@ use crate::content::{Content, Level};
 use kit_stages::variation;
 use kit_time::random::{Purpose, Random};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A session before it begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,20 +80,17 @@ impl Plan {
         if !(SHORTEST..=240).contains(minutes) {
             return Err(format!("a session takes {SHORTEST} to 240 minutes, and not {minutes}"));
         }
-        let about = |page: &str| {
-            topics.is_empty()
-                || topics.iter().any(|topic| {
-                    page.strip_prefix(topic.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })
+        let within = |page: &str, topic: &str| {
+            page.strip_prefix(topic).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if let Some(unknown) = topics.iter().find(|topic| {
-            !content.pages().any(|page| {
-                page.strip_prefix(topic.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        }) {
-            let mut chapters: Vec<&str> = content.pages().filter_map(|page| page.split('/').next()).collect();
-            chapters.dedup();
-            return Err(format!("nothing is asked about {unknown:?}; there are: {}", chapters.join(", ")));
+        let about = |page: &str| topics.is_empty() || topics.iter().any(|topic| within(page, topic));
+        if let Some(unknown) = topics.iter().find(|topic| !content.pages().any(|page| within(page, topic))) {
+            let chapters: BTreeSet<&str> = content.pages().filter_map(|page| page.split('/').next()).collect();
+            let chapters: Vec<&str> = chapters.into_iter().collect();
+            return Err(format!(
+                "nothing is asked about {unknown:?}; there are {}, and pages such as workloads/hpa",
+                chapters.join(", ")
+            ));
         }
         let draw = Draw { random: Random::new(*seed) };
         let warmups: Vec<String> = content

@@ -158,7 +158,8 @@ impl<'a> Terminal<'a> {
         let (of_part, whole) = (time(clock.part), time(clock.whole));
         self.screen.clock(&format!(" {}/{all} {} · {of_part} {state} · {whole} in all ", part + 1, title.kind));
         let minutes = clock.part / 60_000;
-        if [5, 1].contains(&minutes) && clock.part % 60_000 < 1000 && self.warned != Some(minutes) {
+        let just_begun = self.desk.session.budget(part) - clock.part < 60_000;
+        if [5, 1].contains(&minutes) && clock.part % 60_000 < 1000 && self.warned != Some(minutes) && !just_begun {
             self.warned = Some(minutes);
             self.screen.blank();
             let plural = if minutes == 1 { "minute" } else { "minutes" };
@@ -194,7 +195,9 @@ impl<'a> Terminal<'a> {
             }
             Some(Open::Incident { title, prompt, .. }) => {
                 self.screen.blank();
-                self.screen.say(&format!("{BOLD}{title}{BOLD:#}\n\n{}", prompt.trim()));
+                self.screen.say(&format!("{BOLD}{title}{BOLD:#}"));
+                self.screen.blank();
+                self.screen.markdown(&prompt);
                 self.screen.blank();
                 if let Some(kubeconfig) = self.desk.kubeconfig()? {
                     self.screen.raw(&format!("      export KUBECONFIG={}", kubeconfig.display()));
@@ -203,7 +206,9 @@ impl<'a> Terminal<'a> {
             }
             Some(Open::Design { title, prompt, .. }) => {
                 self.screen.blank();
-                self.screen.say(&format!("{BOLD}{title}{BOLD:#}\n\n{}", prompt.trim()));
+                self.screen.say(&format!("{BOLD}{title}{BOLD:#}"));
+                self.screen.blank();
+                self.screen.markdown(&prompt);
                 self.screen.blank();
                 self.screen.say(&format!("    file      {}", file.as_deref().unwrap_or(Path::new("")).display()));
                 self.screen.say("    edit      opens it in $EDITOR; what is saved there is your answer\n    ask …     asks for a fact: how many, how fast, who\n    probe     takes the next question of the interviewer early\n    done      ends the part early\n    Any other line is added to your answer.");
@@ -279,8 +284,7 @@ impl<'a> Terminal<'a> {
                 if line == "done" {
                     return self.act(Action::Next).map(drop);
                 }
-                self.answer(part, line)?;
-                if self.desk.session.current() == Some(part) {
+                if self.answer(part, line)? && self.desk.session.current() == Some(part) {
                     self.show_question();
                 }
             }
@@ -306,8 +310,9 @@ impl<'a> Terminal<'a> {
                 "" => {}
                 command if command.starts_with("kubectl ") || command.starts_with("fault ") => self.command(command)?,
                 number if number.parse::<usize>().is_ok() && self.desk.session.open(part).is_some() => {
-                    self.answer(part, number)?;
-                    self.screen.note("Noted. `check` looks at the cluster, `done` ends the part.");
+                    if self.answer(part, number)? {
+                        self.screen.note("Noted. `check` looks at the cluster, `done` ends the part.");
+                    }
                 }
                 _ => self.refuse("`kubectl …`, `check`, `cause`, `hint`, `done`, `pause`, `time`, `help` or `quit`"),
             },
@@ -338,16 +343,17 @@ impl<'a> Terminal<'a> {
         Ok(())
     }
 
-    fn answer(&mut self, part: usize, line: &str) -> Result<()> {
+    /// Answers the open question with what was typed; whether that was an answer.
+    fn answer(&mut self, part: usize, line: &str) -> Result<bool> {
         let open = self.desk.session.open(part);
         let answer = open.and_then(|at| self.desk.session.question(part, at)).map(|question| question.parse(line));
         match answer {
-            None => Ok(()),
+            None => Ok(false),
             Some(Err(why)) => {
                 self.refuse(&why);
-                Ok(())
+                Ok(false)
             }
-            Some(Ok(answer)) => self.act(Action::Answer { answer }).map(drop),
+            Some(Ok(answer)) => self.act(Action::Answer { answer }),
         }
     }
 
@@ -521,7 +527,7 @@ impl<'a> Terminal<'a> {
                     .flat_map(|check| &check.said)
                     .for_each(|line| self.screen.raw(&format!("    {line}")));
                 self.screen.blank();
-                self.screen.say(incident.debrief.trim());
+                self.screen.markdown(&incident.debrief);
                 for route in &incident.routes {
                     self.screen.blank();
                     self.screen.say(&route.name);
@@ -535,7 +541,9 @@ impl<'a> Terminal<'a> {
             }
             Ask::Design(_) => {
                 let Some(design) = session.design(part) else { return };
-                self.screen.say(&format!("A very good answer:\n\n{}", design.model.trim()));
+                self.screen.note("A very good answer:");
+                self.screen.blank();
+                self.screen.markdown(&design.model);
                 self.screen.blank();
                 for flag in &design.red_flags {
                     self.screen.item(&format!("{RED}⚑{RED:#}"), &format!("{} — {}", flag.says, flag.why));

@@ -52,6 +52,51 @@ impl Screen {
         self.lines("  ", "  ", text);
     }
 
+    /// Markdown: paragraphs and items are wrapped, code and tables stay as they are.
+    pub fn markdown(&mut self, text: &str) {
+        let mut paragraph = String::new();
+        let mut fenced = false;
+        for line in text.trim_end().lines() {
+            let plain = line.trim_start();
+            let item = plain.split_once(' ').filter(|(mark, _)| {
+                ["-", "*"].contains(mark) || mark.strip_suffix('.').is_some_and(|number| number.parse::<u8>().is_ok())
+            });
+            let fence = plain.starts_with("```");
+            let raw = fenced || fence || plain.starts_with('|') || (paragraph.is_empty() && line.starts_with("    "));
+            // An item, a heading and an empty line end what stood before; other lines go on with it.
+            if raw || item.is_some() || plain.is_empty() || plain.starts_with('#') {
+                self.paragraph(&std::mem::take(&mut paragraph));
+            }
+            fenced ^= fence;
+            match plain {
+                "" if !fenced => self.blank(),
+                _ if fence => {}
+                _ if raw => self.raw(&format!("      {line}")),
+                heading if heading.starts_with('#') => {
+                    let heading = heading.trim_start_matches('#').trim();
+                    self.say(&format!("{BOLD}{heading}{BOLD:#}"));
+                }
+                more if paragraph.is_empty() => paragraph.push_str(more),
+                more => {
+                    paragraph.push(' ');
+                    paragraph.push_str(more);
+                }
+            }
+        }
+        self.paragraph(&paragraph);
+    }
+
+    fn paragraph(&mut self, text: &str) {
+        let item = text.split_once(' ').filter(|(mark, _)| {
+            ["-", "*"].contains(mark) || mark.strip_suffix('.').is_some_and(|number| number.parse::<u8>().is_ok())
+        });
+        match item {
+            _ if text.is_empty() => {}
+            Some((mark, text)) => self.item(mark, text),
+            None => self.say(text),
+        }
+    }
+
     /// A title above what follows.
     pub fn title(&mut self, text: &str) {
         self.blank();
