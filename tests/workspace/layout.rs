@@ -60,7 +60,7 @@ const LAYERS: [&[&str]; 11] = [
     &["apimachinery"],
     &["server"],
     &["client"],
-    &["scheduler", "controllers", "node"],
+    &["scheduler", "controllers", "node", "network"],
     &["cluster"],
     &["stages"],
     &["live"],

@@ -1,0 +1,2 @@
+//! The network of a cluster, without any input or output of its own: what Kubernetes' components and plugins decide about
+//! addresses, names, services, policies and packets.
