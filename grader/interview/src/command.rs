@@ -119,6 +119,9 @@ fn resume(root: &Path, content: &Arc<Content>, args: &Args) -> Result<ExitCode> 
     session.reopen(heard, clock.now());
     let mut screen = Screen::stdout();
     screen.title(&format!("{} · session {id}", session.plan.head()));
+    if session.state() == State::Paused {
+        screen.note("The clock stands still; `resume` lets it go on.");
+    }
     let has_incident = session.current().is_some_and(|part| session.incident(part).is_some());
     if has_incident {
         screen.note("The cluster of the incident is made anew, as broken as it was.");

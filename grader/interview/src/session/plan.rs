@@ -65,7 +65,8 @@ pub struct Wish {
 
 /// Of 45 minutes: the warm-up, code, the incident, the design question.
 const SHARES: [u32; 4] = [5, 20, 10, 10];
-const WHOLE: u32 = 45;
+/// With less than this a part makes no sense.
+const LEAST: [u32; 4] = [1, 10, 6, 8];
 /// One warm-up question a minute.
 const SHORTEST: u32 = 10;
 
@@ -106,17 +107,8 @@ impl Plan {
         let designs = content.designs.iter().filter(|(_, one)| fits(&one.chapter, one.level));
         let designs: Vec<String> = designs.map(|(name, _)| name.clone()).collect();
         let there = [!warmups.is_empty(), !exercises.is_empty(), !incidents.is_empty(), !designs.is_empty()];
-        // What there is nothing of leaves its time to the others.
-        let whole: u32 = SHARES.iter().zip(there).filter(|(_, there)| *there).map(|(share, _)| share).sum();
         let mut parts = Vec::new();
-        let mut left = *minutes;
-        for (at, share) in SHARES.iter().enumerate().filter(|(at, _)| there[*at]) {
-            let last = there.iter().rposition(|there| *there) == Some(at);
-            let minutes = if last { left } else { (minutes * share).div_ceil(whole).min(left) };
-            left -= minutes;
-            if minutes == 0 {
-                continue;
-            }
+        for (at, minutes) in split(*minutes, there) {
             let ask = match at {
                 0 => Ask::Warmup(draw.some("warm-up", &warmups, minutes as usize)),
                 1 => {
@@ -129,11 +121,28 @@ impl Plan {
             };
             parts.push(Part { minutes, ask });
         }
-        debug_assert!(whole <= WHOLE, "no part is there twice");
         if parts.is_empty() {
             return Err(format!("for {level} nothing is asked about {}", topics.join(", ")));
         }
         Ok(Plan { seed: *seed, level: *level, topics: topics.clone(), interviewer: false, parts })
+    }
+}
+
+/// How many minutes each part has that there is something to ask in. What is left out leaves its time to the others: where
+/// there is little time, the last ones first.
+fn split(minutes: u32, there: [bool; 4]) -> Vec<(usize, u32)> {
+    let mut left: Vec<usize> = (0..SHARES.len()).filter(|at| there[*at]).collect();
+    loop {
+        let whole: u32 = left.iter().map(|at| SHARES[*at]).sum();
+        let mut parts: Vec<(usize, u32)> = left.iter().map(|at| (*at, minutes * SHARES[*at] / whole)).collect();
+        let used: u32 = parts.iter().map(|(_, minutes)| minutes).sum();
+        if let Some((_, last)) = parts.last_mut() {
+            *last += minutes - used;
+        }
+        match parts.iter().rposition(|(at, minutes)| *minutes < LEAST[*at]) {
+            Some(small) if left.len() > 1 => _ = left.remove(small),
+            _ => return parts,
+        }
     }
 }
 
@@ -182,4 +191,24 @@ impl Draw {
 /// What a variation of an exercise is about, as a paragraph; none if there is no such variation.
 pub fn rule(exercise: &str, variation: &str) -> Option<String> {
     variation::parse(exercise, variation).ok().map(|variation| variation.rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_shared_out_and_nothing_of_it_is_lost() {
+        let cases = [
+            (45, [true; 4], vec![(0, 5), (1, 20), (2, 10), (3, 10)]),
+            (60, [true; 4], vec![(0, 6), (1, 26), (2, 13), (3, 15)]),
+            (20, [true; 4], vec![(0, 2), (1, 11), (2, 7)]),
+            (45, [true, true, false, true], vec![(0, 6), (1, 25), (3, 14)]),
+            (45, [true, false, false, false], vec![(0, 45)]),
+            (45, [false; 4], vec![]),
+        ];
+        for (minutes, there, expected) in cases {
+            assert_eq!(split(minutes, there), expected, "{minutes} {there:?}");
+        }
+    }
 }
