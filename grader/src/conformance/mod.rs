@@ -4,6 +4,7 @@
 //! has a check that answers one case; a table without one is listed as not covered, never left out.
 
 mod control_plane;
+mod network;
 mod node;
 mod pure;
 mod scheduler;
@@ -110,7 +111,7 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [control_plane::check, pure::check, scheduler::check, node::check, workloads::check];
+    let chapters = [control_plane::check, pure::check, scheduler::check, node::check, workloads::check, network::check];
     chapters.iter().find_map(|check| check(table))
 }
 
