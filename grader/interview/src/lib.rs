@@ -11,6 +11,7 @@ pub mod history;
 pub mod host;
 pub mod report;
 pub mod room;
+pub mod practice;
 pub mod session;
 pub mod sheet;
 pub mod terminal;

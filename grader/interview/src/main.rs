@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use interview::command;
 use interview::content::{self, Content, check};
+use interview::desk::WallClock;
 use interview::history;
+use interview::practice::command;
 use std::process::ExitCode;
 
 /// Mock interviews, and practice.
@@ -31,13 +33,24 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let done = match arguments.first().is_some_and(|first| first == "practice") {
+        true => practice(arguments),
+        false => run(&Cli::parse()),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+fn practice(arguments: Vec<std::ffi::OsString>) -> Result<ExitCode> {
+    let args = command::parse(arguments).unwrap_or_else(|error| error.exit());
+    command::run(&args, &WallClock, &mut std::io::stdin().lock(), &mut anstream::stdout())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
