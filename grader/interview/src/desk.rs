@@ -88,6 +88,8 @@ pub struct Desk {
 
 /// Work in the world that a part asks for, to be done without holding the desk.
 pub struct Task {
+    /// The part that asks for it.
+    pub part: usize,
     host: Arc<dyn Host>,
     what: What,
 }
@@ -158,9 +160,22 @@ impl Desk {
     ///
     /// The inner one says that it can't be done now; the outer one that it can't be kept.
     pub fn act(&mut self, role: Role, action: Action) -> Result<Result<(), String>> {
+        self.act_in(None, role, action)
+    }
+
+    /// Does something that is meant for this part and for no other, as what somebody says who may be behind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Desk::act`]; the inner one, too, if the part is not open.
+    pub fn act_in(&mut self, part: Option<usize>, role: Role, action: Action) -> Result<Result<(), String>> {
         let now = self.now();
         let before = self.session.current();
-        let done = self.session.act(role, action, now).map(|_| ());
+        self.session.tick(now);
+        let done = match part.is_some_and(|part| Some(part) != self.session.current()) {
+            true => Err("that part has ended".into()),
+            false => self.session.act(role, action, now).map(|_| ()),
+        };
         self.settle(before)?;
         Ok(done)
     }
@@ -233,12 +248,16 @@ impl Desk {
         let ask = part.map(|part| &self.session.plan.parts[part].ask);
         let what = match (ask, part.and_then(|part| self.file(part))) {
             (Some(Ask::Code { exercise, variation }), Some(file)) => {
+        let nothing = "nothing is graded or checked now";
+        let part = self.session.current().filter(|_| self.session.state() == State::Running).ok_or(nothing)?;
+        let what = match (&self.session.plan.parts[part].ask, self.file(part)) {
+            (Ask::Code { exercise, variation }, Some(file)) => {
                 What::Grade { exercise: exercise.clone(), variation: variation.clone(), file }
             }
-            (Some(Ask::Incident(_)), _) => What::Check,
-            _ => return Err("nothing is graded or checked now".into()),
+            (Ask::Incident(_), _) => What::Check,
+            _ => return Err(nothing.into()),
         };
-        Ok(Task { host: self.host.clone(), what })
+        Ok(Task { part, host: self.host.clone(), what })
     }
 
     /// What the candidate sees.

@@ -15,3 +15,6 @@ pub mod practice;
 pub mod session;
 pub mod sheet;
 pub mod terminal;
+#[cfg(test)]
+mod fixture;
+pub mod page;
