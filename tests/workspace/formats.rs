@@ -22,8 +22,9 @@ fn timeless(mut report: Value) -> Value {
 fn results_fit_the_published_schema() {
     let schema: Value = serde_json::from_slice(&grade(&["schema"]).stdout).expect("the schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
-    let runs: [&[&str]; 5] = [
+    let runs: [&[&str]; 6] = [
         &["run", "--modules", "solutions"],
+        &["run", "scheduler/taints", "--modules", WRONG, "--variation", "report"],
         &["run", "scheduler/taints", "--modules", WRONG],
         &["run", "scheduler/taints", "--modules", "tests/modules/hostile/does_not_compile.rs"],
         &[
@@ -80,6 +81,27 @@ fn all_forms_come_from_one_run() {
     for form in ["junit", "markdown", "github", "human"] {
         assert!(text_of(&file(form)).contains(failed[0]), "{form} names the first failing scenario");
     }
+}
+
+/// A variation has no scenarios in files, so that what counts is how many fresh ones came before the one that failed.
+#[test]
+fn all_forms_name_a_variation() {
+    const NAME: &str = "prefer-refuses:where=valued";
+    let run = |form: &str| {
+        text(&grade(&["run", "scheduler/taints", "--modules", WRONG, "--variation", NAME, "--format", form]))
+    };
+    for form in ["human", "json", "junit", "markdown", "gradescope", "github"] {
+        let said = run(form).replace("%3A", ":");
+        assert!(said.contains(NAME) && said.contains("with a value that isn't empty") || form == "junit", "{said}");
+    }
+    let junit = quick_junit::Report::deserialize_from_str(&run("junit")).expect("JUnit's XML");
+    assert_eq!((junit.tests, junit.failures, junit.errors), (1, 1, 0));
+    let points: Value = serde_json::from_str(&run("gradescope")).expect("Gradescope's JSON");
+    assert!(points["tests"][0]["score"].as_f64().is_some_and(|score| score < 10.0), "{points:#}");
+    let wrong = ["run", "scheduler/taints", "--modules", "tests/modules/scheduler/taints/correct/early-return.rs"];
+    let passed =
+        text(&grade(&[&wrong[..], &["--variation", "brief:seconds=0", "--fresh", "1", "--format", "junit"]].concat()));
+    assert!(passed.contains("failures=\"0\""), "{passed}");
 }
 
 #[test]

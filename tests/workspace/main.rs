@@ -13,6 +13,7 @@ mod quantities;
 mod selectors;
 #[cfg(unix)]
 mod set_up;
+mod variations;
 mod watch;
 
 use serde_json::Value;

@@ -161,6 +161,7 @@ fn list_variations(entry: &Entry) -> Result<ExitCode> {
     if kinds.is_empty() {
         println!("{}", page(&format!("  {} has no variations; these have:\n", paint(BOLD, &entry.name))));
         variation::exercises().iter().for_each(|name| println!("      {name}"));
+        return Ok(ExitCode::SUCCESS);
     }
     for kind in kinds {
         let variation = variation::parse(&entry.name, kind).map_err(|e| anyhow::anyhow!(e))?;

@@ -215,5 +215,7 @@ fn result(
 /// How the same fresh scenarios are played again.
 pub fn again(result: &ExerciseResult, fresh: &Fresh) -> String {
     let seed = shlex::try_quote(&fresh.seed).unwrap_or_default();
-    format!("cargo grade run {} --fresh {} --seed {seed}", result.full_name(), fresh.of)
+    let varied =
+        result.variation.as_ref().map_or(String::new(), |variation| format!(" --variation {}", variation.name));
+    format!("cargo grade run {}{varied} --fresh {} --seed {seed}", result.name, fresh.of)
 }

@@ -296,7 +296,7 @@ impl ExerciseResult {
     /// What was graded: the exercise, and its variation if it was one.
     pub fn full_name(&self) -> String {
         match &self.variation {
-            Some(variation) => format!("{} --variation {}", self.name, variation.name),
+            Some(variation) => format!("{} · {}", self.name, variation.name),
             None => self.name.clone(),
         }
     }

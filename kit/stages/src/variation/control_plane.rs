@@ -81,7 +81,7 @@ pub const KINDS: &[Kind] = &[
             let propagation = values.word("propagation");
             format!(
                 "An object whose finalizers ask for nothing is deleted with `{propagation}`, and no longer with `Background`: a pod \
-                 without finalizers, of which no owner is left, is deleted, {propagation}. What asks for something is served as \
+                 without finalizers, of which no owner is left, is deleted with `{propagation}`. What asks for something is served as \
                  before: the finalizers `orphan` and `foregroundDeletion` still decide, and an object that an owner waits for and \
                  that has dependents is still deleted in the foreground. Who is deleted, set free or warned of stays as it is."
             )

@@ -123,15 +123,23 @@ fn backoffs() -> Generator {
 fn taints() -> Generator {
     let value = || select(vec!["ops-1", "ops-2", "ops", "op", "opt", "o", "b", "", "öps", "öpt"]);
     let effect = || select(vec!["NoSchedule", "NoExecute", "PreferNoSchedule"]);
-    let one =
-        (value(), value(), effect(), select(vec![Some("Equal"), None])).prop_map(|(of, own, effect, operator)| {
-            let mut toleration = json!({"key": "dedicated", "value": of});
+    let seconds =
+        select(vec![None, Some(-1_i64), Some(0), Some(1), Some(29), Some(30), Some(31), Some(300), Some(301)]);
+    let values = (value(), value(), any::<bool>());
+    let one = (values, effect(), select(vec![Some("Equal"), None]), seconds).prop_map(
+        |((of, own, same), effect, operator, seconds)| {
+            let mut toleration = json!({"key": "dedicated", "value": if same { own } else { of }});
+            if let Some(seconds) = seconds.filter(|_| effect == "NoExecute") {
+                toleration["effect"] = effect.into();
+                toleration["tolerationSeconds"] = seconds.into();
+            }
             if let Some(operator) = operator {
                 toleration["operator"] = operator.into();
             }
             let taint = json!({"key": "dedicated", "value": own, "effect": effect});
             question("filter", json!({"tolerations": [toleration], "taints": [taint]}))
-        });
+        },
+    );
     several(one, 4)
 }
 

@@ -262,6 +262,11 @@ fn counted(number: i64, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// `first pod`, `first 2 pods`.
+fn first(number: i64, one: &str) -> String {
+    if number == 1 { format!("first {one}") } else { format!("first {number} {one}s") }
+}
+
 /// `quarter`, `tenth`: one of so many parts.
 fn part(parts: i64) -> String {
     let words = ["half", "third", "quarter", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];

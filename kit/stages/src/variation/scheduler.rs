@@ -1,6 +1,6 @@
 //! Variations of the chapter `scheduler`: the plugins that filter nodes by what they have and how they are labeled.
 
-use super::{Kind, Param, around, counted, part};
+use super::{Kind, Param, around, counted, first, part};
 use kit_contract::scheduler::topology_spread::InclusionPolicy;
 use kit_contract::scheduler::{
     Lack, Name, NodeAffinity, NodeLabels, NodeNames, NodeOperator, NodeRequirement, NodeResources, NodeTerm,
@@ -89,11 +89,11 @@ pub const KINDS: &[Kind] = &[
         rule: |values| {
             let characters = values.count("characters");
             format!(
-                "The operator `Equal` compares only the first {} of the two values: they are equal if these are, and a value \
+                "The operator `Equal` compares only the {} of the two values: they are equal if these are, and a value \
                  that is shorter is taken whole. So `{}` covers `{}`, while the empty value covers only the empty one, or none at \
                  all. It holds where no operator is given, too. Keys, effects and the operator `Exists` are compared as ever, and \
                  the answer is still the first taint that keeps the pod away, with its value in full.",
-                counted(values.number("characters"), "character"),
+                first(values.number("characters"), "character"),
                 format!("{:x<characters$}-1", ""),
                 format!("{:x<characters$}-2", ""),
             )
@@ -150,7 +150,7 @@ pub const KINDS: &[Kind] = &[
         exercise: "scheduler/resources_fit",
         name: "spare-slots",
         minutes: 10,
-        params: &[Param::number("pods", 1, 100, &[1, 2]), Param::word("without", &["either", "cpu", "memory"])],
+        params: &[Param::number("pods", 1, 8, &[1, 2]), Param::word("without", &["either", "cpu", "memory"])],
         rule: |values| {
             let who = match values.word("without") {
                 "either" => "neither CPU nor memory",

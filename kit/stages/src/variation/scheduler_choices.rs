@@ -1,6 +1,6 @@
 //! Variations of the chapter `scheduler`: scores, the queue and preemption, which choose among what is possible.
 
-use super::{Kind, Param, around, counted};
+use super::{Kind, Param, around, counted, first};
 use kit_contract::Slot;
 use kit_contract::scheduler::{
     ContainerImage, Hint, NodeResources, PendingPod, PodRequest, Preemption, PreemptionCandidate, PreemptionNode,
@@ -41,8 +41,8 @@ pub const KINDS: &[Kind] = &[
                 "Scores that differ by little shouldn't decide: what `allocation` and `balanced` come to is rounded down to a \
                  multiple of {size} in the end. A mean of {} becomes {}, and 100 {}. The scores of single resources, from which the \
                  mean is made, are not rounded so. `image_locality` and `normalize` stay as they are.",
-                3 * size - 1,
-                2 * size,
+                size + 1,
+                size,
                 if 100 % size == 0 { "stays".to_string() } else { format!("becomes {}", 100 - 100 % size) },
             )
         },
@@ -105,11 +105,11 @@ pub const KINDS: &[Kind] = &[
         rule: |values| {
             let pods = values.number("pods");
             format!(
-                "A change in the cluster wakes fewer pods at once: of each hint only the first {} of its list {}, whether the queue \
+                "A change in the cluster wakes fewer pods at once: of each hint only the {} of its list {}, whether the queue \
                  knows them or not, and whatever place they are in. The rest of the list says nothing. Several hints of one change \
                  are cut one by one, also those of the same plugin. Pods in flight are remembered by the same rule. `flush` and \
                  everything else stays as it is.",
-                counted(pods, "pod"),
+                first(pods, "pod"),
                 if pods == 1 { "counts" } else { "count" },
             )
         },
@@ -122,7 +122,7 @@ pub const KINDS: &[Kind] = &[
         exercise: "scheduler/queue",
         name: "short-doubling",
         minutes: 10,
-        params: &[Param::number("times", 1, 8, &[1, 2])],
+        params: &[Param::number("times", 1, 4, &[1, 2])],
         rule: |values| {
             let times = values.number("times");
             format!(
@@ -131,7 +131,7 @@ pub const KINDS: &[Kind] = &[
                  backoff of 1000 ms it is {} ms after the third attempt, and after the tenth. When a backoff is over, and everything \
                  else, stays as it is.",
                 if times == 1 { "one".to_string() } else { format!("{times} times") },
-                1000 * times.min(4),
+                1000 * times,
             )
         },
         apply: |values, modules| {

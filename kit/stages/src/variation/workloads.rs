@@ -22,8 +22,8 @@ pub const KINDS: &[Kind] = &[
                 "One decision adds no more than {}: if `decide` came to more than `current_replicas` plus {pods}, the answer is \
                  `current_replicas` plus {pods}, and `scaling_limited` says `ScaleUpLimit`, whatever it said. This comes last, after \
                  stabilization, rate and range, with a `behavior` and without. It isn't applied before any metric, so that replicas \
-                 below the minimum still become the minimum at once. Going down, the other two reasons and `propose` stay as they \
-                 are.",
+                 below the minimum still become the minimum at once. Going down, `scaling_active`, `able_to_scale` and \
+                 `propose` stay as they are.",
                 counted(pods, "replica"),
             )
         },
@@ -60,13 +60,12 @@ pub const KINDS: &[Kind] = &[
         params: &[Param::word("proposal", &["least", "median"])],
         rule: |values| {
             let (which, example) = match values.word("proposal") {
-                "least" => ("least", "2"),
-                _ => ("middle", "3"),
+                "least" => ("the least one", "2"),
+                _ => ("the middle one, where the lower of the two in the middle of an even number counts as such", "3"),
             };
             format!(
-                "Of several metrics it is no longer the greatest proposal that wins in `decide`, but the {which} one; of an even \
-                 number the lower of the two in the middle counts as the middle. Of the proposals 2, 3, 9 and 20 the winner is \
-                 {example}. Metrics that failed have no proposal and are not among them, and if some failed, nothing changes where \
+                "Of several metrics it is no longer the greatest proposal that wins in `decide`, but {which}. Of the proposals 2, \
+                 3, 9 and 20 the winner is {example}. Metrics that failed have no proposal and are not among them, and if some failed, nothing changes where \
                  the winner of the rest is below `current_replicas`. Everything else, `propose` too, stays as it is."
             )
         },
