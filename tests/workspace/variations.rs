@@ -39,11 +39,11 @@ fn modules_for_a_changed_rule_pass_by_that_rule_alone() {
         let varied = varied.unwrap_or_else(|e| panic!("{} fits no more: {e}", path.display()));
         let file = scratch.path().join(exercise.replace('/', "-")).with_extension("rs");
         std::fs::write(&file, varied).expect("a temporary file can be written");
-        for (module, status) in [(&file, "passed"), (&base, "failed")] {
-            let module = module.to_str().expect("names are UTF-8");
-            let (report, _) = document(&["run", exercise, "--variation", name, "--modules", module]);
+        let file = file.to_str().expect("temporary folders are UTF-8");
+        for (modules, status) in [(file, "passed"), ("solutions", "failed")] {
+            let (report, _) = document(&["run", exercise, "--variation", name, "--modules", modules]);
             let result = &report["exercises"][0];
-            assert_eq!(result["status"], status, "{exercise} {name} with {module}: {result:#}");
+            assert_eq!(result["status"], status, "{exercise} {name} with {modules}: {result:#}");
             assert_eq!(result["variation"]["name"], name);
             assert_eq!(result["scenarios"], json!([]), "goldens tell another rule");
         }
