@@ -5,7 +5,7 @@ use crate::desk::{Clock, Desk, Keep, WallClock};
 use crate::history::{self, History, Unfinished};
 use crate::host::Machine;
 use crate::report::{self, Report};
-use crate::room::Room;
+use crate::room::{self, Setup};
 use crate::session::event::Role;
 use crate::session::plan::{Ask, Plan, Wish};
 use crate::session::{Action, Session, State};
@@ -160,7 +160,7 @@ impl Place<'_> {
                 let (left, desk) = Terminal::new(desk, Some(machine), input, screen).run()?;
                 (left, desk.session.clone())
             }
-            Some(address) => self.room(desk, address, input, screen)?,
+            Some(address) => self.room(desk, address, screen)?,
         };
         if left == Left::Unfinished {
             screen.blank();
@@ -194,25 +194,14 @@ impl Place<'_> {
     }
 
     /// Serves both pages until the session is over, or somebody ends the program.
-    fn room(
-        &self,
-        desk: Desk,
-        address: SocketAddr,
-        input: &mut dyn Input,
-        screen: &mut Screen,
-    ) -> Result<(Left, Session)> {
+    fn room(&self, desk: Desk, address: SocketAddr, screen: &mut Screen) -> Result<(Left, Session)> {
         let desk = Arc::new(Mutex::new(desk));
-        let room = Room::open(desk.clone(), address)?;
+        let attempts = attempts(self.history)?;
+        let room = room::open(desk.clone(), Setup { address, id: self.id.to_string(), attempts })?;
         screen.blank();
-        screen.raw(&format!("  candidate    {}\n  interviewer  {}", room.candidate(), room.interviewer()));
+        screen.raw(&format!("  candidate    {}\n  interviewer  {}", room.candidate, room.interviewer));
         screen.note("Ctrl-C ends the session; nothing is lost, and `--resume --room` goes on.");
-        while room.runs() {
-            match input.next() {
-                Line::End => break,
-                Line::Tick | Line::Typed(_) | Line::File(_) => {}
-            }
-        }
-        room.stop();
+        room.wait()?;
         let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.session.state() == State::Running {
             _ = desk.act(Role::Interviewer, Action::Pause)?;
@@ -263,10 +252,10 @@ fn show(screen: &mut Screen, plan: &Plan, content: &Arc<Content>, all: bool) {
 /// The interviewer's sheet, as a page in a file, or as text.
 fn print_sheet(file: &Path, session: Session) -> Result<ExitCode> {
     if file == Path::new("-") {
-        print!("{}", sheet::markdown(&session));
+        print!("{}", sheet::markdown(&session.sheet(0)));
         return Ok(ExitCode::SUCCESS);
     }
-    std::fs::write(file, sheet::html(&session)).with_context(|| format!("can't write {}", file.display()))?;
+    std::fs::write(file, sheet::html(&session.sheet(0))).with_context(|| format!("can't write {}", file.display()))?;
     println!("  {}", file.display());
     Ok(ExitCode::SUCCESS)
 }

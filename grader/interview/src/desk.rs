@@ -244,12 +244,8 @@ impl Desk {
         if self.session.state() == State::Paused {
             return Err(STANDS_STILL.into());
         }
-        let part = self.session.current();
-        let ask = part.map(|part| &self.session.plan.parts[part].ask);
-        let what = match (ask, part.and_then(|part| self.file(part))) {
-            (Some(Ask::Code { exercise, variation }), Some(file)) => {
         let nothing = "nothing is graded or checked now";
-        let part = self.session.current().filter(|_| self.session.state() == State::Running).ok_or(nothing)?;
+        let part = self.session.current().ok_or(nothing)?;
         let what = match (&self.session.plan.parts[part].ask, self.file(part)) {
             (Ask::Code { exercise, variation }, Some(file)) => {
                 What::Grade { exercise: exercise.clone(), variation: variation.clone(), file }

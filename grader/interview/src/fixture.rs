@@ -2,9 +2,9 @@
 
 use crate::content::{Content, Level};
 use crate::desk::{Clock, Desk, Host, Keep};
+use crate::session::Session;
 use crate::session::event::{Check, Entry, Run};
 use crate::session::plan::{Ask, Part, Plan};
-use crate::session::Session;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -4,11 +4,10 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use interview::command;
 use interview::content::{self, Content, check};
 use interview::desk::WallClock;
-use interview::history;
-use interview::practice::command;
+use interview::practice::command as practice_command;
+use interview::{command, history};
 use std::process::ExitCode;
 
 /// Mock interviews, and practice.
@@ -48,8 +47,8 @@ fn main() -> ExitCode {
 }
 
 fn practice(arguments: Vec<std::ffi::OsString>) -> Result<ExitCode> {
-    let args = command::parse(arguments).unwrap_or_else(|error| error.exit());
-    command::run(&args, &WallClock, &mut std::io::stdin().lock(), &mut anstream::stdout())?;
+    let args = practice_command::parse(arguments).unwrap_or_else(|error| error.exit());
+    practice_command::run(&args, &WallClock, &mut std::io::stdin().lock(), &mut anstream::stdout())?;
     Ok(ExitCode::SUCCESS)
 }
 

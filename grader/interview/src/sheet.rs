@@ -43,7 +43,11 @@ pub fn html(sheet: &Sheet) -> String {
         let Some(head) = sheet.view.parts.get(at) else { continue };
         let good = good(part);
         if !good.is_empty() {
-            page += &format!("<section class='answer'><h2>{}. {}: what good looks like</h2>{good}</section>\n", at + 1, of(head, part));
+            page += &format!(
+                "<section class='answer'><h2>{}. {}: what good looks like</h2>{good}</section>\n",
+                at + 1,
+                of(head, part)
+            );
         }
     }
     page + "</main>\n</html>\n"
@@ -87,7 +91,11 @@ fn asked(part: &SheetPart, minutes: u32) -> String {
             page += &format!("<blockquote>{}</blockquote>", rendered(prompt));
             page += "<h3>Facts, told when asked for</h3><table><tbody>";
             for fact in facts {
-                page += &format!("<tr><td class='box'></td><td><b>{}</b></td><td>{}</td></tr>", inline(&fact.question), inline(&fact.answer));
+                page += &format!(
+                    "<tr><td class='box'></td><td><b>{}</b></td><td>{}</td></tr>",
+                    inline(&fact.question),
+                    inline(&fact.answer)
+                );
             }
             page += "</tbody></table><h3>Probes</h3><table><thead><tr><th></th><th>minute</th><th>ask</th><th>a good answer</th></tr></thead><tbody>";
             for SheetProbe { probe, .. } in probes {
@@ -101,7 +109,11 @@ fn asked(part: &SheetPart, minutes: u32) -> String {
             }
             page += "</tbody></table><h3>Red flags</h3><table><tbody>";
             for flag in red_flags {
-                page += &format!("<tr><td class='box'></td><td><b>{}</b></td><td>{}</td></tr>", inline(&flag.says), inline(&flag.why));
+                page += &format!(
+                    "<tr><td class='box'></td><td><b>{}</b></td><td>{}</td></tr>",
+                    inline(&flag.says),
+                    inline(&flag.why)
+                );
             }
             page += "</tbody></table><h3>Rubric</h3><p class='faint'>Tick one mark in each line, and write down the words that it rests on. The bar is 70 %, and no dimension below 2.</p>";
             rubric.iter().for_each(|line| page += &line_of(line));
@@ -189,14 +201,22 @@ pub fn markdown(sheet: &Sheet) -> String {
                 page += "\n### Probes\n\n";
                 for SheetProbe { probe, .. } in probes {
                     let at = minute(probe.at, head.minutes);
-                    page += &format!("- [ ] minute {at} ({}): {}\n  Good: {}\n", probe.lines.join(", "), probe.ask, probe.good);
+                    page += &format!(
+                        "- [ ] minute {at} ({}): {}\n  Good: {}\n",
+                        probe.lines.join(", "),
+                        probe.ask,
+                        probe.good
+                    );
                 }
                 page += "\n### Red flags\n\n";
                 red_flags.iter().for_each(|flag| page += &format!("- [ ] {} ({})\n", flag.says, flag.why));
                 page += "\n### Rubric\n";
                 for line in rubric {
                     page += &format!("\n{} ({}, {})\n\n", line.name, title(line.dimension), line.weight);
-                    line.marks.iter().enumerate().for_each(|(mark, anchor)| page += &format!("- [ ] {mark}: {anchor}\n"));
+                    line.marks
+                        .iter()
+                        .enumerate()
+                        .for_each(|(mark, anchor)| page += &format!("- [ ] {mark}: {anchor}\n"));
                     page += "\nEvidence:\n";
                 }
             }
@@ -254,7 +274,10 @@ mod tests {
             assert!(at("the lease is what is missed") > at("Evidence"), "answers stand on the last pages");
         }
         let page = super::html(&sheet);
-        assert!(!page.contains("src=") && !page.contains("<link") && !page.contains("<script"), "a page on paper needs nothing else");
+        assert!(
+            !page.contains("src=") && !page.contains("<link") && !page.contains("<script"),
+            "a page on paper needs nothing else"
+        );
         assert_eq!(page.matches("class='evidence'>Evidence").count(), 3);
         assert!(page.contains("<td class='number'>6</td>"), "a probe at 60 % of 10 minutes comes in minute 6");
     }

@@ -56,7 +56,9 @@ pub fn html(report: &Report, attempts: &[Attempt], book: Option<&str>) -> String
 fn meter(share: f64, bar: f64) -> String {
     let low = if share < bar { " low" } else { "" };
     let (share, bar) = (100.0 * share.clamp(0.0, 1.0), 100.0 * bar);
-    format!("<div class='meter{low}' aria-hidden='true'><i style='width:{share:.0}%'></i><u style='left:{bar:.0}%'></u></div>")
+    format!(
+        "<div class='meter{low}' aria-hidden='true'><i style='width:{share:.0}%'></i><u style='left:{bar:.0}%'></u></div>"
+    )
 }
 
 fn scores(report: &Report) -> String {
@@ -171,7 +173,8 @@ fn content_of(content: &PartContent, book: Option<&str>) -> String {
             page += &format!("<p class='faint'>{reading}</p>");
             page += &rule.as_ref().map_or(String::new(), |rule| markdown(rule));
             if let Some((last, earlier)) = runs.split_last() {
-                page += &format!("<p>The last run, {}:</p><pre>{}</pre>", clock(last.at_ms), safe(last.said.trim_end()));
+                page +=
+                    &format!("<p>The last run, {}:</p><pre>{}</pre>", clock(last.at_ms), safe(last.said.trim_end()));
                 if !earlier.is_empty() {
                     page += "<details><summary>Earlier runs</summary>";
                     for run in earlier {
@@ -203,17 +206,30 @@ fn content_of(content: &PartContent, book: Option<&str>) -> String {
             for one in asked {
                 let text = if one.text.is_empty() { "told unasked" } else { &one.text };
                 let told = if one.answers.is_empty() { "nobody knows".into() } else { one.answers.join(" ") };
-                page += &format!("<li><b>{}</b> <span class='faint'>{}</span><br>{}</li>", safe(text), clock(one.at_ms), inline(&told));
+                page += &format!(
+                    "<li><b>{}</b> <span class='faint'>{}</span><br>{}</li>",
+                    safe(text),
+                    clock(one.at_ms),
+                    inline(&told)
+                );
             }
             for one in untold {
-                page += &format!("<li class='faint'>Nobody asked: {} {}</li>", inline(&one.question), inline(&one.answer));
+                page +=
+                    &format!("<li class='faint'>Nobody asked: {} {}</li>", inline(&one.question), inline(&one.answer));
             }
             page += "</ul><h3>Probes</h3><ul>";
             for one in probes {
                 let when = one.at_ms.map_or("not asked".into(), clock);
-                page += &format!("<li>{} <span class='faint'>{when}</span><br><span class='faint'>A good answer: {}</span></li>", inline(&one.ask), inline(&one.good));
+                page += &format!(
+                    "<li>{} <span class='faint'>{when}</span><br><span class='faint'>A good answer: {}</span></li>",
+                    inline(&one.ask),
+                    inline(&one.good)
+                );
             }
-            page += &format!("</ul><details open><summary>A very good answer</summary><div class='prose'>{}</div></details>", markdown(model));
+            page += &format!(
+                "</ul><details open><summary>A very good answer</summary><div class='prose'>{}</div></details>",
+                markdown(model)
+            );
         }
     }
     page
@@ -238,15 +254,15 @@ fn question_of(one: &QuestionReport, book: Option<&str>) -> String {
     one.why.iter().for_each(|why| page += &format!("<li>{}</li>", inline(why)));
     page += "</ul>";
     if let Some(read) = one.read.as_ref().filter(|_| one.points < 1.0) {
-        let (file, heading) = read.split_once('#').map_or((read.as_str(), None), |(file, heading)| (file, Some(heading)));
+        let (file, heading) =
+            read.split_once('#').map_or((read.as_str(), None), |(file, heading)| (file, Some(heading)));
         page += &format!("<p>{}</p>", page_link(file, heading, book));
     }
     page + "</div>"
 }
 
 fn line_of(line: &LineReport) -> String {
-    let pips: String =
-        (1..=4).map(|at| if line.mark >= Some(at) { "<i class='on'></i>" } else { "<i></i>" }).collect();
+    let pips: String = (1..=4).map(|at| if line.mark >= Some(at) { "<i class='on'></i>" } else { "<i></i>" }).collect();
     let mark = line.mark.map_or("not marked".into(), |mark| format!("{mark} of 4"));
     let mut page = format!(
         "<div class='line'><b>{} <span class='faint'>{} · {}</span></b><span>{mark}<span class='pips' aria-hidden='true'>{pips}</span></span>",

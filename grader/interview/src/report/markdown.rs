@@ -53,7 +53,8 @@ impl Report {
         let mut rows = String::from("\n| what | of 100 | bar |\n|---|---:|---:|\n");
         let graded = &self.score.graded;
         if !graded.parts.is_empty() {
-            rows += &format!("| graded by scenarios, end state and right answers | {:.0} | {BAR:.0} |\n", graded.percent);
+            rows +=
+                &format!("| graded by scenarios, end state and right answers | {:.0} | {BAR:.0} |\n", graded.percent);
         }
         if let Some(judged) = &self.score.judged {
             rows += &format!("| judged by people, on the rubric | {:.0} | {BAR:.0} |\n", judged.percent);

@@ -396,7 +396,10 @@ impl Report {
             interviewer: session.plan.interviewer,
             study: study(session, &parts),
             parts,
-            pauses: pauses.iter().map(|one| PauseReport { at_ms: one.at - began, ms: one.ms, away: one.away }).collect(),
+            pauses: pauses
+                .iter()
+                .map(|one| PauseReport { at_ms: one.at - began, ms: one.ms, away: one.away })
+                .collect(),
             timeline: timeline(session, began),
             score,
         }

@@ -91,7 +91,10 @@ pub(super) fn timeline(report: &Report) -> String {
     for (row, name) in ROWS.iter().enumerate() {
         let y = rows + ROW * row as f64;
         drawing += &format!("<line class='rule' x1='0' x2='{WIDTH}' y1='{y}' y2='{y}'/>");
-        drawing += &format!("<text class='faint' x='{WIDTH}' y='{:.0}' text-anchor='end' font-size='10'>{name}</text>", y - 4.0);
+        drawing += &format!(
+            "<text class='faint' x='{WIDTH}' y='{:.0}' text-anchor='end' font-size='10'>{name}</text>",
+            y - 4.0
+        );
     }
     for (at, part) in report.parts.iter().enumerate() {
         let Some(began) = part.began_ms else { continue };
@@ -127,7 +130,8 @@ pub(super) fn timeline(report: &Report) -> String {
     let mut tick = 0.0;
     while tick <= minutes {
         let at = tick / minutes * WIDTH;
-        drawing += &format!("<text class='faint' x='{at:.1}' y='{:.0}' text-anchor='middle'>{tick}′</text>", height - 4.0);
+        drawing +=
+            &format!("<text class='faint' x='{at:.1}' y='{:.0}' text-anchor='middle'>{tick}′</text>", height - 4.0);
         tick += step;
     }
     drawing += "</svg>";
@@ -163,13 +167,9 @@ pub(super) fn trend(attempts: &[Attempt], this: &str) -> String {
     let all = |read: &dyn Fn(&Attempt) -> Option<f64>| attempts.iter().map(read).collect::<Vec<_>>();
     let share = |name, values| Series { name, most: 100.0, limit: BAR, unit: " %", values };
     let mut series = vec![share("Graded", all(&|one| one.graded)), share("Judged", all(&|one| one.judged))];
-    for dimension in [
-        Dimension::Scope,
-        Dimension::Mechanism,
-        Dimension::Failure,
-        Dimension::Operations,
-        Dimension::Communication,
-    ] {
+    for dimension in
+        [Dimension::Scope, Dimension::Mechanism, Dimension::Failure, Dimension::Operations, Dimension::Communication]
+    {
         let values = all(&|one| one.dimensions.get(&dimension).copied());
         series.push(Series { name: title(dimension), most: 4.0, limit: FLOOR, unit: "", values });
     }

@@ -40,9 +40,11 @@ fn held() -> Session {
     act(1, Interviewer, Action::Probe { probe: Some(1) });
     act(1, Candidate, Action::Write { text: "The lease is renewed every 10 s.\n<script>alert(1)</script> ```".into() });
     act(0, Interviewer, Action::Next);
-    for (line, mark, evidence) in
-        [("detect", 3, "The lease is renewed every 10 s."), ("fence", 0, ""), ("operate", 4, "said: rehearse | measure")]
-    {
+    for (line, mark, evidence) in [
+        ("detect", 3, "The lease is renewed every 10 s."),
+        ("fence", 0, ""),
+        ("operate", 4, "said: rehearse | measure"),
+    ] {
         act(1, Interviewer, Action::Mark { part: 3, line: line.into(), mark, evidence: evidence.into() });
     }
     act(0, Interviewer, Action::Finish);

@@ -141,7 +141,11 @@ impl Shown {
                     interviewed,
                     view: desk.view(),
                     file: code.and_then(|part| desk.file(part)),
-                    kubeconfig: self.kubeconfig.as_ref().filter(|(of, _)| Some(*of) == part).and_then(|one| one.1.as_ref()),
+                    kubeconfig: self
+                        .kubeconfig
+                        .as_ref()
+                        .filter(|(of, _)| Some(*of) == part)
+                        .and_then(|one| one.1.as_ref()),
                     hints: Hints { left: part.map_or(0, left), cost: 100.0 * HINT },
                     text: written(desk, part),
                     shown: self,

@@ -103,7 +103,9 @@ fn a_page_is_for_whom_it_was_made() {
         let (got, head, body) = room.get(&path);
         assert_eq!(got, status, "{path}: {body}");
         assert!(body.contains(says), "{path}: {body}");
-        for header in ["cache-control: no-store", "content-security-policy: default-src 'none'", "referrer-policy: no-referrer"] {
+        for header in
+            ["cache-control: no-store", "content-security-policy: default-src 'none'", "referrer-policy: no-referrer"]
+        {
             assert!(head.contains(header), "{path}: {head}");
         }
         assert!(!head.contains("access-control"), "no other site reads it");
@@ -117,7 +119,8 @@ fn a_page_is_for_whom_it_was_made() {
 #[test]
 fn a_name_is_refused() {
     let room = client(true);
-    for (host, status) in [("evil.example", 421), ("127.0.0.1.evil.example", 421), ("127.0.0.1", 200), ("localhost:9", 200)]
+    for (host, status) in
+        [("evil.example", 421), ("127.0.0.1.evil.example", 421), ("127.0.0.1", 200), ("localhost:9", 200)]
     {
         let path = format!("/state?token={}", room.candidate);
         let (got, _, body) = room.raw(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
@@ -163,9 +166,21 @@ fn each_acts_in_one_role() {
         (candidate, json!({"do": "probe", "probe": 1}), Some("to choose a probe is the interviewer's")),
         (candidate, json!({"do": "probe"}), Some("to choose a probe is the interviewer's")),
         (candidate, json!({"do": "finish"}), Some("that is the interviewer's to do")),
-        (candidate, json!({"do": "mark", "part": 3, "line": "detect", "mark": 4, "evidence": "x"}), Some("that is the interviewer's to do")),
-        (candidate, json!({"do": "ran", "run": {"passed": true, "right": 9, "of": 9, "said": ""}}), Some("what a module or a cluster is worth comes from `/task` alone")),
-        (interviewer, json!({"do": "checked", "check": {"healed": true, "said": []}}), Some("what a module or a cluster is worth comes from `/task` alone")),
+        (
+            candidate,
+            json!({"do": "mark", "part": 3, "line": "detect", "mark": 4, "evidence": "x"}),
+            Some("that is the interviewer's to do"),
+        ),
+        (
+            candidate,
+            json!({"do": "ran", "run": {"passed": true, "right": 9, "of": 9, "said": ""}}),
+            Some("what a module or a cluster is worth comes from `/task` alone"),
+        ),
+        (
+            interviewer,
+            json!({"do": "checked", "check": {"healed": true, "said": []}}),
+            Some("what a module or a cluster is worth comes from `/task` alone"),
+        ),
         (interviewer, json!({"do": "write", "text": "x"}), Some("that is the candidate's to do")),
         (interviewer, json!({"do": "ask", "text": "x"}), Some("that is the candidate's to do")),
         (interviewer, json!({"do": "release", "fact": 3}), Some("there is no fact 3")),

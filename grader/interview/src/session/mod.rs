@@ -288,10 +288,9 @@ impl Session {
                 self.note(now, Event::Resumed);
                 return Ok(());
             }
-            (_, State::Paused) => return Err(STANDS_STILL.into()),
             // What was begun before the clock stopped ends when it ends.
             (Action::Ran { .. } | Action::Checked { .. }, State::Paused) => {}
-            (_, State::Paused) => return Err("the clock stands still; `resume` lets it go on".into()),
+            (_, State::Paused) => return Err(STANDS_STILL.into()),
             _ => {}
         }
         let part = self.current;

@@ -89,13 +89,12 @@ pub const KINDS: &[Kind] = &[
         rule: |values| {
             let characters = values.count("characters");
             format!(
-                "The operator `Equal` compares only the {} of the two values: they are equal if these are, and a value \
-                 that is shorter is taken whole. So `{}` covers `{}`, while the empty value covers only the empty one, or none at \
-                 all. It holds where no operator is given, too. Keys, effects and the operator `Exists` are compared as ever, and \
+                "The operator `Equal` compares only the {1} of the two values: they are equal if these are, and a value \
+                 that is shorter is taken whole. So `{0:x<characters$}-1` covers `{0:x<characters$}-2`, while the empty value covers \
+                 only the empty one, or none at all. It holds where no operator is given, too. Keys, effects and the operator `Exists` are compared as ever, and \
                  the answer is still the first taint that keeps the pod away, with its value in full.",
+                "",
                 first(values.number("characters"), "character"),
-                format!("{:x<characters$}-1", ""),
-                format!("{:x<characters$}-2", ""),
             )
         },
         apply: |values, modules| {
