@@ -29,7 +29,7 @@ except ModuleNotFoundError:
 WIDTHS = {400: 860, 1200: 900}
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, summary, [tabindex]')].filter(node =>
     node.checkVisibility() && node.tabIndex >= 0 && !node.textContent.trim() && !node.ariaLabel && !node.labels?.length).map(node => node.outerHTML)"""
-WIDE = """() => [...document.querySelectorAll('body *')].filter(node => node.checkVisibility() && !node.closest('.hidden, pre, .wide, .parts')
+WIDE = """() => document.documentElement.scrollWidth > innerWidth ? ['the page, ' + document.documentElement.scrollWidth] : [...document.querySelectorAll('body *')].filter(node => node.checkVisibility() && !node.closest('.hidden, pre, .wide, .parts')
     && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML.slice(0, 120))"""
 
 
@@ -72,6 +72,7 @@ class Session:
             who = next((who for who in ("candidate", "interviewer", "report") if f"/{who}" in page.url), "page")
             for width, height in WIDTHS.items():
                 page.set_viewport_size({"width": width, "height": height})
+                page.evaluate("() => scrollTo(0, 0)")
                 for finder, what in ((WIDE, "sticks out"), (NAMELESS, "has no name")):
                     self.wrong += [f"{name}, {who}, {width} px: {what}: {node}" for node in page.evaluate(finder)]
                 if self.args.shots:

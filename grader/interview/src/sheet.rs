@@ -9,8 +9,8 @@ use crate::session::view::{Sheet, SheetLine, SheetPart, SheetProbe, SheetQuestio
 const STYLE: &str = include_str!("sheet.css");
 
 /// After how many minutes something at this share of a part comes.
-fn minute(share: u8, minutes: u32) -> String {
-    format!("{:.0}", f64::from(share) * f64::from(minutes) / 100.0)
+fn minute(share: u8, minutes: u32) -> u32 {
+    u32::from(share) * minutes / 100
 }
 
 /// The sheet as a page that needs nothing else.
@@ -97,7 +97,7 @@ fn asked(part: &SheetPart, minutes: u32) -> String {
                     inline(&fact.answer)
                 );
             }
-            page += "</tbody></table><h3>Probes</h3><table><thead><tr><th></th><th>minute</th><th>ask</th><th>a good answer</th></tr></thead><tbody>";
+            page += "</tbody></table><h3>Probes</h3><table><thead><tr><th></th><th class='number'>minute</th><th>ask</th><th>a good answer</th></tr></thead><tbody>";
             for SheetProbe { probe, .. } in probes {
                 page += &format!(
                     "<tr><td class='box'></td><td class='number'>{}</td><td>{} <span class='faint'>({})</span></td><td>{}</td></tr>",

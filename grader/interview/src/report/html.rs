@@ -30,7 +30,7 @@ pub fn html(report: &Report, attempts: &[Attempt], book: Option<&str>) -> String
     page += &scores(report);
     page += &study(report, book);
     page += &format!(
-        "<section><h2>Time line</h2><div class='wide'>{}</div>{}{}</section>\n",
+        "<section><h2>Time line</h2><div class='wide' tabindex='0'>{}</div>{}{}</section>\n",
         svg::timeline(report),
         svg::legend(report),
         moments(report)
@@ -100,7 +100,7 @@ fn page_link(page: &str, heading: Option<&str>, book: Option<&str>) -> String {
     match (book, path) {
         (Some(book), Some(path)) => {
             let link = format!("{}/{path}.html{heading}", book.trim_end_matches('/'));
-            format!("<a href='{}'>{name}</a>", safe(&link))
+            format!("<a href='{}'>{}</a>", safe(&link), safe(&format!("{path}{heading}")))
         }
         _ => format!("<code>{name}</code>"),
     }

@@ -5,7 +5,9 @@ use crate::content::design::Dimension;
 use crate::page::{clock, safe};
 use crate::session::score::{BAR, FLOOR};
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 840.0;
+/// For what stands right of it.
+const NAMES: f64 = 160.0;
 /// How far apart the rows of marks lie.
 const ROW: f64 = 20.0;
 
@@ -85,7 +87,7 @@ pub(super) fn timeline(report: &Report) -> String {
     let count = report.parts.iter().filter(|part| part.began_ms.is_some()).count();
     let mut drawing = format!(
         "<svg viewBox='-8 0 {:.0} {height:.0}' role='img' aria-label='The time line of the session: {count} parts in {}. The table below says the same.'>",
-        WIDTH + 16.0,
+        WIDTH + NAMES,
         clock(whole as i64)
     );
     for (row, name) in ROWS.iter().enumerate() {
@@ -95,6 +97,7 @@ pub(super) fn timeline(report: &Report) -> String {
             "<text class='faint' x='{WIDTH}' y='{:.0}' text-anchor='end' font-size='10'>{name}</text>",
             y - 4.0
         );
+        drawing += &format!("<text class='faint' x='{:.0}' y='{:.0}'>{name}</text>", WIDTH + 12.0, y + 4.0);
     }
     for (at, part) in report.parts.iter().enumerate() {
         let Some(began) = part.began_ms else { continue };
@@ -106,7 +109,9 @@ pub(super) fn timeline(report: &Report) -> String {
         let said = format!("{}. {kind}, {} of {} min", at + 1, clock(part.used_ms), part.minutes);
         // What doesn't fit is told by the table.
         let room = (width / 6.6) as usize;
-        let short = [said.as_str(), kind, ""].into_iter().find(|text| text.chars().count() < room).unwrap_or("");
+        let name = format!("{}. {kind}", at + 1);
+        let short =
+            [said.as_str(), name.as_str(), ""].into_iter().find(|text| text.chars().count() < room).unwrap_or("");
         drawing += &format!("<text x='{:.1}' y='{:.1}'>{short}</text>", from + 6.0, top + 17.0);
     }
     for pause in &report.pauses {

@@ -266,7 +266,8 @@ $("next").addEventListener("click", async () => {
   const meant = part();
   const last = meant + 1 === page.view.parts.length;
   const left = time(clock.part);
-  if (!await sure(`End this part? Its ${left} that are left don’t go to ${last ? "anything" : "the next one"}.`, "End the part")) return;
+  const lost = last ? `${left} are left.` : `The ${left} that are left are not added to the next one.`;
+  if (!await sure(`End this part? ${lost}`, "End the part")) return;
   await save();
   attempt({ do: "next" }, { part: meant });
 });

@@ -118,14 +118,15 @@ function design(at, part, open) {
   const suggested = page.suggested ?? [];
   fill($("facts"), [at, part.facts, now, suggested], () => part.facts.map((fact, number) => el("li", { class: fact.released ? "done" : suggested.includes(number) ? "now" : "" },
     el("div", { class: "grow" }, el("b", {}, line(fact.question)), el("br"), line(fact.answer)),
-    fact.released ? el("span", { class: "good" }, "✓ told") : el("button", { type: "button", class: "plain small", disabled: !now, "aria-label": `Tell: ${fact.answer}`, click: () => attempt({ do: "release", fact: number }, { part: at }) }, "Tell"))));
+    fact.released ? el("span", { class: "good" }, "✓ told") : now && el("button", { type: "button", class: "plain small", "aria-label": `Tell: ${fact.answer}`, click: () => attempt({ do: "release", fact: number }, { part: at }) }, "Tell"))));
   search();
   const minutes = page.sheet.view.parts[at].minutes;
   fill($("probes"), [at, part.probes, now], () => part.probes.map((probe, number) => el("li", { class: probe.asked ? "done" : probe.unlocked ? "now" : "" },
     el("div", { class: "grow" },
-      el("p", { class: "faint small" }, `from minute ${Math.round(probe.at * minutes / 100)} · ${probe.lines.join(", ")}`),
+      el("p", { class: "faint small" }, `from minute ${Math.floor(probe.at * minutes / 100)} · ${probe.lines.join(", ")}`),
       el("b", {}, line(probe.ask)), el("br"), el("span", { class: "faint" }, "Good: ", line(probe.good))),
-    probe.asked ? el("span", { class: "good" }, "✓ asked") : el("button", { type: "button", class: probe.unlocked ? "small" : "plain small", disabled: !now, "aria-label": `Ask: ${probe.ask}`, click: () => attempt({ do: "probe", probe: number }, { part: at }) }, "Ask"))));
+    probe.asked ? el("span", { class: "good" }, "✓ asked") 
+      : now && el("button", { type: "button", class: probe.unlocked ? "small" : "plain small", "aria-label": `Ask: ${probe.ask}`, click: () => attempt({ do: "probe", probe: number }, { part: at }) }, "Ask"))));
   fill($("flags"), part.red_flags, flags => flags.map(flag => el("li", {}, el("div", {}, el("b", {}, `“${flag.says}”`), el("br"), el("span", { class: "faint" }, line(flag.why))))));
   rubric(at, part.rubric);
 }
@@ -220,7 +221,7 @@ function scored({ graded, judged, reached }, titles) {
   }
   if (judged) {
     rows.push(row("Judged", judged.percent, 100, 70, `${judged.percent.toFixed(0)} %`));
-    for (const [dimension, mark] of Object.entries(judged.dimensions)) rows.push(row(dimension, mark, 4, 2, mark.toFixed(1)));
+    for (const [dimension, mark] of Object.entries(judged.dimensions)) rows.push(row(dimension[0].toUpperCase() + dimension.slice(1), mark, 4, 2, mark.toFixed(1)));
   }
   const said = reached === true ? ["good", "The bar is reached."] : reached === false ? ["bad", "The bar is not reached."] : ["faint", `${judged.missing} ${judged.missing === 1 ? "mark is" : "marks are"} missing.`];
   return [el("table", { class: "scored" }, el("tbody", {}, rows)), el("p", { class: said[0] }, said[1])];

@@ -13,7 +13,7 @@ export function el(tag, attributes, ...children) {
     else if (typeof value === "boolean") node.toggleAttribute(name, value);
     else if (value != null) node.setAttribute(name, value);
   }
-  node.append(...children.flat(2).filter(child => child != null && child !== false));
+  node.append(...children.flat(Infinity).filter(child => child != null && child !== false));
   return node;
 }
 
@@ -39,7 +39,7 @@ export function fill(place, data, build) {
   const key = JSON.stringify(data);
   if (filled.get(place) === key) return false;
   filled.set(place, key);
-  const children = [build(data)].flat(2).filter(child => child != null && child !== false);
+  const children = [build(data)].flat(Infinity).filter(child => child != null && child !== false);
   place.replaceChildren(...children);
   place.hidden = children.length === 0;
   return true;
@@ -115,6 +115,8 @@ export function time(ms) {
 
 const ANNOUNCED = [[300_000, "Five minutes are left in this part."], [60_000, "One minute is left in this part."]];
 let before = null;
+/** What the open part had in all, in milliseconds. */
+let budget = 0;
 
 /** Shows the clock. At five minutes and at one it is said, once. */
 export function tick(clock) {
@@ -124,7 +126,7 @@ export function tick(clock) {
   }
   const box = $("clock");
   box.classList.toggle("paused", clock.state === "paused");
-  box.classList.toggle("late", open && clock.part <= 300_000 && clock.part > 60_000);
+  box.classList.toggle("late", open && clock.part <= Math.min(300_000, budget / 3) && clock.part > 60_000);
   box.classList.toggle("last", open && clock.part <= 60_000);
   for (const [limit, text] of ANNOUNCED) {
     if (open && before !== null && before > limit && clock.part <= limit) $("minutes").textContent = text;
@@ -134,10 +136,11 @@ export function tick(clock) {
 
 /** The list of parts; `choose` makes them buttons. */
 export function parts(view, open, choose, chosen) {
+  budget = 60_000 * (view.parts[open]?.minutes ?? 0);
   const kinds = { ended: "ended", now: "now", later: "later" };
   return view.parts.map((part, at) => {
     const state = part.ended ? "ended" : at === open ? "now" : "later";
-    const text = [el("b", {}, `${at + 1} ${part.kind}`), ` ${part.minutes} min`, el("span", { class: "hidden" }, `, ${kinds[state]}`)];
+    const text = [el("b", {}, `${at + 1} ${part.kind}`), el("small", {}, ` ${part.minutes} min`), el("span", { class: "hidden" }, `, ${kinds[state]}`)];
     const current = choose ? at === chosen : state === "now";
     const inside = choose ? el("button", { type: "button", "aria-pressed": String(current), click: () => choose(at) }, text) : text;
     return el("li", { class: state, "aria-current": current && !choose ? "step" : null }, inside);
