@@ -1,6 +1,7 @@
 //! Everything that a reader could trip over, as complaints with a file, a line and what to do.
 
 use crate::page::{Page, Piece};
+use crate::quiz;
 use crate::read;
 use crate::render::{Chapter, Contents};
 use crate::source::{Block, Part, Source};
@@ -31,6 +32,8 @@ const COMMANDS: [(&str, &[&str]); 2] = [
             "cluster",
             "explain",
             "play",
+            "interview",
+            "practice",
         ],
     ),
     ("cargo book ", &["build", "serve", "test"]),
@@ -81,6 +84,7 @@ pub fn check(root: &Path, dest: &Path, contents: &Contents) -> Result<Vec<Compla
     let book = Book { root, dest, pages: &pages };
     book.summary(contents, &mut complaints);
     book.names(contents, &mut complaints)?;
+    book.questions(&mut complaints)?;
     for chapter in contents.written() {
         let file = Path::new("book/src").join(&chapter.path);
         let source = Source::of(&read(&root.join(&file))?);
@@ -257,18 +261,44 @@ impl Book<'_> {
     fn scenarios(&self, exercise: &str, page: &Page, complaints: &mut Vec<Complaint>) -> Result<()> {
         let dir = Path::new("tests/scenarios").join(exercise);
         for file in files_below(&self.root.join(&dir), "yaml") {
-            let relative = file.strip_prefix(self.root).unwrap_or(&file).to_path_buf();
-            let mut found = Found { file: relative, complaints };
-            for (i, line) in read(&file)?.lines().enumerate() {
-                let Some(anchor) = line.strip_prefix("read:") else { continue };
-                let anchor = anchor.trim().trim_matches(['"', '\'']);
-                if !page.ids.contains(anchor) {
-                    let what = format!("book/src/{exercise}.md has no heading #{anchor}");
-                    found.at(i + 1, what, "Name a heading of the chapter, in lower case, with - for blanks.");
+            self.reads(&file, "read:", exercise, page, complaints)?;
+        }
+        Ok(())
+    }
+
+    /// Each file of questions is the quiz of a chapter, and says where in it their answers are explained.
+    fn questions(&self, complaints: &mut Vec<Complaint>) -> Result<()> {
+        for (name, file) in quiz::files(self.root) {
+            match self.pages.get(&Path::new(&name).with_extension("html")) {
+                Some(page) if page.ids.contains(quiz::ANCHOR) => {
+                    self.reads(&file, "  read:", &name, page, complaints)?
+                }
+                _ => {
+                    let mut found = Found { file: self.relative(&file), complaints };
+                    let what = format!("no reader sees these questions: there is no chapter {name}");
+                    found.at(1, what, "Name the file as the chapter is named in SUMMARY.md.");
                 }
             }
         }
         Ok(())
+    }
+
+    /// The headings that the lines with `key` of a file name are headings of a chapter.
+    fn reads(&self, file: &Path, key: &str, chapter: &str, page: &Page, complaints: &mut Vec<Complaint>) -> Result<()> {
+        let mut found = Found { file: self.relative(file), complaints };
+        for (i, line) in read(file)?.lines().enumerate() {
+            let Some(anchor) = line.strip_prefix(key) else { continue };
+            let anchor = anchor.trim().trim_matches(['"', '\'']);
+            if !page.ids.contains(anchor) {
+                let what = format!("book/src/{chapter}.md has no heading #{anchor}");
+                found.at(i + 1, what, "Name a heading of the chapter, in lower case, with - for blanks.");
+            }
+        }
+        Ok(())
+    }
+
+    fn relative(&self, file: &Path) -> PathBuf {
+        file.strip_prefix(self.root).unwrap_or(file).to_path_buf()
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod exercise;
 mod page;
+mod quiz;
 mod render;
 mod search;
 mod serve;

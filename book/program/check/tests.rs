@@ -48,6 +48,8 @@ const SOLUTION: &str = "// ANCHOR: solution\nfn f() {}\n// ANCHOR_END: solution\
 
 const NAMES: &str = "scheduler/taints:\n- spec.taints[].effect\n- NoSchedule\n- NoExecute\n- PreferNoSchedule\n- spec.tolerations\n- tolerationSeconds\n- TaintToleration\n- FailedScheduling\n";
 
+const QUIZ: &str = "- id: a\n  level: senior\n  source: pkg/a.go\n  read: how-it-works\n  ask: A?\n  number: {is: 1, why: So., wrong: []}\n";
+
 /// The complaints about a sound book in which one piece of one file was replaced.
 fn complaints(file: &str, piece: &str, by: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
@@ -60,6 +62,8 @@ fn complaints(file: &str, piece: &str, by: &str) -> Vec<String> {
         ("exercises/scheduler/taints.rs", "fn main() {}\n"),
         ("solutions/scheduler/taints.rs", SOLUTION),
         ("tests/scenarios/scheduler/taints/one.yaml", "why: x\nread: how-it-works\n"),
+        ("solutions/interviews/warmups/scheduler/taints.yaml", QUIZ),
+        ("solutions/interviews/transcripts.json", "{}\n"),
     ];
     let write = |path: &str, text: &str| {
         let path = dir.path().join(path);
@@ -157,6 +161,18 @@ fn each_break_has_its_complaint() {
             "`FailedScheduling`",
             "<span class=\"x\" title=\"FailedScheduling\">so</span>",
             "book/names.yaml:9: who searches for FailedScheduling doesn't find book/src/scheduler/taints.md",
+        ),
+        (
+            "solutions/interviews/warmups/scheduler/taints.yaml",
+            "how-it-works",
+            "matching",
+            "warmups/scheduler/taints.yaml:4: book/src/scheduler/taints.md has no heading #matching",
+        ),
+        (
+            "solutions/interviews/warmups/scheduler/lost.yaml",
+            "",
+            "[]",
+            "warmups/scheduler/lost.yaml:1: no reader sees these questions: there is no chapter scheduler/lost",
         ),
         (taints, "<figcaption>A node.</figcaption>\n</figure>", "", "<figure> is not closed"),
         (
