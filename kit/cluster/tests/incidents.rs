@@ -7,8 +7,14 @@ use kit_time::agenda::Instant;
 use std::cell::Cell;
 use std::path::Path;
 
-/// How long a route may take, and how long waiting is tried.
-const PATIENCE: Instant = Instant::seconds(1800);
+/// The clusters write a lot, and so make and drop many objects.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long waiting is tried.
+const WAITING: Instant = Instant::seconds(1800);
+/// How long a route may take.
+const PATIENCE: Instant = Instant::seconds(900);
 
 /// All files, or the one that the variable INCIDENT names.
 fn all() -> Vec<Incident> {
@@ -85,7 +91,7 @@ fn it_is_broken_and_waiting_does_not_help() {
         if verdict.healed || !verdict.kept {
             wrong.push(format!("{name}: nothing is broken, or more than what is to be mended{}", shown(&verdict)));
         }
-        let verdict = cluster.wait(PATIENCE);
+        let verdict = cluster.wait(WAITING);
         if verdict.healed || verdict.solved {
             wrong.push(format!("{name}: it heals by itself{}", shown(&verdict)));
         }
