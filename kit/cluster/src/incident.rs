@@ -24,6 +24,7 @@
 use crate::cluster::Config;
 use crate::engine::Engine;
 use crate::timeline::{Condition, Failure, Seen, Span, Step, act};
+use kit_apimachinery::object::Object;
 use kit_time::agenda::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub struct Incident {
     /// What runs well.
     pub apply: Vec<Value>,
     /// How long it did.
-    #[serde(default = "half_an_hour")]
+    #[serde(default = "ten_minutes")]
     pub age: Span,
     /// What somebody did then.
     #[serde(rename = "break")]
@@ -140,8 +141,8 @@ fn one() -> f64 {
     1.0
 }
 
-fn half_an_hour() -> Span {
-    Span(Instant::seconds(1800))
+fn ten_minutes() -> Span {
+    Span(Instant::seconds(600))
 }
 
 fn half_a_minute() -> Span {
@@ -303,12 +304,10 @@ impl Judge {
 
     /// Looks at the cluster; to be called after each of its events.
     pub fn look(&mut self, engine: &Engine) {
-        let end = engine.server().end();
-        let all = || self.healed.iter().chain(&self.always);
-        if self.seen == Some(end) && !all().any(Condition::is_of_more_than_objects) {
+        let more = self.healed.iter().chain(&self.always).any(Condition::is_of_more_than_objects);
+        if !self.changed(engine) && !more {
             return;
         }
-        self.seen = Some(end);
         self.since = match self.healed.iter().all(|condition| condition.look(engine).holds) {
             true => self.since.or(Some(engine.now())),
             false => None,
@@ -321,8 +320,26 @@ impl Judge {
         }
     }
 
+    /// Whether the verdict won't change by waiting: it has held for long enough, or something broke that must always hold.
+    pub fn is_decided(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now >= since + self.hold) || !self.broken.is_empty()
+    }
+
+    /// Whether anything was written since the last look, besides heartbeats.
+    fn changed(&mut self, engine: &Engine) -> bool {
+        let server = engine.server();
+        let Some(seen) = self.seen.replace(server.end()) else { return true };
+        // What is compacted can't be told from anything else.
+        let is_heartbeat = |index| match server.change(index) {
+            Ok(Some(change)) => matches!(change.object.object, Object::Lease(_)),
+            _ => false,
+        };
+        !(seen..server.end()).all(is_heartbeat)
+    }
+
     /// How it stands.
     pub fn verdict(&mut self, engine: &Engine) -> Verdict {
+        self.seen = None;
         self.look(engine);
         let look = |conditions: &[Condition]| conditions.iter().map(|condition| condition.look(engine)).collect();
         let (conditions, keep): (Vec<Seen>, Vec<Seen>) = (look(&self.healed), look(&self.keep));

@@ -41,6 +41,8 @@ pub struct Kubelets {
     renew: Instant,
     begun: bool,
     usage: Usage,
+    /// Whether containers have begun or ended since it was written down.
+    unmeasured: bool,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
     /// Whether containers run what their command says.
@@ -88,6 +90,7 @@ impl Kubelets {
             renew: Instant::default(),
             begun: false,
             usage,
+            unmeasured: true,
             loads: BTreeMap::new(),
             programs: false,
             sessions: BTreeMap::new(),
@@ -160,7 +163,19 @@ impl Kubelets {
         if self.play(node, uid, world) {
             self.post(node, uid, world);
         }
+        self.tell(node, uid, Vec::new(), world);
         self.arm(node, uid);
+    }
+
+    /// Records events about a pod, and what its worker has to say.
+    fn tell(&mut self, node: &str, uid: &str, events: pod_worker::Events, world: &mut World<'_>) {
+        let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        let Ok(stored) = world.server.get(&running.key).cloned() else { return };
+        let more = stored.get::<Pod>().map(|pod| running.worker.told(pod)).unwrap_or_default();
+        for (type_, reason, message) in events.into_iter().chain(more) {
+            world.server.record(&stored.object, type_, reason, &message);
+        }
     }
 
     /// Lets the programs of a pod go on; `true` if one has ended.
@@ -197,6 +212,7 @@ impl Kubelets {
         if pod.metadata.uid.as_deref() != Some(uid) {
             return;
         }
+        self.unmeasured = true;
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
         if world.server.update_status(pod.into_object()).is_err_and(|error| error.code >= 500) {
             self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.behind = true);
@@ -205,7 +221,6 @@ impl Kubelets {
 
     fn tick(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
         let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { return };
-        let connected = kubelet.connected;
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         running.timer = None;
         let quiet = running.worker.next().is_none_or(|at| at > world.now);
@@ -224,15 +239,10 @@ impl Kubelets {
             }
             kubelet.pods.remove(uid);
             self.pods.remove(uid);
+            self.unmeasured = true;
             return;
         }
-        if connected {
-            for (type_, reason, message) in events {
-                if let Ok(stored) = world.server.get(&key).cloned() {
-                    world.server.record(&stored.object, type_, reason, &message);
-                }
-            }
-        }
+        self.tell(node, uid, events, world);
         // A program that only goes on changes nothing that others could see.
         if !quiet || ended {
             self.post(node, uid, world);
@@ -337,7 +347,10 @@ impl Component for Kubelets {
             }
             self.renew = self.renew + RENEW;
         }
-        if !self.loads.is_empty() || self.usage.borrow().is_empty() {
+        // It costs a look at each pod, and only an autoscaler asks.
+        let asked = || world.server.snapshot().list(Kind::HorizontalPodAutoscaler).next().is_some();
+        if !self.loads.is_empty() || self.unmeasured && asked() {
+            self.unmeasured = false;
             self.measure(world);
         }
     }

@@ -63,6 +63,8 @@ struct Run {
     restarts: i32,
     last: Option<ContainerStateTerminated>,
     backoff: Instant,
+    /// Whether it waits longer and longer, and nobody was told yet.
+    backs_off: bool,
     life: Option<Life>,
 }
 
@@ -106,6 +108,7 @@ impl PodWorker {
                 restarts: 0,
                 last: None,
                 backoff: BACKOFF.0,
+                backs_off: false,
                 life: None,
             }
         };
@@ -145,6 +148,16 @@ impl PodWorker {
             }
         }
         events
+    }
+
+    /// What is to be said of containers that have ended again, once (`doBackOff`).
+    pub fn told(&mut self, pod: &Pod) -> Events {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let meta = &pod.metadata;
+        let who = format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid));
+        let told = self.containers.iter_mut().filter_map(|run| std::mem::take(&mut run.backs_off).then_some(&run.name));
+        let line = |name| format!("Back-off restarting failed container {name} in pod {who}");
+        told.map(|name| ("Warning", "BackOff", line(name))).collect()
     }
 
     /// Asks all containers to end within the grace period.
@@ -360,6 +373,7 @@ impl Run {
         let delay = if self.restarts == 0 { seconds(self.image.start) } else { self.back_off() };
         let message =
             (self.restarts > 0).then(|| format!("back-off {delay} restarting failed container={}", self.name));
+        self.backs_off = self.restarts > 0;
         self.state = State::Waiting(if self.restarts > 0 { "CrashLoopBackOff" } else { "ContainerCreating" }, message);
         self.next = Some(now + delay);
     }
