@@ -209,7 +209,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     }
     drop(control);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
-    live.stop().map_err(|_| anyhow::anyhow!("a module did not answer, and the cluster stopped"))
+    Ok(live.stop()?)
 }
 
 /// What keeps the objects longer than this process lives, if anything does.

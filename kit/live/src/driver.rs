@@ -1,12 +1,16 @@
 //! The thread that owns the engine: it keeps the cluster's clock beside the real one, and sees to requests and watches.
+//!
+//! What is written waits for the disk together: the requests that are there, and what the cluster did meanwhile. Nobody
+//! outside hears of any of it before it is safe: answers wait, and so do the snapshot and the watches. If it can't be
+//! made safe the cluster ends, as etcd does when its log can't be synced; an answer that can't be given any more is an error.
 
-use crate::Request;
+use crate::{Request, Stopped};
 use kit_cluster::engine::{Engine, Lost};
 use kit_server::{Snapshot, Watch};
 use kit_time::agenda::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant as Real};
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +24,8 @@ const PLACES: usize = 64;
 const SYNC: Duration = Duration::from_millis(5);
 /// How many requests are answered before the next event of the cluster.
 const AT_ONCE: usize = 64;
+/// How long a cluster that is late goes on by itself before what it wrote is made safe: about as long as that takes.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// The engine and its clock.
 pub struct Driver {
@@ -38,6 +44,8 @@ pub struct Driver {
     pumps: Vec<Pump>,
     /// The number of changes that watches have been told of, and when.
     told: (usize, Real),
+    /// What is said once everything is safe that was written until now.
+    answers: Vec<Box<dyn FnOnce() + Send>>,
     ended: bool,
 }
 
@@ -47,6 +55,8 @@ struct Streaming {
     to: mpsc::Sender<String>,
     /// Events that the reader had no room for yet.
     kept: Vec<String>,
+    /// Whether it was told of anything.
+    begun: bool,
 }
 
 /// Moves something out of the engine whenever it can; `false` once it is done.
@@ -66,9 +76,16 @@ pub struct State {
 }
 
 impl Driver {
-    pub(crate) fn new(engine: Engine, speed: f64, publish: watch::Sender<Snapshot>, seconds: Arc<AtomicI64>) -> Driver {
+    pub(crate) fn new(
+        mut engine: Engine,
+        speed: f64,
+        publish: watch::Sender<Snapshot>,
+        seconds: Arc<AtomicI64>,
+    ) -> Driver {
         let now = Real::now();
         let set = (engine.now(), now);
+        let set = (Instant::default(), now);
+        engine.request(kit_server::Server::hold);
         publish.send_replace(engine.server().snapshot().clone());
         seconds.store(engine.server().time().as_second(), Ordering::Relaxed);
         Driver {
@@ -82,6 +99,7 @@ impl Driver {
             pumps: Vec::new(),
             synced: now,
             told: (0, now),
+            answers: Vec::new(),
             ended: false,
         }
     }
@@ -133,10 +151,7 @@ impl Driver {
 
     /// Sends the events of a watch to somebody from now on.
     pub(crate) fn stream(&mut self, watch: Box<Watch>, to: mpsc::Sender<String>) {
-        let mut streaming = Streaming { watch, to, kept: Vec::new() };
-        if streaming.tell(&self.engine) {
-            self.watches.push(streaming);
-        }
+        self.watches.push(Streaming { watch, to, kept: Vec::new(), begun: false });
     }
 
     /// Lets something be moved out of the engine from now on, after each of its events, until it is done (`false`).
@@ -144,14 +159,27 @@ impl Driver {
         if pump(&mut self.engine) {
             self.pumps.push(Box::new(pump));
         }
+    pub(crate) fn pump(&mut self, pump: impl FnMut(&mut Engine) -> bool + 'static) {
+        self.pumps.push(Box::new(pump));
     }
 
-    /// Shows the cluster as it is now to readers.
-    pub(crate) fn show(&self) {
+    /// Says something to somebody outside who may learn from it what was written: not before that is safe.
+    pub fn answer(&mut self, say: impl FnOnce() + Send + 'static) {
+        self.answers.push(Box::new(say));
+    }
+
+    /// Makes everything safe that was written, shows it to readers, and gives the answers that waited for that.
+    fn settle(&mut self) -> Result<(), Stopped> {
+        if self.engine.server().is_unsaved() {
+            self.engine.request(kit_server::Server::save).map_err(|error| Stopped::Unsaved(error.message))?;
+        }
         let now = self.engine.server().snapshot();
         if self.publish.borrow().revision != now.revision {
             self.publish.send_replace(now.clone());
         }
+        // Who has an answer can read what it tells of.
+        self.answers.drain(..).for_each(|say| say());
+        Ok(())
     }
 
     /// The engine stops after this.
@@ -167,11 +195,15 @@ impl Driver {
         }
     }
 
-    pub(crate) fn run(mut self, inbox: &Receiver<Request>) -> Result<(), Lost> {
+    pub(crate) fn run(mut self, inbox: &Receiver<Request>) -> Result<(), Stopped> {
         while !self.ended {
             self.sync();
+            let began = Real::now();
             // One event at a time: a cluster that is late still hears requests, and that it should end.
-            let stepped = self.engine.step(self.time()).or_else(|Lost| self.recover().map(|()| true))?;
+            let mut stepped = self.advance()?;
+            while stepped && self.engine.server().is_unsaved() && began.elapsed() < TOGETHER {
+                stepped = self.advance()?;
+            }
             let nap = match stepped {
                 true => Duration::ZERO,
                 false if self.paused => NAP,
@@ -182,19 +214,34 @@ impl Driver {
             };
             let now = self.engine.request(|server| server.time().as_second());
             self.seconds.store(now, Ordering::Relaxed);
-            self.tell();
-            let first = match inbox.recv_timeout(nap) {
+            let first = match inbox.try_recv() {
                 Ok(request) => Some(request),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    self.tell()?;
+                    match inbox.recv_timeout(nap) {
+                        Ok(request) => Some(request),
+                        Err(RecvTimeoutError::Timeout) => None,
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
             };
             for request in first.into_iter().chain(inbox.try_iter()).take(AT_ONCE) {
                 request(&mut self);
+                // Where nothing has to be made safe nobody waits for others.
+                if !self.engine.server().is_unsaved() {
+                    self.settle()?;
+                }
             }
-            self.tell();
+            self.tell()?;
         }
         self.engine.leave();
-        Ok(())
+        self.settle()
+    }
+
+    /// Lets the cluster do what is due next; `false` if nothing is.
+    fn advance(&mut self) -> Result<bool, Lost> {
+        self.engine.step(self.time()).or_else(|Lost| self.recover().map(|()| true))
     }
 
     /// Takes over what other servers have written, if there are any.
@@ -207,24 +254,25 @@ impl Driver {
         }
     }
 
-    /// Shows the cluster as it is now to readers, and to watches what has changed.
-    fn tell(&mut self) {
+    /// Shows the cluster as it is now to readers, and to watches what has changed, once that is safe.
+    fn tell(&mut self) -> Result<(), Stopped> {
+        self.settle()?;
         self.pumps.retain_mut(|pump| pump(&mut self.engine));
+        // They may have written something.
+        self.settle()?;
         let end = self.engine.server().end();
         let (told, at) = self.told;
         let changed = end != told;
-        if changed {
-            self.publish.send_replace(self.engine.server().snapshot().clone());
-        }
         let round = at.elapsed() >= ROUND;
         if changed || round {
             self.told = (end, Real::now());
         }
         let engine = &self.engine;
-        self.watches.retain_mut(|streaming| match changed || round || !streaming.kept.is_empty() {
-            true => streaming.tell(engine),
-            false => true,
+        self.watches.retain_mut(|streaming| {
+            let due = changed || round || !streaming.kept.is_empty() || !std::mem::replace(&mut streaming.begun, true);
+            !due || streaming.tell(engine)
         });
+        Ok(())
     }
 }
 

@@ -220,8 +220,6 @@ async fn route(
             user: Some(&user),
         };
         let response = driver.engine.request(|server| server.answer(&request));
-        // Who has an answer can read what it tells of.
-        driver.show();
         let body = match response.body {
             Body::Watch(watch) => {
                 driver.stream(watch, to);

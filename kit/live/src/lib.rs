@@ -62,11 +62,37 @@ impl Default for Options {
     }
 }
 
+/// Why a cluster stopped on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// A module didn't answer.
+    Lost,
+    /// What was written can't be kept, for this reason; nobody was told that it was.
+    Unsaved(String),
+}
+
+impl From<Lost> for Stopped {
+    fn from(Lost: Lost) -> Stopped {
+        Stopped::Lost
+    }
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stopped::Lost => write!(f, "a module did not answer, and the cluster stopped"),
+            Stopped::Unsaved(why) => write!(f, "the cluster stopped, since it can't keep what is written: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 /// A cluster that runs in real time.
 pub struct Live {
     address: SocketAddr,
     door: Door,
-    engine: Option<JoinHandle<Result<(), Lost>>>,
+    engine: Option<JoinHandle<Result<(), Stopped>>>,
     stop_http: Option<tokio::sync::oneshot::Sender<()>>,
     http: Option<JoinHandle<()>>,
 }
@@ -112,10 +138,13 @@ impl Door {
         self.front.seconds.load(Ordering::Relaxed)
     }
 
-    /// Asks, and waits for the answer; none if the engine has ended.
+    /// Asks, and waits for the answer, which comes once all that it can tell of is safe; none if the engine has ended.
     pub async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&mut Driver) -> T + Send + 'static) -> Option<T> {
         let (tell, answer) = tokio::sync::oneshot::channel();
-        self.request(move |driver| _ = tell.send(ask(driver)));
+        self.request(move |driver| {
+            let answer = ask(driver);
+            driver.answer(move || _ = tell.send(answer));
+        });
         answer.await.ok()
     }
 }
@@ -207,8 +236,8 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// [`Lost`] if a module didn't answer and the cluster had stopped on its own.
-    pub fn stop(mut self) -> Result<(), Lost> {
+    /// If the cluster had stopped on its own: why.
+    pub fn stop(mut self) -> Result<(), Stopped> {
         self.door.request(Driver::end);
         self.stop_http.take().map(|stop| stop.send(()));
         self.http.take().map(JoinHandle::join);

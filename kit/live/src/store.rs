@@ -200,6 +200,18 @@ impl<K: Kv> Backend for Kept<K> {
             false => Ok(()),
         }
     }
+
+    fn hold(&mut self) {
+        self.store.hold();
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.store.is_unsaved()
+    }
+
+    fn save(&mut self) -> Result<(), String> {
+        self.store.save().map_err(said)
+    }
 }
 
 /// A client of etcd, by the addresses of its members.

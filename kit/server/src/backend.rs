@@ -56,6 +56,23 @@ pub trait Backend {
     fn catch_up(&mut self) -> Result<(), String> {
         Ok(())
     }
+
+    /// From now on writes may be answered before they are safe, as [`Server::hold`](crate::Server::hold) has it.
+    fn hold(&mut self) {}
+
+    /// Whether a crash may undo something that was answered.
+    fn is_unsaved(&self) -> bool {
+        false
+    }
+
+    /// Waits until a crash can't undo anything that was answered.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be had; then the store answers nothing more.
+    fn save(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What came of a write.

@@ -106,6 +106,26 @@ impl Server {
         self.full = full;
     }
 
+    /// From now on the server answers, and shows in its snapshot and its log, what a crash may undo until [`Server::save`].
+    /// Whoever passes on what it says has to wait for that, and lets many writes wait for the disk together.
+    pub fn hold(&mut self) {
+        self.store.hold();
+    }
+
+    /// Whether the server has answered something that a crash may undo.
+    pub fn is_unsaved(&self) -> bool {
+        self.store.is_unsaved()
+    }
+
+    /// Waits until a crash can't undo anything that the server has answered.
+    ///
+    /// # Errors
+    ///
+    /// If the store's disk fails. The server knows more than the store then, and must not go on.
+    pub fn save(&mut self) -> Result<(), Error> {
+        self.store.save().map_err(Error::internal)
+    }
+
     /// Writes one key, on condition that its object is what the server knows.
     pub(super) fn commit(&mut self, key: &Key, op: Op, object: Option<Object>) -> Result<(), Error> {
         if self.stopped {

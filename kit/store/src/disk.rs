@@ -2,7 +2,9 @@
 //!
 //! As in etcd (`server/mvcc/backend`) a table holds every version of every key by the revision that wrote it, and an
 //! embedded database keeps it. All of it is in memory too, so reads never wait for the disk. A change is answered once the
-//! database has committed it and the disk has confirmed that (`fsync`); watches hear of it after that.
+//! database has committed it and the disk has confirmed that (`fsync`); watches hear of it after that. Whoever [holds](Kv::hold)
+//! changes back from others can let many of them wait for the disk together, as the batches of etcd's backend do
+//! (`server/mvcc/backend/batch_tx.go`).
 
 use crate::api::*;
 use crate::kv::{Kv, Options, unexpected};
@@ -15,9 +17,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The revision that created the key, version, lease, key, value.
-type Row<'a> = (i64, i64, i64, &'a [u8], &'a [u8]);
+type Columns<'a> = (i64, i64, i64, &'a [u8], &'a [u8]);
 /// By revision and place in it.
-const VERSIONS: TableDefinition<(i64, i64), Row<'_>> = TableDefinition::new("versions");
+const VERSIONS: TableDefinition<(i64, i64), Columns<'_>> = TableDefinition::new("versions");
 /// Id to time in seconds.
 const LEASES: TableDefinition<i64, i64> = TableDefinition::new("leases");
 /// The revision of the last compaction.
@@ -31,15 +33,25 @@ const CACHE: usize = 64 << 20;
 pub struct Disk {
     memory: Memory,
     database: Database,
+    /// What is not on disk yet.
+    unsaved: Vec<Row>,
+    /// Whether changes wait until they are to be saved.
+    holds: bool,
     /// Why nothing can be asked any more: what is in memory isn't what is on disk.
     failed: Option<Error>,
 }
 
-/// A change that was made in memory.
-struct Change<'a> {
-    command: &'a Command,
-    answer: &'a Answer,
-    versions: &'a [Version],
+/// What a change in memory changes on disk.
+#[derive(Debug)]
+enum Row {
+    Version(Version),
+    Lease {
+        id: i64,
+        ttl: i64,
+    },
+    LeaseEnds(i64),
+    /// Its revision, and where the versions are that it takes away.
+    Compaction(i64, Vec<(i64, i64)>),
 }
 
 impl Disk {
@@ -64,7 +76,8 @@ impl Disk {
 
     fn over(database: Database, options: Options) -> Result<Disk> {
         let state = load(&database).map_err(failed)?;
-        Ok(Disk { memory: Memory::over(state, options), database, failed: None })
+        let memory = Memory::over(state, options);
+        Ok(Disk { memory, database, unsaved: Vec::new(), holds: false, failed: None })
     }
 
     fn sound(&self) -> Result<()> {
@@ -79,22 +92,21 @@ impl Disk {
         self.run_all(std::slice::from_ref(command)).pop().unwrap_or_else(unexpected)
     }
 
-    /// Carries commands out in order, and waits once for the disk.
+    /// Carries commands out in order, and waits once for the disk, or not at all while changes are held.
     fn run_all(&mut self, commands: &[Command]) -> Vec<Result<Answer>> {
         if let Err(e) = self.sound() {
             return commands.iter().map(|_| Err(e.clone())).collect();
         }
         let outcomes: Vec<_> = commands.iter().map(|command| self.memory.change(command)).collect();
-        let changes = commands.iter().zip(&outcomes).filter_map(|(command, outcome)| {
-            let (answer, versions) = outcome.as_ref().ok()?;
-            Some(Change { command, answer, versions })
-        });
-        let changes: Vec<_> = changes.filter(Change::is_any).collect();
-        if !changes.is_empty()
-            && let Err(e) = save(&self.database, &changes)
+        for (command, outcome) in commands.iter().zip(&outcomes) {
+            if let Ok((answer, versions)) = outcome {
+                self.unsaved.extend(versions.iter().cloned().map(Row::Version));
+                self.unsaved.extend(Row::of(command, answer));
+            }
+        }
+        if !self.holds
+            && let Err(e) = self.save()
         {
-            let e = failed(e);
-            self.failed = Some(e.clone());
             return commands.iter().map(|_| Err(e.clone())).collect();
         }
         let told = outcomes.into_iter().map(|outcome| {
@@ -106,9 +118,15 @@ impl Disk {
     }
 }
 
-impl Change<'_> {
-    fn is_any(&self) -> bool {
-        !self.versions.is_empty() || !matches!(self.answer, Answer::Put(_) | Answer::DeleteRange(_) | Answer::Txn(_))
+impl Row {
+    /// What a command changes besides versions.
+    fn of(command: &Command, answer: &Answer) -> Option<Row> {
+        match (command, answer) {
+            (Command::LeaseGrant { id, .. }, Answer::LeaseGrant(ttl)) => Some(Row::Lease { id: *id, ttl: *ttl }),
+            (Command::LeaseRevoke(id), _) => Some(Row::LeaseEnds(*id)),
+            (Command::Compact(revision), Answer::Compact(_, gone)) => Some(Row::Compaction(*revision, gone.clone())),
+            _ => None,
+        }
     }
 }
 
@@ -140,30 +158,25 @@ fn load(database: &Database) -> std::result::Result<State, redb::Error> {
     Ok(State::load(compacted, versions, leases))
 }
 
-fn save(database: &Database, changes: &[Change<'_>]) -> std::result::Result<(), redb::Error> {
+fn save(database: &Database, rows: &[Row]) -> std::result::Result<(), redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
     {
         let mut versions = write.open_table(VERSIONS)?;
-        for Change { command, answer, versions: written } in changes {
-            for Version { sub, kv } in *written {
-                let of = (kv.create_revision, kv.version, kv.lease, &kv.key[..], &kv.value[..]);
-                versions.insert((kv.mod_revision, *sub), of)?;
-            }
-            match (command, answer) {
-                (Command::LeaseGrant { id, .. }, Answer::LeaseGrant(ttl)) => {
-                    write.open_table(LEASES)?.insert(id, ttl)?;
+        for row in rows {
+            match row {
+                Row::Version(Version { sub, kv }) => {
+                    let of = (kv.create_revision, kv.version, kv.lease, &kv.key[..], &kv.value[..]);
+                    versions.insert((kv.mod_revision, *sub), of)?;
                 }
-                (Command::LeaseRevoke(id), _) => {
-                    write.open_table(LEASES)?.remove(id)?;
-                }
-                (Command::Compact(revision), Answer::Compact(_, gone)) => {
+                Row::Lease { id, ttl } => _ = write.open_table(LEASES)?.insert(id, ttl)?,
+                Row::LeaseEnds(id) => _ = write.open_table(LEASES)?.remove(id)?,
+                Row::Compaction(revision, gone) => {
                     write.open_table(COMPACTED)?.insert((), revision)?;
                     for at in gone {
                         versions.remove(at)?;
                     }
                 }
-                _ => {}
             }
         }
     }
@@ -223,6 +236,26 @@ impl Kv for Disk {
     fn pass(&mut self, mut time: Duration) -> Result<()> {
         while let Some(id) = self.memory.ends_within(&mut time) {
             self.lease_revoke(id)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.sound()?;
+        if self.is_unsaved() {
+            save(&self.database, &std::mem::take(&mut self.unsaved)).map_err(|e| {
+                let e = failed(e);
+                self.failed = Some(e.clone());
+                e
+            })?;
         }
         Ok(())
     }

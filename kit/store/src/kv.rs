@@ -129,6 +129,25 @@ pub trait Kv {
     ///
     /// Only if the store can't be asked.
     fn pass(&mut self, time: Duration) -> Result<()>;
+
+    /// From now on changes are answered, and watches told of them, before they are safe: a crash may undo them until
+    /// [`Kv::save`], and nobody may hear of them before. Many changes then wait for the disk together. A store that has no
+    /// use for this goes on as before.
+    fn hold(&mut self) {}
+
+    /// Whether something was answered that a crash may undo.
+    fn is_unsaved(&self) -> bool {
+        false
+    }
+
+    /// Waits until a crash can't undo anything that was answered.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. What was answered since the last time may be lost then, and the store answers nothing more.
+    fn save(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// How a store behaves.

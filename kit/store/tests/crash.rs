@@ -234,6 +234,46 @@ proptest! {
     }
 }
 
+/// Power is lost while many changes wait for the disk together.
+#[test]
+fn a_power_loss_takes_nothing_that_was_saved_together() {
+    let mut failed = 0;
+    for left in 0..120 {
+        let platter = Platter::default();
+        let mut store = Disk::open_on(platter.clone(), Options::default()).expect("a new store");
+        store.hold();
+        platter.0.lock().expect("one thread").left = Some(left);
+        let (mut saved, mut n) = (1, 0);
+        for _ in 0..9 {
+            let mut last = saved;
+            for _ in 0..11 {
+                n += 1;
+                last = store.put(&put(n)).expect("it needs no disk").revision;
+            }
+            assert!(store.is_unsaved());
+            if n % 33 == 0 {
+                store.compact(last - 20).expect("it needs no disk");
+            }
+            match store.save() {
+                Ok(()) => saved = last,
+                Err(_) => {
+                    failed += 1;
+                    assert!(
+                        store.put(&put(n)).is_err() && store.save().is_err(),
+                        "its memory holds what the disk doesn't"
+                    );
+                    break;
+                }
+            }
+            assert!(!store.is_unsaved());
+        }
+        let found = platter.after_power_loss((left as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        drop(store);
+        check(&mut Disk::open_on(found, Options::default()).expect("the store is whole"), saved);
+    }
+    assert!(failed > 50, "the power went too late to show anything: {failed}");
+}
+
 /// Leases, compactions and the gap in a history outlive a restart.
 #[test]
 fn a_store_that_is_opened_again_is_the_same() {
