@@ -174,7 +174,7 @@ impl Driver {
             self.engine.request(kit_server::Server::save).map_err(|error| Stopped::Unsaved(error.message))?;
         }
         let now = self.engine.server().snapshot();
-        if self.publish.borrow().revision != now.revision {
+        if !self.publish.borrow().is_as(now) {
             self.publish.send_replace(now.clone());
         }
         // Who has an answer can read what it tells of.

@@ -8,7 +8,6 @@
 use crate::audit::{self, Trail};
 use crate::limits::Full;
 use crate::openapi::v2_paths;
-use crate::reads::read;
 use crate::stream::{Answer, Ending};
 use crate::{Door, autoscaling_v1, containers, metrics, openapi, protobuf};
 use http_body_util::{BodyExt, Limited};
@@ -17,6 +16,7 @@ use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
+use kit_api::jiff::Timestamp;
 use kit_server::{Body, Credentials, Error, RequestInfo, User};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -168,13 +168,16 @@ async fn route(
     if let Err(error) = allowed {
         return refused(&error);
     }
-    if method == Method::GET
-        && !door.is_shared()
-        && asked.query().is_empty()
-        && ["", "*/*", JSON].contains(&accept)
-        && let Some(answer) = read(&snapshot, path)
-    {
-        return answer;
+    if method == Method::GET && !door.is_shared() {
+        let now = Timestamp::from_second(door.seconds()).unwrap_or_default();
+        let headers = [("accept", accept)];
+        let request =
+            kit_server::Request { method: "GET", path, query: asked.query(), headers: &headers, ..Default::default() };
+        if let Some(read) = snapshot.read(&request, now) {
+            let mut answer = written(read.code, read.content_type, read.body).await;
+            warn(&mut answer, read.warnings);
+            return answer;
+        }
     }
     if path == "/metrics" && method == Method::GET {
         return response(200, metrics::MEDIA, Answer::text(door.front.metrics.text(&snapshot)));
@@ -232,26 +235,44 @@ async fn route(
     let Some((code, media, warnings, body)) = answered.await else {
         return refused(&Error::unreachable());
     };
+    let mut answer = match body {
+        Some(Body::Connect(connection)) => return containers::answer(*connection, &asked.head, upgrade, door).await,
+        Some(body) => written(code, media, body).await,
+        None => response(code, media, Answer::Lines(lines)),
+    };
+    if first
+        && let Some(text) =
+            answer.body().as_text().and_then(|text| autoscaling_v1::to_first(std::str::from_utf8(text).ok()?))
+    {
+        *answer.body_mut() = Answer::text(text);
+    }
+    warn(&mut answer, warnings);
+    answer
+}
+
+/// Writes an answer of the API server down.
+async fn written(code: u16, media: &'static str, body: Body) -> Response<Answer> {
     let text = match body {
-        Some(Body::Text(text)) => Some(text),
+        Body::Text(text) => text,
         // A long list is written beside the engine, and beside other answers.
-        Some(Body::List(list)) => match tokio::task::spawn_blocking(move || list.to_text()).await {
-            Ok(text) => Some(text),
+        Body::List(list) => match tokio::task::spawn_blocking(move || list.to_text()).await {
+            Ok(text) => text,
             Err(_) => return refused(&Error::internal("the list could not be written")),
         },
-        Some(Body::Connect(connection)) => return containers::answer(*connection, &asked.head, upgrade, door).await,
-        _ => None,
+        // Neither is an answer of its own.
+        Body::Watch(_) | Body::Connect(_) => return refused(&Error::internal("an answer that nobody can write")),
     };
-    let text = if first { text.map(|text| autoscaling_v1::to_first(&text).unwrap_or(text)) } else { text };
-    let body = text.map_or(Answer::Lines(lines), Answer::text);
-    let mut answer = response(code, media, body);
+    response(code, media, Answer::text(text))
+}
+
+/// Tells the client's user something.
+fn warn(answer: &mut Response<Answer>, warnings: Vec<String>) {
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], " ");
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
             answer.headers_mut().append("warning", value);
         }
     }
-    answer
 }
 
 /// The body of a request, and whether it was protobuf and is JSON now.

@@ -18,7 +18,6 @@ mod limits;
 mod metrics;
 mod openapi;
 mod protobuf;
-mod reads;
 pub mod store;
 mod stream;
 mod wire;

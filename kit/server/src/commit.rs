@@ -69,6 +69,7 @@ impl Server {
     /// The server stops: nobody is answered, and watches end.
     pub fn stop(&mut self) {
         self.stopped = true;
+        self.state.stopped = true;
     }
 
     /// The server comes back. It knows what the store knows, and no history: whoever has not seen the last change has to
@@ -79,6 +80,7 @@ impl Server {
     /// If the store has something that was never written.
     pub fn start(&mut self) -> Result<(), Error> {
         self.stopped = false;
+        self.state.stopped = false;
         if self.store.shared() {
             return self.load();
         }

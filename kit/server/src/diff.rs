@@ -4,7 +4,7 @@
 //! around a change. Lists whose length changed are shown whole, before and after.
 
 use super::field::quoted;
-use super::go::{fields, type_name};
+use super::go::fields;
 use super::schema::{Struct, Type};
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ struct Line {
 
 /// The difference between two values of a type, one line a field.
 pub fn diff(old: &Value, new: &Value, of: Type) -> String {
-    let mut lines = vec![Line { sign: BLANK, depth: 0, key: None, text: format!("{}{{", type_name(of)) }];
+    let mut lines = vec![Line { sign: BLANK, depth: 0, key: None, text: format!("{}{{", of.go()) }];
     if let Some(of) = of.structure() {
         structs(&mut lines, old, new, of, 1);
     }
@@ -99,7 +99,7 @@ fn change(lines: &mut Vec<Line>, key: &str, old: &Value, new: &Value, of: Type, 
     match (of.plain(), old, new) {
         (Type::Struct(_), Value::Object(_), Value::Object(_)) => {
             let pointer = if matches!(of, Type::Pointer(_)) { "&" } else { "" };
-            lines.push(head(format!("{key}: {pointer}{}{{", type_name(of).trim_start_matches('*'))));
+            lines.push(head(format!("{key}: {pointer}{}{{", of.go().trim_start_matches('*'))));
             if let Some(of) = of.structure() {
                 structs(lines, old, new, of, depth + 1);
             }
@@ -108,7 +108,7 @@ fn change(lines: &mut Vec<Line>, key: &str, old: &Value, new: &Value, of: Type, 
         (Type::List(item), Value::Array(before), Value::Array(after))
             if before.len() == after.len() && item.structure().is_some() =>
         {
-            lines.push(head(format!("{key}: {}{{", type_name(of))));
+            lines.push(head(format!("{key}: {}{{", of.go())));
             items(lines, before, after, *item, depth + 1);
             lines.push(head("},".into()));
         }
@@ -117,7 +117,7 @@ fn change(lines: &mut Vec<Line>, key: &str, old: &Value, new: &Value, of: Type, 
                 match (of.plain(), value) {
                     (Type::Map(item), Value::Object(entries)) => {
                         let line = |depth, text| Line { sign, depth, key: None, text };
-                        lines.push(line(depth, format!("{key}: {}{{", type_name(of))));
+                        lines.push(line(depth, format!("{key}: {}{{", of.go())));
                         for (name, value) in entries {
                             let text = format!("{}: {},", map_key(name, of), full(value, *item));
                             lines.push(line(depth + 1, text));
@@ -160,7 +160,7 @@ fn items(lines: &mut Vec<Line>, old: &[Value], new: &[Value], of: Type, depth: u
 
 /// Keys of maps of a named key type are shown by their `String` method.
 fn map_key(name: &str, of: Type) -> String {
-    if type_name(of) == "core.ResourceList" { format!("s{}", quoted(name)) } else { quoted(name) }
+    if of.go() == "core.ResourceList" { format!("s{}", quoted(name)) } else { quoted(name) }
 }
 
 /// A value that is equal on both sides: no type, and no field that is empty.
@@ -218,8 +218,8 @@ fn full_typed(value: &Value, of: Type) -> String {
     let text = full(value, of);
     match (of, value) {
         (_, Value::Null) => text,
-        (Type::Pointer(of), _) if of.structure().is_some() => format!("&{}{}", type_name(*of), &text[1..]),
-        _ if matches!(of.plain(), Type::List(_) | Type::Struct(_)) => format!("{}{text}", type_name(of)),
+        (Type::Pointer(of), _) if of.structure().is_some() => format!("&{}{}", of.go(), &text[1..]),
+        _ if matches!(of.plain(), Type::List(_) | Type::Struct(_)) => format!("{}{text}", of.go()),
         _ => text,
     }
 }

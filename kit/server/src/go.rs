@@ -27,36 +27,13 @@ pub fn fields(of: &'static Struct) -> Vec<&'static Field> {
     order.split_whitespace().filter_map(|name| of.fields.iter().find(|field| field.go == name)).collect()
 }
 
-/// The name of a type as messages have it.
-pub fn type_name(of: Type) -> String {
-    let internal = |name: &str| name.replace("meta.", "v1.").replace("scale.", "autoscaling.");
-    match of {
-        Type::String => "string".into(),
-        Type::Bool => "bool".into(),
-        Type::Int32 => "int32".into(),
-        Type::Int64 => "int64".into(),
-        Type::Float64 => "float64".into(),
-        Type::Bytes => "[]uint8".into(),
-        Type::Quantity => "resource.Quantity".into(),
-        Type::IntOrString => "intstr.IntOrString".into(),
-        Type::Time => "v1.Time".into(),
-        Type::MicroTime => "v1.MicroTime".into(),
-        Type::Raw => "runtime.RawExtension".into(),
-        Type::Pointer(of) => format!("*{}", type_name(*of)),
-        Type::List(of) => format!("[]{}", type_name(*of)),
-        Type::Map(of) => format!("map[string]{}", type_name(*of)),
-        Type::Alias(name, _) => internal(name),
-        Type::Struct(_) => of.structure().map_or_else(String::new, |of| internal(of.name)),
-    }
-}
-
 /// A value as `%#v` prints it.
 pub fn dump(value: &Value, of: Type) -> String {
-    let name = || type_name(of);
+    let name = || of.go();
     match (of, value) {
         (Type::Pointer(Type::Time | Type::MicroTime), Value::Null) => "<nil>".into(),
-        (Type::Pointer(of), Value::Null) => format!("(*{})(nil)", type_name(*of)),
-        (Type::Pointer(of), _) => format!("(*{})(0xc000000000)", type_name(*of)),
+        (Type::Pointer(of), Value::Null) => format!("(*{})(nil)", of.go()),
+        (Type::Pointer(of), _) => format!("(*{})(0xc000000000)", of.go()),
         (Type::Alias(..) | Type::List(_) | Type::Map(_), Value::Null) if !is_text(of) => format!("{}(nil)", name()),
         (_, Value::Array(items)) => {
             let item = match of.plain() {
@@ -165,7 +142,7 @@ pub fn dump_named(value: &Value, of: &str) -> String {
 pub fn dump_list(value: &Value, item: &str) -> String {
     let of = super::schema::named(item).unwrap_or(Type::Raw);
     let items: Vec<String> = value.as_array().into_iter().flatten().map(|value| dump(value, of)).collect();
-    format!("[]{}{{{}}}", type_name(of), items.join(", "))
+    format!("[]{}{{{}}}", of.go(), items.join(", "))
 }
 
 /// `[]string{"a", "b"}`.

@@ -22,7 +22,6 @@ mod recorder;
 pub mod registry;
 mod restore;
 mod rules;
-pub mod schema;
 mod status;
 mod typed;
 mod write;
@@ -34,6 +33,7 @@ pub use backend::{Backend, Written};
 pub use handlers::{
     Body, Connection, Container, Listing, LogOptions, Metrics, Request, RequestInfo, Response, Streams, Watch,
 };
+pub use kit_apimachinery::schema;
 pub use patch::Patch;
 pub use status::Error;
 
@@ -124,12 +124,18 @@ impl Stored {
 
     /// The object in JSON as Go writes it, encoded once for all readers.
     pub fn json(&self) -> &str {
-        self.json.get_or_init(|| self.to_value().to_string())
+        self.json.get_or_init(|| self.written().to_string())
     }
 
     /// The same as a value.
     pub fn to_value(&self) -> Value {
-        canonical(self.object.kind(), &self.object.to_value())
+        // To read what was written is much less work than to write it anew.
+        let read = self.json.get().and_then(|json| serde_json::from_str(json).ok());
+        read.unwrap_or_else(|| self.written())
+    }
+
+    fn written(&self) -> Value {
+        canonical(self.object.kind(), self.object.to_value())
     }
 
     /// The revision of its last write.
@@ -145,12 +151,12 @@ impl Stored {
 }
 
 /// An object as Go writes it. Custom resources are written as they came.
-pub(crate) fn canonical(kind: Kind, value: &Value) -> Value {
+pub(crate) fn canonical(kind: Kind, value: Value) -> Value {
     let resource = kind.resource();
     let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
     match of {
         Some(of) => schema::fill(value, of),
-        None => value.clone(),
+        None => value,
     }
 }
 
@@ -164,11 +170,18 @@ pub struct Snapshot {
     /// The revision.
     pub revision: i64,
     objects: BTreeMap<Kind, OrdMap<Key, Arc<Stored>>>,
+    /// Whether the server doesn't answer.
+    stopped: bool,
     /// Whether the default roles are among the objects; without them the table of them counts.
     keeps_roles: bool,
 }
 
 impl Snapshot {
+    /// Whether this is what another one of the same server shows.
+    pub fn is_as(&self, other: &Snapshot) -> bool {
+        (self.revision, self.stopped) == (other.revision, other.stopped)
+    }
+
     /// One object.
     pub fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
         self.objects.get(&key.kind)?.get(key)
@@ -181,9 +194,22 @@ impl Snapshot {
 
     /// The objects of a kind in one namespace, by name.
     pub fn list_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Arc<Stored>> {
-        let from = Key::new(kind, namespace, "");
-        let objects = self.objects.get(&kind).into_iter().flat_map(move |objects| objects.range(from.clone()..));
-        objects.take_while(move |(key, _)| *key.namespace == *namespace).map(|(_, stored)| stored)
+        self.list_from(kind, namespace, "")
+    }
+
+    /// The same, from a name on.
+    fn list_from(&self, kind: Kind, namespace: &str, name: &str) -> impl Iterator<Item = &Arc<Stored>> {
+        // No other namespace's name lies between a name and the same with a zero byte.
+        let (from, to) = (Key::new(kind, namespace, name), Key::new(kind, &format!("{namespace}\0"), ""));
+        let objects =
+            self.objects.get(&kind).into_iter().flat_map(move |objects| objects.range(from.clone()..to.clone()));
+        objects.map(|(_, stored)| stored)
+    }
+
+    /// The first object of a kind in this namespace or a later one, by name.
+    fn first_from(&self, kind: Kind, namespace: &str) -> Option<&Arc<Stored>> {
+        let objects = self.objects.get(&kind)?;
+        objects.range(Key::new(kind, namespace, "")..).next().map(|(_, stored)| stored)
     }
 }
 

@@ -24,8 +24,7 @@ impl Patch {
     /// # Errors
     ///
     /// If an operation doesn't fit the object, or the kind has no strategies to merge by.
-    pub fn apply(&self, key: &Key, there: &Value) -> Result<Value, Error> {
-        let mut value = there.clone();
+    pub fn apply(&self, key: &Key, mut value: Value) -> Result<Value, Error> {
         match self {
             Patch::Merge(patch) => json_patch::merge(&mut value, patch),
             Patch::Json(patch) => {

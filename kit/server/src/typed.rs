@@ -28,7 +28,7 @@ impl Server {
     /// Stores a new object, completed as its kind asks for.
     pub fn create(&mut self, object: Object) -> Result<Arc<Stored>, Error> {
         let kind = object.kind();
-        self.create_value(kind, canonical(kind, &object.to_value()), &WriteOptions::default())
+        self.create_value(kind, canonical(kind, object.to_value()), &WriteOptions::default())
     }
 
     /// Stores an object's new specification and metadata; its status stays.
@@ -41,7 +41,7 @@ impl Server {
             Ok(renewed) => return renewed,
             Err(object) => object,
         };
-        let mut value = canonical(key.kind, &object.to_value());
+        let mut value = canonical(key.kind, object.to_value());
         self.take_over(&key, &mut value, None)?;
         self.update_value(&key, value, &WriteOptions::default())
     }
@@ -74,7 +74,7 @@ impl Server {
             Some(_) => Err(object),
         };
         if let Err(object) = long {
-            let mut value = canonical(key.kind, &object.to_value());
+            let mut value = canonical(key.kind, object.to_value());
             self.take_over(&key, &mut value, Some("status"))?;
             return self.update_value(&key, value, &WriteOptions { subresource: Some("status"), ..Default::default() });
         }
@@ -91,8 +91,8 @@ impl Server {
 
     /// Changes parts of an object.
     pub fn patch(&mut self, key: &Key, patch: &Patch, status: bool) -> Result<Arc<Stored>, Error> {
-        let patched = patch.apply(key, &self.get(key)?.to_value())?;
-        let mut value = canonical(key.kind, &patched);
+        let patched = patch.apply(key, self.get(key)?.to_value())?;
+        let mut value = canonical(key.kind, patched);
         let subresource = status.then_some("status");
         self.take_over(key, &mut value, subresource)?;
         self.update_value(key, value, &WriteOptions { subresource, ..Default::default() })
@@ -173,7 +173,7 @@ impl Server {
             (Kind::PriorityClass, class)
         });
         for (kind, value) in namespaces.into_iter().chain(classes) {
-            _ = self.create_value(kind, canonical(kind, &value), &WriteOptions::default());
+            _ = self.create_value(kind, canonical(kind, value), &WriteOptions::default());
         }
         self.horizon = self.state.revision;
     }

@@ -9,9 +9,10 @@ use super::apiextensions::shape;
 use super::rules::{defaults, map_in, strategy, update, validate};
 use super::{DeleteOptions, Error, Propagation, Server, Stored, canonical};
 use kit_api::jiff::Timestamp;
+use kit_apimachinery::managed::equal;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_apimachinery::resource::Resource;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// How an object is written.
@@ -112,7 +113,7 @@ impl Server {
             }
         }
         value["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
-        let mut value = canonical(key.kind, &value);
+        let mut value = canonical(key.kind, value);
         if let Some(manager) = &options.manager {
             self.own(key.kind, &mut value, Some(&there), manager, options.subresource);
         }
@@ -218,14 +219,26 @@ fn held_by_spec(kind: Kind, value: &Value) -> bool {
 
 /// Whether two objects are equal but for what the server itself writes about fields.
 fn same(new: &Value, old: &Value) -> bool {
-    let without_times = |value: &Value| {
-        let mut value = value.clone();
-        for entry in value["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-            entry["time"] = json!(null);
-        }
-        value
-    };
-    new == old || (new["metadata"]["managedFields"].is_array() && without_times(new) == without_times(old))
+    let managed = |value: &Value| value["metadata"]["managedFields"].is_array();
+    equal(new, old)
+        || (managed(new)
+            && managed(old)
+            && same_but(new, old, "metadata", |new, old| {
+                same_but(new, old, "managedFields", |new, old| {
+                    let (Some(new), Some(old)) = (new.as_array(), old.as_array()) else { return false };
+                    let same = |(new, old)| same_but(new, old, "time", |_, _| true);
+                    new.len() == old.len() && new.iter().zip(old).all(same)
+                })
+            }))
+}
+
+/// Whether two objects are equal, where one field of both is looked at in its own way.
+fn same_but(new: &Value, old: &Value, but: &str, look: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return false };
+    new.len() == old.len()
+        && new.iter().all(|(name, new)| {
+            old.get(name).is_some_and(|old| if name == but { look(new, old) } else { equal(new, old) })
+        })
 }
 
 fn delete_preconditions(kind: Kind, object: &Object, options: &DeleteOptions) -> Result<(), Error> {

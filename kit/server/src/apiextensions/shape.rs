@@ -143,7 +143,7 @@ fn coerce(value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<Strin
                     }
                     "metadata" if object => {
                         let of = schema::named("meta.ObjectMeta").unwrap_or(Type::Raw);
-                        let decoded = decode(field, of)
+                        let decoded = decode(field.clone(), of)
                             .map_err(|why| format!("{dotted}: Invalid value: {}: {why}", go(field)))?;
                         unknown.extend(decoded.unknown.iter().map(|name| format!("{dotted}.{name}")));
                         *field = decoded.value;

@@ -3,14 +3,10 @@
 //! Sources: `apimachinery/pkg/util/managedfields/internal/{structuredmerge,managedfields,stripmeta,conflict}.go` and
 //! `sigs.k8s.io/structured-merge-diff/merge/update.go`.
 
-mod merge;
-mod set;
-
-use self::merge::{Seen, compare, fields, merge, prune, undeclared};
-use self::set::Set;
 use super::field::{Cause, quoted};
 use super::schema::{self, Type};
 use super::{Error, Server};
+use kit_apimachinery::managed::{Seen, Set, compare, fields, merge, prune, undeclared};
 use kit_apimachinery::object::{Key, Kind};
 use serde_json::{Value, json};
 
@@ -29,6 +25,18 @@ const SYSTEM: [&str; 10] = [
 ];
 /// Who owns what was there before anybody applied (`skipnonapplied.go`, `NewBuildManagerInfoManager`).
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// What nobody owns of metadata, and nobody compares.
+const NOT_COMPARED: [&str; 8] = [
+    "managedFields",
+    "resourceVersion",
+    "creationTimestamp",
+    "uid",
+    "generation",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
 
 /// What one manager owns by one way of writing.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,9 +153,7 @@ impl Server {
         let view = Seen::object(of);
         let mut all = old.map(managers).unwrap_or_default();
         // An empty list of managers that is sent gives up all ownership (`RemoveObjectManagedFields`).
-        let nothing = json!({});
-        let before = strip(old.unwrap_or(&nothing));
-        let difference = compare(&before, &strip(new), view);
+        let difference = compare(old.unwrap_or(&json!({})), new, view, &NOT_COMPARED);
         let me = Manager {
             name: manager.into(),
             apply: false,
@@ -157,9 +163,9 @@ impl Server {
             set: Set::default(),
         };
         let unownable = unownable(subresource, has_status);
-        let mut changed = difference.changed.clone();
+        let mut changed = difference.changed;
         changed.remove_trees(&unownable);
-        let mut removed = difference.removed.clone();
+        let mut removed = difference.removed;
         removed.remove_trees(&unownable);
         for other in all.iter_mut().filter(|other| !other.is(&me)) {
             other.set.remove(&changed);
@@ -173,10 +179,10 @@ impl Server {
             }
         };
         let mine = &mut all[place];
-        let was = mine.set.clone();
+        let was = changed.is_empty().then(|| mine.set.clone());
         mine.set.remove(&removed);
         mine.set.add(&changed);
-        if mine.set != was || !changed.is_empty() {
+        if was.is_none_or(|was| mine.set != was) {
             mine.time = me.time;
         }
         write_managers(new, all);
@@ -247,7 +253,7 @@ impl Server {
         let mut gone = last.clone();
         gone.remove(&all[place].set);
         prune(&mut object, &gone, &owned, view);
-        let difference = compare(&before, &object, view);
+        let difference = compare(&before, &object, view, &[]);
         conflicts(&mut all, place, &difference.changed, force)?;
         for other in all.iter_mut() {
             other.set.remove(&difference.removed);
@@ -320,16 +326,7 @@ fn conflicts(all: &mut [Manager], place: usize, changed: &Set, force: bool) -> R
 fn strip(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in [
-            "managedFields",
-            "resourceVersion",
-            "creationTimestamp",
-            "uid",
-            "generation",
-            "selfLink",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-        ] {
+        for field in NOT_COMPARED {
             metadata.shift_remove(field);
         }
     }

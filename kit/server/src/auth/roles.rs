@@ -126,7 +126,7 @@ impl Server {
             else {
                 continue;
             };
-            _ = self.create_value(kind, canonical(kind, value), &WriteOptions::default());
+            _ = self.create_value(kind, canonical(kind, value.clone()), &WriteOptions::default());
         }
     }
 }

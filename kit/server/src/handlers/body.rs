@@ -99,14 +99,14 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
     value["apiVersion"] = api_version.as_str().into();
     let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
     let decoded = match of {
-        Some(of) => decode(&value, of).map_err(&unfit)?,
+        Some(of) => decode(value, of).map_err(&unfit)?,
         None => {
             // Only the metadata of a custom resource has a type that is known here.
-            let metadata = if value["metadata"].is_null() { json!({}) } else { value["metadata"].clone() };
+            let metadata = if value["metadata"].is_null() { json!({}) } else { value["metadata"].take() };
             let of = schema::named("meta.ObjectMeta").unwrap_or(Type::Raw);
-            let mut decoded = decode(&metadata, of).map_err(&unfit)?;
+            let mut decoded = decode(metadata, of).map_err(&unfit)?;
             decoded.unknown.iter_mut().for_each(|path| *path = format!("metadata.{path}"));
-            let metadata = std::mem::replace(&mut decoded.value, value.clone());
+            let metadata = std::mem::replace(&mut decoded.value, value);
             decoded.value["metadata"] = metadata;
             if let Some(version) = &resource.definition {
                 let unknown = shape(&mut decoded.value, &version.schema).map_err(&unfit)?;

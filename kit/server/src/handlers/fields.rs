@@ -4,8 +4,9 @@
 //! `ToSelectableFields` of the strategies.
 
 use crate::Error;
+use crate::Stored;
 use kit_api::selector::FieldSelector;
-use kit_apimachinery::object::Kind;
+use kit_apimachinery::object::{Kind, Object};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -65,7 +66,30 @@ pub fn check(kind: Kind, selector: &FieldSelector) -> Result<(), Error> {
 }
 
 /// What an object has in the fields that a selector names.
-pub fn of(kind: Kind, object: &Value, selector: &FieldSelector) -> BTreeMap<String, String> {
+pub fn of(kind: Kind, stored: &Stored, selector: &FieldSelector) -> BTreeMap<String, String> {
+    let known = |field: &str| at_hand(&stored.object, field).map(str::to_string);
+    let known = selector.terms.iter().map(|term| Some((term.field.clone(), known(&term.field)?)));
+    known.collect::<Option<_>>().unwrap_or_else(|| in_json(kind, &stored.object.to_value(), selector))
+}
+
+/// The fields that are asked for most, which need no look into the object's JSON.
+fn at_hand<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
+    let field = match (object, field) {
+        (_, "metadata.name") => &object.meta().name,
+        (_, "metadata.namespace") => &object.meta().namespace,
+        (Object::Pod(pod), "spec.nodeName") => &pod.spec.as_ref()?.node_name,
+        (Object::Pod(pod), "spec.schedulerName") => &pod.spec.as_ref()?.scheduler_name,
+        (Object::Pod(pod), "status.phase") => &pod.status.as_ref()?.phase,
+        (Object::Event(event), "involvedObject.kind") => &event.involved_object.kind,
+        (Object::Event(event), "involvedObject.namespace") => &event.involved_object.namespace,
+        (Object::Event(event), "involvedObject.name") => &event.involved_object.name,
+        (Object::Event(event), "involvedObject.uid") => &event.involved_object.uid,
+        _ => return None,
+    };
+    Some(field.as_deref().unwrap_or_default())
+}
+
+fn in_json(kind: Kind, object: &Value, selector: &FieldSelector) -> BTreeMap<String, String> {
     let value = |field: &str| {
         let path = match (kind, field) {
             (Kind::Event, "source") => "/source/component".to_string(),

@@ -4,8 +4,9 @@
 //! (`GetList`), `apiserver/pkg/storage/continue.go`.
 
 use super::query::Query;
+use super::view::show_list;
 use super::{Request, Response, Target, fields, verbs};
-use crate::{Change, ChangeKind, Error, Server, Stored};
+use crate::{Change, ChangeKind, Error, Server, Snapshot, Stored};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use kit_api::selector::{FieldSelector, Labels, Selector};
@@ -51,8 +52,7 @@ impl Selection {
         if named("metadata.name", stored.object.name()) || named("metadata.namespace", stored.object.namespace()) {
             return false;
         }
-        self.fields.terms.is_empty()
-            || self.fields.matches(&fields::of(self.kind, &stored.object.to_value(), &self.fields))
+        self.fields.terms.is_empty() || self.fields.matches(&fields::of(self.kind, stored, &self.fields))
     }
 }
 
@@ -138,6 +138,136 @@ pub fn version(query: &Query) -> Result<Option<u64>, String> {
     }
 }
 
+/// What a list asks for.
+pub(super) struct Wanted {
+    selection: Selection,
+    /// The resource version that was asked for.
+    asked: Option<i64>,
+    exact: bool,
+    limit: Option<usize>,
+    next: Option<Continue>,
+}
+
+impl Wanted {
+    /// What a query asks for.
+    pub fn of(kind: Kind, query: &Query) -> Result<Wanted, Error> {
+        query.int("timeoutSeconds")?;
+        query.list_options(false, false)?;
+        let selection = Selection::of(kind, query)?;
+        let asked = version(query).map_err(|why| Error::bad_request(format!("invalid resource version: {why}")))?;
+        let exact = query.get("resourceVersionMatch") == "Exact";
+        let mut limit = query.int("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let next = match query.get("continue") {
+            "" => None,
+            token => Some(Continue::decode(token)?),
+        };
+        // "0" is served from the watch cache, which has no pages.
+        if asked == Some(0) && next.is_none() {
+            limit = None;
+        }
+        let asked = asked.map(|version| i64::try_from(version).unwrap_or(i64::MAX));
+        Ok(Wanted { selection, asked, exact, limit, next })
+    }
+
+    /// The revision at which the list is to be.
+    fn revision(&self, current: i64) -> i64 {
+        match (&self.next, self.asked) {
+            (Some(next), _) if next.revision > 0 => next.revision,
+            (None, Some(version)) if self.exact => version,
+            _ => current,
+        }
+    }
+
+    /// Where the last page ended: a namespace and a name.
+    fn begin<'a>(&'a self, target: &'a Target) -> Option<(&'a str, &'a str)> {
+        let path = self.next.as_ref()?.after.trim_start_matches('/');
+        Some(match everywhere(target) {
+            true => path.split_once('/').unwrap_or((path, "")),
+            false => (&target.namespace, path),
+        })
+    }
+
+    /// The page that begins with the first of `later`: its metadata, and its objects.
+    fn page<'a>(
+        &self,
+        target: &Target,
+        revision: i64,
+        mut later: impl Iterator<Item = &'a Arc<Stored>>,
+    ) -> (Value, Vec<Arc<Stored>>) {
+        let mut items: Vec<Arc<Stored>> = Vec::new();
+        let all = self.selection.is_all();
+        while self.limit.is_none_or(|limit| items.len() < limit)
+            && let Some(stored) = later.next()
+        {
+            if all || self.selection.selects(stored) {
+                items.push(stored.clone());
+            }
+        }
+        // How many are left is told only of lists of everything.
+        let left = if all { later.count() } else { usize::from(later.next().is_some()) };
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if left > 0 {
+            let after = items.last().map_or(String::new(), |stored| match place(stored) {
+                (namespace, name) if everywhere(target) => format!("/{namespace}/{name}"),
+                (_, name) => format!("/{name}"),
+            });
+            metadata["continue"] = Continue { revision, after }.encode().into();
+            if all {
+                metadata["remainingItemCount"] = left.into();
+            }
+        }
+        (metadata, items)
+    }
+}
+
+/// Whether the objects of all namespaces are asked for.
+fn everywhere(target: &Target) -> bool {
+    target.namespace.is_empty() && target.kind.namespaced()
+}
+
+impl Snapshot {
+    /// The objects at a path that come after a place, in the order of their keys in the store.
+    fn after<'a>(
+        &'a self,
+        target: &'a Target,
+        after: Option<(&'a str, &'a str)>,
+    ) -> impl Iterator<Item = &'a Arc<Stored>> {
+        let spaces = match everywhere(target) {
+            true => self.namespaces(target.kind),
+            false => vec![target.namespace.as_str()],
+        };
+        let spaces = spaces.into_iter().filter(move |space| {
+            after.is_none_or(|after| *space == after.0 || in_order((space, ""), (after.0, "")).is_gt())
+        });
+        spaces.flat_map(move |space| {
+            let name = after.filter(|after| after.0 == space).map(|after| after.1);
+            let later = move |stored: &&Arc<Stored>| name.is_none_or(|name| stored.object.name() > name);
+            self.list_from(target.kind, space, name.unwrap_or_default()).skip_while(move |stored| !later(stored))
+        })
+    }
+
+    /// The namespaces that have objects of a kind, in the order of their keys in the store.
+    fn namespaces(&self, kind: Kind) -> Vec<&str> {
+        let mut spaces: Vec<&str> = Vec::new();
+        let mut from = String::new();
+        while let Some(stored) = self.first_from(kind, &from) {
+            let space = stored.object.namespace();
+            spaces.push(space);
+            // No other namespace's name lies between a name and the same with a zero byte.
+            from = format!("{space}\0");
+        }
+        spaces.sort_by(|one, other| in_order((one, ""), (other, "")));
+        spaces
+    }
+
+    /// A page of a list, if what is asked for is no older and no newer than this.
+    pub(super) fn page(&self, target: &Target, wanted: &Wanted) -> Option<(Value, Vec<Arc<Stored>>)> {
+        let newer = wanted.asked.is_some_and(|version| version > self.revision);
+        let there = !newer && wanted.revision(self.revision) == self.revision;
+        there.then(|| wanted.page(target, self.revision, self.after(target, wanted.begin(target))))
+    }
+}
+
 impl Server {
     /// The objects at a path, as they are now.
     pub(super) fn listed<'a>(&'a self, target: &'a Target) -> Box<dyn Iterator<Item = &'a Arc<Stored>> + 'a> {
@@ -147,8 +277,8 @@ impl Server {
         }
     }
 
-    /// The same at a revision, as far as history goes back.
-    fn listed_at(&self, target: &Target, revision: i64) -> Option<Vec<Arc<Stored>>> {
+    /// A page of a list as it was at a revision, as far as history goes back.
+    fn page_at(&self, target: &Target, wanted: &Wanted, revision: i64) -> Option<(Value, Vec<Arc<Stored>>)> {
         let oldest = self.log.front().map_or(self.state.revision, |change| change.revision - 1);
         if revision < oldest.max(self.compacted) {
             return None;
@@ -159,8 +289,9 @@ impl Server {
         };
         let later = self.log.iter().rev().take_while(|change| change.revision > revision);
         let changes: Vec<&Change> = later.filter(|change| mine(&change.object)).collect();
+        let begin = wanted.begin(target);
         if changes.is_empty() {
-            return Some(self.listed(target).cloned().collect());
+            return Some(wanted.page(target, revision, self.state.after(target, begin)));
         }
         let name = |stored: &Stored| (stored.object.namespace().to_string(), stored.object.name().to_string());
         let mut objects: BTreeMap<_, Arc<Stored>> =
@@ -171,76 +302,27 @@ impl Server {
                 (_, Some(previous)) => _ = objects.insert(name(previous), previous.clone()),
             }
         }
-        Some(objects.into_values().collect())
+        let mut objects: Vec<Arc<Stored>> = objects.into_values().collect();
+        objects.sort_by(|one, other| in_order(place(one), place(other)));
+        let begin = begin.map_or(0, |after| objects.partition_point(|stored| in_order(place(stored), after).is_le()));
+        Some(wanted.page(target, revision, objects[begin..].iter()))
     }
 
     pub(super) fn do_list(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
-        query.int("timeoutSeconds")?;
-        query.list_options(false, false)?;
-        let selection = Selection::of(target.kind, query)?;
-        let asked = version(query).map_err(|why| Error::bad_request(format!("invalid resource version: {why}")))?;
-        let exact = query.get("resourceVersionMatch") == "Exact";
-        let mut limit = query.int("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let next = match query.get("continue") {
-            "" => None,
-            token => Some(Continue::decode(token)?),
-        };
+        let wanted = Wanted::of(target.kind, query)?;
         let current = self.state.revision;
-        let asked = asked.map(|version| i64::try_from(version).unwrap_or(i64::MAX));
-        if let Some(version) = asked.filter(|version| *version > current) {
+        if let Some(version) = wanted.asked.filter(|version| *version > current) {
             return Err(Error::too_large(version, current));
         }
-        // "0" is served from the watch cache, which has no pages.
-        if asked == Some(0) && next.is_none() {
-            limit = None;
-        }
-        let revision = match (&next, asked) {
-            (Some(next), _) if next.revision > 0 => next.revision,
-            (None, Some(version)) if exact => version,
-            _ => current,
-        };
-        let mut objects: Vec<Arc<Stored>> = match revision == current {
-            true => self.listed(target).cloned().collect(),
-            false => match self.listed_at(target, revision) {
-                Some(objects) => objects,
-                None => return Err(self.too_old(next.as_ref())),
+        let (metadata, items) = match self.state.page(target, &wanted) {
+            Some(page) => page,
+            None => match self.page_at(target, &wanted, wanted.revision(current)) {
+                Some(page) => page,
+                None => return Err(self.too_old(wanted.next.as_ref())),
             },
         };
-        let everywhere = target.namespace.is_empty() && target.kind.namespaced();
-        if everywhere {
-            objects.sort_by(|one, other| in_order(place(one), place(other)));
-        }
-        let begin = next.as_ref().map_or(0, |next| {
-            let path = next.after.trim_start_matches('/');
-            let after = match everywhere {
-                true => path.split_once('/').unwrap_or((path, "")),
-                false => (target.namespace.as_str(), path),
-            };
-            objects.partition_point(|stored| in_order(place(stored), after).is_le())
-        });
-        let mut later = objects.drain(begin..);
-        let mut items = Vec::new();
-        while limit.is_none_or(|limit| items.len() < limit)
-            && let Some(stored) = later.next()
-        {
-            if selection.selects(&stored) {
-                items.push(stored);
-            }
-        }
-        let left = later.len();
-        let last = items.last().map_or(String::new(), |stored| match place(stored) {
-            (namespace, name) if everywhere => format!("/{namespace}/{name}"),
-            (_, name) => format!("/{name}"),
-        });
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if left > 0 {
-            metadata["continue"] = Continue { revision, after: last }.encode().into();
-            if selection.is_all() {
-                metadata["remainingItemCount"] = left.into();
-            }
-        }
         let warnings = verbs::deprecation(target.kind);
-        Ok(self.show_list(target, request, metadata, items)?.warn(warnings))
+        Ok(show_list(target, request, metadata, items, self.time())?.warn(warnings))
     }
 
     fn too_old(&self, next: Option<&Continue>) -> Error {

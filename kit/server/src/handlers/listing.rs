@@ -1,9 +1,9 @@
 //! Lists that only have to be written.
 
-use super::list::{in_order, item, place};
+use super::list::item;
 use super::table;
 use super::view::{Include, View};
-use crate::{Snapshot, Stored};
+use crate::Stored;
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
 use serde::Deserialize;
@@ -22,25 +22,7 @@ pub struct Listing {
     pub(super) now: Timestamp,
 }
 
-/// What a row of a table takes over as it stands.
-#[derive(Deserialize)]
-struct Parts<'a> {
-    #[serde(borrow)]
-    metadata: &'a RawValue,
-}
-
 impl Listing {
-    /// The objects of a kind in one namespace or in all, as they are in a snapshot and in JSON.
-    pub fn of(snapshot: &Snapshot, kind: Kind, namespace: Option<&str>) -> Listing {
-        let mut items: Vec<Arc<Stored>> = match namespace {
-            Some(namespace) => snapshot.list_in(kind, namespace).cloned().collect(),
-            None => snapshot.list(kind).cloned().collect(),
-        };
-        items.sort_by(|one, other| in_order(place(one), place(other)));
-        let metadata = json!({"resourceVersion": snapshot.revision.to_string()});
-        Listing { view: View::Plain, kind, metadata, items, now: Timestamp::default() }
-    }
-
     /// The list as text.
     pub fn to_text(&self) -> String {
         let (list, api_version) = (format!("{}List", self.kind.name()), self.kind.api_version());
@@ -52,25 +34,25 @@ impl Listing {
             }
             View::Plain => {
                 let head = json!({"kind": list, "apiVersion": api_version, "metadata": self.metadata});
-                self.with(&head, "items", |stored| self.bare(stored))
+                self.with(&head, "items", |text, stored| self.bare(text, stored))
             }
             View::Metadata => {
                 let (list, api_version) = ("PartialObjectMetadataList", "meta.k8s.io/v1");
                 let head = json!({"kind": list, "apiVersion": api_version, "metadata": self.metadata});
-                self.with(&head, "items", |stored| partial(stored.json()))
+                self.with(&head, "items", |text, stored| self.partial(text, stored))
             }
             View::Table(include) => {
                 let head = json!({
                     "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": self.metadata,
                     "columnDefinitions": table::columns(self.kind),
                 });
-                self.with(&head, "rows", |stored| self.row(stored, include))
+                self.with(&head, "rows", |text, stored| self.row(text, stored, include))
             }
         }
     }
 
     /// `head` with one field more, which holds all items.
-    fn with(&self, head: &Value, field: &str, write: impl Fn(&Stored) -> String) -> String {
+    fn with(&self, head: &Value, field: &str, write: impl Fn(&mut String, &Stored)) -> String {
         let mut text = head.to_string();
         text.pop();
         text += &format!(",\"{field}\":[");
@@ -78,34 +60,61 @@ impl Listing {
             if at > 0 {
                 text.push(',');
             }
-            text += &write(stored);
+            write(&mut text, stored);
         }
-        text + "]}\n"
+        text += "]}\n";
+        text
+    }
+
+    /// How the JSON of a built-in object begins.
+    fn said(&self) -> String {
+        format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", self.kind.name(), self.kind.api_version())
     }
 
     /// An item: what the list says of all of them, it leaves out.
-    fn bare(&self, stored: &Stored) -> String {
-        let (kind, api_version) = (self.kind.name(), self.kind.api_version());
-        let said = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",");
-        match stored.json().strip_prefix(&said).filter(|_| !self.kind.resource().custom) {
-            Some(rest) => format!("{{{rest}"),
-            None => item(self.kind, stored).to_string(),
+    fn bare(&self, text: &mut String, stored: &Stored) {
+        match stored.json().strip_prefix(&self.said()).filter(|_| !self.kind.resource().custom) {
+            Some(rest) => {
+                text.push('{');
+                *text += rest;
+            }
+            None => *text += &item(self.kind, stored).to_string(),
         }
     }
 
-    fn row(&self, stored: &Stored, include: Include) -> String {
-        let value: Value = serde_json::from_str(stored.json()).unwrap_or_default();
-        let cells = Value::from(table::cells(self.kind, &value, self.now));
-        let object = match include {
-            Include::None => "null".into(),
-            Include::Metadata => partial(stored.json()),
-            Include::Object => stored.json().to_string(),
-        };
-        format!("{{\"cells\":{cells},\"object\":{object}}}")
+    fn row(&self, text: &mut String, stored: &Stored, include: Include) {
+        *text += "{\"cells\":";
+        *text += &Value::from(table::cells_of(stored, self.now)).to_string();
+        *text += ",\"object\":";
+        match include {
+            Include::None => *text += "null",
+            Include::Metadata => self.partial(text, stored),
+            Include::Object => *text += stored.json(),
+        }
+        text.push('}');
+    }
+
+    /// An object's metadata, as it stands in its JSON.
+    fn partial(&self, text: &mut String, stored: &Stored) {
+        // It comes right after what all objects of a kind begin with, and what follows need not be read.
+        let said = self.said() + "\"metadata\":";
+        let first = stored.json().strip_prefix(&said).and_then(|rest| {
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+            values.next()?.ok()
+        });
+        let metadata = first.map_or_else(
+            || serde_json::from_str::<Parts<'_>>(stored.json()).map_or("{}", |parts| parts.metadata.get()),
+            RawValue::get,
+        );
+        *text += "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":";
+        *text += metadata;
+        text.push('}');
     }
 }
 
-fn partial(json: &str) -> String {
-    let metadata = serde_json::from_str::<Parts<'_>>(json).map_or("{}", |parts| parts.metadata.get());
-    format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{metadata}}}")
+/// What a row of a table takes over as it stands.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
 }

@@ -15,6 +15,7 @@ mod list;
 mod listing;
 mod open;
 mod query;
+mod read;
 mod subresources;
 mod table;
 mod verbs;
@@ -127,6 +128,37 @@ struct Target {
     subresource: Option<String>,
 }
 
+impl Target {
+    /// What the end of a path names, after group and version.
+    fn of(mut resources: impl Iterator<Item = &'static Resource>, api_version: &str, parts: &[&str]) -> Option<Target> {
+        let (namespace, plural, name, subresource) = match *parts {
+            ["namespaces"] => ("", "namespaces", None, None),
+            ["namespaces", name] => ("", "namespaces", Some(name), None),
+            ["namespaces", name, sub @ ("status" | "finalize")] => ("", "namespaces", Some(name), Some(sub)),
+            ["namespaces", namespace, plural] => (namespace, plural, None, None),
+            ["namespaces", namespace, plural, name] => (namespace, plural, Some(name), None),
+            ["namespaces", namespace, plural, name, sub] => (namespace, plural, Some(name), Some(sub)),
+            [plural] => ("", plural, None, None),
+            [plural, name] => ("", plural, Some(name), None),
+            [plural, name, sub] => ("", plural, Some(name), Some(sub)),
+            _ => return None,
+        };
+        let resource = resources.find(|r| r.plural == plural && r.api_version == api_version)?;
+        if resource.namespaced == namespace.is_empty() && name.is_some() {
+            return None;
+        }
+        if subresource.is_some_and(|sub| resource.subresource(sub).is_none()) {
+            return None;
+        }
+        Some(Target {
+            kind: resource.as_kind(),
+            namespace: namespace.into(),
+            name: name.map(str::to_string),
+            subresource: subresource.map(str::to_string),
+        })
+    }
+}
+
 impl Server {
     /// Answers a request.
     pub fn request(&mut self, request: &Request<'_>) -> Response {
@@ -212,32 +244,7 @@ impl Server {
     }
 
     fn target(&self, api_version: &str, parts: &[&str]) -> Option<Target> {
-        let find = |plural: &str| self.resources().find(|r| r.api_version == api_version && r.plural == plural);
-        let (namespace, plural, name, subresource) = match *parts {
-            ["namespaces"] => ("", "namespaces", None, None),
-            ["namespaces", name] => ("", "namespaces", Some(name), None),
-            ["namespaces", name, sub @ ("status" | "finalize")] => ("", "namespaces", Some(name), Some(sub)),
-            ["namespaces", namespace, plural] => (namespace, plural, None, None),
-            ["namespaces", namespace, plural, name] => (namespace, plural, Some(name), None),
-            ["namespaces", namespace, plural, name, sub] => (namespace, plural, Some(name), Some(sub)),
-            [plural] => ("", plural, None, None),
-            [plural, name] => ("", plural, Some(name), None),
-            [plural, name, sub] => ("", plural, Some(name), Some(sub)),
-            _ => return None,
-        };
-        let resource = find(plural)?;
-        if resource.namespaced == namespace.is_empty() && name.is_some() {
-            return None;
-        }
-        if subresource.is_some_and(|sub| resource.subresource(sub).is_none()) {
-            return None;
-        }
-        Some(Target {
-            kind: resource.as_kind(),
-            namespace: namespace.into(),
-            name: name.map(str::to_string),
-            subresource: subresource.map(str::to_string),
-        })
+        Target::of(self.resources(), api_version, parts)
     }
 
     fn dispatch(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {

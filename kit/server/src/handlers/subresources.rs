@@ -67,7 +67,7 @@ impl Server {
                     Patch::Strategic(patch) => Patch::Merge(patch),
                     patch => patch,
                 }
-                .apply(&key, &scale)?
+                .apply(&key, scale.clone())?
             }
         };
         let options = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
@@ -145,8 +145,8 @@ impl Server {
             "update" => body::object(request, target.kind.resource(), query)?.value,
             _ => {
                 let media = request.header("content-type").unwrap_or_default();
-                let patched =
-                    read_patch(media.split(';').next().unwrap_or_default(), request, false)?.apply(&key, &there)?;
+                let patched = read_patch(media.split(';').next().unwrap_or_default(), request, false)?
+                    .apply(&key, there.clone())?;
                 body::typed(patched, Vec::new(), target.kind.resource(), query)?.value
             }
         };

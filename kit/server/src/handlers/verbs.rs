@@ -3,6 +3,7 @@
 //! Source: `apiserver/pkg/endpoints/handlers/{get,create,update,patch,delete}.go`.
 
 use super::query::Query;
+use super::view::show_list;
 use super::{Request, Response, Target, body, list, success};
 use crate::field::{At, Errors, quoted};
 use crate::patch::{FOR_ALL, FOR_CUSTOM};
@@ -123,8 +124,7 @@ impl Server {
         let dry_run = query.dry_run("PatchOptions")?;
         let key = target.key();
         let patch = read_patch(media, request, resource.custom)?;
-        let there = self.get(&key)?.to_value();
-        let patched = patch.apply(&key, &there)?;
+        let patched = patch.apply(&key, self.get(&key)?.to_value())?;
         let mut sent = body::typed(patched, Vec::new(), resource, query)?;
         self.place(target, &mut sent.value)?;
         let options = WriteOptions { dry_run, subresource: status_of(target), manager: Some(manager(request, query)) };
@@ -168,7 +168,7 @@ impl Server {
         let live = self.get(&key).ok().map(|stored| stored.to_value());
         let subresource = status_of(target);
         let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
-        let object = canonical(target.kind, &object);
+        let object = canonical(target.kind, object);
         let options = WriteOptions { dry_run, subresource, manager: None };
         let (code, stored) = match live {
             Some(_) => (200, self.update_value(&key, object, &options)?),
@@ -214,7 +214,7 @@ impl Server {
                 _ => {}
             }
         }
-        self.show_list(target, request, json!({"resourceVersion": revision.to_string()}), found)
+        show_list(target, request, json!({"resourceVersion": revision.to_string()}), found, self.time())
     }
 }
 

@@ -5,6 +5,7 @@
 use super::listing::Listing;
 use super::{Body, Request, Response, Target};
 use crate::{Error, Server, Stored};
+use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -69,11 +70,7 @@ impl Server {
         code: u16,
         value: &Value,
     ) -> Result<Response, Error> {
-        Ok(match View::of(request)? {
-            View::Plain => Response::json(code, value),
-            View::Yaml => yaml(code, value),
-            view => Response::json(code, &self.as_view(view, target.kind, value.clone())),
-        })
+        show(target, request, code, value, self.time())
     }
 
     /// One object of the store, in the form that is asked for.
@@ -84,57 +81,77 @@ impl Server {
         code: u16,
         stored: &Stored,
     ) -> Result<Response, Error> {
-        match View::of(request)? {
-            View::Plain => {
-                let body = Body::Text(format!("{}\n", stored.json()));
-                Ok(Response { code, content_type: super::JSON, warnings: Vec::new(), body })
-            }
-            _ => self.show(target, request, code, &stored.to_value()),
+        show_stored(target, request, code, stored, self.time())
+    }
+}
+
+/// One object, in the form that is asked for.
+fn show(target: &Target, request: &Request<'_>, code: u16, value: &Value, now: Timestamp) -> Result<Response, Error> {
+    Ok(match View::of(request)? {
+        View::Plain => Response::json(code, value),
+        View::Yaml => yaml(code, value),
+        view => Response::json(code, &as_view(view, target.kind, value.clone(), now)),
+    })
+}
+
+/// One object of the store, in the form that is asked for.
+pub(super) fn show_stored(
+    target: &Target,
+    request: &Request<'_>,
+    code: u16,
+    stored: &Stored,
+    now: Timestamp,
+) -> Result<Response, Error> {
+    match View::of(request)? {
+        View::Plain => {
+            let body = Body::Text(format!("{}\n", stored.json()));
+            Ok(Response { code, content_type: super::JSON, warnings: Vec::new(), body })
         }
+        _ => show(target, request, code, &stored.to_value(), now),
     }
+}
 
-    /// A list, in the form that is asked for.
-    pub(super) fn show_list(
-        &self,
-        target: &Target,
-        request: &Request<'_>,
-        metadata: Value,
-        items: Vec<Arc<Stored>>,
-    ) -> Result<Response, Error> {
-        let view = View::of(request)?;
-        let content_type = if view == View::Yaml { "application/yaml" } else { super::JSON };
-        let list = Listing { view, kind: target.kind, metadata, items, now: self.time() };
-        Ok(Response { code: 200, content_type, warnings: Vec::new(), body: Body::List(Box::new(list)) })
-    }
+/// A list, in the form that is asked for.
+pub(super) fn show_list(
+    target: &Target,
+    request: &Request<'_>,
+    metadata: Value,
+    items: Vec<Arc<Stored>>,
+    now: Timestamp,
+) -> Result<Response, Error> {
+    let view = View::of(request)?;
+    let content_type = if view == View::Yaml { "application/yaml" } else { super::JSON };
+    let list = Listing { view, kind: target.kind, metadata, items, now };
+    Ok(Response { code: 200, content_type, warnings: Vec::new(), body: Body::List(Box::new(list)) })
+}
 
-    /// One object as a table or as metadata.
-    pub(super) fn as_view(&self, view: View, kind: Kind, mut item: Value) -> Value {
-        let partial = |item: &Value| {
+/// One object as a table or as metadata; what ages are counted to is `now`.
+pub(super) fn as_view(view: View, kind: Kind, mut item: Value, now: Timestamp) -> Value {
+    let partial = |item: &Value| {
+        json!({
+            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"],
+        })
+    };
+    match view {
+        View::Metadata => partial(&item),
+        View::Table(include) => {
+            let mut row = json!({"cells": super::table::cells(kind, &item, now)});
+            let metadata = json!({"resourceVersion": item["metadata"]["resourceVersion"]});
+            row["object"] = match include {
+                Include::None => Value::Null,
+                Include::Metadata => partial(&item),
+                Include::Object => {
+                    item["kind"] = kind.name().into();
+                    item["apiVersion"] = kind.api_version().into();
+                    item
+                }
+            };
             json!({
-                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"],
+                "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+                "columnDefinitions": super::table::columns(kind), "rows": [row],
             })
-        };
-        match view {
-            View::Metadata => partial(&item),
-            View::Table(include) => {
-                let mut row = json!({"cells": super::table::cells(kind, &item, self.time())});
-                let metadata = json!({"resourceVersion": item["metadata"]["resourceVersion"]});
-                row["object"] = match include {
-                    Include::None => Value::Null,
-                    Include::Metadata => partial(&item),
-                    Include::Object => {
-                        item["kind"] = kind.name().into();
-                        item["apiVersion"] = kind.api_version().into();
-                        item
-                    }
-                };
-                json!({
-                    "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-                    "columnDefinitions": super::table::columns(kind), "rows": [row],
-                })
-            }
-            View::Plain | View::Yaml => item,
         }
+        View::Plain | View::Yaml => item,
     }
 }
 

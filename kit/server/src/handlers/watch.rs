@@ -6,7 +6,7 @@
 
 use super::list::{Selection, item, version};
 use super::query::Query;
-use super::view::View;
+use super::view::{View, as_view};
 use super::{Body, Request, Response, Target};
 use crate::{Change, ChangeKind, Error, Server, Stored};
 use kit_apimachinery::object::Kind;
@@ -161,14 +161,14 @@ impl Server {
             "kind": kind, "apiVersion": api_version,
             "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
         });
-        crate::canonical(watch.kind, &object)
+        crate::canonical(watch.kind, object)
     }
 
     /// An object in the form that the watch asked for. The plain one is written once for all watches.
     fn seen(&self, watch: &Watch, stored: &Stored) -> String {
         match watch.view {
             View::Plain => stored.json().to_string(),
-            view => self.as_view(view, watch.kind, item(watch.kind, stored)).to_string(),
+            view => as_view(view, watch.kind, item(watch.kind, stored), self.time()).to_string(),
         }
     }
 }

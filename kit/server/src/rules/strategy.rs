@@ -6,6 +6,7 @@ use super::{default_to, map_in};
 use crate::apiextensions::definition::remember_storage;
 use crate::schema::{self, fill};
 use kit_api::core::Pod;
+use kit_apimachinery::managed::equal;
 use kit_apimachinery::resource::Resource;
 use kit_contract::node::Qos;
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ fn reset_status(resource: &Resource, object: &mut Value) {
     object.shift_remove("status");
     let field = schema::of(&resource.group, &resource.kind).and_then(|of| of.structure()?.field("status"));
     if let Some(field) = field {
-        object.insert("status".into(), fill(&json!({}), field.of));
+        object.insert("status".into(), fill(json!({}), field.of));
     }
 }
 
@@ -200,7 +201,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             }
             "EndpointSlice" => new["endpoints"] != old["endpoints"] || new["ports"] != old["ports"],
             _ if resource.custom => without_meta(new) != without_meta(old),
-            _ => new["spec"] != old["spec"],
+            _ => !equal(&new["spec"], &old["spec"]),
         };
         if changed {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();

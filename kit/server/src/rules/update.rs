@@ -8,6 +8,7 @@ use crate::diff::diff;
 use crate::field::{At, Errors, quoted};
 use crate::go::dump;
 use crate::schema::named;
+use kit_apimachinery::managed::equal;
 use kit_apimachinery::resource::Resource;
 use serde_json::Value;
 
@@ -195,6 +196,9 @@ fn pod(e: &mut Errors, pod: &At<'_>, was: &At<'_>) {
         }
     }
     if !e.0.is_empty() {
+        return;
+    }
+    if equal(spec.value, old.value) {
         return;
     }
     let munged = munged_spec(&spec, &old);

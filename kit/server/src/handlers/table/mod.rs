@@ -8,9 +8,9 @@ mod workloads;
 
 pub(crate) use self::text::age;
 use self::text::{labels, word};
-use crate::apiextensions;
+use crate::{Stored, apiextensions};
 use kit_api::jiff::Timestamp;
-use kit_apimachinery::object::Kind;
+use kit_apimachinery::object::{Kind, Object};
 use serde_json::{Value, json};
 
 /// The columns of a kind: names with `!` stand in wide output alone, `:` says a type other than text.
@@ -92,6 +92,14 @@ pub fn columns(kind: Kind) -> Value {
     header(kind.name()).split(',').map(column).collect()
 }
 
+/// What stands in the columns for an object of the store.
+pub fn cells_of(stored: &Stored, now: Timestamp) -> Vec<Value> {
+    match &stored.object {
+        Object::Pod(of) => pods::pod(of, now),
+        object => cells(object.kind(), &stored.to_value(), now),
+    }
+}
+
 /// What stands in the columns for one object.
 pub fn cells(kind: Kind, object: &Value, now: Timestamp) -> Vec<Value> {
     if let Some(wanted) = own(kind) {
@@ -103,7 +111,10 @@ pub fn cells(kind: Kind, object: &Value, now: Timestamp) -> Vec<Value> {
     let count = |value: &Value| Value::from(value.as_i64().unwrap_or_default());
     let entries = |value: &Value| value.as_object().map_or(0, serde_json::Map::len);
     match kind.name() {
-        "Pod" => pods::pod(object, now),
+        "Pod" => match Object::from_value(kind, object.clone()) {
+            Ok(Object::Pod(pod)) => pods::pod(&pod, now),
+            _ => vec![name, old()],
+        },
         "Node" => pods::node(object, now),
         "Event" => pods::event(object, now),
         "ReplicaSet" | "ReplicationController" => workloads::replica_set(object, now),

@@ -1,6 +1,9 @@
 //! Rows of pods, nodes and events.
 
-use super::text::{age, list_or_none, word};
+use super::text::{age, human, list_or_none, word};
+use kit_api::core::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus,
+};
 use kit_api::jiff::Timestamp;
 use serde_json::Value;
 
@@ -12,118 +15,122 @@ fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
     list(status, "conditions").find(|condition| condition["type"] == type_)
 }
 
+fn is_true(pod: &Pod, type_: &str) -> bool {
+    condition_of(pod, type_).is_some_and(|condition| condition.status == "True")
+}
+
+fn condition_of<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
+    conditions.unwrap_or_default().iter().find(|condition| condition.type_ == type_)
+}
+
+fn text(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
+}
+
+/// Why a container has ended, after a word that says which one it is.
+fn why_ended(before: &str, ended: &ContainerStateTerminated) -> String {
+    match (text(&ended.reason), ended.signal.unwrap_or_default()) {
+        ("", 0) => format!("{before}ExitCode:{}", ended.exit_code),
+        ("", signal) => format!("{before}Signal:{signal}"),
+        (why, _) => format!("{before}{why}"),
+    }
+}
+
 /// `printPod`.
-pub fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
-    let (spec, status) = (&pod["spec"], &pod["status"]);
-    let mut total = list(spec, "containers").count();
+pub fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
+    let (no_spec, no_status) = (PodSpec::default(), PodStatus::default());
+    let (spec, status) = (pod.spec.as_ref().unwrap_or(&no_spec), pod.status.as_ref().unwrap_or(&no_status));
+    let mut total = spec.containers.len();
     let (mut ready, mut restarts) = (0_usize, 0);
-    let mut last_restart: Option<String> = None;
-    let phase = word(&status["phase"]);
-    let mut reason = if status["reason"].is_string() { word(&status["reason"]) } else { phase.clone() };
-    if condition(status, "PodScheduled").is_some_and(|c| c["reason"] == "SchedulingGated") {
+    let mut last_restart: Option<Timestamp> = None;
+    let phase = text(&status.phase);
+    let mut reason = if text(&status.reason).is_empty() { phase } else { text(&status.reason) }.to_string();
+    if condition_of(pod, "PodScheduled").is_some_and(|c| text(&c.reason) == "SchedulingGated") {
         reason = "SchedulingGated".into();
     }
-    let init: Vec<&Value> = list(spec, "initContainers").collect();
-    let sidecar = |name: &Value| init.iter().any(|c| c["name"] == *name && c["restartPolicy"] == "Always");
-    let ended = |container: &Value| container["lastState"]["terminated"]["finishedAt"].as_str().map(str::to_string);
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    let always = |container: &&Container| text(&container.restart_policy) == "Always";
+    let ended =
+        |container: &ContainerStatus| Some(container.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0);
+    let none = ContainerState::default();
     let mut initializing = false;
     let mut sidecar_restarts = 0;
-    for (index, container) in list(status, "initContainerStatuses").enumerate() {
-        let state = &container["state"];
-        let count = container["restartCount"].as_i64().unwrap_or_default();
-        restarts += count;
+    for (index, container) in status.init_container_statuses.iter().flatten().enumerate() {
+        let state = container.state.as_ref().unwrap_or(&none);
+        restarts += container.restart_count;
         last_restart = last_restart.max(ended(container));
-        let restartable = sidecar(&container["name"]);
+        let restartable = init.iter().filter(always).any(|of| of.name == container.name);
         if restartable {
-            sidecar_restarts += count;
+            sidecar_restarts += container.restart_count;
         }
-        if state["terminated"]["exitCode"] == 0 {
+        if state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0) {
             continue;
         }
-        if restartable && container["started"] == true {
-            ready += usize::from(container["ready"] == true);
+        if restartable && container.started == Some(true) {
+            ready += usize::from(container.ready);
             continue;
         }
-        let terminated = &state["terminated"];
-        reason = if terminated.is_object() {
-            match (word(&terminated["reason"]), terminated["signal"].as_i64().unwrap_or_default()) {
-                (why, _) if !why.is_empty() => format!("Init:{why}"),
-                (_, 0) => format!("Init:ExitCode:{}", terminated["exitCode"]),
-                (_, signal) => format!("Init:Signal:{signal}"),
-            }
-        } else {
-            match word(&state["waiting"]["reason"]).as_str() {
-                "" | "PodInitializing" => format!("Init:{index}/{}", init.len()),
-                why => format!("Init:{why}"),
-            }
+        let waits = state.waiting.as_ref().map_or("", |waiting| text(&waiting.reason));
+        reason = match (&state.terminated, waits) {
+            (Some(ended), _) => why_ended("Init:", ended),
+            (None, "" | "PodInitializing") => format!("Init:{index}/{}", init.len()),
+            (None, why) => format!("Init:{why}"),
         };
         initializing = true;
         break;
     }
-    total += init.iter().filter(|container| container["restartPolicy"] == "Always").count();
-    let initialized = condition(status, "Initialized").is_some_and(|condition| condition["status"] == "True");
-    if !initializing || initialized {
+    total += init.iter().filter(always).count();
+    if !initializing || is_true(pod, "Initialized") {
         restarts = sidecar_restarts;
         let mut running = false;
-        let statuses: Vec<&Value> = list(status, "containerStatuses").collect();
-        for container in statuses.iter().rev() {
-            restarts += container["restartCount"].as_i64().unwrap_or_default();
+        for container in status.container_statuses.iter().flatten().rev() {
+            restarts += container.restart_count;
             last_restart = last_restart.max(ended(container));
-            let (waiting, terminated) = (&container["state"]["waiting"], &container["state"]["terminated"]);
-            let why = word(&waiting["reason"]);
-            if !why.is_empty() {
-                reason = why;
-            } else if terminated.is_object() {
-                reason = match (word(&terminated["reason"]), terminated["signal"].as_i64().unwrap_or_default()) {
-                    (why, _) if !why.is_empty() => why,
-                    (_, 0) => format!("ExitCode:{}", terminated["exitCode"]),
-                    (_, signal) => format!("Signal:{signal}"),
-                };
-            } else if container["ready"] == true && container["state"]["running"].is_object() {
+            let state = container.state.as_ref().unwrap_or(&none);
+            let waits = state.waiting.as_ref().map_or("", |waiting| text(&waiting.reason));
+            if !waits.is_empty() {
+                reason = waits.into();
+            } else if let Some(ended) = &state.terminated {
+                reason = why_ended("", ended);
+            } else if container.ready && state.running.is_some() {
                 running = true;
                 ready += 1;
             }
         }
         // A pod is not over while another of its containers runs.
         if reason == "Completed" && running {
-            let is_ready = condition(status, "Ready").is_some_and(|condition| condition["status"] == "True");
-            reason = if is_ready { "Running".into() } else { "NotReady".into() };
+            reason = if is_true(pod, "Ready") { "Running".into() } else { "NotReady".into() };
         }
     }
-    if pod["metadata"]["deletionTimestamp"].is_string() {
-        if status["reason"] == "NodeLost" {
+    if pod.metadata.deletion_timestamp.is_some() {
+        if text(&status.reason) == "NodeLost" {
             reason = "Unknown".into();
-        } else if !["Failed", "Succeeded"].contains(&phase.as_str()) {
+        } else if !["Failed", "Succeeded"].contains(&phase) {
             reason = "Terminating".into();
         }
     }
     let restarts = match last_restart.filter(|_| restarts != 0) {
-        Some(at) => format!("{restarts} ({} ago)", age(&at.into(), now)),
+        Some(at) => format!("{restarts} ({} ago)", human(now.as_second() - at.as_second())),
         None => restarts.to_string(),
     };
-    let or_none = |value: &Value| match word(value).as_str() {
-        "" => Value::from("<none>"),
-        text => Value::from(text),
-    };
-    let ip = list(status, "podIPs").next().map_or(&status["podIP"], |first| &first["ip"]);
-    let gates: Vec<&Value> = list(spec, "readinessGates").collect();
-    let open = |gate: &&&Value| {
-        let type_ = word(&gate["conditionType"]);
-        condition(status, &type_).is_some_and(|condition| condition["status"] == "True")
-    };
+    let or_none = |text: &str| Value::from(if text.is_empty() { "<none>" } else { text });
+    let ip = status.pod_ips.iter().flatten().next().map_or(text(&status.pod_ip), |first| &first.ip);
+    let gates = spec.readiness_gates.as_deref().unwrap_or_default();
     let gates = match gates.len() {
         0 => "<none>".to_string(),
-        all => format!("{}/{all}", gates.iter().filter(open).count()),
+        all => format!("{}/{all}", gates.iter().filter(|gate| is_true(pod, &gate.condition_type)).count()),
     };
+    let old = pod.metadata.creation_timestamp.as_ref().map(|since| human(now.as_second() - since.0.as_second()));
     vec![
-        pod["metadata"]["name"].clone(),
+        pod.metadata.name.clone().into(),
         format!("{ready}/{total}").into(),
         reason.into(),
         restarts.into(),
-        age(&pod["metadata"]["creationTimestamp"], now).into(),
+        old.unwrap_or_else(|| "<unknown>".into()).into(),
         or_none(ip),
-        or_none(&spec["nodeName"]),
-        or_none(&status["nominatedNodeName"]),
+        or_none(text(&spec.node_name)),
+        or_none(text(&status.nominated_node_name)),
         gates.into(),
     ]
 }

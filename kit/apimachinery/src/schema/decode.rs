@@ -3,12 +3,12 @@
 //! Messages: `sigs.k8s.io/json` for types, `apimachinery/pkg/runtime/serializer/json` for unknown fields.
 
 use super::{Field, Struct, Type};
-use crate::go::type_name;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_api::Quantity;
 use kit_api::jiff::Timestamp;
 use serde_json::{Map, Value};
+use std::fmt::Write;
 
 /// A body that was read as its type.
 #[derive(Debug)]
@@ -24,15 +24,18 @@ pub struct Decoded {
 /// # Errors
 ///
 /// If a value is not of its field's type, in the words of Go's JSON package.
-pub fn decode(value: &Value, of: Type) -> Result<Decoded, String> {
+pub fn decode(mut value: Value, of: Type) -> Result<Decoded, String> {
     let mut reader = Reader { unknown: Vec::new(), fields: Vec::new(), path: String::new(), inside: "" };
-    let value = reader.read(value, of)?;
+    reader.read(&mut value, of)?;
     Ok(Decoded { value, unknown: reader.unknown })
 }
 
 /// Writes `value`, which is of the type, down as Go does.
-pub fn fill(value: &Value, of: Type) -> Value {
-    decode(value, of).map_or_else(|_| value.clone(), |decoded| decoded.value)
+pub fn fill(mut value: Value, of: Type) -> Value {
+    let mut reader = Reader { unknown: Vec::new(), fields: Vec::new(), path: String::new(), inside: "" };
+    // Who reads it next says what is wrong with it.
+    _ = reader.read(&mut value, of);
+    value
 }
 
 struct Reader {
@@ -46,101 +49,133 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, value: &Value, of: Type) -> Result<Value, String> {
-        match (of, value) {
+    /// Makes of a value what Go would write. Most values are that already, and are only looked at.
+    fn read(&mut self, value: &mut Value, of: Type) -> Result<(), String> {
+        match (of, &mut *value) {
             (Type::Pointer(of), _) => self.read(value, *of),
-            (Type::Alias(_, of), _) if matches!(of.plain(), Type::Raw) => Ok(value.clone()),
-            (Type::Alias(_, plain), _) => match (plain, value) {
-                (Type::String, Value::String(_)) => Ok(value.clone()),
+            (Type::Alias(_, of), _) if matches!(of.plain(), Type::Raw) => Ok(()),
+            (Type::Alias(_, plain), _) => match (plain, &*value) {
+                (Type::String, Value::String(_)) => Ok(()),
                 (Type::String, _) => Err(self.mismatch(value, of)),
                 (plain, _) => self.read(value, *plain),
             },
             (Type::Raw, _)
             | (Type::String, Value::String(_))
             | (Type::Bool, Value::Bool(_))
-            | (Type::Float64, Value::Number(_)) => Ok(value.clone()),
-            (Type::Int64, Value::Number(number)) if number.is_i64() => Ok(value.clone()),
-            (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {
-                Ok(value.clone())
+            | (Type::Float64, Value::Number(_))
+            | (Type::IntOrString, Value::String(_)) => Ok(()),
+            (Type::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
+            (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(()),
+            (Type::IntOrString, _) => self
+                .read(value, Type::Int32)
+                .map_err(|_| format!("json: cannot unmarshal {} into Go value of type int32", shape(value))),
+            (Type::Quantity, _) => {
+                let written = quantity(value)?;
+                if *value != written.as_str() {
+                    *value = written.into();
+                }
+                Ok(())
             }
-            (Type::IntOrString, Value::String(_)) => Ok(value.clone()),
-            (Type::IntOrString, _) => match self.read(value, Type::Int32) {
-                Ok(value) => Ok(value),
-                Err(_) => Err(format!("json: cannot unmarshal {} into Go value of type int32", shape(value))),
-            },
-            (Type::Quantity, _) => quantity(value),
             (Type::Time, Value::String(text)) => time(text, 0),
             (Type::MicroTime, Value::String(text)) => time(text, 6),
             (Type::Bytes, Value::String(text)) => match STANDARD.decode(text.replace(['\n', '\r'], "")) {
-                Ok(bytes) => Ok(STANDARD.encode(bytes).into()),
+                Ok(bytes) => {
+                    *text = STANDARD.encode(bytes);
+                    Ok(())
+                }
                 Err(_) => Err(format!("illegal base64 data at input byte {}", bad_base64(text))),
             },
             (Type::List(of), Value::Array(items)) => {
                 let length = self.path.len();
-                let mut read = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    self.path += &format!("[{index}]");
-                    read.push(match item {
-                        Value::Null => self.zero(*of)?,
-                        item => self.read(item, *of)?,
-                    });
+                for (index, item) in items.iter_mut().enumerate() {
+                    _ = write!(self.path, "[{index}]");
+                    self.read_or_zero(item, *of)?;
                     self.path.truncate(length);
                 }
-                Ok(Value::Array(read))
+                Ok(())
             }
             (Type::Map(of), Value::Object(entries)) => {
                 let length = self.path.len();
-                let mut read = Map::new();
                 for (key, item) in entries {
-                    self.path += &format!(".{key}");
-                    let item = if item.is_null() { self.zero(*of)? } else { self.read(item, *of)? };
-                    read.insert(key.clone(), item);
+                    self.path.push('.');
+                    self.path += key;
+                    self.read_or_zero(item, *of)?;
                     self.path.truncate(length);
                 }
-                Ok(Value::Object(read))
+                Ok(())
             }
             (Type::Struct(_), Value::Object(fields)) => match of.structure() {
                 Some(of) => self.read_struct(fields, of),
-                None => Ok(value.clone()),
+                None => Ok(()),
             },
             _ => Err(self.mismatch(value, of)),
         }
     }
 
-    fn read_struct(&mut self, from: &Map<String, Value>, of: &'static Struct) -> Result<Value, String> {
+    fn read_or_zero(&mut self, value: &mut Value, of: Type) -> Result<(), String> {
+        if value.is_null() {
+            *value = self.zero(of)?;
+            return Ok(());
+        }
+        self.read(value, of)
+    }
+
+    fn read_struct(&mut self, from: &mut Map<String, Value>, of: &'static Struct) -> Result<(), String> {
         let length = self.path.len();
         let outside = std::mem::replace(&mut self.inside, of.name);
         // What is wrong is told in the order of the document, and what is read comes in that of the declaration.
-        let mut values: Vec<Option<Value>> = vec![None; of.fields.len()];
-        for (name, value) in from {
+        let (mut next, mut always, mut in_order) = (0, 0, true);
+        for (name, value) in &mut *from {
             self.path += if length == 0 { "" } else { "." };
             self.path += name;
-            match of.fields.iter().position(|field| field.json == name) {
-                None => self.unknown.push(self.path.clone()),
-                Some(_) if value.is_null() => {}
+            match of.place(name, next) {
+                None => {
+                    self.unknown.push(self.path.clone());
+                    in_order = false;
+                }
+                Some(_) if value.is_null() => in_order = false,
                 Some(index) => {
-                    self.fields.push(of.fields[index].json);
-                    values[index] = Some(self.read(value, of.fields[index].of)?);
+                    let field = &of.fields[index];
+                    self.fields.push(field.json);
+                    self.read(value, field.of)?;
                     self.fields.pop();
                     self.inside = of.name;
+                    in_order &= index >= next && !(field.omitempty && is_empty(value, field));
+                    always += usize::from(field.is_always_written());
+                    next = index + 1;
                 }
             }
             self.path.truncate(length);
         }
-        let mut read = Map::new();
+        if !in_order || always < of.always {
+            self.arrange(from, of)?;
+        }
+        self.inside = outside;
+        Ok(())
+    }
+
+    /// Brings fields into the order of their declaration, without those that Go leaves out and with those that it always writes.
+    fn arrange(&mut self, fields: &mut Map<String, Value>, of: &'static Struct) -> Result<(), String> {
+        let mut values: Vec<Option<(String, Value)>> = Vec::new();
+        values.resize_with(of.fields.len(), || None);
+        for (name, value) in std::mem::take(fields) {
+            if let Some(index) = of.place(&name, usize::MAX).filter(|_| !value.is_null()) {
+                values[index] = Some((name, value));
+            }
+        }
         for (field, value) in of.fields.iter().zip(values) {
             match value {
-                None if !field.omitempty || never_empty(field.of) => {
-                    read.insert(field.json.into(), self.zero(field.of)?);
+                None if field.is_always_written() => {
+                    let zero = self.zero(field.of)?;
+                    fields.insert(field.json.into(), zero);
                 }
-                Some(value) if !field.omitempty || !is_empty(&value, field) => {
-                    read.insert(field.json.into(), value);
+                Some((name, value)) if !field.omitempty || !is_empty(&value, field) => {
+                    fields.insert(name, value);
                 }
                 _ => {}
             }
         }
-        self.inside = outside;
-        Ok(Value::Object(read))
+        Ok(())
     }
 
     /// What Go writes for a value that nobody set.
@@ -152,7 +187,11 @@ impl Reader {
             Type::Quantity => "0".into(),
             Type::Alias(_, of) => self.zero(*of)?,
             Type::Struct(_) => match of.structure() {
-                Some(of) => self.read_struct(&Map::new(), of)?,
+                Some(of) => {
+                    let mut fields = Map::new();
+                    self.read_struct(&mut fields, of)?;
+                    Value::Object(fields)
+                }
                 None => Value::Null,
             },
             _ => Value::Null,
@@ -176,7 +215,7 @@ impl Reader {
 }
 
 /// Structs that aren't behind a pointer are never empty to Go's JSON package, whatever they hold.
-fn never_empty(of: Type) -> bool {
+pub(super) fn never_empty(of: Type) -> bool {
     match of {
         Type::Struct(_) | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => true,
         Type::Alias(_, of) => never_empty(*of),
@@ -221,11 +260,11 @@ fn go_type(of: Type) -> String {
         Type::Map(of) => format!("map[string]{}", go_type(*of)),
         Type::Alias(name, _) => versioned(name),
         Type::Struct(_) => of.structure().map_or_else(String::new, |of| versioned(of.name)),
-        plain => type_name(plain),
+        plain => plain.go(),
     }
 }
 
-fn quantity(value: &Value) -> Result<Value, String> {
+fn quantity(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -234,10 +273,10 @@ fn quantity(value: &Value) -> Result<Value, String> {
     // Resources are never finer than a thousandth (`SetDefaults_ResourceList`).
     let mut quantity: Quantity = text.parse().map_err(|e: kit_api::quantity::ParseError| e.to_string())?;
     quantity.round_up_to_milli();
-    Ok(quantity.to_string().into())
+    Ok(quantity.to_string())
 }
 
-fn time(text: &str, digits: u8) -> Result<Value, String> {
+fn time(text: &mut String, digits: u8) -> Result<(), String> {
     let time: Timestamp = text.parse().map_err(|_| {
         format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
     })?;
@@ -245,7 +284,8 @@ fn time(text: &str, digits: u8) -> Result<Value, String> {
         0 => time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         _ => time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"),
     };
-    Ok(time.to_string().into())
+    *text = time.to_string();
+    Ok(())
 }
 
 /// Where Go's decoder stops.
@@ -261,7 +301,7 @@ mod tests {
     use serde_json::json;
 
     fn pod(value: &Value) -> Result<Decoded, String> {
-        decode(value, named("core.Pod").expect("a type"))
+        decode(value.clone(), named("core.Pod").expect("a type"))
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Struct {
     /// Whether server-side apply takes it as one value.
     pub atomic: bool,
     places: HashMap<&'static str, usize>,
+    /// How many fields are always written.
+    always: usize,
 }
 
 /// A field of a type.
@@ -103,9 +105,47 @@ impl Struct {
     pub fn field(&self, json: &str) -> Option<&Field> {
         self.places.get(json).map(|place| &self.fields[*place])
     }
+
+    /// The place of a field, which is most often the one after the last.
+    fn place(&self, json: &str, next: usize) -> Option<usize> {
+        match self.fields.get(next) {
+            Some(field) if field.json == json => Some(next),
+            _ => self.places.get(json).copied(),
+        }
+    }
+}
+
+impl Field {
+    /// Whether JSON has the field even if nobody set it.
+    fn is_always_written(&self) -> bool {
+        !self.omitempty || decode::never_empty(self.of)
+    }
 }
 
 impl Type {
+    /// Its name as Go's messages have it.
+    pub fn go(self) -> String {
+        let internal = |name: &str| name.replace("meta.", "v1.").replace("scale.", "autoscaling.");
+        match self {
+            Type::String => "string".into(),
+            Type::Bool => "bool".into(),
+            Type::Int32 => "int32".into(),
+            Type::Int64 => "int64".into(),
+            Type::Float64 => "float64".into(),
+            Type::Bytes => "[]uint8".into(),
+            Type::Quantity => "resource.Quantity".into(),
+            Type::IntOrString => "intstr.IntOrString".into(),
+            Type::Time => "v1.Time".into(),
+            Type::MicroTime => "v1.MicroTime".into(),
+            Type::Raw => "runtime.RawExtension".into(),
+            Type::Pointer(of) => format!("*{}", of.go()),
+            Type::List(of) => format!("[]{}", of.go()),
+            Type::Map(of) => format!("map[string]{}", of.go()),
+            Type::Alias(name, _) => internal(name),
+            Type::Struct(_) => self.structure().map_or_else(String::new, |of| internal(of.name)),
+        }
+    }
+
     /// The type behind pointers and other names.
     pub fn plain(self) -> Type {
         match self {
@@ -154,7 +194,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         match line.strip_prefix("  ") {
             None => {
                 let (name, atomic) = names[structs.len()];
-                structs.push(Struct { name, atomic, fields: Vec::new(), places: HashMap::new() });
+                structs.push(Struct { name, atomic, fields: Vec::new(), places: HashMap::new(), always: 0 });
             }
             Some(">") => embedded = None,
             Some(line) if line.starts_with('<') => embedded = line.strip_prefix('<'),
@@ -162,6 +202,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
                 let field = parse_field(line, embedded, &by_name);
                 if let Some(last) = structs.last_mut() {
                     last.places.insert(field.json, last.fields.len());
+                    last.always += usize::from(field.is_always_written());
                     last.fields.push(field);
                 }
             }
@@ -238,7 +279,7 @@ pub fn of(group: &str, kind: &str) -> Option<Type> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kit_apimachinery::resource::Resource;
+    use crate::resource::Resource;
 
     #[test]
     fn every_builtin_resource_has_a_type() {

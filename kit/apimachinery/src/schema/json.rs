@@ -16,13 +16,32 @@ pub type Duplicates = Vec<String>;
 pub fn parse(text: &str) -> Result<(Value, Duplicates), serde_json::Error> {
     let duplicates = RefCell::default();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed { path: "", duplicates: &duplicates }.deserialize(&mut reader)?;
+    let value = Seed { path: Path::Root, duplicates: &duplicates }.deserialize(&mut reader)?;
     reader.end()?;
     Ok((value, duplicates.into_inner()))
 }
 
+/// Where in the document something is. It is only written down where it is told of.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Field(Path::Root, name) => f.write_str(name),
+            Path::Field(of, name) => write!(f, "{of}.{name}"),
+            Path::Item(of, index) => write!(f, "{of}[{index}]"),
+        }
+    }
+}
+
 struct Seed<'a> {
-    path: &'a str,
+    path: Path<'a>,
     duplicates: &'a RefCell<Duplicates>,
 }
 
@@ -68,8 +87,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, items.len());
-            match access.next_element_seed(Seed { path: &path, duplicates: self.duplicates })? {
+            let path = Path::Item(&self.path, items.len());
+            match access.next_element_seed(Seed { path, duplicates: self.duplicates })? {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
             }
@@ -79,9 +98,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
-            let value = access.next_value_seed(Seed { path: &path, duplicates: self.duplicates })?;
-            if fields.insert(name, value).is_some() && !self.duplicates.borrow().contains(&path) {
+            let path = Path::Field(&self.path, &name);
+            let value = access.next_value_seed(Seed { path, duplicates: self.duplicates })?;
+            let path = fields.contains_key(&name).then(|| path.to_string());
+            fields.insert(name, value);
+            if let Some(path) = path.filter(|path| !self.duplicates.borrow().contains(path)) {
                 self.duplicates.borrow_mut().push(path);
             }
         }
