@@ -131,9 +131,8 @@ fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, case: Option<Case>,
 
 fn ask(door: &Door, order: Order, case: Option<Case>) -> Answer {
     let (tell, answer) = channel();
-    door.request(move |driver| _ = tell.send(obey(driver, order, case.as_ref())));
     door.request(move |driver| {
-        let answer = obey(driver, order);
+        let answer = obey(driver, order, case.as_ref());
         driver.answer(move || _ = tell.send(answer));
     });
     answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))

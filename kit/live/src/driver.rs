@@ -84,7 +84,6 @@ impl Driver {
     ) -> Driver {
         let now = Real::now();
         let set = (engine.now(), now);
-        let set = (Instant::default(), now);
         engine.request(kit_server::Server::hold);
         publish.send_replace(engine.server().snapshot().clone());
         seconds.store(engine.server().time().as_second(), Ordering::Relaxed);
@@ -155,11 +154,7 @@ impl Driver {
     }
 
     /// Lets something be moved out of the engine from now on, after each of its events, until it is done (`false`).
-    pub fn pump(&mut self, mut pump: impl FnMut(&mut Engine) -> bool + 'static) {
-        if pump(&mut self.engine) {
-            self.pumps.push(Box::new(pump));
-        }
-    pub(crate) fn pump(&mut self, pump: impl FnMut(&mut Engine) -> bool + 'static) {
+    pub fn pump(&mut self, pump: impl FnMut(&mut Engine) -> bool + 'static) {
         self.pumps.push(Box::new(pump));
     }
 

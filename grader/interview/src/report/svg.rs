@@ -93,10 +93,6 @@ pub(super) fn timeline(report: &Report) -> String {
     for (row, name) in ROWS.iter().enumerate() {
         let y = rows + ROW * row as f64;
         drawing += &format!("<line class='rule' x1='0' x2='{WIDTH}' y1='{y}' y2='{y}'/>");
-        drawing += &format!(
-            "<text class='faint' x='{WIDTH}' y='{:.0}' text-anchor='end' font-size='10'>{name}</text>",
-            y - 4.0
-        );
         drawing += &format!("<text class='faint' x='{:.0}' y='{:.0}'>{name}</text>", WIDTH + 12.0, y + 4.0);
     }
     for (at, part) in report.parts.iter().enumerate() {
