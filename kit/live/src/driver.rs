@@ -24,8 +24,11 @@ const PLACES: usize = 64;
 const SYNC: Duration = Duration::from_millis(5);
 /// How many requests are answered before the next event of the cluster.
 const AT_ONCE: usize = 64;
-/// How long a cluster that is late goes on by itself before what it wrote is made safe: about as long as that takes.
+/// How long a cluster that is late goes on by itself before what it wrote is made safe.
 const TOGETHER: Duration = Duration::from_millis(5);
+/// Requests are answered for so many times as long as the disk last took, before what they wrote is made safe: whoever waits
+/// for the first of them gets it soon from a fast disk, and a slow one is not asked too often.
+const PER_SAVE: u32 = 4;
 
 /// The engine and its clock.
 pub struct Driver {
@@ -46,6 +49,8 @@ pub struct Driver {
     told: (usize, Real),
     /// What is said once everything is safe that was written until now.
     answers: Vec<Box<dyn FnOnce() + Send>>,
+    /// How long the disk took the last time.
+    saved_in: Duration,
     ended: bool,
 }
 
@@ -99,6 +104,7 @@ impl Driver {
             synced: now,
             told: (0, now),
             answers: Vec::new(),
+            saved_in: Duration::ZERO,
             ended: false,
         }
     }
@@ -166,7 +172,9 @@ impl Driver {
     /// Makes everything safe that was written, shows it to readers, and gives the answers that waited for that.
     fn settle(&mut self) -> Result<(), Stopped> {
         if self.engine.server().is_unsaved() {
+            let began = Real::now();
             self.engine.request(kit_server::Server::save).map_err(|error| Stopped::Unsaved(error.message))?;
+            self.saved_in = began.elapsed();
         }
         let now = self.engine.server().snapshot();
         if !self.publish.borrow().is_as(now) {
@@ -221,11 +229,13 @@ impl Driver {
                     }
                 }
             };
+            let mut since = Real::now();
             for request in first.into_iter().chain(inbox.try_iter()).take(AT_ONCE) {
                 request(&mut self);
                 // Where nothing has to be made safe nobody waits for others.
-                if !self.engine.server().is_unsaved() {
+                if !self.engine.server().is_unsaved() || since.elapsed() >= self.saved_in * PER_SAVE {
                     self.settle()?;
+                    since = Real::now();
                 }
             }
             self.tell()?;

@@ -138,6 +138,13 @@ fn a_batch_is_made_safe_once_and_nobody_hears_of_it_before() {
         lines.filter(|line| line.contains("\"map-")).for_each(|line| _ = heard.send(line));
     });
 
+    // A slow disk is worth waiting for others.
+    let first = create(address, "first");
+    assert_eq!(asks.recv_timeout(PATIENCE), Ok(1));
+    std::thread::sleep(SILENCE);
+    tell.send(Ok(())).expect("the disk listens");
+    assert_eq!(first.join().expect("it was answered").0, 201);
+
     let go = busy(&live);
     let writers: Vec<_> = (0..8).map(|number| create(address, &format!("map-{number}"))).collect();
     std::thread::sleep(SILENCE);

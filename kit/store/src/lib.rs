@@ -13,6 +13,7 @@ mod error;
 mod etcd;
 mod kv;
 mod lease;
+mod log;
 mod memory;
 mod module;
 mod replicated;
