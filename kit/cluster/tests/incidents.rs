@@ -83,6 +83,40 @@ fn judge(wrong: impl Fn(&Incident, &mut Vec<String>)) {
 }
 
 #[test]
+fn each_belongs_to_an_exercise() {
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../exercises/catalog.yaml");
+    let catalog = std::fs::read_to_string(catalog).expect("it is there");
+    let known = |chapter: &str| catalog.lines().any(|line| line.trim() == format!("- name: {chapter}"));
+    judge(|incident, wrong| {
+        if !known(&incident.chapter) {
+            wrong.push(format!("{}: there is no exercise {}", incident.name, incident.chapter));
+        }
+    });
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_told_with_its_place() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../solutions/interviews/incidents/");
+    let good = std::fs::read_to_string(format!("{folder}storefront-image.yaml")).expect("it is there");
+    for (from, to, why) in [
+        ("level: senior", "level: junior", "level: unknown variant `junior`"),
+        ("minutes: 6", "minuten: 6", "unknown field `minuten`"),
+        ("endpoints >= 4", "endpoints > four", "healed[0]: `service/web/storefront endpoints > four` is no condition"),
+        ("  - run: 5m", "  - run: five minutes", "break[1]"),
+        ("      right: true\n", "", "question.options: one is `right: true`"),
+        (
+            "      - kubectl -n web rollout undo",
+            "      - helm -n web rollback",
+            "route `undo the rollout`: kubectl: its lines",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let refused = Incident::read(&good.replacen(from, to, 1)).expect_err(why);
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
 fn it_is_broken_and_waiting_does_not_help() {
     judge(|incident, wrong| {
         let name = &incident.name;

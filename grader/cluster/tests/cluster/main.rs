@@ -4,3 +4,4 @@ mod client;
 mod durability;
 #[cfg(feature = "etcd")]
 mod etcd;
+mod incident;
