@@ -49,7 +49,7 @@ pub fn daily(
     for (at, name) in waiting.iter().enumerate() {
         if place.clock.now() - begin >= i64::from(minutes) * 60_000 {
             screen.say([format!(
-                "\n  The {} are over; {} left for next time.",
+                "\n  Time is up after {}; {} left for next time.",
                 plural(u64::from(minutes), "minute"),
                 count - at
             )])?;

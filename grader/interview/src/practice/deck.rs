@@ -157,70 +157,75 @@ impl Deck {
         asks: &[&'static Ask],
         dice: &mut Dice,
     ) -> Option<Item> {
-        let answers = self.reference.play(script)?;
+        let remembers = table::remembers(&self.exercise);
         let last = script.steps.len() - 1;
         let kind = |at: usize| if at == last { &script.kind } else { &script.steps[at].0 };
-        let fits = |ask: &Ask, at: usize| {
-            ask.call == kind(at) && (wanted.is_none() || wanted.is_some_and(|w| w.call == ask.call))
-        };
+        let fits = |ask: &Ask, at: usize| ask.call == kind(at) && wanted.is_none_or(|wanted| wanted.call == ask.call);
         // A story that was told for the sake of its end is asked about its end.
         let first = if self.exercise.starts_with("control_plane/raft_") { last } else { 0 };
+        let begins = table::begins(&self.exercise);
         let places = (first..script.steps.len()).filter_map(|at| Some((at, *asks.iter().find(|ask| fits(ask, at))?)));
-        let places = dice.shuffled(places.collect());
-        for (at, ask) in places.into_iter().take(4) {
-            let short = if table::remembers(&self.exercise) {
-                self.with_history(script, &answers, at)
-            } else {
-                let steps = vec![script.steps[at].clone()];
-                Some(Script { new: script.new.clone(), steps, kind: kind(at).clone() })
+        let mut tried = 0;
+        for (at, ask) in dice.shuffled(places.collect()) {
+            let begin = match (remembers, begins) {
+                (false, _) => at,
+                (true, None) => 0,
+                (true, Some(begins)) => script.steps[..=at].iter().rposition(|(call, _)| call == begins).unwrap_or(0),
             };
-            let Some(short) = short else { continue };
-            if let Some(item) = self.of_script(&Script { kind: kind(at).clone(), ..short }, ask, dice) {
+            let steps = script.steps[begin..=at].to_vec();
+            let short = Script { new: script.new.clone(), steps, kind: kind(at).clone() };
+            // A history of hundreds of steps is not for the head, and neither is it worth to be made smaller.
+            if short.steps.len() > LONG || self.last_rows(&short)? > TOLD {
+                continue;
+            }
+            tried += 1;
+            if tried > 3 {
+                return None;
+            }
+            let short = if remembers { self.with_history(short) } else { Some(short) };
+            if let Some(item) = short.and_then(|short| self.of_script(&short, ask, dice)) {
                 return Some(item);
             }
         }
         None
     }
 
-    /// The steps up to one, without those that change nothing about it, if they take too much room. None if it takes too
-    /// much even so.
-    fn with_history(&mut self, script: &Script, answers: &[String], at: usize) -> Option<Script> {
-        let begins = table::begins(&self.exercise);
-        let first =
-            begins.and_then(|begins| script.steps[..=at].iter().rposition(|(call, _)| call == begins)).unwrap_or(0);
-        let mut short = Script { steps: script.steps[first..=at].to_vec(), ..script.until(at + 1) };
-        let (call, right) = (short.asked().0.to_string(), &answers[at]);
+    /// How many lines the last question takes at least.
+    fn last_rows(&self, script: &Script) -> Option<usize> {
+        let (call, args) = script.asked();
+        let shown = self.reference.show_args(call, args)?;
+        Some(rows(&shown.into_iter().map(|(_, lines)| (String::new(), together(lines))).collect::<Vec<_>>()))
+    }
+
+    /// A script without the steps that change nothing about its end, if it takes too much room. None if it takes too much
+    /// even so.
+    fn with_history(&mut self, mut short: Script) -> Option<Script> {
+        let mut answers = self.reference.play(&short)?;
+        let (call, right) = (short.asked().0.to_string(), answers.last()?.clone());
         let mut next = 0;
-        // A history of hundreds of steps is not for the head, and neither is it worth to be made smaller.
-        if short.steps.len() > LONG || (short.steps.len() > 1 && !self.has_room(&short.only_last())?) {
-            return None;
-        }
-        while !self.has_room(&short)? {
+        while rows(&self.told(&short, &answers)?) > TOLD {
             if next + 1 >= short.steps.len() || !table::can_be_shorter(&self.exercise) {
                 return None;
             }
             let mut fewer = short.clone();
             fewer.steps.remove(next);
-            let played = self.reference.play(&fewer);
-            let same = played.as_ref().is_some_and(|answers| {
+            let played = self.reference.play(&fewer).filter(|answers| {
                 table::can_happen(&self.exercise, &fewer.steps, answers)
-                    && answers.last().is_some_and(|last| self.reference.same(&call, last, right))
+                    && answers.last().is_some_and(|last| self.reference.same(&call, last, &right))
             });
-            if same { short = fewer } else { next += 1 }
+            match played {
+                Some(played) => (short, answers) = (fewer, played),
+                None => next += 1,
+            }
         }
         Some(short)
     }
 
-    fn has_room(&mut self, script: &Script) -> Option<bool> {
-        Some(rows(&self.told(script)?) <= TOLD)
-    }
-
     /// What is told before the question.
-    fn told(&mut self, script: &Script) -> Option<Vec<(String, Vec<String>)>> {
+    fn told(&self, script: &Script, answers: &[String]) -> Option<Vec<(String, Vec<String>)>> {
         let mut told = Vec::new();
         told.extend(table::set_up(&self.exercise, &script.new["config"]).map(|(name, line)| (name.into(), vec![line])));
-        let answers = self.reference.play(script)?;
-        for ((call, args), answer) in script.steps.iter().zip(&answers).take(script.steps.len() - 1) {
+        for ((call, args), answer) in script.steps.iter().zip(answers).take(script.steps.len() - 1) {
             let shown = self.reference.show_args(call, args)?;
             let shown: Vec<_> = shown.iter().map(|(name, lines)| argument(name, &lines.join(", "))).collect();
             let mut said = self.reference.show(call, answer)?;
@@ -257,11 +262,11 @@ impl Deck {
     }
 
     fn of_script(&mut self, script: &Script, ask: &'static Ask, dice: &mut Dice) -> Option<Item> {
-        let told = self.told(script)?;
+        let answers = self.reference.play(script)?;
+        let told = self.told(script, &answers)?;
         if rows(&told) > TOLD {
             return None;
         }
-        let answers = self.reference.play(script)?;
         let (call, args) = script.asked();
         let right = answers.last()?;
         let value: Value = serde_json::from_str(right).ok()?;
@@ -351,7 +356,7 @@ impl Deck {
             why: Vec::new(),
             read,
         };
-        Some(Item { why: why::of(&self.exercise, script, &value, &lines), ..item })
+        Some(Item { why: why::of(&self.exercise, script, &answers), ..item })
     }
 
     fn of_writers(&mut self, script: &Value, ask: &'static Ask, dice: &mut Dice) -> Option<Item> {

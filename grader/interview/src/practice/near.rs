@@ -73,7 +73,8 @@ pub fn questions(args: &Value, words: &Words) -> Vec<Change> {
             Value::Bool(yes) => vec![other((!yes).into())],
             Value::Number(number) => numbers(number).into_iter().map(other).collect(),
             Value::String(word) => {
-                let known = words.get(name).into_iter().flatten().filter(|known| *known != word).cloned();
+                let known =
+                    words.get(name).into_iter().flatten().filter(|known| *known != word && !known.is_empty()).cloned();
                 let amounts = amounts(name, word);
                 let texts = texts(word);
                 let few = match (amounts.is_empty(), texts.is_empty()) {

@@ -37,23 +37,10 @@ impl Script {
         self.steps.last().map_or(NOTHING, |(call, args)| (call, args))
     }
 
-    /// The last question alone.
-    pub fn only_last(&self) -> Script {
-        let steps = self.steps.last().cloned().into_iter().collect();
-        Script { new: self.new.clone(), steps, kind: self.kind.clone() }
-    }
-
     /// All words in it.
     pub fn words(&self) -> BTreeSet<String> {
         let args = self.steps.iter().map(|(_, args)| args);
         args.chain([&self.new]).flat_map(near::words_of).collect()
-    }
-
-    /// The first so many questions alone.
-    pub fn until(&self, count: usize) -> Script {
-        let steps = self.steps[..count].to_vec();
-        let kind = steps.last().map_or(String::new(), |(call, _)| call.clone());
-        Script { new: self.new.clone(), steps, kind }
     }
 }
 
