@@ -8,7 +8,6 @@ use crate::read;
 use anyhow::{Context, Result, bail};
 use mdbook_driver::book::{Book, BookItem};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -20,7 +19,7 @@ pub const WARMUPS: &str = "solutions/interviews/warmups";
 /// What the engine shows of questions that ask what happens next.
 const TRANSCRIPTS: &str = "solutions/interviews/transcripts.json";
 
-/// The heading over a quiz. The search leaves it out, since most options are wrong.
+/// The heading over a quiz.
 pub const ANCHOR: &str = "check-yourself";
 const HEADING: &str = "## Check yourself";
 
@@ -87,30 +86,59 @@ struct Shown {
     transcript: Vec<String>,
 }
 
-/// Puts its quiz into each page that has one.
-pub fn ask(root: &Path, book: &mut Book) -> Result<()> {
-    let all = files(root);
-    if all.is_empty() {
-        return Ok(());
-    }
-    let transcripts: BTreeMap<String, Shown> = parse(&root.join(TRANSCRIPTS))?;
-    for (page, file) in all {
-        let questions: Vec<Question> = parse(&file)?;
-        let chapter = Path::new(&page).with_extension("md");
-        let mut failed = None;
+/// Puts a heading and an empty quiz into each chapter that has questions.
+pub fn announce(root: &Path, book: &mut Book) {
+    for page in files(root).keys() {
+        let chapter = Path::new(page).with_extension("md");
         book.for_each_mut(|item| {
             if let BookItem::Chapter(item) = item
                 && item.path.as_deref() == Some(&chapter)
             {
-                match quiz(&page, &questions, &transcripts, &item.content) {
-                    Ok(html) => insert(&mut item.content, &page, &html),
-                    Err(e) => failed = Some(e),
-                }
+                let at = item.content.find(BEFORE).unwrap_or(item.content.len());
+                let also = format!("Mock interviews ask these, too, and so does `cargo grade practice {page}`.");
+                item.content.insert_str(at, &format!("\n{HEADING}\n\n{also}\n\n{}\n", empty(page)));
             }
         });
-        if let Some(e) = failed {
-            return Err(e.context(file.display().to_string()));
+    }
+}
+
+/// A quiz without its questions, as it stands in a chapter and in the page that is made of it.
+fn empty(page: &str) -> String {
+    format!("<div class=\"quiz\" data-page=\"{}\"></div>", escaped(page))
+}
+
+/// Fills the quizzes of the book that was rendered into `dest`.
+///
+/// Questions are no part of the chapters, so that the search doesn't know them: most options are wrong. And it takes
+/// no time to render them.
+pub fn ask(root: &Path, dest: &Path) -> Result<()> {
+    let all = files(root);
+    if all.is_empty() {
+        return Ok(());
+    }
+    let path = root.join(TRANSCRIPTS);
+    let transcripts = serde_json::from_str(&read(&path)?).with_context(|| path.display().to_string())?;
+    let whole = dest.join("print.html");
+    let mut print = if whole.is_file() { Some(read(&whole)?) } else { None };
+    for (page, file) in all {
+        let rendered = dest.join(&page).with_extension("html");
+        // The check of the book names questions without a chapter.
+        if !rendered.is_file() {
+            continue;
         }
+        let questions: Vec<Question> =
+            serde_yaml::from_str(&read(&file)?).with_context(|| file.display().to_string())?;
+        let html = read(&rendered)?;
+        let quiz = quiz(&page, &questions, &transcripts, &html).with_context(|| file.display().to_string())?;
+        fs::write(&rendered, html.replacen(&empty(&page), &quiz, 1))?;
+        if let Some(print) = &mut print {
+            // There all chapters are one page, and headings of one name are in many of them.
+            let quiz = quiz.replace("href=\"#", &format!("href=\"{page}.html#"));
+            *print = print.replacen(&empty(&page), &quiz, 1);
+        }
+    }
+    if let Some(print) = print {
+        fs::write(&whole, print)?;
     }
     Ok(())
 }
@@ -133,37 +161,26 @@ pub fn files(root: &Path) -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// Reads YAML, of which JSON is a part.
-fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_yaml::from_str(&read(path)?).with_context(|| path.display().to_string())
-}
-
-fn insert(chapter: &mut String, page: &str, html: &str) {
-    let at = chapter.find(BEFORE).unwrap_or(chapter.len());
-    let also = format!("Mock interviews ask these, too, and so does `cargo grade practice {page}`.");
-    chapter.insert_str(at, &format!("\n{HEADING}\n\n{also}\n\n{html}\n"));
-}
-
-/// One block of HTML without an empty line, which would end it.
-fn quiz(page: &str, questions: &[Question], transcripts: &BTreeMap<String, Shown>, chapter: &str) -> Result<String> {
-    let headings = headings(chapter);
-    let mut html = format!("<div class=\"quiz\" data-page=\"{}\">\n", escaped(page));
+/// The quiz of a page, which was rendered as `html`.
+fn quiz(page: &str, questions: &[Question], transcripts: &BTreeMap<String, Shown>, html: &str) -> Result<String> {
+    let mut quiz = empty(page).trim_end_matches("</div>").to_string() + "\n";
     for (i, question) in questions.iter().enumerate() {
         let name = format!("{page}/{}", question.id);
         let transcript = match (&question.next, transcripts.get(&name)) {
             (None, _) => None,
             (Some(_), Some(shown)) => Some(shown.transcript.join("\n")),
-            (Some(_), None) => {
-                bail!("{TRANSCRIPTS} has no {name}: run `cargo grade interview check --write`")
-            }
+            (Some(_), None) => bail!("{TRANSCRIPTS} has no {name}: run `cargo grade interview check --write`"),
         };
-        let heading = question.read.as_ref().and_then(|anchor| Some((anchor, headings.get(anchor)?)));
-        one(&mut html, i + 1, &name, question, transcript, heading).context(name)?;
+        let heading = question.read.as_ref().and_then(|anchor| Some((anchor.as_str(), heading(html, anchor)?)));
+        one(&mut quiz, i + 1, &name, question, transcript, heading).context(name)?;
     }
-    html.push_str("</div>\n");
-    let lines = html.lines().filter(|line| !line.trim().is_empty());
-    // mdBook looks for its own commands everywhere.
-    Ok(lines.collect::<Vec<_>>().join("\n").replace("{{", "&#123;&#123;"))
+    Ok(quiz + "</div>")
+}
+
+/// What a heading says, as HTML.
+fn heading<'a>(html: &'a str, anchor: &str) -> Option<&'a str> {
+    let (_, rest) = html.split_once(&format!("<a class=\"header\" href=\"#{anchor}\">"))?;
+    Some(rest.split_once("</a>")?.0)
 }
 
 fn one(
@@ -172,7 +189,7 @@ fn one(
     name: &str,
     question: &Question,
     transcript: Option<String>,
-    heading: Option<(&String, &String)>,
+    heading: Option<(&str, &str)>,
 ) -> Result<()> {
     let Question { one, several, number: count, order, next, .. } = question;
     let choices = one.as_ref().or(next.as_ref().map(|next| &next.options));
@@ -183,22 +200,20 @@ fn one(
         (None, None, None, Some(order)) => ("order", sort(name, order)),
         _ => bail!("a question has exactly one of `one`, `several`, `number`, `order` and `next`"),
     };
+    let asked = inline(&question.ask);
     // An answer that was kept belongs to the question as it was worded then.
-    let version = hash(&[name, &fields, &answer]);
+    let version = hash(&[name, &asked, &fields]);
     let level = if question.level == "staff" { " <span class=\"quiz-level\">staff</span>" } else { "" };
-    let ask = inline(&question.ask);
     writeln!(html, "<fieldset data-name=\"{0}\" data-kind=\"{kind}\" data-version=\"{version:x}\">", escaped(name))?;
-    writeln!(html, "<legend><span class=\"quiz-number\">{number}</span>{level} {ask}</legend>")?;
+    writeln!(html, "<legend><span class=\"quiz-number\">{number}</span>{level} {asked}</legend>")?;
     if let Some(transcript) = transcript {
-        // An empty line would end the block.
-        let text = escaped(&transcript).replace("\n\n", "\n&#32;\n");
-        writeln!(html, "<pre class=\"quiz-transcript\">{text}</pre>")?;
+        writeln!(html, "<pre class=\"quiz-transcript\">{}</pre>", escaped(&transcript))?;
     }
     html.push_str(&fields);
     writeln!(html, "<details><summary>Answer</summary>\n{answer}")?;
     html.push_str("<p class=\"quiz-read\">");
     if let Some((anchor, title)) = heading {
-        write!(html, "Explained under <a href=\"#{}\">{}</a> · ", escaped(anchor), inline(title))?;
+        write!(html, "Explained under <a href=\"#{}\">{}</a> · ", escaped(anchor), title)?;
     }
     let source = &question.source;
     let (address, text) = match source.starts_with("https://") {
@@ -342,16 +357,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The headings of a chapter by their anchors, as mdBook makes them.
-fn headings(chapter: &str) -> BTreeMap<String, String> {
-    let mut headings = BTreeMap::new();
-    for (_, title) in crate::source::Source::of(chapter).headings {
-        let anchor = title.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-        headings.insert(anchor.collect::<String>().to_lowercase().replace(' ', "-"), title);
-    }
-    headings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,10 +380,8 @@ mod tests {
         .unwrap();
         let transcript = Shown { transcript: vec!["filter <none>".into(), String::new(), "    fits".into()] };
         let transcripts = BTreeMap::from([("a/b/next".to_string(), transcript)]);
-        let mut chapter = "# A\n\n## How it works\n\n## Sources\n\n- x\n".to_string();
-        let html = quiz("a/b", &questions, &transcripts, &chapter).unwrap();
-        insert(&mut chapter, "a/b", &html);
-        chapter
+        let html = "<h2 id=\"how-it-works\"><a class=\"header\" href=\"#how-it-works\">How <em>it</em> works</a></h2>";
+        quiz("a/b", &questions, &transcripts, html).unwrap()
     }
 
     /// What stands between two pieces of text, each time.
@@ -387,22 +390,13 @@ mod tests {
     }
 
     #[test]
-    fn it_stands_before_the_sources_as_one_block() {
-        let page = page();
-        let html = between(&page, "a/b`.\n\n", "\n\n## Sources");
-        assert_eq!(html.len(), 1, "{page}");
-        assert!(html[0].starts_with("<div class=\"quiz\"") && html[0].ends_with("</div>") && !html[0].contains("\n\n"));
-        assert_eq!(html[0].matches("<fieldset").count(), 5);
-    }
-
-    #[test]
     fn texts_are_text_and_code_is_code() {
         let page = page();
         assert!(page.contains("What is <code>&lt;a&gt;</code> &amp; &lt;b&gt;?</legend>"), "{page}");
         assert!(page.contains("&lt;i&gt;x&lt;/i&gt; <code>y</code></span>"), "{page}");
-        assert!(page.contains("a lone ` and &#123;&#123;#include x}}"), "{page}");
-        assert!(page.contains("filter &lt;none&gt;\n&#32;\n    fits</pre>"), "{page}");
-        assert!(!["<i>", "<u>", "<none>", "{{"].iter().any(|html| page.contains(html)));
+        assert!(page.contains("a lone ` and {{#include x}}</span>"), "{page}");
+        assert!(page.contains("filter &lt;none&gt;\n\n    fits</pre>"), "{page}");
+        assert!(!["<i>", "<u>", "<none>"].iter().any(|html| page.contains(html)));
     }
 
     #[test]
@@ -419,6 +413,7 @@ mod tests {
         let links = between(&page, "href=\"", "\"");
         let upstream = format!("{UPSTREAM}pkg/a.go");
         assert_eq!(links[..3], ["#how-it-works", "https://kubernetes.io/docs/", &upstream]);
+        assert!(page.contains(">How <em>it</em> works</a>"), "{page}");
         assert!(!page.contains("#nowhere"), "the check names it, where it is written");
     }
 

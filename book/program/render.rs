@@ -54,10 +54,14 @@ pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     config.build.build_dir = new.clone();
     let built = MDBook::load_with_config_and_summary(&book, config, summary).and_then(|mut book| {
         exercise::tell_what_is_checked(root, &mut book.book)?;
-        quiz::ask(root, &mut book.book)?;
+        quiz::announce(root, &mut book.book);
         book.build()
     });
-    if let Err(e) = built.and_then(|()| search::rebuild(&new)).and_then(|()| swap(&new, &dest)) {
+    let finished = built
+        .and_then(|()| quiz::ask(root, &new))
+        .and_then(|()| search::rebuild(&new))
+        .and_then(|()| swap(&new, &dest));
+    if let Err(e) = finished {
         let _ = fs::remove_dir_all(&new);
         return Err(e.context("the book can't be rendered"));
     }

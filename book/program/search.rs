@@ -5,7 +5,7 @@
 //! word is entered under all that it could be looked for by. What the browser does with a query stays as it is, and
 //! [`Search::ask`] does the same, so that a test knows what a reader would find.
 
-use crate::{quiz, read};
+use crate::read;
 use anyhow::{Context, Result};
 use elasticlunr::lang::English;
 use elasticlunr::{Index, IndexBuilder, Language, Pipeline};
@@ -27,16 +27,13 @@ const SCRIPT: (&str, &str) = ("window.search = Object.assign(window.search, JSON
 pub fn rebuild(dest: &Path) -> Result<()> {
     let Some(path) = script(dest)? else { return Ok(()) };
     let mut content = content(&path)?;
-    let old = &content["index"];
+    let old = &mut content["index"];
     let documents = old["documentStore"]["docs"].as_object().context("the search index holds no documents")?;
     let mut index = IndexBuilder::with_language(Box::new(Names)).add_fields(FIELDS).build();
-    let quiz = format!("#{}", quiz::ANCHOR);
-    let urls = &content["doc_urls"];
-    let is_quiz = |id: &str| id.parse().is_ok_and(|id: usize| urls[id].as_str().is_some_and(|u| u.ends_with(&quiz)));
-    for (id, document) in documents.iter().filter(|(id, _)| !is_quiz(id)) {
+    for (id, document) in documents {
         index.add_doc(id, FIELDS.map(|field| document[field].as_str().unwrap_or_default()));
     }
-    content["index"] = as_json(&index, &old["pipeline"])?;
+    *old = as_json(&index, &old["pipeline"])?;
     let json = content.to_string().replace('\\', "\\\\").replace('\'', "\\'");
     fs::write(&path, [SCRIPT.0, &json, SCRIPT.1].concat()).with_context(|| format!("can't write {}", path.display()))
 }

@@ -14,8 +14,6 @@ pub struct Source {
     pub blocks: Vec<Block>,
     /// The headings of the second level.
     pub sections: Vec<(usize, String)>,
-    /// All headings.
-    pub headings: Vec<(usize, String)>,
     pub includes: Vec<Include>,
     /// Everything but code, as HTML.
     pub html: Vec<(usize, Piece)>,
@@ -66,14 +64,10 @@ impl Source {
                     code.push(range);
                 }
                 Event::End(TagEnd::CodeBlock) => source.blocks.extend(block.take()),
-                Event::Start(Tag::Heading { .. }) => heading = Some((line(&range), String::new())),
-                Event::End(TagEnd::Heading(level)) => {
-                    let heading = heading.take();
-                    if level == HeadingLevel::H2 {
-                        source.sections.extend(heading.clone());
-                    }
-                    source.headings.extend(heading);
+                Event::Start(Tag::Heading { level: HeadingLevel::H2, .. }) => {
+                    heading = Some((line(&range), String::new()));
                 }
+                Event::End(TagEnd::Heading(HeadingLevel::H2)) => source.sections.extend(heading.take()),
                 Event::Text(part) => {
                     if let Some(block) = &mut block {
                         block.text.push_str(&part);
@@ -181,7 +175,6 @@ mod tests {
             "# T\n\n## A `b` c\n\nRun `cargo x`, see [`kit/y`](https://e.org).\n\n```rust,ignore\nlet a;\n```\n<b>\n",
         );
         assert_eq!(source.sections, [(3, "A b c".to_string())]);
-        assert_eq!(source.headings, [(1, "T".to_string()), (3, "A b c".to_string())]);
         let spans: Vec<_> = source.spans.iter().map(|(line, s)| (*line, s.as_str())).collect();
         assert_eq!(spans, [(3, "b"), (5, "cargo x")], "the text of a link is no span");
         let block = &source.blocks[0];
