@@ -5,6 +5,8 @@ import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { serve } from "./server.mjs";
+
 const { TOOLS, SHOTS } = process.env;
 const require = createRequire(join(TOOLS, "package.json"));
 const { chromium } = require("playwright-core");
@@ -64,6 +66,49 @@ async function play(page) {
     return page.evaluate(() => ({ work: window.recordingPage.work, intervals: window.intervals, t: window.recordingPage.clock.t, end: window.recordingPage.clock.end }));
 }
 
+/** What can be done with keys alone, and what is said to those who listen. */
+async function keys(page, expect) {
+    const ask = (code) => page.evaluate(code);
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press("Home");
+    const begin = await shownTime(page);
+    await page.keyboard.press(".");
+    const first = await ask(() => window.recordingPage.clock.next(window.recordingPage.clock.begin));
+    expect((await shownTime(page)) === first, `"." goes to ${await shownTime(page)} and not to the first change, ${first}`);
+    await page.waitForFunction(() => document.getElementById("spoken").textContent.startsWith("t="), undefined, { timeout: 3000 }).catch(() => expect(false, "a step is not said"));
+    await page.keyboard.press(",");
+    expect((await shownTime(page)) === begin, '"," does not go back');
+    const marks = await ask(() => window.recordingPage.histories[0].marks.filter((mark) => mark.t > window.recordingPage.clock.t).length);
+    await page.keyboard.press("]");
+    if (marks) expect(await ask(() => window.recordingPage.histories.some((history) => history.marks.some((mark) => mark.t === window.recordingPage.clock.t)) || window.recordingPage.parts?.t === window.recordingPage.clock.t), '"]" does not go to a mark');
+    await page.keyboard.press("+");
+    expect(await ask(() => !window.recordingPage.timeline.whole), '"+" does not zoom');
+    await page.keyboard.press("0");
+    expect(await ask(() => window.recordingPage.timeline.whole), '"0" does not show the whole');
+    await page.keyboard.press("?");
+    expect(await page.locator("#help").isVisible(), '"?" does not help');
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("End");
+    await page.keyboard.press("c");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowRight");
+    const focused = await ask(() => window.recordingPage.pictures[0].focused);
+    if (focused !== undefined) {
+        await page.keyboard.press("Enter");
+        const selected = await ask(() => window.recordingPage.selectedIn(0));
+        expect(selected === focused, "Enter in the picture chooses nothing");
+        expect((await page.locator("#spoken").innerText()).length > 0, "what is chosen is not said");
+        await page.keyboard.press("Escape");
+        expect((await ask(() => window.recordingPage.selectedLabel)) === undefined, "Esc lets go of nothing");
+    }
+    await page.keyboard.press("/");
+    await page.keyboard.type("pod/");
+    expect(await ask(() => window.recordingPage.log.entries.every((entry) => entry.label === "" || entry.label.includes("pod/"))), "the filter does not hold for the log");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.press("Delete");
+    await page.keyboard.press("Escape");
+}
+
 async function look(browser, given) {
     const wrong = [];
     const { file, recording } = pageOf(given);
@@ -85,7 +130,7 @@ async function look(browser, given) {
                     expect(text.includes(line.trim()), `${where}: does not show the line "${line}"`);
                 }
                 const differing = await page.evaluate(() => window.recordingPage.comparison.differing.size);
-                facts.push(`${differing} differ`);
+                if (facts.length === 0) facts.push(`${differing} differ at t=${t} ms`);
             }
             const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
             expect(sideways <= 0, `${where}: ${sideways} px of sideways scrolling`);
@@ -105,6 +150,7 @@ async function look(browser, given) {
                 facts.push(`script per frame ${ms(percentile(work, 0.5))} ms, 95% ${ms(percentile(work, 0.95))} ms, most ${ms(Math.max(...work))} ms`);
                 facts.push(`between frames ${ms(percentile(intervals, 0.5))} ms, 95% ${ms(percentile(intervals, 0.95))} ms (${intervals.length} frames)`);
             }
+            if (width === 1200 && scheme === "dark") await keys(page, (holds, words) => expect(holds, `keys: ${words}`));
             await page.evaluate(axe);
             for (const tab of await page.locator("#tabs [role=tab]").all()) {
                 await tab.click();
@@ -138,6 +184,50 @@ async function look(browser, given) {
     return wrong.length === 0;
 }
 
+/** A page that a live cluster serves: it follows the end, takes in what is new, and asks for faults in the form of a timeline's steps. */
+async function live(browser, recording) {
+    const wrong = [];
+    const expect = (holds, words) => holds || wrong.push(words);
+    const server = await serve(readFileSync(template, "utf8"), recording);
+    const page = await (await browser.newContext({ viewport: { width: 1200, height: 800 } })).newPage();
+    page.on("console", (message) => message.type() === "error" && !/400/.test(message.text()) && wrong.push(message.text()));
+    page.on("pageerror", (error) => wrong.push(error.stack || error.message));
+    await page.goto(server.url);
+    await page.waitForSelector("html[data-drawn]");
+    await page.waitForFunction((end) => window.recordingPage.clock.t >= end, recording.end, { timeout: 10000 }).catch(() => wrong.push("does not follow the end"));
+    const objects = await page.evaluate(() => window.recordingPage.histories[0].objects.filter((object) => object.kind !== "Member" && object.kind !== "Process").length);
+    expect(objects === recording.objects.length, `knows ${objects} objects of ${recording.objects.length}`);
+    await page.keyboard.press("Home");
+    expect((await shownTime(page)) === 0, "does not let go of the end");
+    await page.getByRole("button", { name: "jump to now" }).click();
+    await page.waitForFunction((end) => window.recordingPage.clock.t >= end, recording.end, { timeout: 5000 }).catch(() => wrong.push("does not jump to now"));
+    const node = recording.objects.find((object) => object.kind === "Node").name;
+    const choose = (label) => page.evaluate((label) => window.recordingPage.choose(label), label);
+    await choose(`node/${node}`);
+    await page.getByRole("button", { name: "crash", exact: true }).click();
+    const workload = recording.objects.find((object) => object.kind === "Deployment");
+    const path = `${workload.namespace}/${workload.name}`;
+    await choose(`deployment/${workload.name}`);
+    await page.getByRole("button", { name: "scale +1" }).click();
+    await page.getByRole("button", { name: "put load on it" }).click();
+    await page.getByRole("button", { name: "pause the cluster" }).click();
+    await page.getByRole("button", { name: "let the cluster run" }).waitFor({ timeout: 5000 }).catch(() => wrong.push("does not notice the pause"));
+    const want = await page.evaluate((name) => window.recordingPage.find(`deployment/${name}`)[0].state.want, workload.name);
+    const expected = [["/fault", { crash: node }], ["/fault", { scale: { [`deployment/${path}`]: want + 1 } }], ["/fault", { load: { [path]: 800 } }], ["/speed", { paused: true }]];
+    const got = server.asked.map(({ path, body }) => [path, body]);
+    expect(JSON.stringify(got) === JSON.stringify(expected), `asks ${JSON.stringify(got)}`);
+    expect(server.asked.every(({ type }) => type === "application/json"), "asks without a type");
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+    for (const { id, impact, nodes } of violations) if (impact === "serious" || impact === "critical") wrong.push(`axe ${id}: ${nodes[0].target}`);
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, "live.png") });
+    await page.context().close();
+    server.close();
+    console.log(`${wrong.length ? "✗" : "✓"} live`);
+    for (const words of new Set(wrong)) console.log(`    ${words}`);
+    return wrong.length === 0;
+}
+
 const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
 if (!executablePath) {
     console.error("no Chromium: set CHROMIUM, or apt-get install chromium");
@@ -153,6 +243,13 @@ for (const file of process.argv.slice(2)) {
         console.log(`✗ ${file}: ${error.stack}`);
         good = false;
     }
+}
+const alone = JSON.parse(readFileSync(join(TOOLS, "pair.json"), "utf8")).recordings[0];
+try {
+    good = (await live(browser, alone)) && good;
+} catch (error) {
+    console.log(`✗ live: ${error.stack}`);
+    good = false;
 }
 await browser.close();
 process.exit(good ? 0 : 1);

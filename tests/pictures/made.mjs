@@ -1,6 +1,6 @@
 // Makes recordings that need no cluster: `node made.mjs large >large.json`. The large one is what the page is measured with:
-// 100 nodes in three zones, 1,000 pods, an hour with a rollout, a lost zone, a crash loop and an election. `pair` is a smaller
-// one beside itself with one wrong scheduler, for what two recordings show.
+// 100 nodes in three zones, 1,000 pods, an hour with a rollout, a lost zone, a crash loop and an election. `pair` is a small
+// one beside itself with a wrong scheduler, and the others show one thing each.
 
 /** The same numbers on every machine (mulberry32). */
 function chance(seed) {
@@ -218,6 +218,37 @@ function large() {
     return cluster.done(3600000);
 }
 
+/** Small ones, each with one thing to see. */
+function rollout() {
+    const cluster = new Cluster({ title: "a rollout", why: "A new image is rolled out, a quarter at a time.", nodes: 4 });
+    const [web, api] = [cluster.workload(1000, "web", 8), cluster.workload(1200, "api", 4)];
+    cluster.mark(1000, "step", "apply web.yaml and api.yaml", [web.deployment, api.deployment]);
+    cluster.fill(1000, web);
+    cluster.fill(1200, api);
+    cluster.roll(30000, web);
+    cluster.roll(80000, api, { crash: true });
+    return cluster.done(180000);
+}
+
+function zone() {
+    const cluster = new Cluster({ title: "a lost zone", why: "A zone loses power; its pods are replaced five minutes later.", nodes: 9 });
+    const web = cluster.workload(1000, "web", 18);
+    cluster.mark(1000, "step", "apply web.yaml", [web.deployment]);
+    cluster.fill(1000, web);
+    cluster.lose(30000, "b", [web]);
+    cluster.heal(480000, "b");
+    return cluster.done(500000);
+}
+
+function election() {
+    const cluster = new Cluster({ title: "an election", why: "The host with etcd's leader crashes; another takes over within two seconds.", nodes: 3 });
+    const web = cluster.workload(1000, "web", 6);
+    cluster.mark(1000, "step", "apply web.yaml", [web.deployment]);
+    cluster.fill(1000, web);
+    cluster.elect(20000, 1, 3);
+    return cluster.done(90000);
+}
+
 function pair() {
     const one = (wrong) => {
         const cluster = new Cluster({ title: "spread over zones", why: "Twelve pods are spread over three zones.", nodes: 6, wrong });
@@ -237,7 +268,7 @@ function pair() {
     return { recordings: [expected, yours], names: ["expected", "yours"], parts: { t: first[0], expected: [line(expected)], yours: [line(yours)] } };
 }
 
-const makers = { large, pair };
+const makers = { large, pair, rollout, zone, election };
 const make = makers[process.argv[2]];
 if (!make) {
     console.error(`made.mjs: which one? ${Object.keys(makers).join(" ")}`);

@@ -142,12 +142,13 @@ export class History {
             const put = (kind, name, state) => {
                 const id = this.synthetic(kind, name);
                 there.add(id);
-                changes.push([t, id, undefined, state]);
+                // Told whole each time: what is not said is gone.
+                changes.push([t, id, undefined, { role: null, said: null, leader: null, ...state }]);
             };
             for (const [name, role] of Object.entries(members)) put("Member", name, { role });
             for (const name of new Set([...Object.keys(said), ...Object.keys(leads)])) {
                 const leading = name in leads ? { leader: leads[name] ?? "nobody" } : {};
-                put("Process", name, { said: said[name] ?? "", ...leading });
+                put("Process", name, { ...(said[name] ? { said: said[name] } : {}), ...leading });
             }
             for (const id of this.hosted ?? []) if (!there.has(id)) changes.push([t, id, undefined, { gone: true }]);
             this.hosted = there;

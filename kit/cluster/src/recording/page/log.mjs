@@ -135,7 +135,7 @@ export class Log {
         const time = el("span", { class: "time" });
         const label = el("span", { class: "about" });
         const text = el("span", { class: "text" });
-        const element = el("div", { class: "line", role: "option", "aria-selected": "false" }, time, label, text);
+        const element = el("div", { class: "line", role: "option", "aria-selected": "false" }, el("div", {}, time, label), text);
         const row = { element, time, label, text };
         element.addEventListener("click", () => this.go(row.index));
         this.inner.append(element);

@@ -188,28 +188,40 @@ export class Details {
         return el("button", { type: "button", class: "link", "data-key": label, onclick: () => this.page.choose(label) }, label);
     }
 
+    /** Owners, node and what it owns; said once where both recordings agree. */
     belongs(found) {
-        const lines = [];
+        const lines = new Map();
+        const add = (side, words, ...parts) => {
+            const key = words + parts.map((part) => part.textContent ?? part).join("");
+            if (lines.has(key)) lines.get(key).both = true;
+            else lines.set(key, { side, words, parts });
+        };
+        const insides = [];
         for (const [side, one] of found.entries()) {
             if (!one) continue;
             const { history, object, state } = one;
-            const before = found.length > 1 ? `${history.name}: ` : "";
             const owners = history.owners(object.id);
-            if (owners.length) lines.push(el("p", {}, before, "belongs to ", owners.flatMap((id, index) => [index ? " in " : "", this.link(history, id)])));
-            if (state?.node !== undefined && object.kind === "Pod") lines.push(el("p", {}, before, "runs on ", this.link(history, state.node)));
-            const world = this.page.worlds[side];
-            const inside = object.kind === "Node" ? [...world.podsOn(object.id)] : history.children[object.id].filter((id) => world.stateOf(id));
-            if (inside.length) {
-                const shown = inside.slice(0, 40).map((id) => {
-                    const state = world.stateOf(id);
-                    const isPod = history.objects[id].kind === "Pod";
-                    return el("li", {}, this.link(history, id), isPod ? el("span", { class: `state-${lookOf(state)}` }, ` ${this.page.lookWords(state)}`) : "");
-                });
-                if (inside.length > 40) shown.push(el("li", {}, `and ${inside.length - 40} more`));
-                lines.push(this.fold(`${before}${object.kind === "Node" ? "pods here" : "owns"} (${inside.length})`, el("ul", {}, shown), inside.length <= 8, `inside${side}`));
-            }
+            if (owners.length) add(side, "belongs to ", ...owners.flatMap((id, index) => [index ? " in " : "", this.link(history, id)]));
+            if (state?.node !== undefined && object.kind === "Pod") add(side, "runs on ", this.link(history, state.node));
+            insides.push(this.inside(one));
         }
-        return el("div", { class: "belongs" }, lines);
+        const two = found.filter(Boolean).length > 1;
+        const said = [...lines.values()].map(({ side, words, parts, both }) => el("p", {}, two && !both ? `${found[side].history.name}: ` : "", words, ...parts));
+        return el("div", { class: "belongs" }, said, insides);
+    }
+
+    /** The pods of a node, or what an owner owns now. */
+    inside({ history, object, side }) {
+        const world = this.page.worlds[side];
+        const ids = object.kind === "Node" ? [...world.podsOn(object.id)] : history.children[object.id].filter((id) => world.stateOf(id));
+        if (ids.length === 0) return null;
+        const shown = ids.slice(0, 40).map((id) => {
+            const state = world.stateOf(id);
+            return el("li", {}, this.link(history, id), history.objects[id].kind === "Pod" ? ` ${this.page.lookWords(state)}` : "");
+        });
+        if (ids.length > 40) shown.push(el("li", {}, `and ${ids.length - 40} more`));
+        const title = `${history.name ? `${history.name}: ` : ""}${object.kind === "Node" ? "pods here" : "owns"} (${ids.length})`;
+        return this.fold(title, el("ul", {}, shown), ids.length <= 8, `inside${side}`);
     }
 
     fold(title, content, open, key) {
@@ -322,7 +334,7 @@ export class Everything {
         const key = `${page.clock.t} ${page.filterKey} ${page.version}`;
         if (key === this.key) return;
         this.key = key;
-        this.element.replaceChildren(...["Node", "Pod"].map((kind) => this.table(kind)));
+        this.element.replaceChildren(...(page.filter.look ? ["Pod"] : ["Node", "Pod"]).map((kind) => this.table(kind)));
     }
 
     table(kind) {

@@ -14,6 +14,7 @@ const levels = [
     { cell: 110, widest: 240, head: 22, pitch: 16, mark: 5.5, font: 11, bar: 4, gap: 6 },
     { cell: 74, widest: 160, head: 17, pitch: 12, mark: 4.2, font: 10, bar: 3, gap: 5 },
     { cell: 54, widest: 120, head: 14, pitch: 8.5, mark: 3.3, font: 9.5, bar: 2.5, gap: 4 },
+    { cell: 42, widest: 90, head: 13, pitch: 8, mark: 3.1, font: 9, bar: 2.5, gap: 3 },
 ];
 const pad = 6;
 const moving = 320;
@@ -328,7 +329,7 @@ export class Picture {
         const { ctx, level } = this;
         const used = this.world.requested(cell.id);
         const labelled = level.cell > 100;
-        const start = labelled ? 25 : 0;
+        const start = labelled ? 28 : 0;
         // Side by side with their names where there is room, else one over the other.
         const width = (labelled ? (cell.w - 2 * pad - 8) / 2 : cell.w - 2 * pad) - start;
         ["cpu", "memory"].forEach((resource, index) => {
