@@ -1,7 +1,7 @@
 //! Whole sessions, played from answers files on a clock of their own.
 
 use anyhow::Result;
-use interview::content::{self, Content, Level};
+use interview::content::{Content, Level};
 use interview::desk::{Desk, Host, Keep};
 use interview::session::event::{Check, Entry, Event, Role, Run};
 use interview::session::plan::{Ask, Part, Plan};
@@ -58,14 +58,8 @@ impl Keep for Kept {
 }
 
 fn content() -> Arc<Content> {
-    let root = content::root().expect("the kit is here");
-    let mut content = Content::load(&root).expect("the content can be read");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let read = |name: &str| fixtures.join(name);
-    content.warmups.insert("test/page".into(), content::read(&read("warmups.yaml")).expect("warm-ups"));
-    content.incidents.insert("test".into(), content::read(&read("incident.yaml")).expect("an incident"));
-    content.designs.insert("test".into(), content::read(&read("design.yaml")).expect("a design question"));
-    Arc::new(content)
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kit");
+    Arc::new(Content::load(&kit).expect("the content can be read"))
 }
 
 /// A session of one part of each kind.

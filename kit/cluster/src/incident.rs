@@ -29,7 +29,9 @@ use kit_time::agenda::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 /// When the objects come: nodes have registered, and etcd and every process have a leader.
 const READY: Instant = Instant::seconds(20);
@@ -92,14 +94,41 @@ pub struct Incident {
     pub shortcuts: Vec<Route>,
 }
 
-/// For whom an incident is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// For whom a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// For a senior engineer.
+    /// Who runs clusters.
     Senior,
-    /// For a staff engineer.
+    /// Who designs them.
     Staff,
+}
+
+impl Level {
+    /// As a heading has it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Level::Senior => "Senior",
+            Level::Staff => "Staff",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Level::Senior => "senior",
+            Level::Staff => "staff",
+        })
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let level = [Level::Senior, Level::Staff].into_iter().find(|level| level.to_string() == text);
+        level.ok_or_else(|| format!("a level is senior or staff, and not {text:?}"))
+    }
 }
 
 /// The question about the root cause.
@@ -109,14 +138,14 @@ pub struct Question {
     /// The question.
     pub ask: String,
     /// Four answers; one is right.
-    pub options: Vec<Answer>,
+    pub options: Vec<Choice>,
 }
 
-/// A possible answer.
-#[derive(Debug, Clone, Deserialize)]
+/// An option to choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
-    /// The answer.
+pub struct Choice {
+    /// What it says.
     pub text: String,
     /// Whether it is right.
     #[serde(default)]
@@ -198,7 +227,7 @@ impl Incident {
     /// What its types can't say.
     fn complaints(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut need = |good: bool, why: &str| good.then_some(()).unwrap_or_else(|| wrong.push(why.to_string()));
+        let mut need = |good: bool, why: &str| wrong.extend((!good).then(|| why.to_string()));
         let texts = [&self.title, &self.chapter, &self.source, &self.prompt, &self.debrief, &self.question.ask];
         need(
             texts.iter().all(|text| !text.trim().is_empty()),

@@ -1,6 +1,6 @@
 //! Holds the content against what it must be.
 
-use crate::content::choice::Choice;
+use crate::content::Choice;
 use crate::content::design::Design;
 use crate::content::warmup::{Kind, Next, Warmup};
 use crate::content::{Content, FOLDER};

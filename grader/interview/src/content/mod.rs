@@ -4,61 +4,20 @@
 //! all of them against what they must be, and against what the engine really does.
 
 pub mod check;
-pub mod choice;
 pub mod design;
-pub mod incident;
 pub mod warmup;
+
+pub use kit_cluster::incident::{Choice, Incident, Level};
 
 use anyhow::{Context, Result, bail};
 use design::Design;
-use incident::Incident;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use warmup::Warmup;
 
 /// Where the files lie, below the kit's folder.
 pub const FOLDER: &str = "solutions/interviews";
-
-/// For whom a question is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Who runs clusters.
-    Senior,
-    /// Who designs them.
-    Staff,
-}
-
-impl Level {
-    /// As a heading has it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Level::Senior => "Senior",
-            Level::Staff => "Staff",
-        }
-    }
-}
-
-impl std::str::FromStr for Level {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Level::Senior, Level::Staff]
-            .into_iter()
-            .find(|level| level.to_string() == text)
-            .ok_or_else(|| format!("a level is senior or staff, and not {text:?}"))
-    }
-}
-
-impl std::fmt::Display for Level {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Level::Senior => "senior",
-            Level::Staff => "staff",
-        })
-    }
-}
 
 /// Everything that can be asked.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +42,7 @@ impl Content {
         let folder = root.join(FOLDER);
         Ok(Content {
             warmups: read_all(&folder.join("warmups"))?,
-            incidents: read_all(&folder.join("incidents"))?,
+            incidents: incidents(&folder.join("incidents"))?,
             designs: read_all(&folder.join("design"))?,
             hints: read(&root.join("solutions/hints.yaml"))?,
         })
@@ -120,6 +79,11 @@ pub fn root() -> Result<PathBuf> {
     let mut folders = here.ancestors().chain(built_from.ancestors());
     let root = folders.find(|folder| folder.join("exercises/catalog.yaml").is_file());
     Ok(root.context("this is not a folder of the kit: no exercises/catalog.yaml here or above")?.to_path_buf())
+}
+
+fn incidents(folder: &Path) -> Result<BTreeMap<String, Incident>> {
+    let all = Incident::load_all(folder).map_err(anyhow::Error::msg)?;
+    Ok(all.into_iter().map(|one| (one.name.clone(), one)).collect())
 }
 
 /// All `.yaml` files of a folder and of those in it, by their path without the ending.

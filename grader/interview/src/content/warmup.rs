@@ -13,8 +13,8 @@
 //!     - {text: Those that tolerate one of them, why: The other taint still keeps the pod away.}
 //! ```
 
+use crate::content::Choice;
 use crate::content::Level;
-use crate::content::choice::Choice;
 use kit_cluster::timeline::Timeline;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

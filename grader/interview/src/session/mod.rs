@@ -11,8 +11,8 @@ pub mod score;
 pub mod view;
 
 use crate::content::Content;
+use crate::content::Incident;
 use crate::content::design::Design;
-use crate::content::incident::Incident;
 use event::{Answer, Check, Entry, Event, Mark, Role, Run};
 use plan::{Ask, Draw, Plan};
 use question::Question;

@@ -1,7 +1,7 @@
 //! A question that has one right answer, as a session asks it.
 
-use crate::content::choice::Choice;
-use crate::content::incident::Incident;
+use crate::content::Choice;
+use crate::content::Incident;
 use crate::content::warmup::{Kind, Warmup};
 use crate::session::event::Answer;
 use crate::session::plan::Draw;
