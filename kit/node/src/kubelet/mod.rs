@@ -171,6 +171,9 @@ impl Kubelets {
     fn tell(&mut self, node: &str, uid: &str, events: pod_worker::Events, world: &mut World<'_>) {
         let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        if events.is_empty() && !running.worker.backs_off() {
+            return;
+        }
         let Ok(stored) = world.server.get(&running.key).cloned() else { return };
         let more = stored.get::<Pod>().map(|pod| running.worker.told(pod)).unwrap_or_default();
         for (type_, reason, message) in events.into_iter().chain(more) {

@@ -150,6 +150,11 @@ impl PodWorker {
         events
     }
 
+    /// Whether there is something to be [told](PodWorker::told).
+    pub fn backs_off(&self) -> bool {
+        self.containers.iter().any(|run| run.backs_off)
+    }
+
     /// What is to be said of containers that have ended again, once (`doBackOff`).
     pub fn told(&mut self, pod: &Pod) -> Events {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
