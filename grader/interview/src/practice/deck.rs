@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const OPTIONS: usize = 4;
 /// So many lines may stand before the question, and so many may the options take: a terminal has 24.
 const TOLD: usize = 12;
-const CHOSEN: usize = 9;
+const CHOSEN: usize = 8;
 /// So many lines of options are read as they are.
 const SHORT: usize = 5;
 /// So many scenarios are drawn for one question before it may be one that is not so good.
