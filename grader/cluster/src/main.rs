@@ -25,9 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "cargo grade cluster", bin_name = "cargo grade cluster", version, disable_help_subcommand = true)]
 struct Cli {
-    /// Which cluster, where there are several
-    #[arg(long, global = true, default_value = "kit")]
-    name: String,
+    /// Which cluster, where there are several; without it the one that KUBECONFIG names, or else `kit`
+    #[arg(long, global = true)]
+    name: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -85,9 +85,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let folder = folder(&cli.name)?;
+    let all = clusters()?;
+    let name = cli.name.clone().or_else(|| exported(&all)).unwrap_or_else(|| "kit".into());
+    let folder = folder(&all, &name)?;
     let order = match &cli.command {
-        Command::Up(args) => return up::up(&cli.name, &folder, args).map(|()| ExitCode::SUCCESS),
+        Command::Up(args) => return up::up(&name, &folder, args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => return incident::check(&folder, args),
         Command::Down => Order::Down,
         Command::Status => Order::Status,
@@ -107,14 +109,26 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where all clusters lie on disk.
+fn clusters() -> Result<PathBuf> {
+    let target = std::env::current_exe().context("where this program lies is not known")?;
+    let target = target.parent().and_then(Path::parent).context("this program lies in no folder of Cargo's")?;
+    Ok(target.join("cluster"))
+}
+
+/// The cluster whose kubeconfig this shell has exported, as `up` tells people to.
+fn exported(all: &Path) -> Option<String> {
+    let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG")?);
+    let name = kubeconfig.strip_prefix(all).ok()?.parent()?.to_str()?;
+    (!name.is_empty()).then(|| name.into())
+}
+
 /// What lies of a cluster on disk: its kubeconfig, its certificates, its socket.
-fn folder(name: &str) -> Result<PathBuf> {
+fn folder(all: &Path, name: &str) -> Result<PathBuf> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         bail!("a cluster's name has letters, digits, `-` and `_`: {name:?}");
     }
-    let target = std::env::current_exe().context("where this program lies is not known")?;
-    let target = target.parent().and_then(Path::parent).context("this program lies in no folder of Cargo's")?;
-    Ok(target.join("cluster").join(name))
+    Ok(all.join(name))
 }
 
 /// A step of a scenario, as its verb and what follows it say.

@@ -167,6 +167,6 @@ mod tests {
 
     #[test]
     fn seeds_are_words() {
-        assert_eq!([0, 35, 36, 1_748_779_200].map(word), ["0", "z", "10", "sx6qo0"]);
+        assert_eq!([0, 35, 36, 1_748_779_200].map(word), ["0", "z", "10", "sx6eo0"]);
     }
 }

@@ -266,13 +266,11 @@ fn amounts(name: &str, word: &str) -> Vec<String> {
     near
 }
 
+/// What else could stand at a place, of this name and with this value, and how that is said.
+type Offer<'a> = dyn FnMut(&str, &str, &Value) -> Vec<(Value, String)> + 'a;
+
 /// The value with each change that is offered at each of its places.
-fn walk(
-    value: &Value,
-    place: String,
-    name: &str,
-    offer: &mut dyn FnMut(&str, &str, &Value) -> Vec<(Value, String)>,
-) -> Vec<Change> {
+fn walk(value: &Value, place: String, name: &str, offer: &mut Offer<'_>) -> Vec<Change> {
     let own = offer(&place, name, value).into_iter().map(|(value, said)| Change { value, said });
     let mut all: Vec<Change> = own.collect();
     match value {

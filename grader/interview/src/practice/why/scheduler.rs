@@ -566,7 +566,7 @@ fn allocation(asked: &Asked<'_>) -> Option<Vec<String>> {
             ),
             other => {
                 let of = |amounts: &kit_contract::scheduler::Amounts| {
-                    amounts.scalar.iter().find(|(name, _)| name.to_string() == other).map_or(0, |(_, amount)| *amount)
+                    amounts.scalar.iter().find(|(name, _)| **name == *other).map_or(0, |(_, amount)| *amount)
                 };
                 (of(&pod.requests), of(&node.requested), of(&node.allocatable), true)
             }
