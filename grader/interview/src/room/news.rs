@@ -76,6 +76,9 @@ pub(super) struct Shown {
     pub working: bool,
     /// What went wrong with that, or with the room.
     pub trouble: Option<String>,
+    /// Whether the trouble is that something could not be kept.
+    #[serde(skip)]
+    pub unkept: bool,
     /// The part that it was last asked for, and the kubeconfig of its incident.
     #[serde(skip)]
     pub kubeconfig: Option<(usize, Option<PathBuf>)>,

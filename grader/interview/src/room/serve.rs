@@ -397,10 +397,13 @@ impl Inside {
     /// Lets time pass, and tells all pages.
     async fn publish(self: &Arc<Self>) {
         self.with_desk(|inside, desk| {
-            let ticked = desk.tick().map(|_| ());
+            let ticked = desk.tick();
             let mut shown = inside.shown();
-            if let Err(error) = ticked {
-                shown.trouble = Some(format!("{error:#}"));
+            match ticked {
+                Err(error) => (shown.trouble, shown.unkept) = (Some(format!("{error:#}")), true),
+                // What could not be kept is kept with the next tick.
+                Ok(_) if shown.unkept => (shown.trouble, shown.unkept) = (None, false),
+                Ok(_) => {}
             }
             let part = desk.session.current();
             // A cluster that doesn't come up is not tried again each second.

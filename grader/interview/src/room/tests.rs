@@ -1,11 +1,13 @@
 //! A room over real sockets on this machine.
 
 use super::*;
+use crate::desk::Keep;
 use crate::fixture::{self, BEGAN, Hand, Kept, Slow};
+use crate::session::event::Entry;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 struct Client {
@@ -20,12 +22,7 @@ struct Client {
 
 fn client(interviewed: bool) -> Client {
     let (desk, clock, kept, host) = fixture::desk(interviewed);
-    let room = open(Arc::new(Mutex::new(desk)), Setup::here("7")).unwrap();
-    let rest = room.candidate.strip_prefix("http://").unwrap();
-    let at = rest.split('/').next().unwrap().to_string();
-    let token = |page: &str| page.split('=').nth(1).unwrap().to_string();
-    let (candidate, interviewer) = (token(&room.candidate), token(&room.interviewer));
-    Client { at, candidate, interviewer, room: Some(room), clock, kept, host }
+    Client::over(desk, clock, kept, host)
 }
 
 impl Drop for Client {
@@ -37,6 +34,15 @@ impl Drop for Client {
 }
 
 impl Client {
+    fn over(desk: Desk, clock: Arc<Hand>, kept: Kept, host: Arc<Slow>) -> Client {
+        let room = open(Arc::new(Mutex::new(desk)), Setup::here("7")).unwrap();
+        let rest = room.candidate.strip_prefix("http://").unwrap();
+        let at = rest.split('/').next().unwrap().to_string();
+        let token = |page: &str| page.split('=').nth(1).unwrap().to_string();
+        let (candidate, interviewer) = (token(&room.candidate), token(&room.interviewer));
+        Client { at, candidate, interviewer, room: Some(room), clock, kept, host }
+    }
+
     /// Sends this as it stands; the status, the head and the body.
     fn raw(&self, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(&self.at).unwrap();
@@ -331,6 +337,37 @@ fn alone_a_candidate_is_served_by_the_clock_and_marks_at_the_end() {
     assert!(room.act(&room.candidate, mark("Something else.")).unwrap_err().contains("doesn't say that"));
     room.act(&room.candidate, mark("renews a lease")).unwrap();
     room.act(&room.candidate, json!({"do": "finish"})).unwrap();
+}
+
+/// A disk that is full for a while.
+struct Full(Arc<AtomicBool>);
+
+impl Keep for Full {
+    fn append(&mut self, _: &[Entry]) -> Result<()> {
+        match self.0.load(Ordering::SeqCst) {
+            true => bail!("no space is left"),
+            false => Ok(()),
+        }
+    }
+    fn heard(&mut self, _: i64) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_can_not_be_kept_is_told_as_long_as_it_can_not() {
+    let full = Arc::new(AtomicBool::new(false));
+    let (clock, host) = (Arc::new(Hand(AtomicI64::new(BEGAN))), Arc::new(Slow::default()));
+    let keep = Box::new(Full(full.clone()));
+    let desk = Desk::new(fixture::session(true), 0, clock.clone(), host.clone(), keep, "/session".into()).unwrap();
+    let room = Client::over(desk, clock, Kept::default(), host);
+    full.store(true, Ordering::SeqCst);
+    let (status, said) = room.post("/act", &room.candidate, "{\"do\": \"next\"}");
+    assert_eq!((status, &said["error"]), (500, &json!("the session can't be kept: no space is left")));
+    assert_eq!(room.state(&room.interviewer)["trouble"], "the session can't be kept: no space is left");
+    full.store(false, Ordering::SeqCst);
+    room.act(&room.candidate, json!({"do": "hint"})).unwrap();
+    assert_eq!(room.state(&room.interviewer)["trouble"], Value::Null);
 }
 
 #[test]
