@@ -137,7 +137,8 @@ impl Host for Machine {
             bail!("{}", String::from_utf8_lossy(&stderr).trim());
         }
         let said: Value = serde_json::from_slice(&stdout).context("the cluster's answer can't be read")?;
-        let lines = ["conditions", "keep", "always"].iter().flat_map(|list| said[list].as_array().into_iter().flatten());
+        let lines =
+            ["conditions", "keep", "always"].iter().flat_map(|list| said[list].as_array().into_iter().flatten());
         let line = |one: &Value| {
             let mark = if one["holds"] == true { "✓" } else { "✗" };
             let seen = one["seen"].as_str().map_or(String::new(), |seen| format!("   {seen}"));

@@ -367,6 +367,7 @@ impl<'a> Terminal<'a> {
             }
         };
         self.screen.note("…");
+        let part = task.part;
         let action = match task.work() {
             Ok(action) => action,
             Err(error) => {
@@ -380,7 +381,11 @@ impl<'a> Terminal<'a> {
             _ => self.screen.say(&format!("{RED}✗ not healed{RED:#}")),
         }
         // Time may have been up while it was done; then it came too late.
-        self.act(action).map(drop)
+        match self.desk.act_in(Some(part), Role::Candidate, action)? {
+            Ok(()) => {}
+            Err(why) => self.refuse(&why),
+        }
+        Ok(())
     }
 
     fn command(&mut self, typed: &str) -> Result<()> {
