@@ -29,6 +29,15 @@ enum Command {
     History(history::command::HistoryArgs),
     /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
     Play { question: String },
+    Check {
+        /// Writes down first what the engine shows now, for the quiz of the book
+        #[arg(long)]
+        write: bool,
+    },
+    Play {
+        question: String,
+    /// For authors: plays all transcripts, and prints them as JSON
+    Transcripts,
 }
 
 fn main() -> ExitCode {
@@ -60,7 +69,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let root = content::root()?;
     let content = Content::load(&root)?;
     match &cli.command {
-        Some(Command::Check) => {
+        Some(Command::Check { write }) => {
+            if *write {
+                check::write(&root, &content)?;
+            }
             let wrong = check::check(&root, &content);
             wrong.iter().for_each(|what| println!("  ✗ {what}"));
             println!(
@@ -77,6 +89,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             let shown = next.shown().map_err(anyhow::Error::msg)?;
             shown.transcript.iter().for_each(|line| println!("{line}"));
             println!("    {}", shown.answer);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Transcripts) => {
+            print!("{}", check::transcripts(&content)?);
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::History(_)) => Ok(ExitCode::SUCCESS),

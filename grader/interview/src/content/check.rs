@@ -4,18 +4,25 @@ use crate::content::Choice;
 use crate::content::design::Design;
 use crate::content::warmup::{Kind, Next, Warmup};
 use crate::content::{Content, FOLDER};
+use anyhow::Context;
 use kit_cluster::engine::Clock;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::Args;
-use std::collections::BTreeSet;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What joins the lines that the engine shows to one option.
 const JOINT: &str = " · ";
 
+/// What the engine shows of all questions that ask what happens next, in the kit's folder. Whoever shows questions and
+/// links no engine reads it: the book.
+const TRANSCRIPTS: &str = "solutions/interviews/transcripts.json";
+
 /// Everything that is wrong, each with its place.
 pub fn check(root: &Path, content: &Content) -> Vec<String> {
     let mut wrong = Vec::new();
+    let mut shown = BTreeMap::new();
     for (page, all) in &content.warmups {
         let mut seen = BTreeSet::new();
         for one in all {
@@ -26,14 +33,54 @@ pub fn check(root: &Path, content: &Content) -> Vec<String> {
             if let Err(what) = source(&one.source).and_then(|()| reads(root, page, one.read.as_deref())) {
                 say(what);
             }
-            warmup(one).into_iter().for_each(say);
+            warmup(one).into_iter().for_each(&mut say);
+            match one.next.as_ref().map(plays) {
+                Some(Ok(played)) => drop(shown.insert(format!("{page}/{}", one.id), played)),
+                Some(Err(what)) => say(what),
+                None => {}
+            }
         }
     }
     for (name, one) in &content.designs {
         let place = format!("{FOLDER}/design/{name}.yaml");
         wrong.extend(design(root, one).into_iter().map(|what| format!("{place}: {what}")));
     }
+    // Questions that can't be played are named already.
+    if wrong.is_empty() && std::fs::read_to_string(root.join(TRANSCRIPTS)).ok() != Some(as_json(&shown)) {
+        wrong.push(format!("{TRANSCRIPTS} isn't what the engine shows now: run `cargo grade interview check --write`"));
+    }
     wrong
+}
+
+/// What the engine shows of each question that asks what happens next, as JSON by the questions' names.
+///
+/// # Errors
+///
+/// If a question can't be played; the message names it.
+pub fn transcripts(content: &Content) -> anyhow::Result<String> {
+    let mut shown = BTreeMap::new();
+    for (name, one) in content.each_warmup() {
+        if let Some(next) = &one.next {
+            let played = next.shown().map_err(anyhow::Error::msg).with_context(|| name.clone())?;
+            shown.insert(name, played);
+        }
+    }
+    Ok(as_json(&shown))
+}
+
+/// Writes the file of transcripts anew.
+///
+/// # Errors
+///
+/// If a question can't be played, or the file can't be written.
+pub fn write(root: &Path, content: &Content) -> anyhow::Result<()> {
+    let path = root.join(TRANSCRIPTS);
+    std::fs::write(&path, transcripts(content)?).with_context(|| format!("can't write {}", path.display()))
+}
+
+fn as_json(shown: &BTreeMap<String, Shown>) -> String {
+    let json = serde_json::to_string_pretty(shown).expect("texts are JSON");
+    json + "\n"
 }
 
 /// A source that a reader can look up.
@@ -55,8 +102,31 @@ fn reads(root: &Path, page: &str, heading: Option<&str>) -> Result<(), String> {
         let kept = title.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
         kept.collect::<String>().to_lowercase().replace(' ', "-")
     };
-    let found = text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading);
+    let found = headings(&text).any(|line| anchor(line) == heading);
     found.then_some(()).ok_or_else(|| format!("{page}.md has no heading #{heading}"))
+}
+
+/// The lines that are headings; in a block of code `#` begins a comment.
+fn headings(text: &str) -> impl Iterator<Item = &str> {
+    let mut fence = None;
+    text.lines().filter(move |whole| {
+        // A block in a quote is one, too, and ends with the quote at the latest.
+        let quoted = whole.starts_with('>');
+        let line = whole.trim_start_matches(['>', ' ']);
+        let marks = |mark: char| line.len() - line.trim_start_matches(mark).len();
+        match fence {
+            Some((_, _, true)) if !quoted => fence = None,
+            Some((mark, count, _)) if marks(mark) >= count && line.trim_end().trim_start_matches(mark).is_empty() => {
+                fence = None;
+            }
+            Some(_) => {}
+            None => {
+                let opened = ['`', '~'].map(|mark| (mark, marks(mark), quoted));
+                fence = opened.into_iter().find(|(_, count, _)| *count >= 3);
+            }
+        }
+        fence.is_none() && whole.starts_with('#')
+    })
 }
 
 fn warmup(one: &Warmup) -> Vec<String> {
@@ -102,9 +172,6 @@ fn warmup(one: &Warmup) -> Vec<String> {
             }
         }
     }
-    if let Some(next) = &one.next {
-        wrong.extend(plays(next).err());
-    }
     wrong
 }
 
@@ -126,16 +193,17 @@ fn choices(options: &[Choice]) -> Vec<String> {
 }
 
 /// Whether the engine shows what the right option says.
-fn plays(next: &Next) -> Result<(), String> {
+fn plays(next: &Next) -> Result<Shown, String> {
     let shown = next.shown()?;
     let right = next.options.iter().find(|option| option.right).map_or("", |option| &option.text);
     match shown.answer == right {
-        true => Ok(()),
+        true => Ok(shown),
         false => Err(format!("the engine shows {:?}, and the right option says {right:?}", shown.answer)),
     }
 }
 
 /// What the engine shows of a question.
+#[derive(Debug, Serialize)]
 pub struct Shown {
     /// What can be read before the answer.
     pub transcript: Vec<String>,
@@ -235,4 +303,16 @@ fn design(root: &Path, one: &Design) -> Vec<String> {
         wrong.push("the words of facts are in small letters".into());
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_in_code_is_no_heading() {
+        let page =
+            "# A\n```console\n# b\n```\n> ```yaml\n> # c\n> ```\n## D\n````\n```\n# e\n````\n> ```\n> # f\n\n### G\n";
+        assert_eq!(headings(page).collect::<Vec<_>>(), ["# A", "## D", "### G"]);
+    }
 }
