@@ -95,7 +95,7 @@ pub fn announce(root: &Path, book: &mut Book) {
                 && item.path.as_deref() == Some(&chapter)
             {
                 let at = item.content.find(BEFORE).unwrap_or(item.content.len());
-                let also = format!("Mock interviews ask these, too, and so does `cargo grade practice {page}`.");
+                let also = "Mock interviews ask these, too, and `cargo grade practice` brings back what you got wrong.";
                 item.content.insert_str(at, &format!("\n{HEADING}\n\n{also}\n\n{}\n", empty(page)));
             }
         });

@@ -23,19 +23,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// For authors: holds all questions against what they must be, and against what the engine does
-    Check,
     /// Sessions of the past
     History(history::command::HistoryArgs),
-    /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
-    Play { question: String },
+    /// For authors: holds all questions against what they must be, and against what the engine does
     Check {
         /// Writes down first what the engine shows now, for the quiz of the book
         #[arg(long)]
         write: bool,
     },
-    Play {
-        question: String,
+    /// For authors: plays the transcript of one warm-up question, `scheduler/taints/two-taints`
+    Play { question: String },
     /// For authors: plays all transcripts, and prints them as JSON
     Transcripts,
 }
@@ -75,11 +72,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             }
             let wrong = check::check(&root, &content);
             wrong.iter().for_each(|what| println!("  ✗ {what}"));
-            println!(
-                "  {} warm-up questions, {} design questions",
-                content.each_warmup().count(),
-                content.designs.len()
-            );
+            let (warmups, incidents, designs) =
+                (content.each_warmup().count(), content.incidents.len(), content.designs.len());
+            println!("  {warmups} warm-up questions, {incidents} incidents, {designs} design questions");
             Ok(ExitCode::from(u8::from(!wrong.is_empty())))
         }
         Some(Command::Play { question }) => {
