@@ -33,6 +33,17 @@ struct Process {
     leader: Option<usize>,
 }
 
+/// How the control plane is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its hosts, and what each one's member of etcd is: `leader`, `follower`, `cut off` or `down`.
+    pub hosts: Vec<(String, &'static str)>,
+    /// Its processes, and the host that leads each.
+    pub processes: Vec<(&'static str, Option<String>)>,
+    /// The same in words, by subject: [`ControlPlane::table`].
+    pub said: Vec<(String, String)>,
+}
+
 /// What can be done to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostFault {
@@ -166,6 +177,26 @@ impl ControlPlane {
             false => {}
         }
         Ok(())
+    }
+
+    /// How its hosts are, and what each leads.
+    pub fn view(&self, server: &Server) -> View {
+        let etcd = server.leader_of_etcd();
+        let host = |(index, host): (usize, &Host)| {
+            let role = match (host.up, host.heard) {
+                (false, _) => "down",
+                (_, false) => "cut off",
+                _ if etcd == Some(index as u64 + 1) => "leader",
+                _ => "follower",
+            };
+            (host.name.clone(), role)
+        };
+        let led = |process: &Process| (process.name, process.leader.map(|leader| self.hosts[leader].name.clone()));
+        View {
+            hosts: self.hosts.iter().enumerate().map(host).collect(),
+            processes: self.processes.iter().map(led).collect(),
+            said: self.table(server),
+        }
     }
 
     /// What can be said of it, by subject.

@@ -50,6 +50,11 @@ impl Server {
         self.etcd.as_ref().map(|etcd| etcd.quorum.members())
     }
 
+    /// The member of etcd that leads a majority, if there are members and one does.
+    pub fn leader_of_etcd(&self) -> Option<u64> {
+        self.etcd.as_ref().and_then(|etcd| etcd.quorum.leader())
+    }
+
     /// Whether the server is stopped.
     pub fn is_stopped(&self) -> bool {
         self.stopped

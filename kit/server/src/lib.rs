@@ -31,7 +31,8 @@ pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
 pub use handlers::{
-    Body, Connection, Container, Listing, LogOptions, Metrics, Request, RequestInfo, Response, Streams, Watch,
+    Body, Connection, Container, Containers, Listing, LogOptions, Metrics, Request, RequestInfo, Response, Streams,
+    Watch, containers, targets,
 };
 pub use kit_apimachinery::schema;
 pub use patch::Patch;
@@ -343,6 +344,11 @@ impl Server {
             self.compact(revision);
             self.compaction = (at + COMPACT_AFTER, self.state.revision);
         }
+    }
+
+    /// The calendar time at which the virtual clock stands at zero.
+    pub fn epoch(&self) -> Timestamp {
+        self.epoch
     }
 
     /// The calendar time.

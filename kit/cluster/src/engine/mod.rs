@@ -5,8 +5,9 @@
 
 mod fault;
 
-use crate::control_plane::{ControlPlane, Term};
-use kit_apimachinery::object::Kind;
+use crate::control_plane::{ControlPlane, Term, View};
+use crate::recording::MarkKind;
+use kit_apimachinery::object::{Key, Kind};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
@@ -15,6 +16,7 @@ use kit_server::{Change, ChangeKind, Server};
 use kit_time::agenda::{Agenda, Instant};
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,6 +49,22 @@ pub type Make = Box<dyn Fn() -> Vec<Box<dyn Component>>>;
 /// A module was lost: it didn't answer. The cluster stands still from here on, unless it [recovers](Engine::recover).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost;
+
+/// Something that was done to the cluster from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When.
+    pub at: Instant,
+    /// What sort of thing it is.
+    pub kind: MarkKind,
+    /// What it is.
+    pub text: String,
+    /// The objects that it is about.
+    pub about: Vec<Key>,
+}
+
+/// So many notes are kept: the last ones.
+const NOTES: usize = 1000;
 
 struct Running {
     component: Box<dyn Component>,
@@ -84,6 +102,9 @@ pub struct Engine {
     control_plane: Option<ControlPlane>,
     clock: Clock,
     log: Log,
+    notes: VecDeque<Note>,
+    /// How many notes there ever were.
+    noted: u64,
     user: Arc<str>,
     lost: bool,
     /// The process that was at work when a module was lost.
@@ -102,6 +123,8 @@ impl Engine {
             control_plane: None,
             clock,
             log: Log::default(),
+            notes: VecDeque::new(),
+            noted: 0,
             user: "user".into(),
             lost: false,
             broken: None,
@@ -150,6 +173,11 @@ impl Engine {
         self.control_plane.as_ref().map(|plane| plane.table(&self.server)).unwrap_or_default()
     }
 
+    /// How the hosts of the control plane are, if it has any.
+    pub fn hosts(&self) -> Option<View> {
+        self.control_plane.as_ref().map(|plane| plane.view(&self.server))
+    }
+
     /// The time since the cluster began.
     pub fn now(&self) -> Instant {
         self.agenda.now()
@@ -163,6 +191,21 @@ impl Engine {
     /// Why components did what they did.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Notes something that was done to the cluster, for recordings of it.
+    pub fn note(&mut self, kind: MarkKind, text: impl Into<String>, about: Vec<Key>) {
+        if self.notes.len() == NOTES {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(Note { at: self.agenda.now(), kind, text: text.into(), about });
+        self.noted += 1;
+    }
+
+    /// The notes after so many, as far as they are kept, and how many there are by now.
+    pub fn notes(&self, since: u64) -> (Vec<Note>, u64) {
+        let new = usize::try_from(self.noted.saturating_sub(since)).unwrap_or(NOTES).min(self.notes.len());
+        (self.notes.range(self.notes.len() - new..).cloned().collect(), self.noted)
     }
 
     /// A request from outside of the cluster, now.

@@ -13,6 +13,7 @@ pub use step::{Deletion, Skew, Span, Step, act, apply};
 
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Lost};
+use crate::recording::{MarkKind, Recorder};
 use kit_apimachinery::object::{Key, Object};
 use kit_contract::Modules;
 use kit_server::{ChangeKind, Error};
@@ -96,6 +97,7 @@ pub struct Play<'a> {
     decided: u64,
     /// The control plane as it was seen last.
     plane: Vec<(String, String)>,
+    recorder: Option<&'a mut Recorder>,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -122,25 +124,42 @@ fn text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S
 impl<'a> Play<'a> {
     /// The cluster as it is when the clock shows 0. The answer's lines are what can be seen then.
     pub fn start(timeline: &'a Timeline, modules: &Modules, clock: Clock) -> Result<(Self, Vec<String>), Failure> {
+        Play::recorded(timeline, modules, clock, None)
+    }
+
+    /// The same with a recorder that sees everything from the cluster's beginning on.
+    pub fn recorded(
+        timeline: &'a Timeline,
+        modules: &Modules,
+        clock: Clock,
+        mut recorder: Option<&'a mut Recorder>,
+    ) -> Result<(Self, Vec<String>), Failure> {
         let mut engine = cluster::start(&timeline.cluster, modules, clock);
+        recorder.iter_mut().for_each(|recorder| recorder.look(&engine));
         // The nodes register before anything else is there.
         engine.run_until(SECOND)?;
         for manifest in &timeline.apply {
             apply(&mut engine, manifest)?;
         }
         let mut rest = Rest { seen: engine.server().end(), writes: 0, most: most_writes(&timeline.cluster) };
-        settle(&mut engine, &mut rest)?;
+        settle(&mut engine, &mut rest, recorder.as_deref_mut())?;
         let zero = engine.now();
         let mut observer = Observer::new(&timeline.observe, &timeline.always);
         let plane = engine.control_plane();
         let lines = observer.look(engine.server().snapshot(), &plane);
         let lines = lines.into_iter().chain(rest.complaint());
-        let lines = lines.map(|line| format!("t=0s     {line}")).collect();
+        let lines: Vec<String> = lines.map(|line| format!("t=0s     {line}")).collect();
+        if let Some(recorder) = &mut recorder {
+            recorder.begin(zero);
+            recorder.look(&engine);
+            lines.iter().for_each(|line| recorder.line(zero, line));
+        }
         let traced = engine.server().end();
         let decided = engine.log().count();
         let trace = Vec::new();
         let (next, acted) = (0, false);
-        let play = Play { timeline, engine, observer, zero, next, trace, traced, acted, rest, decided, plane };
+        let play =
+            Play { timeline, engine, observer, zero, next, trace, traced, acted, rest, decided, plane, recorder };
         Ok((play, lines))
     }
 
@@ -160,6 +179,11 @@ impl<'a> Play<'a> {
         self.traced = server.end();
     }
 
+    /// What records it, if anything does.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_deref()
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -173,10 +197,19 @@ impl<'a> Play<'a> {
     /// Plays the next step: what it was, and what was seen until the next one; none after the last step, and none after
     /// the cluster was stopped because it didn't come to rest.
     pub fn step(&mut self) -> Result<Option<(String, Vec<String>)>, Failure> {
+        let played = self.next_step();
+        // What was done until a module was lost says why.
+        self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));
+        played
+    }
+
+    fn next_step(&mut self) -> Result<Option<(String, Vec<String>)>, Failure> {
         let step = self.timeline.timeline.get(self.next).filter(|_| self.rest.complaint().is_none());
         let Some(step) = step else { return Ok(None) };
         self.next += 1;
         let title = format!("{:<8} {step}", format!("t={}", self.now()));
+        let now = self.engine.now();
+        self.recorder.iter_mut().for_each(|recorder| recorder.line(now, &title));
         let mut lines = Vec::new();
         match step {
             Step::Run(span) => {
@@ -190,6 +223,7 @@ impl<'a> Play<'a> {
                     done => done?,
                 }
                 self.acted = true;
+                self.recorder.iter_mut().for_each(|recorder| lines.iter().for_each(|line| recorder.line(now, line)));
             }
         }
         self.write_trace();
@@ -208,18 +242,29 @@ impl<'a> Play<'a> {
             // Up to the end of this second, but not into the next one.
             let stop = Instant { nanos: end.nanos - 1 }.min(until);
             let mut changed = false;
+            let told = lines.len();
             while self.engine.step(stop)? {
                 if self.rest.disturbed(&self.engine) {
                     changed = true;
                     let broken = self.observer.check(&self.engine);
+                    if let Some(recorder) = self.recorder.as_mut().filter(|_| !broken.is_empty()) {
+                        recorder.look(&self.engine);
+                        broken.iter().for_each(|line| recorder.mark(MarkKind::Broken, line));
+                    }
                     lines.extend(broken.into_iter().map(|line| format!("{label:<8} {line}")));
                 }
                 if let Some(complaint) = self.rest.complaint() {
                     lines.push(format!("{label:<8} {complaint}"));
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.look(&self.engine);
+                        recorder.mark(MarkKind::Broken, complaint);
+                    }
+                    self.transcribe(whole, &lines[told..]);
                     return Ok(lines);
                 }
             }
             self.write_trace();
+            self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));
             if self.timeline.observe.contains(&Subject::ControlPlane) {
                 let plane = self.engine.control_plane();
                 changed |= plane != self.plane;
@@ -237,8 +282,15 @@ impl<'a> Play<'a> {
             }
             let changed = self.observer.look(snapshot, &self.plane);
             lines.extend(changed.into_iter().map(|line| format!("{label:<8} {line}")));
+            self.transcribe(whole, &lines[told..]);
         }
         Ok(lines)
+    }
+
+    /// Adds the lines of one second to the recording.
+    fn transcribe(&mut self, second: i64, lines: &[String]) {
+        let at = self.zero + Instant::seconds(second);
+        self.recorder.iter_mut().for_each(|recorder| lines.iter().for_each(|line| recorder.line(at, line)));
     }
 }
 
@@ -277,12 +329,13 @@ fn most_writes(cluster: &Config) -> usize {
 }
 
 /// Runs until the cluster has come to rest, and on to the next heartbeat.
-fn settle(engine: &mut Engine, rest: &mut Rest) -> Result<(), Failure> {
+fn settle(engine: &mut Engine, rest: &mut Rest, mut recorder: Option<&mut Recorder>) -> Result<(), Failure> {
     let begin = engine.now();
     let mut last = begin;
     while engine.now() < begin + RESTLESS && engine.now() < last + QUIET && rest.complaint().is_none() {
         let next = engine.now() + SECOND;
         engine.run_until(next)?;
+        recorder.iter_mut().for_each(|recorder| recorder.look(engine));
         if rest.disturbed(engine) {
             last = engine.now();
         }

@@ -230,13 +230,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };
-                let scheduled = pod::condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
-                let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-                let waiting =
-                    statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.waiting.as_ref());
-                let waiting =
-                    waiting.filter(|waiting| waiting.message.is_some()).find_map(|waiting| waiting.reason.clone());
-                if let Some(reason) = scheduled.and_then(|condition| condition.message.clone()).or(waiting) {
+                if let Some(reason) = waits(pod) {
                     let of = workload(&stored.object);
                     let subject =
                         if of == stored.object.name() { format!("pod/{of}") } else { format!("a pod of {of}") };
@@ -278,6 +272,15 @@ pub fn decisions(log: &Log, since: u64, snapshot: &Snapshot) -> Vec<String> {
         lines.extend(scheduling.lines().iter().map(|line| format!("  {line}")));
     }
     lines
+}
+
+/// Why a pod waits: the message of its condition PodScheduled, or of a container that can't start.
+pub fn waits(pod: &Pod) -> Option<String> {
+    let scheduled = pod::condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let mut waiting = statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.waiting.as_ref());
+    let waiting = || waiting.find(|waiting| waiting.message.is_some())?.reason.clone();
+    scheduled.and_then(|condition| condition.message.clone()).or_else(waiting)
 }
 
 /// How a pod is, in one phrase.

@@ -2,6 +2,7 @@
 
 use super::observe;
 use crate::engine::Engine;
+use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
@@ -146,6 +147,46 @@ impl std::fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// What sort of thing it is in a recording.
+    fn sort(&self) -> MarkKind {
+        match self {
+            Step::Crash(_) | Step::Partition(_) | Step::Kill(_) | Step::Fill(_) | Step::Compact(_) => MarkKind::Fault,
+            Step::Lag(_) | Step::Skew(_) | Step::Pause(_) => MarkKind::Fault,
+            Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
+            Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
+            Step::Scale(_) | Step::Load(_) | Step::Drain(_) => MarkKind::Step,
+        }
+    }
+}
+
+/// The objects that a step names, as far as they are there.
+fn about(engine: &Engine, step: &Step) -> Vec<Key> {
+    let targets: Vec<String> = match step {
+        Step::Apply(manifests) => {
+            let target = |manifest: &Value| {
+                let (kind, meta) = (manifest["kind"].as_str()?, &manifest["metadata"]);
+                let namespace = meta["namespace"].as_str().unwrap_or("default");
+                Some(format!("{kind}/{namespace}/{}", meta["name"].as_str()?))
+            };
+            manifests.iter().filter_map(target).collect()
+        }
+        Step::Delete(Deletion::One(target)) => vec![target.clone()],
+        Step::Delete(Deletion::How(targets)) => targets.keys().cloned().collect(),
+        Step::Patch(targets) => targets.keys().cloned().collect(),
+        Step::Scale(targets) => targets.keys().cloned().collect(),
+        Step::Kill(targets) => targets.keys().cloned().collect(),
+        Step::Load(targets) => targets.keys().map(|name| format!("deployment/{name}")).collect(),
+        Step::Skew(hosts) => hosts.keys().map(|host| format!("node/{host}")).collect(),
+        Step::Crash(host) | Step::Restart(host) | Step::Partition(host) | Step::Heal(host) | Step::Drain(host) => {
+            vec![format!("node/{host}")]
+        }
+        Step::Run(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
+        Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
+    };
+    targets.iter().filter_map(|target| find_key(engine, target).ok()).collect()
+}
+
 /// Creates an object, or lays the manifest over the one that is there.
 pub fn apply(engine: &mut Engine, manifest: &Value) -> Result<(), Error> {
     let wrong = |why: String| Error::bad_request(why);
@@ -204,12 +245,31 @@ fn with_uids(engine: &Engine, value: &Value) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// Does what a step says; time it doesn't let pass.
+/// Does what a step says, and notes it; time it doesn't let pass.
 ///
 /// # Errors
 ///
 /// If the cluster has nothing of that name, or the API server refuses.
 pub fn act(engine: &mut Engine, step: &Step) -> Result<(), Error> {
+    // What it is about may be gone afterwards, or only be there then.
+    let mut about = self::about(engine, step);
+    let done = carry_out(engine, step);
+    about.extend(self::about(engine, step));
+    about.sort();
+    about.dedup();
+    match &done {
+        Ok(()) => engine.note(step.sort(), step.to_string(), about),
+        // It was right to ask, and only the wrong time.
+        Err(error) if error.code >= 500 => {
+            engine.note(step.sort(), step.to_string(), about.clone());
+            engine.note(MarkKind::Note, format!("refused: {}", error.message), about);
+        }
+        Err(_) => {}
+    }
+    done
+}
+
+fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
     let patch = |engine: &mut Engine, target: &str, patch: Value| {
         let key = find(engine, target)?;
         let patch = with_uids(engine, &patch)?;

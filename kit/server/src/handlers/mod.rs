@@ -26,6 +26,7 @@ pub use connect::{Connection, Container, LogOptions, Metrics, Streams};
 pub use info::RequestInfo;
 pub use listing::Listing;
 pub(super) use table::age;
+pub use table::{Containers, containers, targets};
 pub use watch::Watch;
 
 use self::query::Query;

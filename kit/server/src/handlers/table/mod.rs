@@ -6,7 +6,9 @@ mod pods;
 mod text;
 mod workloads;
 
+pub use self::pods::{Containers, containers};
 pub(crate) use self::text::age;
+pub use self::workloads::targets;
 use self::text::{labels, word};
 use crate::{Stored, apiextensions};
 use kit_api::jiff::Timestamp;

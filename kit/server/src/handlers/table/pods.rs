@@ -37,8 +37,23 @@ fn why_ended(before: &str, ended: &ContainerStateTerminated) -> String {
     }
 }
 
-/// `printPod`.
-pub fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
+/// What the columns of a pod say of its containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Containers {
+    /// How many are ready.
+    pub ready: usize,
+    /// How many there are.
+    pub total: usize,
+    /// The column STATUS: the phase, or what is more telling.
+    pub status: String,
+    /// How often they were started again.
+    pub restarts: i32,
+    /// When the last one ended that was.
+    last_restart: Option<Timestamp>,
+}
+
+/// What `printPod` sees in the status of a pod.
+pub fn containers(pod: &Pod) -> Containers {
     let (no_spec, no_status) = (PodSpec::default(), PodStatus::default());
     let (spec, status) = (pod.spec.as_ref().unwrap_or(&no_spec), pod.status.as_ref().unwrap_or(&no_status));
     let mut total = spec.containers.len();
@@ -110,6 +125,14 @@ pub fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
             reason = "Terminating".into();
         }
     }
+    Containers { ready, total, status: reason, restarts, last_restart }
+}
+
+/// `printPod`.
+pub fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
+    let (no_spec, no_status) = (PodSpec::default(), PodStatus::default());
+    let (spec, status) = (pod.spec.as_ref().unwrap_or(&no_spec), pod.status.as_ref().unwrap_or(&no_status));
+    let Containers { ready, total, status: shown, restarts, last_restart } = containers(pod);
     let restarts = match last_restart.filter(|_| restarts != 0) {
         Some(at) => format!("{restarts} ({} ago)", human(now.as_second() - at.as_second())),
         None => restarts.to_string(),
@@ -125,7 +148,7 @@ pub fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
     vec![
         pod.metadata.name.clone().into(),
         format!("{ready}/{total}").into(),
-        reason.into(),
+        shown.into(),
         restarts.into(),
         old.unwrap_or_else(|| "<unknown>".into()).into(),
         or_none(ip),

@@ -135,7 +135,7 @@ pub fn cron_job(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 /// What each metric is and should be (`formatHPAMetrics`).
-fn targets(object: &Value) -> String {
+pub fn targets(object: &Value) -> String {
     let current: Vec<&Value> = list(&object["status"], "currentMetrics").collect();
     let metrics: Vec<&Value> = list(&object["spec"], "metrics").collect();
     let mut said: Vec<String> = Vec::new();
