@@ -74,7 +74,8 @@ async function keys(page, expect) {
     const begin = await shownTime(page);
     await page.keyboard.press(".");
     const first = await ask(() => window.recordingPage.clock.next(window.recordingPage.clock.begin));
-    expect((await shownTime(page)) === first, `"." goes to ${await shownTime(page)} and not to the first change, ${first}`);
+    const end = await ask(() => window.recordingPage.clock.end);
+    expect((await shownTime(page)) === (first ?? end), `"." goes to ${await shownTime(page)} and not to the first change, ${first}`);
     await page.waitForFunction(() => document.getElementById("spoken").textContent.startsWith("t="), undefined, { timeout: 3000 }).catch(() => expect(false, "a step is not said"));
     await page.keyboard.press(",");
     expect((await shownTime(page)) === begin, '"," does not go back');
@@ -82,7 +83,7 @@ async function keys(page, expect) {
     await page.keyboard.press("]");
     if (marks) expect(await ask(() => window.recordingPage.histories.some((history) => history.marks.some((mark) => mark.t === window.recordingPage.clock.t)) || window.recordingPage.parts?.t === window.recordingPage.clock.t), '"]" does not go to a mark');
     await page.keyboard.press("+");
-    expect(await ask(() => !window.recordingPage.timeline.whole), '"+" does not zoom');
+    expect((await ask(() => !window.recordingPage.timeline.whole)) || end - begin < 50, '"+" does not zoom');
     await page.keyboard.press("0");
     expect(await ask(() => window.recordingPage.timeline.whole), '"0" does not show the whole');
     await page.keyboard.press("?");

@@ -54,19 +54,25 @@ class Cluster {
         const service = this.object({ kind: "Service", namespace: "default", name });
         this.change(t, deployment, 4, { want, updated: 0, ready: 0, available: 0, revision: 1 });
         this.change(t, service, 4, { endpoints: 0 });
-        const set = { name, want, deployment, service, pods: new Map() };
+        const set = { name, want, deployment, service, pods: new Map(), replicaSets: [] };
         this.revise(t, set);
         return set;
     }
 
     revise(t, set) {
         set.replicaSet = this.object({ kind: "ReplicaSet", namespace: "default", name: `${set.name}-${this.name()}`, owner: set.deployment });
+        set.replicaSets.push(set.replicaSet);
         this.change(t, set.replicaSet, 3, { want: set.want, pods: 0, ready: 0 });
     }
 
     count(t, set) {
         const ready = [...set.pods.values()].filter((pod) => pod.ready).length;
         this.change(t, set.deployment, 3, { updated: [...set.pods.values()].filter((pod) => pod.set === set.replicaSet).length, ready, available: ready });
+        for (const replicaSet of set.replicaSets) {
+            const own = [...set.pods.values()].filter((pod) => pod.set === replicaSet);
+            const number = own.filter((pod) => pod.ready).length;
+            this.change(t, replicaSet, 3, { want: replicaSet === set.replicaSet ? set.want : 0, pods: own.length, ready: number, available: number });
+        }
         this.change(t, set.service, 3, { endpoints: ready, notReady: set.pods.size - ready });
     }
 
@@ -249,6 +255,27 @@ function election() {
     return cluster.done(90000);
 }
 
+/** As little as a recording may hold, and names that look like markup. */
+const nothing = () => ({ recording: 1, kubernetes: "1.33", title: "nothing", epoch: "2026-01-01T00:00:00Z", end: 0, live: false, by: [], objects: [], changes: [], events: [], marks: [], reasons: [] });
+
+function odd() {
+    const markup = "<img src=x onerror=alert(1)>";
+    return {
+        ...nothing(),
+        title: `odd </script> ${markup}`,
+        end: 5000,
+        by: ["", markup],
+        objects: [{ kind: "Pod", namespace: "a", name: "lonely", owner: 1 }, { kind: "ReplicaSet", namespace: "a", name: "never-seen" }, { kind: "Widget", namespace: "b", name: markup }],
+        changes: [[-5, 0, 0, {}], [10, 2, 1, {}], [20, 2, 1, { gone: true }], [30, 2, 0, { deleting: true, finalizers: [markup] }]],
+        events: [[5, 1, "Warning", "Odd", markup, 3]],
+        marks: [{ t: 0, kind: "note", text: `refused: ${markup}` }],
+        reasons: [{ t: 5, id: 0, by: 0, text: markup, lines: [markup] }, { t: 6, id: 0, by: 0, text: "columns", lines: ["a  b", "c  d  e", ""] }],
+        lines: [{ t: 0, text: `t=0s  ${markup}` }],
+    };
+}
+
+const uneven = () => ({ recordings: [nothing(), odd()], names: ["expected", "yours"] });
+
 function pair() {
     const one = (wrong) => {
         const cluster = new Cluster({ title: "spread over zones", why: "Twelve pods are spread over three zones.", nodes: 6, wrong });
@@ -268,7 +295,7 @@ function pair() {
     return { recordings: [expected, yours], names: ["expected", "yours"], parts: { t: first[0], expected: [line(expected)], yours: [line(yours)] } };
 }
 
-const makers = { large, pair, rollout, zone, election };
+const makers = { large, pair, rollout, zone, election, nothing, odd, uneven };
 const make = makers[process.argv[2]];
 if (!make) {
     console.error(`made.mjs: which one? ${Object.keys(makers).join(" ")}`);

@@ -1,6 +1,8 @@
 // What the page knows of a recording, without a browser.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { Clock } from "../../kit/cluster/src/recording/page/clock.mjs";
 import { History, lookOf } from "../../kit/cluster/src/recording/page/history.mjs";
@@ -35,6 +37,12 @@ const recording = {
     ],
     end: 100,
 };
+
+test("the page that is built into the program is what its sources make", () => {
+    const build = fileURLToPath(new URL("../../kit/cluster/src/recording/page/build", import.meta.url));
+    const { status, stderr } = spawnSync(process.execPath, [build, "--check"], { encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+});
 
 test("times are written as kubectl does, and read again", () => {
     for (const [ms, text] of [[0, "0s"], [355000, "5m55s"], [1284, "1.284s"], [600000, "10m0s"], [100, "100ms"], [3600000, "1h0m0s"], [-50, "-50ms"]]) {

@@ -65,6 +65,7 @@ export class History {
         this.marks = [];
         this.reasons = [];
         this.lines = [];
+        this.about = { events: [], reasons: [] };
         this.plane = [];
         this.moments = [];
         this.end = 0;
@@ -90,15 +91,32 @@ export class History {
         });
         const about = (mark) => ({ ...mark, about: (mark.about ?? []).map((id) => this.ids[id]).concat(this.hostIn(mark.text)) });
         const reasons = (piece.reasons ?? []).map((reason) => ({ lines: [], ...reason, id: this.ids[reason.id] }));
+        const marks = (piece.marks ?? []).map(about);
         this.events = inOrder(this.events.concat(events));
-        this.marks = inOrder(this.marks.concat((piece.marks ?? []).map(about)));
+        this.marks = inOrder(this.marks.concat(marks));
         this.reasons = inOrder(this.reasons.concat(reasons));
         this.lines = inOrder(this.lines.concat(piece.lines ?? []));
-        const timed = [...all.map((change) => change[0]), ...events.map((event) => event.t), ...(piece.marks ?? []).map((mark) => mark.t)];
+        for (const event of events) this.file("events", event.id, event);
+        for (const reason of reasons) this.file("reasons", reason.id, reason);
+        for (const mark of marks) for (const id of mark.about) this.file("reasons", id, { ...mark, lines: [], mark: true });
+        const timed = [...all.map((change) => change[0]), ...events.map((event) => event.t), ...marks.map((mark) => mark.t)];
         this.end = timed.reduce((a, b) => Math.max(a, b), Math.max(this.end, piece.end ?? 0, 1));
         const moments = this.moments.concat(timed.filter((t) => t > this.begin));
         this.moments = inOrder(moments, (t) => t).filter((t, index, list) => index === 0 || t !== list[index - 1]);
         this.version += 1;
+    }
+
+    /** Keeps what is about an object with it: its events; decisions and what was done to it, as reasons. */
+    file(what, id, item) {
+        const list = (this.about[what][id] ??= []);
+        list.push(item);
+        if (list.length > 1 && list[list.length - 2].t > item.t) list.sort((a, b) => a.t - b.t);
+    }
+
+    /** Events of the object, or reasons for its state, up to `t`. */
+    known(what, id, t) {
+        const list = this.about[what][id] ?? [];
+        return list.slice(0, after(list, t, (item) => item.t));
     }
 
     /** Objects of a recording in their order; those of a piece as [place, object], where a place may be given anew. */

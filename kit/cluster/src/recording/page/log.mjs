@@ -40,44 +40,59 @@ export class Log {
         this.list.addEventListener("keydown", (event) => this.key(event));
     }
 
-    /** Gathers everything that was recorded; of two recordings what both have is one line. */
+    /** Begins anew, with all that is known. */
     build() {
-        this.built = this.page.version;
-        const two = this.page.histories.length > 1;
-        const merged = new Map();
         this.all = [];
+        this.merged = new Map();
+        this.taken = this.page.histories.map(() => ({ marks: 0, lines: 0, time: 0, reasons: 0, events: 0 }));
+        this.gather();
+    }
+
+    /** Takes in what was recorded since; of two recordings what both have is one line. */
+    gather() {
+        this.built = this.page.version;
+        const known = this.all.length;
         this.page.histories.forEach((history, side) => {
+            const taken = this.taken[side];
             const again = new Map();
+            const fresh = (what) => {
+                const items = history[what].slice(taken[what]);
+                taken[what] = history[what].length;
+                return items;
+            };
             const add = (entry) => {
                 if (entry.t < history.begin) return;
                 entry.side = side;
                 entry.label = entry.id === undefined ? "" : (history.objects[entry.id]?.label ?? "");
-                if (two) {
-                    const base = `${entry.t} ${entry.type} ${entry.label} ${this.text(entry)}`;
-                    again.set(base, (again.get(base) ?? 0) + 1);
-                    const key = `${base} ${again.get(base)}`;
-                    const twin = side === 1 && merged.get(key);
-                    if (twin) {
-                        twin.both = true;
-                        return;
-                    }
-                    merged.set(key, entry);
-                }
+                if (this.page.comparison && this.isTwin(entry, again)) return;
                 this.all.push(entry);
             };
-            history.marks.forEach((mark) => add({ t: mark.t, type: "mark", kind: mark.kind, id: mark.about[0], words: mark.text, order: 0 }));
-            history.lines.forEach((line) => add({ t: line.t, type: "line", words: line.text, order: 1 }));
-            history.time.forEach((t, index) => add({ t, type: "write", id: history.object[index], index, order: 2 }));
-            history.reasons.forEach((reason) => add({ t: reason.t, type: "why", id: reason.id, words: reason.text, by: history.by[reason.by], order: 3 }));
-            history.events.forEach((event) => {
+            for (const mark of fresh("marks")) add({ t: mark.t, type: "mark", kind: mark.kind, id: mark.about[0], words: mark.text, order: 0 });
+            for (const line of fresh("lines")) add({ t: line.t, type: "line", words: line.text, order: 1 });
+            const first = taken.time;
+            fresh("time").forEach((t, index) => add({ t, type: "write", id: history.object[first + index], index: first + index, order: 2 }));
+            for (const reason of fresh("reasons")) add({ t: reason.t, type: "why", id: reason.id, words: reason.text, by: history.by[reason.by], order: 3 });
+            for (const event of fresh("events")) {
                 const type = event.type === "Warning" ? "warning" : "event";
                 const times = event.count > 1 ? ` ×${event.count}` : "";
                 add({ t: event.t, type, id: event.id, words: `${event.reason}${times}: ${event.message}`, order: 4 });
-            });
+            }
         });
+        if (this.all.length === known && known > 0) return;
         this.all.sort((a, b) => a.t - b.t || a.order - b.order);
         for (const [type, chip] of this.chips) chip.hidden = !this.all.some((entry) => entry.type === type);
         this.filter();
+    }
+
+    /** Whether the first recording has the same line as often; then it is a line of both. */
+    isTwin(entry, again) {
+        const base = `${entry.t} ${entry.type} ${entry.label} ${this.text(entry)}`;
+        again.set(base, (again.get(base) ?? 0) + 1);
+        const key = `${base} ${again.get(base)}`;
+        const twin = entry.side === 1 && this.merged.get(key);
+        if (twin) twin.both = true;
+        else this.merged.set(key, entry);
+        return Boolean(twin);
     }
 
     /** A write is put into words only when it is shown: there may be a hundred thousand. */
@@ -107,7 +122,7 @@ export class Log {
 
     /** Brings the line of the present into view, unless the reader looks elsewhere. */
     frame() {
-        if (this.built !== this.page.version) this.build();
+        if (this.built !== this.page.version) this.gather();
         const here = after(this.entries, this.page.clock.t, (entry) => entry.t) - 1;
         if (here === this.here && !this.stale) return;
         this.here = here;

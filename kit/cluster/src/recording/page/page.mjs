@@ -152,10 +152,13 @@ class Page {
         const unique = new Map(marks.map((mark) => [`${mark.t} ${mark.text}`, mark]));
         const jumps = [...unique.values()].sort((a, b) => a.t - b.t).map((mark) => el("option", { value: mark.t }, `t=${span(mark.t)}  ${mark.text}`));
         if (this.parts) jumps.unshift(el("option", { value: this.parts.t }, `t=${span(this.parts.t)}  where they part`));
-        byId("jump").replaceChildren(el("option", { value: "" }, "jump to…"), ...jumps);
+        if (byId("jump").options.length !== jumps.length + 1) byId("jump").replaceChildren(el("option", { value: "" }, "jump to…"), ...jumps);
         byId("jump").hidden = jumps.length === 0;
         const all = (pick) => [...new Set(this.histories.flatMap((history) => history.objects.map(pick)).filter(Boolean))].sort(natural);
         const fill = (id, words, values) => {
+            // A list that is open closes if it is filled anew.
+            if (byId(id).dataset.values === values.join()) return;
+            byId(id).dataset.values = values.join();
             const chosen = byId(id).value;
             byId(id).replaceChildren(el("option", { value: "" }, words), ...values.map((value) => el("option", { value }, value)));
             byId(id).value = values.includes(chosen) ? chosen : "";
@@ -171,7 +174,8 @@ class Page {
         box.hidden = !this.comparison;
         if (!this.comparison) return;
         if (!this.parts) {
-            box.replaceChildren(el("p", {}, "Both recordings are the same."));
+            const words = this.timeline.steps.length ? "What was looked at is the same in both; the time line shows where other things differ." : "Both recordings are the same.";
+            box.replaceChildren(el("p", {}, words));
             box.classList.add("same");
             return;
         }
@@ -653,6 +657,7 @@ class Page {
         this.pictures[0].chips = undefined;
         this.live.next = recording.next ?? 0;
         this.version += 1;
+        this.log.build();
         this.fillChoices();
         world.seek(this.clock.t);
         this.workloads.touchAll();

@@ -104,7 +104,9 @@ export class Workloads {
         row.tr.classList.toggle("selected", this.page.selectedLabel === label);
     }
 
-    cell({ state, history }, field) {
+    cell({ state, history, object }, field) {
+        // Only what rolls out has pods that are not updated yet.
+        if (field === "updated" && object.kind.startsWith("Replica")) return "";
         if (field === "") return Object.entries(state).map(([key, value]) => `${key} ${history.value(key, value)}`).join(", ") || "exists";
         return history.value(field, state[field] ?? (field === "metrics" ? undefined : 0));
     }
@@ -178,9 +180,7 @@ export class Details {
 
     /** Reasons and events about the object up to now, as counts: what tells whether the panel is stale. */
     seen({ history, object }) {
-        const t = this.page.clock.t;
-        const about = (list) => list.filter((item) => item.id === object.id && item.t <= t).length;
-        return [about(history.reasons), about(history.events)];
+        return ["reasons", "events"].map((what) => history.known(what, object.id, this.page.clock.t).length);
     }
 
     link(history, id) {
@@ -253,10 +253,10 @@ export class Details {
     }
 
     why({ history, object, side }, title) {
-        const reasons = history.reasons.filter((reason) => reason.id === object.id && reason.t <= this.page.clock.t).reverse();
+        const reasons = history.known("reasons", object.id, this.page.clock.t).reverse();
         if (reasons.length === 0) return null;
         const items = reasons.slice(0, 30).map((reason, index) => {
-            const head = el("p", {}, this.time(reason.t), " ", el("b", {}, reason.text), " ", el("small", {}, history.by[reason.by] ?? ""));
+            const head = el("p", {}, this.time(reason.t), " ", el("b", {}, reason.text), " ", el("small", {}, reason.mark ? "was done" : (history.by[reason.by] ?? "")));
             if (reason.lines.length === 0) return el("li", {}, head);
             return el("li", {}, head, index === 0 ? reasonTable(reason.lines) : this.fold("how it was decided", reasonTable(reason.lines), false, `why${side}${reason.t}`));
         });
@@ -264,7 +264,7 @@ export class Details {
     }
 
     events({ history, object }, title) {
-        const events = history.events.filter((event) => event.id === object.id && event.t <= this.page.clock.t).reverse();
+        const events = history.known("events", object.id, this.page.clock.t).reverse();
         if (events.length === 0) return null;
         const items = events.slice(0, 50).map((event) => {
             const times = event.count > 1 ? ` ×${event.count}` : "";

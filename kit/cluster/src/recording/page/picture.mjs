@@ -9,6 +9,7 @@ import { count, el, natural, say } from "./words.mjs";
 
 /** From roomy to dense; the first at which everything fits is taken. `pitch` is the room of a pod. */
 const levels = [
+    { cell: 220, widest: 420, head: 32, pitch: 26, mark: 8, font: 13.5, bar: 6, gap: 10, names: 190 },
     { cell: 164, widest: 380, head: 26, pitch: 19, mark: 6, font: 12, bar: 5, gap: 8, names: 124 },
     { cell: 150, widest: 300, head: 26, pitch: 21, mark: 7, font: 12, bar: 5, gap: 8 },
     { cell: 110, widest: 240, head: 22, pitch: 16, mark: 5.5, font: 11, bar: 4, gap: 6 },
@@ -358,14 +359,28 @@ export class Picture {
         if (view.differs(this.side, id)) {
             this.ring(ctx, place.x - level.mark - 2, place.y - level.mark - 2, 2 * level.mark + 4, 2 * level.mark + 4, colours.differs, []);
         }
-        if (level.names && place.cell) {
-            ctx.font = `11px ${mono}`;
-            ctx.textBaseline = "middle";
-            ctx.fillStyle = colours.ink;
-            const room = place.cell.pitch - 2 * level.mark - 10;
-            ctx.fillText(fitted(ctx, this.world.history.objects[id].name, room), place.x + level.mark + 5, place.y + 0.5);
-        }
+        if (level.names && place.cell) this.drawName(ctx, id, place, look, colours);
         ctx.globalAlpha = alpha;
+    }
+
+    /** The pod's name and, where there is room and something to say, its status. */
+    drawName(ctx, id, place, look, colours) {
+        const { level, world } = this;
+        const size = level.font - 1;
+        const left = place.x + level.mark + 5;
+        const room = place.cell.pitch - 2 * level.mark - 10;
+        ctx.font = `${size}px ${mono}`;
+        ctx.textBaseline = "middle";
+        ctx.fillStyle = colours.ink;
+        const name = fitted(ctx, world.history.objects[id].name, room);
+        ctx.fillText(name, left, place.y + 0.5);
+        const state = look === "ready" ? undefined : world.stateOf(id);
+        if (!state) return;
+        const start = left + ctx.measureText(name).width + 8;
+        ctx.font = `${size - 1}px ${sans}`;
+        ctx.fillStyle = colours.soft;
+        const words = look === "notready" ? "not ready" : `${state.status ?? state.phase ?? ""}${state.restarts ? ` ×${state.restarts}` : ""}`;
+        if (start + ctx.measureText(words).width <= left + room) ctx.fillText(words, start, place.y + 0.5);
     }
 
     ring(ctx, x, y, w, h, colour, dash) {
