@@ -255,6 +255,38 @@ function election() {
     return cluster.done(90000);
 }
 
+/** One of each kind that has a state of its own. */
+function kinds() {
+    const cluster = new Cluster({ title: "all kinds", why: "One of each kind that a recording says something about.", nodes: 3 });
+    const web = cluster.workload(1000, "web", 4);
+    cluster.mark(1000, "step", "apply everything", [web.deployment]);
+    cluster.fill(1000, web);
+    const states = {
+        StatefulSet: { want: 3, pods: 2, updated: 3, ready: 1, available: 1, conditions: [] },
+        DaemonSet: { want: 3, pods: 3, updated: 3, ready: 3, available: 3 },
+        Job: { want: 5, pods: 2, ready: 2, succeeded: 1, failed: 1, conditions: ["Suspended False (Resumed)"] },
+        CronJob: { pods: 1, schedule: "*/5 * * * *" },
+        HorizontalPodAutoscaler: { want: 6, now: 4, least: 2, most: 10, metrics: ["cpu: 80%/50%"], conditions: ["ScalingLimited False (DesiredWithinRange)"] },
+        PodDisruptionBudget: { allowed: 1, healthy: 4, desired: 3, pods: 4 },
+        PersistentVolumeClaim: { phase: "Bound" },
+        ConfigMap: {},
+    };
+    for (const [kind, state] of Object.entries(states)) cluster.change(1500, cluster.object({ kind, namespace: "shop", name: `my-${kind.toLowerCase()}` }), 3, state);
+    cluster.change(1400, cluster.object({ kind: "Namespace", name: "shop" }), 4, { phase: "Active" });
+    const hpa = cluster.out.objects.findIndex((object) => object.kind === "HorizontalPodAutoscaler");
+    cluster.out.reasons.push({ t: 12000, id: hpa, by: 3, text: "4 → 6 replicas: cpu asks for 6", lines: ["cpu        80% of 50% wanted: 4 × 80 / 50 = 6.4, rounded up 7", "scale up   at most 4 pods or 100% in 15 s: 8", "bounds     2 to 10"] });
+    cluster.change(20000, cluster.nodes[2].id, 3, { cordoned: true, taints: ["node.kubernetes.io/unschedulable:NoSchedule"], pressure: ["MemoryPressure"] });
+    const waits = cluster.object({ kind: "Pod", namespace: "shop", name: "my-statefulset-2", owner: cluster.out.objects.findIndex((object) => object.kind === "StatefulSet") });
+    cluster.change(2000, waits, 3, { phase: "Pending", status: "Pending", cpu: 64000, memory: 2 ** 30, reason: "0/3 nodes are available: 3 Insufficient cpu." });
+    cluster.event(2010, waits, "Warning", "FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.");
+    cluster.out.reasons.push({ t: 2010, id: waits, by: 1, text: "none of 3 nodes fits", lines: ["node-1   NodeResourcesFit: Insufficient cpu", "node-2   NodeResourcesFit: Insufficient cpu", "node-3   NodeResourcesFit: Insufficient cpu"] });
+    for (const [t, name, state] of [[3000, "done", { phase: "Succeeded", status: "Completed" }], [3100, "broken", { phase: "Failed", status: "Error" }]]) {
+        cluster.change(t, cluster.object({ kind: "Pod", namespace: "shop", name: `my-job-${name}`, owner: cluster.out.objects.findIndex((object) => object.kind === "Job") }), 2, { node: 0, ...state });
+    }
+    cluster.mark(25000, "broken", "web.available >= 5", [web.deployment]);
+    return cluster.done(30000);
+}
+
 /** As little as a recording may hold, and names that look like markup. */
 const nothing = () => ({ recording: 1, kubernetes: "1.33", title: "nothing", epoch: "2026-01-01T00:00:00Z", end: 0, live: false, by: [], objects: [], changes: [], events: [], marks: [], reasons: [] });
 
@@ -295,7 +327,7 @@ function pair() {
     return { recordings: [expected, yours], names: ["expected", "yours"], parts: { t: first[0], expected: [line(expected)], yours: [line(yours)] } };
 }
 
-const makers = { large, pair, rollout, zone, election, nothing, odd, uneven };
+const makers = { large, pair, rollout, zone, election, kinds, nothing, odd, uneven };
 const make = makers[process.argv[2]];
 if (!make) {
     console.error(`made.mjs: which one? ${Object.keys(makers).join(" ")}`);
