@@ -105,6 +105,7 @@ export class Workloads {
     }
 
     cell({ state, history, object }, field) {
+        if (object.kind === "CronJob" && field !== "pods") return "";
         // Only what rolls out has pods that are not updated yet.
         if (field === "updated" && object.kind.startsWith("Replica")) return "";
         if (field === "") return Object.entries(state).map(([key, value]) => `${key} ${history.value(key, value)}`).join(", ") || "exists";

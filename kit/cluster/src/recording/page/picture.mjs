@@ -289,10 +289,7 @@ export class Picture {
             const number = world.podsOn(tray).size;
             const unseen = [...world.podsOn(tray)].filter((id) => world.slotOf(id) >= cell.room).length;
             word = number === 0 ? "none" : `${number}${unseen ? `, of which ${unseen} not shown` : ""}`;
-        } else if (!state) word = level.cell > 80 ? "not there" : "";
-        else if (lost) word = state.ready === "Unknown" ? (level.cell > 80 ? "Unknown" : "?") : level.cell > 80 ? "NotReady" : "✕";
-        else if (state.cordoned) word = level.cell > 80 ? "cordoned" : "⊘";
-        else if (state.taints?.length) word = level.cell > 80 ? count(state.taints.length, "taint") : "⚑";
+        } else word = this.nodeWord(state, level.cell > 80);
         ctx.font = `${level.font - 0.5}px ${sans}`;
         const taken = word ? ctx.measureText(word).width + 3 : 0;
         ctx.fillStyle = lost ? colours.crash : colours.soft;
@@ -306,6 +303,17 @@ export class Picture {
         // What all nodes' names begin with says nothing about one of them.
         const short = cell.id !== tray && ctx.measureText(name).width > room ? name.slice(this.common) : name;
         ctx.fillText(fitted(ctx, short, room), cell.x + pad, middle);
+    }
+
+    /** What is special about a node, in a word or a sign. */
+    nodeWord(state, roomy) {
+        if (!state) return roomy ? "not there" : "";
+        const words = [];
+        if (state.ready !== true) words.push(state.ready === "Unknown" ? ["Unknown", "?"] : ["NotReady", "✕"]);
+        if (state.cordoned) words.push(["cordoned", "⊘"]);
+        if (state.pressure?.length) words.push([state.pressure[0], "!"]);
+        if (state.taints?.length) words.push([count(state.taints.length, "taint"), "⚑"]);
+        return words[0]?.[roomy ? 0 : 1] ?? "";
     }
 
     hatch({ x, y, w, h }, colours) {
@@ -379,8 +387,9 @@ export class Picture {
         const start = left + ctx.measureText(name).width + 8;
         ctx.font = `${size - 1}px ${sans}`;
         ctx.fillStyle = colours.soft;
-        const words = look === "notready" ? "not ready" : `${state.status ?? state.phase ?? ""}${state.restarts ? ` ×${state.restarts}` : ""}`;
-        if (start + ctx.measureText(words).width <= left + room) ctx.fillText(words, start, place.y + 0.5);
+        const status = look === "notready" ? "not ready" : `${state.status ?? state.phase ?? ""}${state.restarts ? ` ×${state.restarts}` : ""}`;
+        const words = [state.reason, status].find((words) => words && start + ctx.measureText(words).width <= left + room);
+        if (words) ctx.fillText(words, start, place.y + 0.5);
     }
 
     ring(ctx, x, y, w, h, colour, dash) {
