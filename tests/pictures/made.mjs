@@ -79,7 +79,7 @@ class Cluster {
     pod(t, set, { crash = false } = {}) {
         const name = `${this.out.objects[set.replicaSet].name}-${this.name()}`;
         const id = this.object({ kind: "Pod", namespace: "default", name, owner: set.replicaSet });
-        const pod = { id, set: set.replicaSet, ready: false };
+        const pod = { id, set: set.replicaSet, ready: false, since: Infinity };
         set.pods.set(id, pod);
         this.change(t, id, 3, { phase: "Pending", status: "Pending", cpu: 250, memory: 256 * 2 ** 20 });
         const fitting = this.nodes.filter((node) => !node.down);
@@ -89,6 +89,7 @@ class Cluster {
         for (const node of fitting.slice(0, 12)) {
             lines.push(`${this.out.objects[node.id].name.padEnd(9)}  ${score(node)}  ${66}  ${score(node) + 132}${node === best ? "  ◀ chosen" : ""}`);
         }
+        if (fitting.length > 12) lines.push(`${fitting.length - 12} more nodes fit, with 132 to ${score(best) + 132}`);
         for (const node of this.nodes.filter((node) => node.down).slice(0, 2)) {
             lines.push(`${this.out.objects[node.id].name.padEnd(9)}  TaintToleration: untolerated taint {node.kubernetes.io/unreachable: }`);
         }
@@ -112,6 +113,7 @@ class Cluster {
         const ready = started + 1000 + this.random() * 4000;
         this.change(ready, id, 2, { ready: true });
         pod.ready = true;
+        pod.since = ready;
         return ready;
     }
 
@@ -209,18 +211,22 @@ function large() {
     sets.forEach((set, index) => cluster.fill(1000 + index * 700, set));
     sets.slice(0, 20).forEach((set, index) => cluster.roll(300000 + index * 25000, set));
     cluster.roll(860000, sets[25], { crash: true });
+    // What goes on all day: pods come and go.
+    const churn = (from, to) => {
+        for (let t = from; t < to; t += 1500) {
+            const set = sets[Math.floor(cluster.random() * sets.length)];
+            const pod = [...set.pods.values()].find((pod) => pod.since < t);
+            if (!pod) continue;
+            cluster.remove(t, set, pod);
+            cluster.count(cluster.pod(t + 20, set), set);
+        }
+    };
+    churn(60000, 1150000);
     cluster.elect(1000000, 1, 3);
     cluster.lose(1200000, "b", sets);
     cluster.heal(2100000, "b");
     sets.slice(20, 25).forEach((set, index) => cluster.roll(2300000 + index * 60000, set));
-    // What goes on all day: pods come and go.
-    for (let t = 60000; t < 3580000; t += 1500) {
-        const set = sets[Math.floor(cluster.random() * sets.length)];
-        const pod = [...set.pods.values()].find((pod) => pod.ready && !pod.node.down);
-        if (!pod || (t > 1150000 && t < 2150000)) continue;
-        cluster.remove(t, set, pod);
-        cluster.count(cluster.pod(t + 20, set), set);
-    }
+    churn(2150000, 3580000);
     return cluster.done(3600000);
 }
 

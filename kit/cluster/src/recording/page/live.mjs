@@ -38,7 +38,7 @@ export class Live {
     }
 
     build() {
-        const button = (words, act, title) => el("button", { type: "button", onclick: act, title }, words);
+        const button = (words, act, title) => el("button", { onclick: act, title }, words);
         this.state = el("span", { class: "live-state", role: "status" }, "live");
         this.nowButton = button("jump to now", () => this.now(), "n");
         this.pause = button("pause the cluster", () => this.ask("speed", { paused: !this.clock.paused }));
@@ -61,14 +61,14 @@ export class Live {
             return;
         }
         const { object } = one;
-        const buttons = actions(object).map(([words, step]) => el("button", { type: "button", onclick: () => this.ask("fault", step) }, words));
+        const buttons = actions(object).map(([words, step]) => el("button", { onclick: () => this.ask("fault", step) }, words));
         const path = `${object.namespace ?? "default"}/${object.name}`;
         const want = () => this.page.find(object.label)[0]?.state?.want ?? 0;
         if (scalable.has(object.kind)) {
             const scale = (by) => this.ask("fault", { scale: { [`${object.kind.toLowerCase()}/${path}`]: Math.max(0, want() + by) } });
-            buttons.push(el("button", { type: "button", onclick: () => scale(1) }, "scale +1"), el("button", { type: "button", onclick: () => scale(-1) }, "scale −1"));
+            buttons.push(el("button", { onclick: () => scale(1) }, "scale +1"), el("button", { onclick: () => scale(-1) }, "scale −1"));
             const load = el("input", { type: "number", min: "0", value: "800", "aria-label": "Load", style: "width: 76px" });
-            buttons.push(load, el("button", { type: "button", onclick: () => this.ask("fault", { load: { [path]: Number(load.value) } }) }, "put load on it"));
+            buttons.push(load, el("button", { onclick: () => this.ask("fault", { load: { [path]: Number(load.value) } }) }, "put load on it"));
         }
         this.about.replaceChildren(el("b", {}, object.label), ...buttons);
     }

@@ -19,7 +19,7 @@ export class Log {
         this.following = true;
         this.chips = new Map();
         const chips = types.map(([type, words]) => {
-            const chip = el("button", { type: "button", class: "chip", "aria-pressed": "true", onclick: () => this.toggle(type) }, words);
+            const chip = el("button", { class: "chip", "aria-pressed": "true", onclick: () => this.toggle(type) }, words);
             this.chips.set(type, chip);
             return chip;
         });

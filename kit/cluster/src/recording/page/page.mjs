@@ -85,7 +85,7 @@ class Page {
         const panels = byId("panels");
         this.tabButtons = new Map();
         for (const [name, words, panel] of this.tabs) {
-            const button = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => this.showTab(name) }, words);
+            const button = el("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => this.showTab(name) }, words);
             const holder = el("div", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, tabindex: "0", hidden: true }, panel.element);
             this.tabButtons.set(name, { button, holder, panel });
             list.append(button);
@@ -183,7 +183,7 @@ class Page {
         const lines = (kind, sign, from) => (from ?? []).map((line) => el("div", { class: kind }, el("span", { class: "sign" }, sign), line));
         const { t, ...rest } = this.parts;
         box.replaceChildren(
-            el("p", {}, el("b", {}, "They part at "), el("button", { type: "button", class: "link", onclick: () => this.goTo(t) }, `t=${span(t)}`), el("span", { class: "soft" }, `  − ${names[0]}   + ${names[1]}`)),
+            el("p", {}, el("b", {}, "They part at "), el("button", { class: "link", onclick: () => this.goTo(t) }, `t=${span(t)}`), el("span", { class: "soft" }, `  − ${names[0]}   + ${names[1]}`)),
             el("div", { class: "parted", tabindex: "0", role: "group", "aria-label": "The first lines that differ" }, lines("minus", "− ", rest[names[0]] ?? rest.expected), lines("plus", "+ ", rest[names[1]] ?? rest.yours)),
         );
     }

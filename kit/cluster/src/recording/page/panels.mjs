@@ -121,7 +121,7 @@ export class Workloads {
         const obvious = inner || object.kind === section.group.kinds[0];
         const short = obvious ? "" : el("small", {}, ` ${kindWords(object.kind)}`);
         const namespace = object.namespace && object.namespace !== "default" ? el("small", {}, `${object.namespace}/`) : "";
-        const button = el("button", { type: "button", class: "name", title: label, onclick: () => this.page.choose(label) }, namespace, object.name, short);
+        const button = el("button", { class: "name", title: label, onclick: () => this.page.choose(label) }, namespace, object.name, short);
         const cells = section.group.columns.map(() => el("td"));
         const tr = el("tr", { class: inner ? "inner" : "" }, el("th", { scope: "row" }, button), cells);
         let place = section.keys.findIndex((other) => natural(other, key) > 0);
@@ -166,7 +166,7 @@ export class Details {
         }
         const two = found.length > 1;
         const parts = [
-            el("div", { class: "title" }, el("h2", {}, label), el("button", { type: "button", class: "quiet", title: "Close (Esc)", "aria-label": "Close", onclick: () => page.choose(undefined) }, "×")),
+            el("div", { class: "title" }, el("h2", {}, label), el("button", { class: "quiet", title: "Close (Esc)", "aria-label": "Close", onclick: () => page.choose(undefined) }, "×")),
             this.belongs(found),
             this.state(found),
             ...found.flatMap((one, side) => {
@@ -186,7 +186,7 @@ export class Details {
 
     link(history, id) {
         const { label } = history.objects[id];
-        return el("button", { type: "button", class: "link", "data-key": label, onclick: () => this.page.choose(label) }, label);
+        return el("button", { class: "link", "data-key": label, onclick: () => this.page.choose(label) }, label);
     }
 
     /** Owners, node and what it owns; said once where both recordings agree. */
@@ -289,7 +289,7 @@ export class Details {
     }
 
     time(t) {
-        return el("button", { type: "button", class: "time", "data-key": `t${t}`, onclick: () => this.page.goTo(t) }, `t=${span(t)}`);
+        return el("button", { class: "time", "data-key": `t${t}`, onclick: () => this.page.goTo(t) }, `t=${span(t)}`);
     }
 }
 
@@ -308,6 +308,8 @@ export function reasonTable(lines) {
 }
 
 function cells(row, columns) {
+    // A remark on the rest: "21 more nodes fit".
+    if (row.length === 1) return el("tr", {}, el("td", { colspan: columns, class: "words" }, row[0]));
     const chosen = row.some((text) => text.startsWith("◀"));
     const values = row.filter((text) => !text.startsWith("◀"));
     const [name, ...rest] = values;
@@ -354,7 +356,7 @@ export class Everything {
             const found = page.find(label);
             const values = found.map((one, side) => (one?.state ? fields.map((field) => this.value(one, side, field)) : fields.map(() => "–")));
             const differs = values.length > 1 && !same(values[0], values[1]);
-            const link = el("button", { type: "button", class: "name", onclick: () => page.choose(label) }, label.slice(kind.length + 1));
+            const link = el("button", { class: "name", onclick: () => page.choose(label) }, label.slice(kind.length + 1));
             return el("tr", { class: differs ? "differs" : "" }, el("th", { scope: "row" }, link), values.flat().map((value) => el("td", {}, value)));
         });
         const more = sorted.length > most ? `; the first ${most} of them, filter to see others` : "";
@@ -399,7 +401,7 @@ export class Differences {
             const lines = found.every((one) => one?.state)
                 ? fields.map((field) => [field, ...found.map((one) => one.history.value(field, one.state[field]))]).filter(([, a, b]) => a !== b)
                 : [["", ...found.map((one) => (one?.state ? this.summary(one) : "not there"))]];
-            const button = el("button", { type: "button", class: "link", onclick: () => page.choose(label) }, label);
+            const button = el("button", { class: "link", onclick: () => page.choose(label) }, label);
             const sides = (index) => lines.map((line) => `${line[0] ? `${line[0]}: ` : ""}${line[index + 1]}`).join(", ");
             return el("li", {}, button, el("div", { class: "minus" }, `− ${sides(0)}`), el("div", { class: "plus" }, `+ ${sides(1)}`));
         });

@@ -524,7 +524,7 @@ export class Picture {
         for (const id of ids) {
             let chip = this.chips.get(id);
             if (!chip) {
-                chip = el("button", { type: "button", class: "chip", onclick: () => this.view.select(this.side, id) }, el("b", {}, history.objects[id].name), el("span"));
+                chip = el("button", { class: "chip", onclick: () => this.view.select(this.side, id) }, el("b", {}, history.objects[id].name), el("span"));
                 this.chips.set(id, chip);
                 this.plane.append(chip);
             }
@@ -571,7 +571,7 @@ export function legend(toggle) {
     const items = looks.map((look) => {
         const canvas = el("canvas", { "aria-hidden": "true" });
         const number = el("span", { class: "number" }, "0");
-        const button = el("button", { type: "button", class: "look", "aria-pressed": "false", onclick: () => toggle(look.name) }, canvas, number, ` ${look.words}`);
+        const button = el("button", { class: "look", "aria-pressed": "false", onclick: () => toggle(look.name) }, canvas, number, ` ${look.words}`);
         return { look: look.name, canvas, number, button };
     });
     return {
