@@ -235,7 +235,7 @@ if (!executablePath) {
     process.exit(2);
 }
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 let good = true;
 for (const file of process.argv.slice(2)) {
     try {

@@ -206,7 +206,7 @@ class Cluster {
 
 function large() {
     const cluster = new Cluster({ title: "a busy hour", why: "A hundred nodes, a thousand pods, and much that goes wrong in an hour.", nodes: 100 });
-    const sets = Array.from({ length: 40 }, (_, index) => cluster.workload(1000 + index * 700, `service-${index + 1}`, 20));
+    const sets = Array.from({ length: 40 }, (_, index) => cluster.workload(1000 + index * 700, `service-${index + 1}`, 25));
     cluster.mark(1000, "step", "apply 40 deployments");
     sets.forEach((set, index) => cluster.fill(1000 + index * 700, set));
     sets.slice(0, 20).forEach((set, index) => cluster.roll(300000 + index * 25000, set));

@@ -82,9 +82,11 @@ export class History {
     grow(piece) {
         this.by = this.by.concat(piece.by ?? []);
         this.introduce(piece.objects ?? []);
-        const changes = (piece.changes ?? []).map(([t, id, by, patch]) => [t, this.ids[id], by, this.mapped(patch)]);
-        const all = inOrder(changes.concat(this.planeChanges(piece.plane ?? [])), (change) => change[0]);
-        for (const [t, id, by, patch] of all) this.addChange(t, id, by, patch);
+        const all = inOrder((piece.changes ?? []).concat(this.planeChanges(piece.plane ?? [])), (change) => change[0]);
+        for (const [t, place, by, patch, host] of all) {
+            if (host === undefined) this.addChange(t, this.ids[place], by, this.mapped(patch));
+            else this.addChange(t, host, by, patch);
+        }
 
         const events = (piece.events ?? []).map(([t, id, type, reason, message, count]) => {
             return { t, id: this.ids[id], type, reason, message: message ?? "", count: count ?? 1 };
@@ -134,6 +136,7 @@ export class History {
     }
 
     mapped(patch) {
+        if (patch.node === undefined && patch.nominated === undefined && patch.owner === undefined) return patch;
         const copy = { ...patch };
         for (const key of ["node", "nominated", "owner"]) if (typeof copy[key] === "number") copy[key] = this.ids[copy[key]];
         return copy;
@@ -161,14 +164,14 @@ export class History {
                 const id = this.synthetic(kind, name);
                 there.add(id);
                 // Told whole each time: what is not said is gone.
-                changes.push([t, id, undefined, { role: null, said: null, leader: null, ...state }]);
+                changes.push([t, undefined, undefined, { role: null, said: null, leader: null, ...state }, id]);
             };
             for (const [name, role] of Object.entries(members)) put("Member", name, { role });
             for (const name of new Set([...Object.keys(said), ...Object.keys(leads)])) {
                 const leading = name in leads ? { leader: leads[name] ?? "nobody" } : {};
                 put("Process", name, { ...(said[name] ? { said: said[name] } : {}), ...leading });
             }
-            for (const id of this.hosted ?? []) if (!there.has(id)) changes.push([t, id, undefined, { gone: true }]);
+            for (const id of this.hosted ?? []) if (!there.has(id)) changes.push([t, undefined, undefined, { gone: true }, id]);
             this.hosted = there;
             this.plane.push({ t, leaders: { etcd: leader ?? undefined, ...leads } });
         }

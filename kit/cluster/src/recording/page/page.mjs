@@ -473,9 +473,14 @@ class Page {
         this.redraw();
     }
 
+    sizes() {
+        return [this.timeline.element, ...this.pictures.map((picture) => picture.field)].map((one) => `${one.clientWidth} ${one.clientHeight}`).join();
+    }
+
     resize() {
         this.timeline.arrange();
         this.pictures.forEach((picture) => picture.arrange());
+        this.sized = this.sizes();
         this.log.stale = true;
         this.redraw();
     }
@@ -560,7 +565,7 @@ class Page {
         // A picture's room may change without the window: a tab, a panel, a chip row that wraps.
         const watch = new ResizeObserver(() => {
             clearTimeout(this.resizing);
-            this.resizing = setTimeout(() => this.resize(), 60);
+            this.resizing = setTimeout(() => this.sizes() !== this.sized && this.resize(), 60);
         });
         watch.observe(byId("clusters"));
         watch.observe(this.timeline.element);
