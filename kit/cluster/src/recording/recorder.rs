@@ -328,7 +328,7 @@ impl Recorder {
     fn endpoints(&mut self, t: i64, by: &str, key: &Key, slice: &kit_api::discovery::EndpointSlice, gone: bool) {
         let labels = slice.metadata.labels.as_ref();
         let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else { return };
-        let service = self.id(&Key::new(Kind::Service, &*key.namespace, service.as_str()), None);
+        let service = self.id(&Key::new(Kind::Service, &key.namespace, service.as_str()), None);
         let ready = |endpoint: &&kit_api::discovery::Endpoint| {
             endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
         };
