@@ -10,7 +10,7 @@ mod workspace;
 
 use authors::{bless, check, mutants, new};
 use clap::{Parser, Subcommand, ValueEnum};
-use commands::{explain, help, overview, run, schema, settings, watch, worker};
+use commands::{explain, help, overview, picture, play, run, schema, settings, watch, worker};
 use display::{human, log, plain};
 use module::build::Source;
 use module::{build, sandbox};
@@ -72,13 +72,11 @@ enum Command {
         /// Another file than yours, or a folder that holds files as `exercises` does
         #[arg(long)]
         modules: Option<PathBuf>,
+        #[command(flatten)]
+        output: picture::Output,
     },
     /// Plays a timeline from any file with the reference modules
-    Play {
-        file: PathBuf,
-        #[arg(long, value_enum, default_value = "human")]
-        format: Format,
-    },
+    Play(play::Args),
     /// Shows the next hint
     Hint {
         exercise: String,
@@ -220,11 +218,14 @@ fn command(Cli { command, settings, fresh }: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(&workspace, &args),
         Some(Command::Merge(args)) => run::merge(&workspace, &args),
         Some(Command::Watch { exercise }) => watch::watch(&workspace, exercise.as_deref()),
-        Some(Command::Explain { exercise, scenario, pod, modules }) => match scenario {
-            Some(scenario) => explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules.as_deref()),
+        Some(Command::Explain { exercise, scenario, pod, modules, output }) => match scenario {
+            Some(scenario) => {
+                explain::explain(&workspace, &exercise, &scenario, pod.as_deref(), modules.as_deref(), &output)
+            }
+            None if output.is_wanted() => anyhow::bail!("a picture is of one scenario: name it after {exercise}"),
             None => explain::list(&workspace, &exercise),
         },
-        Some(Command::Play { file, format }) => explain::play(&file, format),
+        Some(Command::Play(args)) => play::play(&args),
         Some(Command::Hint { exercise, restart }) => help::hint(&workspace, &exercise, restart),
         Some(Command::Solution { exercise, spoil }) => help::solution(&workspace, &exercise, spoil),
         Some(Command::Diff { exercise, spoil }) => help::diff(&workspace, &exercise, spoil),

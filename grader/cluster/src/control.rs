@@ -138,7 +138,8 @@ fn ask(door: &Door, order: Order, case: Option<Case>) -> Answer {
     answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))
 }
 
-fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
+/// Carries out an order.
+pub fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
     match order {
         Order::Down => return Ok("the cluster ends".into()),
         Order::Status => {}

@@ -7,6 +7,7 @@ mod control;
 mod data;
 mod incident;
 mod modules;
+mod ui;
 mod up;
 
 use anyhow::{Context, Result, bail};

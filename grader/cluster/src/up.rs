@@ -4,6 +4,7 @@ use crate::control::{self, Control};
 use crate::data::DataDir;
 use crate::incident::Case;
 use crate::modules::Seats;
+use crate::ui;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
@@ -72,6 +73,9 @@ pub struct Args {
     /// The form of what is logged where RUST_LOG asks for it
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Serves a picture of the cluster for a browser on this machine, with buttons for faults and the clock
+    #[arg(long)]
+    ui: bool,
     /// Runs in the background, and comes back when the cluster is ready
     #[arg(long)]
     detach: bool,
@@ -175,6 +179,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         seats.watch(live.door());
     }
     case.iter().for_each(|case| case.watch(&live.door()));
+    let title = case.as_ref().map_or(name, |case| &case.incident.name);
+    let picture = args.ui.then(|| ui::serve(live.door(), title)).transpose()?;
     let control = Control::listen(folder, live.door(), seats, case.clone(), down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
@@ -200,6 +206,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         println!("  warning: no kubelet runs on {}: more nodes were asked for earlier", idle.join(", "));
     }
     println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), nodes, live.address());
+    picture.iter().for_each(|picture| println!("  picture {}", picture.address()));
     println!("  export KUBECONFIG={}", file.display());
     loop {
         match ends.recv_timeout(Duration::from_millis(200)) {
@@ -208,6 +215,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         }
     }
     drop(control);
+    drop(picture);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
 }

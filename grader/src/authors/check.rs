@@ -246,7 +246,7 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
         let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
         let start = Start { command, readable: Vec::new(), folder: None };
-        let remote = transcript(workspace, &entry.name, &scenario, start);
+        let remote = transcript(workspace, &entry.name, &scenario, start, None);
         let both = remote.and_then(|(seen, lost)| {
             Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?, lost.unwrap_or_default()))
         });

@@ -1,72 +1,25 @@
-//! `explain` and `play`: a scenario from the beginning to the end, not only where it goes wrong.
+//! `explain`: a scenario from the beginning to the end, not only where it goes wrong.
 
-use crate::Format;
+use crate::commands::picture::{self, Output};
+use crate::commands::play::why;
 use crate::display::human::{BOLD, DIM, GREEN, RED, fit, pad, page, paint, width};
 use crate::display::plain::clean;
 use crate::module::build::{self, Module, Program};
 use crate::verdict::grade::transcript;
-use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION};
 use crate::verdict::scenario::{Scenario, Script, Seen};
 use crate::workspace::{NEAR, Workspace};
 use anstream::println;
 use anyhow::{Context, Result, bail};
 use kit_apimachinery::object::{Kind, Object};
 use kit_cluster::engine::Clock;
+use kit_cluster::recording::{MarkKind, Recorder, Recording};
 use kit_cluster::timeline::observe::workload;
-use kit_cluster::timeline::{Failure, Play, Timeline};
-use serde::Serialize;
+use kit_cluster::timeline::{Play, Timeline};
+use kit_time::agenda::Instant;
 use similar::{ChangeTag, TextDiff, get_close_matches};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// What `play --format json` prints.
-#[derive(Serialize)]
-struct Played<'a> {
-    schema_version: u32,
-    kubernetes: &'static str,
-    why: &'a str,
-    transcript: Vec<Moment>,
-    trace: &'a [kit_cluster::timeline::Trace],
-}
-
-#[derive(Serialize)]
-struct Moment {
-    step: String,
-    seen: Vec<String>,
-}
-
-/// Plays a timeline from any file with the reference modules.
-pub fn play(path: &Path, format: Format) -> Result<ExitCode> {
-    let scenario = Scenario::load_one(path)?;
-    let Script::Timeline(timeline) = &scenario.script else {
-        bail!("{} asks questions to one module; `play` plays a `timeline`", path.display());
-    };
-    let (mut play, lines) = start(timeline)?;
-    let mut transcript = vec![Moment { step: "t=0s     the cluster has come to rest".into(), seen: lines }];
-    while let Some((step, seen)) = play.step().map_err(why)? {
-        transcript.push(Moment { step, seen });
-    }
-    match format {
-        Format::Json => {
-            let (schema_version, kubernetes) = (SCHEMA_VERSION, KUBERNETES);
-            let played = Played { schema_version, kubernetes, why: &scenario.why, transcript, trace: play.trace() };
-            println!("{}", serde_json::to_string_pretty(&played)?);
-        }
-        Format::Human => {
-            println!();
-            if !scenario.why.is_empty() {
-                println!("{}\n", page(&format!("  {}", scenario.why)));
-            }
-            for Moment { step, seen } in transcript {
-                println!("{}", page(&format!("  {}", paint(BOLD, step))));
-                seen.iter().for_each(|line| println!("{}", page(&format!("      {line}"))));
-            }
-            println!();
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
 
 /// Lists the scenarios of an exercise, in the order in which they are played, and why each exists.
 pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
@@ -89,13 +42,14 @@ pub fn list(workspace: &Workspace, exercise: &str) -> Result<ExitCode> {
 }
 
 /// Shows a scenario with a program's answers beside the reference's; of a timeline, with `pod`, every decision of the
-/// reference about the pods of a workload.
+/// reference about the pods of a workload, or a picture of both clusters.
 pub fn explain(
     workspace: &Workspace,
     exercise: &str,
     name: &str,
     pod: Option<&str>,
     modules: Option<&Path>,
+    output: &Output,
 ) -> Result<ExitCode> {
     let entry = workspace.one(exercise)?;
     let scenarios = workspace.scenarios(entry)?;
@@ -112,6 +66,9 @@ pub fn explain(
         };
         return decisions(timeline, pod);
     }
+    if output.is_wanted() && !matches!(scenario.script, Script::Timeline(_)) {
+        bail!("{name} has no cluster of which there could be a picture");
+    }
     let golden = scenario.golden()?;
     let module = match modules {
         None => Module::of(&entry.name, workspace.exercise_file(&entry.name)),
@@ -127,10 +84,35 @@ pub fn explain(
             "{}\n",
             page(&format!("  {}", paint(DIM, "Your file does not compile, so that only the reference is here.")))
         );
+        if output.is_wanted() {
+            output.write(&[reference(scenario)?], &[], None)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         golden.iter().for_each(|seen| show(seen, seen));
         return Ok(ExitCode::SUCCESS);
     };
-    let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone())?;
+    if output.is_wanted() {
+        let mut recorder = Recorder::new(name, &scenario.why);
+        let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone(), Some(&mut recorder))?;
+        if let Some(lost) = lost {
+            let first = clean(&lost).lines().next().unwrap_or_default().to_string();
+            recorder.mark(MarkKind::Broken, format!("the module was lost: {first}"));
+        }
+        let parts = picture::parts(&golden, &yours);
+        match &parts {
+            None => println!("  {}\n", paint(GREEN, "Yours does what the reference does.")),
+            Some(parts) => {
+                println!("  It parts from the reference at t={}:\n", Instant::millis(parts.t));
+                let lines = |lines: &[String]| lines.iter().map(|line| clean(line)).collect::<Vec<_>>();
+                let (expected, yours) = (lines(&parts.expected), lines(&parts.yours));
+                difference(&expected, &yours);
+                println!();
+            }
+        }
+        output.write(&[reference(scenario)?, recorder.finish()], &["expected", "yours"], parts.as_ref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (yours, lost) = transcript(workspace, &entry.name, scenario, start.clone(), None)?;
     // What comes after the first mistake follows from it.
     let parts = golden.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
     let both = parts.map_or(yours.len(), |parts| parts + 1);
@@ -162,8 +144,12 @@ fn show(expected: &Seen, yours: &Seen) {
     for line in &expected.asked {
         println!("{}", fit(&format!("  {}", paint(BOLD, line)), 4));
     }
-    let width = width(&expected.answer, &yours.answer);
-    let (old, new) = (expected.answer.join("\n") + "\n", yours.answer.join("\n") + "\n");
+    difference(&expected.answer, &yours.answer);
+}
+
+fn difference(expected: &[String], yours: &[String]) {
+    let width = width(expected, yours);
+    let (old, new) = (expected.join("\n") + "\n", yours.join("\n") + "\n");
     for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
         let line = clean(change.value().trim_end_matches('\n'));
         match change.tag() {
@@ -182,15 +168,15 @@ fn show(expected: &Seen, yours: &Seen) {
     }
 }
 
-fn start(timeline: &Timeline) -> Result<(Play<'_>, Vec<String>)> {
-    Play::start(timeline, &solutions::modules(), Clock::default()).map_err(why)
+/// The scenario as the reference plays it.
+fn reference(scenario: &Scenario) -> Result<Recording> {
+    let mut recorder = Recorder::new(&scenario.name, &scenario.why);
+    scenario.record(&solutions::modules(), &Clock::default(), Some(&mut recorder))?;
+    Ok(recorder.finish())
 }
 
-fn why(failure: Failure) -> anyhow::Error {
-    match failure {
-        Failure::Lost => anyhow::anyhow!("a module was lost"),
-        Failure::Wrong(why) => anyhow::anyhow!(why),
-    }
+fn start(timeline: &Timeline) -> Result<(Play<'_>, Vec<String>)> {
+    Play::start(timeline, &solutions::modules(), Clock::default()).map_err(why)
 }
 
 /// What was decided about a pod, or about each pod of a workload.

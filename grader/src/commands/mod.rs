@@ -4,6 +4,8 @@ pub mod explain;
 pub mod help;
 pub mod overview;
 pub mod partition;
+pub mod picture;
+pub mod play;
 pub mod run;
 pub mod schema;
 pub mod settings;

@@ -4,6 +4,7 @@
 //! was saved is found by looking at the files; events of the file system only say when to look, so that one that is
 //! lost, as on some network drives, costs half a second and not a save.
 
+use crate::commands::picture::Output;
 use crate::display::human::{self, BOLD, DIM, exercise, paint};
 use crate::display::terminal::{Key, Terminal};
 use crate::verdict::cancel;
@@ -238,7 +239,8 @@ impl<'a> Watch<'a, '_> {
                 match wrong {
                     Some(scenario) => {
                         let (exercise, scenario) = (&self.current.name, scenario.name.clone());
-                        if let Err(e) = explain::explain(self.workspace, exercise, &scenario, None, None) {
+                        let output = Output::default();
+                        if let Err(e) = explain::explain(self.workspace, exercise, &scenario, None, None, &output) {
                             println!("  {e:#}");
                         }
                     }

@@ -248,6 +248,9 @@ fn explain(out: &mut String, exercise: &str, scenario: &ScenarioResult) {
     if timeline {
         field(out, "both", &[format!("cargo grade explain {exercise} {}", scenario.name)]);
     }
+    if scenario.cluster {
+        field(out, "picture", &[format!("cargo grade explain {exercise} {} --html picture.html", scenario.name)]);
+    }
 }
 
 fn field(out: &mut String, name: &str, lines: &[String]) {

@@ -1,5 +1,6 @@
 //! What people and programs see: a terminal, and formats for CI.
 
+pub mod cluster;
 pub mod format;
 pub mod human;
 pub mod log;

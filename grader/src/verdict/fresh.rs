@@ -209,6 +209,7 @@ fn result(
         message,
         difference: None,
         timeline: false,
+        cluster: false,
     }
 }
 

@@ -124,6 +124,7 @@ fn unplayed(entry: &Entry, scenario: &Scenario) -> ScenarioResult {
         message: None,
         difference: None,
         timeline: !matches!(scenario.script, Script::Cases(_)),
+        cluster: matches!(scenario.script, Script::Timeline(_)),
     }
 }
 
@@ -324,12 +325,13 @@ pub fn play(
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
 
-/// The transcript of a program, and how it was lost if it was.
+/// The transcript of a program, and how it was lost if it was; a timeline can be recorded.
 pub fn transcript(
     workspace: &Workspace,
     exercise: &str,
     scenario: &Scenario,
     start: Start,
+    recorder: Option<&mut kit_cluster::recording::Recorder>,
 ) -> Result<(Vec<Seen>, Option<String>)> {
     let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(start, workspace.limits.clone())));
     session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
@@ -337,7 +339,13 @@ pub fn transcript(
     let reference = solutions::modules();
     let mut modules = reference.clone();
     modules.replace(exercise, Link::new(transport));
-    let seen = play(scenario, exercise, &modules, &reference, &Clock::default())?.seen;
+    let clock = Clock::default();
+    let played = match recorder {
+        None => play(scenario, exercise, &modules, &reference, &clock),
+        recorder => catch_unwind(AssertUnwindSafe(|| scenario.record(&modules, &clock, recorder)))
+            .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display())),
+    };
+    let seen = played?.seen;
     let lost = session.borrow().loss().map(|loss| match loss {
         Loss::NotStarted(message) => message,
         Loss::Grader(message) => format!("error of the grader: {message}"),

@@ -205,6 +205,9 @@ pub struct ScenarioResult {
     pub difference: Option<Difference>,
     /// Whether a whole cluster was played.
     pub timeline: bool,
+    /// Whether there can be a picture of it: it is no group of members or workers. Only who has the module can make one.
+    #[serde(skip)]
+    pub cluster: bool,
 }
 
 /// The first question that was not answered as expected.

@@ -4,6 +4,7 @@ use crate::verdict::manifest;
 use crate::workspace::{files, read, stem};
 use anyhow::{Context, Result, bail};
 use kit_cluster::engine::Clock;
+use kit_cluster::recording::Recorder;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
 use kit_stages::control_plane::raft as group;
@@ -198,7 +199,7 @@ impl Scenario {
                 };
                 self.ask(steps, player(modules)?.as_mut(), player(reference)?.as_mut())
             }
-            Script::Timeline(timeline) => self.run(timeline, modules, clock),
+            Script::Timeline(_) => self.record(modules, clock, None),
             Script::Group(script) => self.acts(|see| group::play(script, exercise, modules, reference, see)),
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
             Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
@@ -215,7 +216,14 @@ impl Scenario {
         }
     }
 
-    fn run(&self, timeline: &Timeline, modules: &Modules, clock: &Clock) -> Result<Played> {
+    /// Plays a timeline, with somebody who records it.
+    pub fn record<'a>(
+        &'a self,
+        modules: &Modules,
+        clock: &Clock,
+        recorder: Option<&'a mut Recorder>,
+    ) -> Result<Played> {
+        let Script::Timeline(timeline) = &self.script else { bail!("{} has no cluster", self.name) };
         let mut seen = Vec::new();
         let mut see = |asked: String, answer: Vec<String>| {
             let waited = asked.contains(" run ");
@@ -223,7 +231,7 @@ impl Scenario {
             seen.push(Seen { say: None, asked: vec![asked], answer });
         };
         let played = remote::catch_lost(|| -> Result<(), Failure> {
-            let (mut play, lines) = Play::start(timeline, modules, clock.clone())?;
+            let (mut play, lines) = Play::recorded(timeline, modules, clock.clone(), recorder)?;
             see("t=0s     the cluster has come to rest".into(), lines);
             while let Some((title, lines)) = play.step()? {
                 see(title, lines);
