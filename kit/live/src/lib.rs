@@ -20,6 +20,7 @@ mod openapi;
 mod protobuf;
 pub mod store;
 mod stream;
+pub mod ui;
 mod wire;
 
 pub use driver::{Driver, State};
