@@ -204,7 +204,8 @@ mod tests {
         let run = |answer: &[&str]| [begin.clone(), seen("t=5s     run 60s", answer)];
         let all = run(&["t=7s     web: 2", "t=65s    web: 3", "t=65s    api: 3", "t=66s    web: 4"]);
         assert_eq!(parts(&all, &all), None);
-        let cases: [(&[&str], i64, &[&str], &[&str]); 3] = [
+        type Case = (&'static [&'static str], i64, &'static [&'static str], &'static [&'static str]);
+        let cases: [Case; 3] = [
             (
                 &["t=7s     web: 2", "t=65s    web: 9"],
                 65_000,

@@ -8,8 +8,8 @@ mod workloads;
 
 pub use self::pods::{Containers, containers};
 pub(crate) use self::text::age;
-pub use self::workloads::targets;
 use self::text::{labels, word};
+pub use self::workloads::targets;
 use crate::{Stored, apiextensions};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::{Kind, Object};
