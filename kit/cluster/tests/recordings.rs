@@ -89,8 +89,8 @@ fn what_was_done_and_why_is_told() {
             mark(60_000, MarkKind::Broken, "broken: web ready >= 4 (3)", &[]),
         ]
     );
-    let pods = recording.objects.iter().enumerate().filter(|(_, subject)| subject.kind == "Pod");
-    let (last, pod) = pods.last().expect("there are pods");
+    let mut pods = recording.objects.iter().enumerate().filter(|(_, subject)| subject.kind == "Pod");
+    let (last, pod) = pods.next_back().expect("there are pods");
     let set = pod.owner.expect("a pod has an owner");
     assert_eq!((recording.objects[set].kind.as_str(), recording.objects[set].owner), ("ReplicaSet", Some(web)));
     let reason = recording.reasons.iter().find(|reason| reason.id == last).expect("it was scheduled");
@@ -109,7 +109,7 @@ fn a_recording_is_written_and_read() {
     let recording = recorder.finish();
     let text = serde_json::to_string(&recording).expect("JSON");
     assert_eq!(serde_json::from_str::<Recording>(&text).expect("a recording"), recording);
-    let page = kit_cluster::recording::page(&[recording.clone()], &[], None).expect("a page");
+    let page = kit_cluster::recording::page(std::slice::from_ref(&recording), &[], None).expect("a page");
     let data = page.split_once("id=\"recording\">").and_then(|(_, rest)| rest.split_once("</script>"));
     let (data, _) = data.expect("the page has a place for the recording");
     assert_eq!(serde_json::from_str::<Recording>(data).expect("the page has all of it"), recording);
