@@ -203,7 +203,7 @@ fn plays(next: &Next) -> Result<Shown, String> {
 }
 
 /// What the engine shows of a question.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Shown {
     /// What can be read before the answer.
     pub transcript: Vec<String>,
@@ -212,12 +212,16 @@ pub struct Shown {
 }
 
 impl Next {
-    /// Plays it with the reference.
+    /// What the reference shows of it. It is played once.
     ///
     /// # Errors
     ///
     /// If it can't be played; the message says why.
     pub fn shown(&self) -> Result<Shown, String> {
+        self.played.get_or_init(|| self.play_it()).clone()
+    }
+
+    fn play_it(&self) -> Result<Shown, String> {
         match (&self.play, &self.cluster) {
             (Some(questions), None) => {
                 let unknown = || format!("no exercise is named {}", questions.exercise);

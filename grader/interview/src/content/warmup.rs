@@ -15,9 +15,11 @@
 
 use crate::content::Choice;
 use crate::content::Level;
+use crate::content::check::Shown;
 use kit_cluster::timeline::Timeline;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::OnceLock;
 
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +105,9 @@ pub struct Next {
     pub cluster: Option<Timeline>,
     /// The options. The right one is what the engine shows, its lines joined by ` · `.
     pub options: Vec<Choice>,
+    /// What came of playing it: a page that follows a session shows it every second.
+    #[serde(skip)]
+    pub(super) played: OnceLock<Result<Shown, String>>,
 }
 
 /// Questions to a module.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 use std::path::Path;
+use strsim::levenshtein;
 
 /// Asks you what the exercises ask modules
 ///
@@ -87,7 +88,7 @@ pub fn named(name: &str) -> Result<&'static str> {
         EXERCISES.iter().copied().filter(|exercise| !name.is_empty() && exercise.contains(name)).collect();
     let distance = |exercise: &str| {
         let own = exercise.rsplit_once('/').map_or(exercise, |(_, own)| own);
-        edits(exercise, name).min(edits(own, name))
+        levenshtein(exercise, name).min(levenshtein(own, name))
     };
     let mut near: Vec<&str> =
         EXERCISES.iter().copied().filter(|exercise| distance(exercise) <= 1 + name.len() / 4).collect();
@@ -97,22 +98,6 @@ pub fn named(name: &str) -> Result<&'static str> {
         [] => bail!("there is no exercise `{name}`; there are: {}", EXERCISES.join(", ")),
         near => bail!("there is no exercise `{name}`; did you mean {}?", near.join(" or ")),
     }
-}
-
-/// How many letters have to be changed, put in or taken out to make one of the other.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = at + 1;
-        for (to, their) in other.iter().enumerate() {
-            let changed = before + usize::from(letter != *their);
-            before = row[to + 1];
-            row[to + 1] = changed.min(before + 1).min(row[to] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// The exercises in the order in which they are learned.

@@ -1,7 +1,9 @@
 //! Plain lines on a terminal of 80 columns, or of as many as there are.
 
+pub use crate::terminal::screen::{BOLD, DIM, GREEN, RED};
+
 use super::item::{Item, JOINT};
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::Result;
 use std::io::{BufRead, Write};
 use textwrap::core::display_width;
@@ -13,15 +15,6 @@ pub const WIDTH: usize = 80;
 const MARGIN: usize = 2;
 /// Titles are at most so wide; what belongs to longer ones begins below them.
 const TITLE: usize = 18;
-
-/// What is right.
-pub const GREEN: Style = AnsiColor::Green.on_default();
-/// What is wrong.
-pub const RED: Style = AnsiColor::Red.on_default();
-/// What can be passed over.
-pub const DIM: Style = Style::new().dimmed();
-/// What is to be read first.
-pub const BOLD: Style = Style::new().bold();
 
 /// Text in a style.
 pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
