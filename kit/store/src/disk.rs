@@ -3,18 +3,17 @@
 //! As in etcd (`server/mvcc/backend`) a table holds every version of every key by the revision that wrote it, and an
 //! embedded database keeps it. All of it is in memory too, so reads never wait for the disk. A change is answered once the
 //! database has committed it and the disk has confirmed that (`fsync`); watches hear of it after that. Whoever [holds](Kv::hold)
-//! changes back from others can let many of them wait for the disk together; then they wait for a log, from which the
-//! database takes them over later, as in etcd ([`log`](crate::log)).
+//! changes back from others can let many of them wait for the disk together, as the batches of etcd's backend do
+//! (`server/mvcc/backend/batch_tx.go`).
 
 use crate::api::*;
 use crate::kv::{Kv, Options, unexpected};
-use crate::log::{Log, Plain};
 use crate::memory::{Memory, kv_by_commands};
 use crate::state::{State, Version};
 use crate::txn::{Answer, Command};
 use crate::{Error, Result};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
-use std::path::{Path, PathBuf};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use std::path::Path;
 use std::time::Duration;
 
 /// The revision that created the key, version, lease, key, value.
@@ -25,9 +24,6 @@ const VERSIONS: TableDefinition<(i64, i64), Columns<'_>> = TableDefinition::new(
 const LEASES: TableDefinition<i64, i64> = TableDefinition::new("leases");
 /// The revision of the last compaction.
 const COMPACTED: TableDefinition<(), i64> = TableDefinition::new("compacted");
-
-/// Which beginning of the log is the next: what belongs to earlier ones is in the database.
-const TURN: TableDefinition<(), u64> = TableDefinition::new("log");
 
 /// How much of the file is kept in memory besides the state itself, in bytes.
 const CACHE: usize = 64 << 20;
@@ -41,19 +37,13 @@ pub struct Disk {
     unsaved: Vec<Row>,
     /// Whether changes wait until they are to be saved.
     holds: bool,
-    /// Where changes go that were held.
-    log: Option<Log>,
-    /// The log's file, where there can be one, and its next beginning.
-    log_file: (Option<PathBuf>, u64),
-    /// What is in the log and not in the database.
-    logged: Vec<Row>,
     /// Why nothing can be asked any more: what is in memory isn't what is on disk.
     failed: Option<Error>,
 }
 
 /// What a change in memory changes on disk.
 #[derive(Debug)]
-pub(crate) enum Row {
+enum Row {
     Version(Version),
     Lease {
         id: i64,
@@ -71,14 +61,8 @@ impl Disk {
     ///
     /// If it can't be read or isn't a store, and if another process has it open.
     pub fn open(path: &Path, options: Options) -> Result<Disk> {
-        let said = |e: &dyn std::fmt::Display| Error::Other(format!("{}: {e}", path.display()));
-        let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|e| said(&e))?;
-        let file = path.with_extension("log");
-        let log = file.exists().then(|| Plain::open(&file)).transpose().map_err(|e| said(&e))?;
-        let log = log.map(|log| -> Box<dyn StorageBackend> { Box::new(log) });
-        let mut disk = Disk::over(database, log, options)?;
-        disk.log_file.0 = Some(file);
-        Ok(disk)
+        let database = Database::builder().set_cache_size(CACHE).create(path);
+        Disk::over(database.map_err(|e| Error::Other(format!("{}: {e}", path.display())))?, options)
     }
 
     /// Opens a store that lies elsewhere than in a file.
@@ -87,44 +71,13 @@ impl Disk {
     ///
     /// As [`Disk::open`].
     pub fn open_on(backend: impl StorageBackend, options: Options) -> Result<Disk> {
-        Disk::over(Database::builder().create_with_backend(backend).map_err(failed)?, None, options)
+        Disk::over(Database::builder().create_with_backend(backend).map_err(failed)?, options)
     }
 
-    /// The same, with a log that lies elsewhere, too.
-    ///
-    /// # Errors
-    ///
-    /// As [`Disk::open`].
-    pub fn open_with_log(backend: impl StorageBackend, log: impl StorageBackend, options: Options) -> Result<Disk> {
-        Disk::over(Database::builder().create_with_backend(backend).map_err(failed)?, Some(Box::new(log)), options)
-    }
-
-    fn over(database: Database, log: Option<Box<dyn StorageBackend>>, options: Options) -> Result<Disk> {
-        let (log, turn) = take_over(&database, log).map_err(failed)?;
-        let memory = Memory::over(load(&database).map_err(failed)?, options);
-        Ok(Disk {
-            memory,
-            database,
-            unsaved: Vec::new(),
-            holds: false,
-            log,
-            log_file: (None, turn),
-            logged: Vec::new(),
-            failed: None,
-        })
-    }
-
-    /// Brings what is unsaved to the disk: into the log while it has room, and else with all that is in it into the database.
-    fn bring(&mut self) -> std::result::Result<(), redb::Error> {
-        let rows = std::mem::take(&mut self.unsaved);
-        let Some(log) = self.log.as_mut().filter(|_| self.holds) else { return save(&self.database, &rows, None) };
-        let fits = log.append(&rows)?;
-        self.logged.extend(rows);
-        if !fits {
-            save(&self.database, &std::mem::take(&mut self.logged), Some(log.next_turn()))?;
-            log.begin();
-        }
-        Ok(())
+    fn over(database: Database, options: Options) -> Result<Disk> {
+        let state = load(&database).map_err(failed)?;
+        let memory = Memory::over(state, options);
+        Ok(Disk { memory, database, unsaved: Vec::new(), holds: false, failed: None })
     }
 
     fn sound(&self) -> Result<()> {
@@ -181,26 +134,13 @@ fn failed(error: impl Into<redb::Error>) -> Error {
     Error::Other(format!("the store's disk: {}", error.into()))
 }
 
-/// Takes over what a log holds, which then begins anew, and answers its next beginning. All tables are there afterwards.
-fn take_over(
-    database: &Database,
-    log: Option<Box<dyn StorageBackend>>,
-) -> std::result::Result<(Option<Log>, u64), redb::Error> {
+fn load(database: &Database) -> std::result::Result<State, redb::Error> {
+    // So that the tables are there to be read.
     let write = database.begin_write()?;
-    let turn = write.open_table(TURN)?.get(())?.map_or(0, |turn| turn.value());
-    let opened = log.map(|log| Log::open(log, turn)).transpose()?;
+    write.open_table(VERSIONS)?;
     write.open_table(LEASES)?;
     write.open_table(COMPACTED)?;
-    put(&write, opened.as_ref().map_or(&[], |(_, rows)| rows), Some(turn + 1))?;
     write.commit()?;
-    let log = opened.map(|(mut log, _)| {
-        log.begin();
-        log
-    });
-    Ok((log, turn + 1))
-}
-
-fn load(database: &Database) -> std::result::Result<State, redb::Error> {
     let read = database.begin_read()?;
     let compacted = read.open_table(COMPACTED)?.get(())?.map_or(-1, |revision| revision.value());
     let mut leases = Vec::new();
@@ -218,36 +158,29 @@ fn load(database: &Database) -> std::result::Result<State, redb::Error> {
     Ok(State::load(compacted, versions, leases))
 }
 
-/// Commits rows, and from which beginning of the log on there are others.
-fn save(database: &Database, rows: &[Row], turn: Option<u64>) -> std::result::Result<(), redb::Error> {
+fn save(database: &Database, rows: &[Row]) -> std::result::Result<(), redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
-    put(&write, rows, turn)?;
-    Ok(write.commit()?)
-}
-
-fn put(write: &WriteTransaction, rows: &[Row], turn: Option<u64>) -> std::result::Result<(), redb::Error> {
-    if let Some(turn) = turn {
-        write.open_table(TURN)?.insert((), turn)?;
-    }
-    let mut versions = write.open_table(VERSIONS)?;
-    for row in rows {
-        match row {
-            Row::Version(Version { sub, kv }) => {
-                let of = (kv.create_revision, kv.version, kv.lease, &kv.key[..], &kv.value[..]);
-                versions.insert((kv.mod_revision, *sub), of)?;
-            }
-            Row::Lease { id, ttl } => _ = write.open_table(LEASES)?.insert(id, ttl)?,
-            Row::LeaseEnds(id) => _ = write.open_table(LEASES)?.remove(id)?,
-            Row::Compaction(revision, gone) => {
-                write.open_table(COMPACTED)?.insert((), revision)?;
-                for at in gone {
-                    versions.remove(at)?;
+    {
+        let mut versions = write.open_table(VERSIONS)?;
+        for row in rows {
+            match row {
+                Row::Version(Version { sub, kv }) => {
+                    let of = (kv.create_revision, kv.version, kv.lease, &kv.key[..], &kv.value[..]);
+                    versions.insert((kv.mod_revision, *sub), of)?;
+                }
+                Row::Lease { id, ttl } => _ = write.open_table(LEASES)?.insert(id, ttl)?,
+                Row::LeaseEnds(id) => _ = write.open_table(LEASES)?.remove(id)?,
+                Row::Compaction(revision, gone) => {
+                    write.open_table(COMPACTED)?.insert((), revision)?;
+                    for at in gone {
+                        versions.remove(at)?;
+                    }
                 }
             }
         }
     }
-    Ok(())
+    Ok(write.commit()?)
 }
 
 impl Kv for Disk {
@@ -309,13 +242,6 @@ impl Kv for Disk {
 
     fn hold(&mut self) {
         self.holds = true;
-        if self.log.is_none()
-            && let (Some(file), turn) = &self.log_file
-        {
-            // Without one all goes into the database, at once.
-            let log = Plain::open(file).and_then(|file| Log::open(Box::new(file), *turn));
-            self.log = log.map(|(log, _)| log).ok();
-        }
     }
 
     fn is_unsaved(&self) -> bool {
@@ -325,7 +251,7 @@ impl Kv for Disk {
     fn save(&mut self) -> Result<()> {
         self.sound()?;
         if self.is_unsaved() {
-            self.bring().map_err(|e| {
+            save(&self.database, &std::mem::take(&mut self.unsaved)).map_err(|e| {
                 let e = failed(e);
                 self.failed = Some(e.clone());
                 e

@@ -13,7 +13,6 @@ mod error;
 mod etcd;
 mod kv;
 mod lease;
-mod log;
 mod memory;
 mod module;
 mod replicated;
