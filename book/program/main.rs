@@ -11,6 +11,7 @@ mod render;
 mod search;
 mod serve;
 mod source;
+mod timeline;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};

@@ -1,4 +1,4 @@
-//! What a rendered page holds, read with the tokenizer that mdBook reads HTML with.
+//! What a rendered page holds, read with the tokenizer that mdBook reads HTML with, and text that goes into one.
 
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
@@ -58,7 +58,7 @@ pub struct Page {
     pub ids: BTreeSet<String>,
     /// Where its links and images lead, in the order of the text.
     pub links: Vec<String>,
-    /// Images and drawings that say nothing to a reader who can't see them: a name for each.
+    /// Images, drawings and pages in the page that say nothing to a reader who can't see them: a name for each.
     pub silent: Vec<String>,
 }
 
@@ -84,6 +84,12 @@ impl Page {
                         page.silent.push(attr("src").unwrap_or("img").into());
                     }
                 }
+                "iframe" => {
+                    page.links.extend(attr("src").map(String::from));
+                    if attr("title").is_none_or(str::is_empty) {
+                        page.silent.push("<iframe".into());
+                    }
+                }
                 "svg" => {
                     let hidden = attr("aria-hidden") == Some("true");
                     let named = attr("role") == Some("img") && attr("aria-label").is_some_and(|l| !l.is_empty());
@@ -98,6 +104,11 @@ impl Page {
     }
 }
 
+/// A text in HTML, between tags or in a quoted attribute.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,10 +118,10 @@ mod tests {
         let page = Page::of(
             r##"<nav><a href="no.html">x</a></nav><main><h2 id="how">How</h2><a href="b.html#c">b</a>
             <img src="i.png"><img src="j.png" alt="a node"><svg role="img" aria-label="two nodes"><path d="M0 0"/></svg>
-            <svg></svg></main><a href="no.html">y</a>"##,
+            <svg></svg><iframe src="t.html" title="two nodes"></iframe></main><a href="no.html">y</a>"##,
         );
         assert_eq!(page.ids.into_iter().collect::<Vec<_>>(), ["how"]);
-        assert_eq!(page.links, ["b.html#c", "i.png", "j.png"]);
+        assert_eq!(page.links, ["b.html#c", "i.png", "j.png", "t.html"]);
         assert_eq!(page.silent, ["i.png", "<svg"]);
     }
 

@@ -4,6 +4,7 @@
 //! engine. Here they become HTML that needs no script: fields to answer with, and an answer that is folded away. What
 //! marks an answer stands in the folded part alone, where `book/theme/quiz.js` reads it.
 
+use crate::page::escaped;
 use crate::read;
 use anyhow::{Context, Result, bail};
 use mdbook_driver::book::{Book, BookItem};
@@ -351,10 +352,6 @@ fn inline(text: &str) -> String {
         }
     }
     html
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From `book/src` to pages, with mdBook's HTML renderer.
 
-use crate::{exercise, quiz, read, search};
+use crate::{exercise, quiz, read, search, timeline};
 use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
@@ -38,7 +38,8 @@ impl Contents {
 
 /// Renders the book of the workspace `root` into `dest`, whole or not at all.
 ///
-/// The chapters of exercises say what their graders check, and chapters with questions end in a quiz. A chapter that is listed but not written stays in the table of contents, in grey.
+/// The chapters of exercises say what their graders check and show their timelines, and chapters with questions end in a
+/// quiz. A chapter that is listed but not written stays in the table of contents, in grey.
 pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     let dest = std::path::absolute(dest)?;
     may_replace(&dest)?;
@@ -54,11 +55,13 @@ pub fn render(root: &Path, dest: &Path) -> Result<Contents> {
     config.build.build_dir = new.clone();
     let built = MDBook::load_with_config_and_summary(&book, config, summary).and_then(|mut book| {
         exercise::tell_what_is_checked(root, &mut book.book)?;
+        timeline::announce(root, &mut book.book)?;
         quiz::announce(root, &mut book.book);
         book.build()
     });
     let finished = built
         .and_then(|()| quiz::ask(root, &new))
+        .and_then(|()| timeline::draw(root, &new))
         .and_then(|()| search::rebuild(&new))
         .and_then(|()| swap(&new, &dest));
     if let Err(e) = finished {

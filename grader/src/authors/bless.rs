@@ -2,11 +2,12 @@
 
 use crate::display::human::{BOLD, GREEN, RED, paint};
 use crate::verdict::grade::play;
-use crate::verdict::scenario::{Scenario, render_golden};
+use crate::verdict::scenario::{Scenario, Script, render_golden};
 use crate::workspace::{Workspace, read, write};
 use anstream::println;
 use anyhow::Result;
 use kit_cluster::engine::Clock;
+use kit_cluster::recording::{Recorder, json};
 use similar::{ChangeTag, TextDiff};
 use std::process::ExitCode;
 
@@ -15,7 +16,11 @@ pub fn bless(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
     let mut changed = 0;
     for entry in workspace.select(names)? {
         for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name))? {
-            let golden = golden(&entry.name, &scenario)?;
+            let Answers { golden, recording } = answers(&entry.name, &scenario)?;
+            if let Some(recording) = recording {
+                // A picture is looked at, not read.
+                write(&scenario.recording_path(), &recording)?;
+            }
             let path = scenario.golden_path();
             let before = read(&path).unwrap_or_default();
             if before == golden {
@@ -38,9 +43,24 @@ pub fn bless(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The golden of a scenario as the reference answers now.
-pub fn golden(exercise: &str, scenario: &Scenario) -> Result<String> {
+/// What stands beside a scenario.
+pub struct Answers {
+    pub golden: String,
+    /// What the book shows of a timeline.
+    pub recording: Option<String>,
+}
+
+/// What the reference answers now.
+pub fn answers(exercise: &str, scenario: &Scenario) -> Result<Answers> {
     let reference = solutions::modules();
-    let seen = play(scenario, exercise, &reference, &reference, &Clock::default())?.seen;
-    Ok(render_golden(&scenario.why, &seen))
+    let clock = Clock::default();
+    let mut recorder = Recorder::new(&scenario.name, &scenario.why);
+    let (played, recording) = match &scenario.script {
+        Script::Timeline(_) => {
+            let played = scenario.record(&reference, &clock, Some(&mut recorder))?;
+            (played, Some(json(&[recorder.finish()], &[], None)? + "\n"))
+        }
+        _ => (play(scenario, exercise, &reference, &reference, &clock)?, None),
+    };
+    Ok(Answers { golden: render_golden(&scenario.why, &played.seen), recording })
 }

@@ -3,7 +3,7 @@
 mod modules;
 
 use crate::Format;
-use crate::authors::bless::golden;
+use crate::authors::bless::answers;
 use crate::authors::side_by_side;
 use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, mark, paint};
@@ -19,6 +19,7 @@ use anyhow::Result;
 use kit_contract::EXERCISES;
 use modules::{Caught, STUB, alternatives, build_modules, wrong_modules};
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What an exercise must have at least.
@@ -208,13 +209,20 @@ fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         if !headings.contains(&scenario.read) {
             problems.push(format!("{}: the chapter has no heading #{}", scenario.name, scenario.read));
         }
-        match golden(&entry.name, scenario) {
+        let is = |path: &Path, text: &str| read(path).is_ok_and(|there| there == text);
+        match answers(&entry.name, scenario) {
             Err(e) => problems.push(format!("{e:#}")),
-            Ok(golden) if read(&scenario.golden_path()).is_ok_and(|there| there == golden) => {}
-            Ok(_) => problems.push(format!("{}: the golden is not what the reference answers now", scenario.name)),
+            Ok(now) if !is(&scenario.golden_path(), &now.golden) => {
+                problems.push(format!("{}: the golden is not what the reference answers now", scenario.name));
+            }
+            Ok(now) if now.recording.as_ref().is_some_and(|text| !is(&scenario.recording_path(), text)) => {
+                problems.push(format!("{}: the recording is not what happens now", scenario.name));
+            }
+            Ok(_) => {}
         }
     }
-    let orphans = files(&dir, "golden").into_iter().filter(|path| !path.with_extension("yaml").is_file());
+    let written = files(&dir, "golden").into_iter().chain(files(&dir, "json"));
+    let orphans = written.filter(|path| !path.with_extension("").with_extension("yaml").is_file());
     problems.extend(orphans.map(|path| format!("{} belongs to no scenario", path.display())));
     problems
 }
@@ -248,7 +256,7 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         let start = Start { command, readable: Vec::new(), folder: None };
         let remote = transcript(workspace, &entry.name, &scenario, start, None);
         let both = remote.and_then(|(seen, lost)| {
-            Ok((render_golden(&scenario.why, &seen), golden(&entry.name, &scenario)?, lost.unwrap_or_default()))
+            Ok((render_golden(&scenario.why, &seen), answers(&entry.name, &scenario)?.golden, lost.unwrap_or_default()))
         });
         match both {
             Ok((remote, local, _)) if remote == local => {}

@@ -189,6 +189,11 @@ impl Scenario {
         self.path.with_extension("golden")
     }
 
+    /// What happened in the cluster of a timeline, for the pictures of the book.
+    pub fn recording_path(&self) -> PathBuf {
+        self.path.with_extension("recording.json")
+    }
+
     /// Plays it with these modules, and beside them with those that are right where that is needed.
     pub fn play(&self, exercise: &str, modules: &Modules, reference: &Modules, clock: &Clock) -> Result<Played> {
         match &self.script {
