@@ -74,6 +74,9 @@ const FAULTS: &str = "\
   scale WORKLOAD=N              a workload is to have so many replicas
 Hosts are nodes and, with `up --control-planes 3`, control-plane-1 and so on. Pods may be named by place: pod/web#1.";
 
+/// How long a cluster may take to end.
+const ENDING: std::time::Duration = std::time::Duration::from_secs(10);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
@@ -107,6 +110,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Speed { speed } => Order::Speed(up::speed(*speed)?),
     };
     println!("{}", control::send(&folder, &order)?);
+    if matches!(order, Order::Down) {
+        // What it writes at its end is there when this is over.
+        let since = std::time::Instant::now();
+        while control::runs(&folder) && since.elapsed() < ENDING {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use crate::control::{Order, obey};
 use crate::up;
 use anyhow::{Context, Result};
-use kit_live::ui::{Ui, Wish};
+use kit_live::ui::{Film, Ui, Wish};
 use kit_live::{Door, Driver};
 use kit_time::agenda::Instant;
 use serde_json::Value;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// If there is no port for it.
-pub fn serve(door: Door, title: &str) -> Result<Ui> {
-    Ui::serve(door, title, Arc::new(carry_out)).context("no picture of the cluster can be served")
+pub fn serve(door: Door, film: Film) -> Result<Ui> {
+    Ui::serve(door, film, Arc::new(carry_out)).context("no picture of the cluster can be served")
 }
 
 fn carry_out(driver: &mut Driver, wish: Wish) -> Result<String, String> {

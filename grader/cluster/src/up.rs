@@ -14,6 +14,7 @@ use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
 use kit_live::certificates::Certificates;
 use kit_live::store::Kept;
+use kit_live::ui::Film;
 use kit_live::{Live, Options, kubeconfig};
 use kit_node::kubelet::node::NodeShape;
 use kit_server::{Backend, Snapshot};
@@ -76,6 +77,9 @@ pub struct Args {
     /// Serves a picture of the cluster for a browser on this machine, with buttons for faults and the clock
     #[arg(long)]
     ui: bool,
+    /// Writes a page that replays its last hour when the cluster ends
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Runs in the background, and comes back when the cluster is ready
     #[arg(long)]
     detach: bool,
@@ -180,7 +184,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     }
     case.iter().for_each(|case| case.watch(&live.door()));
     let title = case.as_ref().map_or(name, |case| &case.incident.name);
-    let picture = args.ui.then(|| ui::serve(live.door(), title)).transpose()?;
+    let film = (args.ui || args.html.is_some()).then(|| Film::of(&live.door(), title)).transpose()?;
+    let picture = film.as_ref().filter(|_| args.ui).map(|film| ui::serve(live.door(), film.clone())).transpose()?;
     let control = Control::listen(folder, live.door(), seats, case.clone(), down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
@@ -214,8 +219,11 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
             _ => break,
         }
     }
-    drop(control);
     drop(picture);
+    if let (Some(film), Some(file)) = (film, &args.html) {
+        std::fs::write(file, film.page()?).with_context(|| format!("can't write {}", file.display()))?;
+    }
+    drop(control);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
 }

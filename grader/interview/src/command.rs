@@ -1,10 +1,10 @@
 //! `cargo grade interview`: what its flags ask for.
 
 use crate::content::{Content, Level};
-use crate::desk::{Clock, Desk, Keep, WallClock};
+use crate::desk::{self, Clock, Desk, Keep, WallClock};
 use crate::history::{self, History, Unfinished};
 use crate::host::Machine;
-use crate::report::{self, Report};
+use crate::report::{self, PartContent, Report};
 use crate::room::{self, Setup};
 use crate::session::event::Role;
 use crate::session::plan::{Ask, Plan, Wish};
@@ -167,7 +167,12 @@ impl Place<'_> {
             screen.say("The session is kept as it stands: `cargo grade interview --resume` goes on with it.");
             return Ok(ExitCode::from(1));
         }
-        let report = Report::of(&session, &self.id.to_string());
+        let mut report = Report::of(&session, &self.id.to_string());
+        for part in &mut report.parts {
+            if let PartContent::Incident { name, replay, .. } = &mut part.content {
+                *replay = Some(desk::replay(name)).filter(|page| folder.join(page).is_file());
+            }
+        }
         self.history.finish(self.id, &serde_json::to_value(&report)?, self.clock.now())?;
         let attempts = attempts(self.history)?;
         let write = |name: &str, text: &str| {

@@ -58,12 +58,13 @@ pub trait Host: Send + Sync {
     ///
     /// If the grader can't be run; a module that doesn't compile is a [`Run`].
     fn grade(&self, exercise: &str, variation: Option<&str>, file: &Path) -> Result<Run>;
-    /// Brings up a broken cluster, if it isn't there yet, and says where its kubeconfig lies.
+    /// Brings up a broken cluster, if it isn't there yet, and says where its kubeconfig lies. When it ends it leaves a page
+    /// behind that replays it.
     ///
     /// # Errors
     ///
     /// If it doesn't come up.
-    fn open_incident(&self, name: &str) -> Result<PathBuf>;
+    fn open_incident(&self, name: &str, replay: &Path) -> Result<PathBuf>;
     /// How the broken cluster stands.
     ///
     /// # Errors
@@ -72,6 +73,11 @@ pub trait Host: Send + Sync {
     fn check(&self) -> Result<Check>;
     /// Ends the cluster, if there is one.
     fn close_incident(&self);
+}
+
+/// The page that replays an incident, in the session's folder.
+pub fn replay(incident: &str) -> String {
+    format!("incident-{incident}.html")
 }
 
 /// A session and all that it needs.
@@ -210,7 +216,7 @@ impl Desk {
                     self.host.lay_out(exercise, self.session.rule(part).as_deref(), &file)?;
                 }
             }
-            Ask::Incident(name) => _ = self.host.open_incident(name)?,
+            Ask::Incident(name) => _ = self.host.open_incident(name, &self.folder.join(replay(name)))?,
             _ => {}
         }
         Ok(())
@@ -225,6 +231,13 @@ impl Desk {
         }
     }
 
+    /// The page that replays the cluster of an incident, once that has ended.
+    pub fn replay(&self, part: usize) -> Option<PathBuf> {
+        let incident = self.session.incident(part)?;
+        let page = self.folder.join(replay(&incident.name));
+        page.is_file().then_some(page)
+    }
+
     /// The kubeconfig of the broken cluster, while an incident is open.
     ///
     /// # Errors
@@ -232,7 +245,8 @@ impl Desk {
     /// If the cluster doesn't come up.
     pub fn kubeconfig(&self) -> Result<Option<PathBuf>> {
         let open = self.session.current().and_then(|part| self.session.incident(part));
-        open.map(|incident| self.host.open_incident(&incident.name)).transpose()
+        open.map(|incident| self.host.open_incident(&incident.name, &self.folder.join(replay(&incident.name))))
+            .transpose()
     }
 
     /// What is to be done in the world to grade the module, or to look at the cluster, of the open part.

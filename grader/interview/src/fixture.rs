@@ -65,7 +65,7 @@ impl Host for Slow {
         }
         Ok(Run { passed: false, right: 7, of: 9, said: "✗ empty-key <why>".into() })
     }
-    fn open_incident(&self, name: &str) -> Result<PathBuf> {
+    fn open_incident(&self, name: &str, _: &Path) -> Result<PathBuf> {
         Ok(PathBuf::from(format!("/clusters/{name}/kubeconfig")))
     }
     fn check(&self) -> Result<Check> {

@@ -110,7 +110,7 @@ impl Host for Machine {
         }
     }
 
-    fn open_incident(&self, name: &str) -> Result<PathBuf> {
+    fn open_incident(&self, name: &str, replay: &Path) -> Result<PathBuf> {
         let mut kubeconfig = self.kubeconfig.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = kubeconfig.as_ref() {
             return Ok(there.clone());
@@ -119,7 +119,8 @@ impl Host for Machine {
         self.close();
         let file = self.root.join(FOLDER).join("incidents").join(name).with_extension("yaml");
         let mut command = self.grade(["cluster", "--name", &self.cluster, "up", "--detach", "--incident"]);
-        let Output { status, stdout, stderr } = command.arg(file).output().context("can't run the grader")?;
+        command.arg(file).arg("--html").arg(replay);
+        let Output { status, stdout, stderr } = command.output().context("can't run the grader")?;
         if !status.success() {
             bail!("the cluster does not come up: {}", String::from_utf8_lossy(&stderr).trim());
         }

@@ -7,7 +7,7 @@ use kit_api::core::Pod;
 use kit_apimachinery::object::{Kind, Object};
 use kit_cluster::cluster::{self, Config, Nodes};
 use kit_cluster::engine::Clock;
-use kit_live::ui::Ui;
+use kit_live::ui::{Film, Ui};
 use kit_live::{Live, Options};
 use serde_json::json;
 use std::sync::Arc;
@@ -22,7 +22,10 @@ fn pods(picture: bool) -> f64 {
     };
     let live = Live::start(start, Options { speed: 10_000.0, ..Options::default() }).expect("it starts");
     let door = live.door();
-    let ui = picture.then(|| Ui::serve(door.clone(), "bench", Arc::new(|_, _| Ok(String::new()))).expect("it serves"));
+    let ui = picture.then(|| {
+        let film = Film::of(&door, "bench").expect("it looks");
+        Ui::serve(door.clone(), film, Arc::new(|_, _| Ok(String::new()))).expect("it serves")
+    });
     while door.snapshot().list(Kind::Node).count() < 30 {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kit_cluster::recording::{Increment, Recorder, Sight, Watcher, page};
+use kit_cluster::recording::{Increment, Recorder, Recording, Sight, Watcher, page};
 use kit_time::agenda::Instant;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
@@ -57,6 +57,65 @@ pub enum Wish {
 /// Carries out a wish, on the engine's thread: what it says, or why it doesn't.
 pub type Obey = Arc<dyn Fn(&mut Driver, Wish) -> Result<String, String> + Send + Sync>;
 
+/// What happens in a cluster that runs, from the moment on in which this is made.
+#[derive(Clone)]
+pub struct Film {
+    recorder: Arc<Mutex<Recorder>>,
+    /// Moves whenever there may be something new.
+    moved: watch::Sender<u64>,
+}
+
+impl Film {
+    /// Begins to look at a cluster.
+    ///
+    /// # Errors
+    ///
+    /// If there is no thread to be had.
+    pub fn of(door: &Door, title: &str) -> std::io::Result<Film> {
+        let film =
+            Film { recorder: Arc::new(Mutex::new(Recorder::live(title, SPAN, ENTRIES))), moved: watch::channel(0).0 };
+        film.follow(door)?;
+        Ok(film)
+    }
+
+    /// A page that replays the last hour, whatever comes after it.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written as JSON.
+    pub fn page(&self) -> Result<String, serde_json::Error> {
+        page(&[Recording { live: false, ..lock(&self.recorder).recording() }], &[], None)
+    }
+
+    /// Lets the engine tell the recorder of everything from now on.
+    fn follow(&self, door: &Door) -> std::io::Result<()> {
+        let (tell, sights) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (film, done) = (self.clone(), waiting.clone());
+        std::thread::Builder::new().name("recorder".into()).spawn(move || record(&sights, &film, &done))?;
+        door.request(move |driver| {
+            let mut watcher = Watcher::default();
+            let mut looked: Option<Real> = None;
+            let mut told: Option<Real> = None;
+            driver.pump(move |engine| {
+                let soon = |last: Option<Real>, span| last.is_some_and(|last| last.elapsed() < span);
+                if soon(looked, LOOK) || waiting.load(Ordering::Relaxed) >= AHEAD {
+                    return true;
+                }
+                looked = Some(Real::now());
+                let sight = watcher.look(engine);
+                if sight.is_empty() && soon(told, IDLE) {
+                    return true;
+                }
+                told = looked;
+                waiting.fetch_add(1, Ordering::Relaxed);
+                tell.send(sight).is_ok()
+            });
+        });
+        Ok(())
+    }
+}
+
 /// The picture of a cluster that runs. It ends with this.
 pub struct Ui {
     address: String,
@@ -68,9 +127,7 @@ pub struct Ui {
 struct Shared {
     door: Door,
     obey: Obey,
-    recorder: Arc<Mutex<Recorder>>,
-    /// Moves whenever there may be something new.
-    moved: watch::Sender<u64>,
+    film: Film,
     hosts: [String; 2],
     /// Where everything lies: `/ui/TOKEN/`.
     root: String,
@@ -90,20 +147,17 @@ impl Ui {
     /// # Errors
     ///
     /// If there is no port, no thread or no randomness to be had.
-    pub fn serve(door: Door, title: &str, obey: Obey) -> std::io::Result<Ui> {
+    pub fn serve(door: Door, film: Film, obey: Obey) -> std::io::Result<Ui> {
         let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let mut secret = [0; 16];
         SystemRandom::new().fill(&mut secret).map_err(|_| std::io::Error::other("this machine has no randomness"))?;
         let token: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let recorder = Arc::new(Mutex::new(Recorder::live(title, SPAN, ENTRIES)));
-        let (moved, _) = watch::channel(0);
-        follow(&door, recorder.clone(), moved.clone())?;
         let hosts = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{port}"));
         let root = format!("/ui/{token}/");
         let address = format!("http://127.0.0.1:{port}{root}");
-        let shared = Arc::new(Shared { door, obey, recorder, moved, hosts, root });
+        let shared = Arc::new(Shared { door, obey, film, hosts, root });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("ui".into()).spawn(move || {
@@ -130,39 +184,11 @@ impl Drop for Ui {
     }
 }
 
-/// Lets the engine tell the recorder of everything from now on.
-fn follow(door: &Door, recorder: Arc<Mutex<Recorder>>, moved: watch::Sender<u64>) -> std::io::Result<()> {
-    let (tell, sights) = channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let done = waiting.clone();
-    std::thread::Builder::new().name("recorder".into()).spawn(move || record(&sights, &recorder, &done, &moved))?;
-    door.request(move |driver| {
-        let mut watcher = Watcher::default();
-        let mut looked: Option<Real> = None;
-        let mut told: Option<Real> = None;
-        driver.pump(move |engine| {
-            let soon = |last: Option<Real>, span| last.is_some_and(|last| last.elapsed() < span);
-            if soon(looked, LOOK) || waiting.load(Ordering::Relaxed) >= AHEAD {
-                return true;
-            }
-            looked = Some(Real::now());
-            let sight = watcher.look(engine);
-            if sight.is_empty() && soon(told, IDLE) {
-                return true;
-            }
-            told = looked;
-            waiting.fetch_add(1, Ordering::Relaxed);
-            tell.send(sight).is_ok()
-        });
-    });
-    Ok(())
-}
-
-fn record(sights: &Receiver<Sight>, recorder: &Mutex<Recorder>, waiting: &AtomicUsize, moved: &watch::Sender<u64>) {
+fn record(sights: &Receiver<Sight>, film: &Film, waiting: &AtomicUsize) {
     for sight in sights {
-        lock(recorder).take(sight);
+        lock(&film.recorder).take(sight);
         waiting.fetch_sub(1, Ordering::Relaxed);
-        moved.send_modify(|count| *count += 1);
+        film.moved.send_modify(|count| *count += 1);
     }
 }
 
@@ -220,12 +246,12 @@ impl Shared {
         };
         match (head.method, what) {
             (Method::GET, "") => {
-                let recording = lock(&self.recorder).recording();
+                let recording = lock(&self.film.recorder).recording();
                 let page = page(&[recording], &[], None).map_err(|why| (500, why.to_string()))?;
                 Ok(response(200, "text/html; charset=utf-8", Answer::text(page)))
             }
             (Method::GET, "recording") => {
-                let recording = lock(&self.recorder).recording();
+                let recording = lock(&self.film.recorder).recording();
                 let json = serde_json::to_string(&recording).map_err(|why| (500, why.to_string()))?;
                 Ok(response(200, JSON, Answer::text(json)))
             }
@@ -249,7 +275,7 @@ impl Shared {
                 let obey = self.obey.clone();
                 let said = self.door.ask(move |driver| obey(driver, wish)).await;
                 let said = said.ok_or((503, "the cluster has ended".to_string()))?;
-                self.moved.send_modify(|count| *count += 1);
+                self.film.moved.send_modify(|count| *count += 1);
                 let said = said.map_err(|why| (400, why))?;
                 Ok(response(200, JSON, Answer::text(json!({"said": said}).to_string())))
             }
@@ -259,10 +285,10 @@ impl Shared {
 
     /// What has come since, once something has; at the latest after a while, or when the clock is set.
     async fn changes(&self, since: u64) -> Result<String, (u16, String)> {
-        let mut moved = self.moved.subscribe();
+        let mut moved = self.film.moved.subscribe();
         let clock = self.clock().await?;
         let wait = async {
-            while lock(&self.recorder).next() == since {
+            while lock(&self.film.recorder).next() == since {
                 if moved.changed().await.is_err() || self.clock().await.is_ok_and(|now| !clock.is_like(&now)) {
                     return;
                 }
@@ -272,7 +298,9 @@ impl Shared {
         // Nothing new is an answer, too.
         _ = tokio::time::timeout(PATIENCE, wait).await;
         let State { now, speed, paused, .. } = self.clock().await?.0;
-        let Some(increment) = lock(&self.recorder).since(since) else { return Ok(json!({"again": true}).to_string()) };
+        let Some(increment) = lock(&self.film.recorder).since(since) else {
+            return Ok(json!({"again": true}).to_string());
+        };
         let clock = json!({"now": now.nanos / 1_000_000, "speed": speed, "paused": paused});
         serde_json::to_string(&Changes { increment, clock }).map_err(|why| (500, why.to_string()))
     }

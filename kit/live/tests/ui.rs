@@ -4,7 +4,7 @@ use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::Clock;
 use kit_cluster::recording::{Increment, Picture, Recording};
 use kit_cluster::timeline::{Step, act};
-use kit_live::ui::{Ui, Wish};
+use kit_live::ui::{Film, Ui, Wish};
 use kit_live::{Driver, Live, Options};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -51,7 +51,8 @@ fn obey(driver: &mut Driver, wish: Wish) -> Result<String, String> {
 fn serve() -> (Live, Ui) {
     let start = || cluster::start(&Config::default(), &solutions::modules(), Clock::default());
     let live = Live::start(start, Options { speed: 100.0, ..Options::default() }).expect("it starts");
-    let ui = Ui::serve(live.door(), "seen", Arc::new(obey)).expect("it serves");
+    let ui =
+        Ui::serve(live.door(), Film::of(&live.door(), "seen").expect("it looks"), Arc::new(obey)).expect("it serves");
     (live, ui)
 }
 

@@ -27,7 +27,9 @@ fn seconds(time: &Value) -> i64 {
 #[test]
 fn it_has_happened_before_the_door_opens_and_is_mended_by_whoever_can() {
     let name = format!("incident-{}", std::process::id());
-    let cluster = Cluster::up(&name, &["--incident", FILE, "--speed", "20"]);
+    let page = std::env::temp_dir().join(format!("{name}.html"));
+    let html = page.to_string_lossy().into_owned();
+    let cluster = Cluster::up(&name, &["--incident", FILE, "--speed", "20", "--html", &html]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
     let mut client = Client::connect(&cluster.kubeconfig());
     let (_, deployment) = client.ask("GET", DEPLOYMENT, &Value::Null).expect("an answer");
@@ -69,6 +71,24 @@ fn it_has_happened_before_the_door_opens_and_is_mended_by_whoever_can() {
     assert_eq!(gone.status.code(), Some(1));
     let broken = verdict(&check(&name, &["--format", "json", "--hold", "1s"]));
     assert_eq!((&broken["kept"], &broken["solved"]), (&json!(false), &json!(false)), "{broken}");
+
+    // All of it can be watched again, from the moment on in which the door opened.
+    let mut down = Command::new(env!("CARGO_BIN_EXE_cluster"));
+    assert!(down.args(["--name", &name, "down"]).status().expect("it runs").success());
+    let text = std::fs::read_to_string(&page).expect("the cluster left a page behind");
+    _ = std::fs::remove_file(&page);
+    let recording = text.split_once("id=\"recording\">").and_then(|(_, rest)| rest.split_once("</script>"));
+    let recording: Value = serde_json::from_str(recording.expect("a recording").0).expect("JSON");
+    assert_eq!((&recording["live"], &recording["title"]), (&json!(false), &json!("storefront-image")));
+    let from = recording["from"].as_i64().expect("where it begins") / 1000;
+    assert!((PLAYED - 1..PLAYED + 60).contains(&from), "it begins at {from} s");
+    let objects = recording["objects"].as_array().expect("objects");
+    let storefront = objects.iter().position(|one| one["kind"] == "Deployment" && one["name"] == "storefront");
+    let wanted = |change: &Value| {
+        change[1].as_u64() == storefront.map(|id| id as u64)
+            && change[3].get("want").is_some_and(|want| want.is_null() || want == 0)
+    };
+    assert!(recording["changes"].as_array().expect("changes").iter().any(wanted), "nobody scaled it down");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn content_of(content: &PartContent, book: Option<&str>) -> String {
                 }
             }
         }
-        PartContent::Incident { prompt, checks, question, debrief, routes, .. } => {
+        PartContent::Incident { prompt, checks, question, debrief, replay, routes, .. } => {
             page += &format!("<blockquote>{}</blockquote>", markdown(prompt));
             if let Some(last) = checks.last() {
                 page += &format!("<p>The last of {} looks at it, {}:</p><ul>", checks.len(), clock(last.at_ms));
@@ -193,6 +193,9 @@ fn content_of(content: &PartContent, book: Option<&str>) -> String {
             }
             page += &question.as_ref().map_or(String::new(), |one| question_of(one, book));
             page += &format!("<h3>What happened there</h3>{}", markdown(debrief));
+            if let Some(replay) = replay {
+                page += &format!("<p><a href='{}'>Watch the cluster again</a></p>", safe(replay));
+            }
             for route in routes {
                 page += &format!("<p>{}</p><pre>{}</pre>", inline(&route.name), safe(&route.commands.join("\n")));
             }

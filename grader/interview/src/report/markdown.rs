@@ -94,7 +94,7 @@ fn part_of(at: usize, part: &PartReport) -> String {
                 page += &format!("\nThe last run, {}:\n\n{}", clock(last.at_ms), fenced(&last.said));
             }
         }
-        PartContent::Incident { prompt, checks, question, debrief, routes, .. } => {
+        PartContent::Incident { prompt, checks, question, debrief, replay, routes, .. } => {
             page += &format!("\n{}\n", quoted(prompt));
             if let Some(last) = checks.last() {
                 page += &format!("\nThe last look at it, {}:\n\n", clock(last.at_ms));
@@ -102,6 +102,7 @@ fn part_of(at: usize, part: &PartReport) -> String {
             }
             page += &question.as_ref().map_or(String::new(), question_of);
             page += &format!("\n### What happened there\n\n{}\n", debrief.trim());
+            page += &replay.as_ref().map_or(String::new(), |replay| format!("\n[Watch the cluster again]({replay})\n"));
             for route in routes {
                 page += &format!("\n{}:\n\n{}", line(&route.name), fenced(&route.commands.join("\n")));
             }

@@ -119,6 +119,9 @@ pub enum PartContent {
         question: Option<QuestionReport>,
         /// What happened, in Markdown.
         debrief: String,
+        /// The page beside the report that replays what happened in the cluster.
+        #[serde(default)]
+        replay: Option<String>,
         /// Ways to heal it.
         routes: Vec<RouteReport>,
     },
@@ -452,6 +455,7 @@ fn content_of(session: &Session, part: usize, began: i64) -> PartContent {
                 }),
                 question: question(0),
                 debrief: incident.map_or_else(String::new, |one| one.debrief.clone()),
+                replay: None,
                 routes: routes
                     .map(|one| RouteReport { name: one.name.clone(), commands: one.kubectl.clone() })
                     .collect(),

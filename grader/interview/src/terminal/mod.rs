@@ -533,6 +533,9 @@ impl<'a> Terminal<'a> {
                     .for_each(|line| self.screen.raw(&format!("    {line}")));
                 self.screen.blank();
                 self.screen.markdown(&incident.debrief);
+                if let Some(page) = self.desk.replay(part) {
+                    self.screen.note(&format!("replay  {}", page.display()));
+                }
                 for route in &incident.routes {
                     self.screen.blank();
                     self.screen.say(&route.name);

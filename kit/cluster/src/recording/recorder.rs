@@ -102,6 +102,7 @@ impl Recorder {
     /// Takes in what a [`Watcher`] has seen. It has to be always the same one.
     pub fn take(&mut self, sight: Sight) {
         let Sight { now, epoch, changes, decisions, notes, plane, everything } = sight;
+        let begins = self.live && self.next() == 0;
         self.epoch = epoch;
         self.now = self.now.max(millis(now));
         if let Some((snapshot, kinds)) = everything {
@@ -110,6 +111,13 @@ impl Recorder {
         for change in changes {
             let gone = change.kind == ChangeKind::Deleted;
             self.change(millis(change.at), &change.by, &change.object, gone);
+        }
+        if begins {
+            // What is there at the first look is how the recording begins, and nothing that happens in it.
+            while !self.items.is_empty() {
+                self.drop_first();
+            }
+            self.from = Some(self.now);
         }
         for (key, entry) in decisions {
             let (t, by) = (millis(entry.at), self.by(entry.by));
