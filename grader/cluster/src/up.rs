@@ -235,11 +235,20 @@ fn store(data: Option<&DataDir>, etcd: &[String]) -> Result<Option<Box<dyn Backe
         (None, []) => None,
         (None, urls) => {
             let members: Vec<&str> = urls.iter().map(String::as_str).collect();
-            let client =
-                kit_live::store::etcd(&members).map_err(|why| anyhow::anyhow!("{}: {why}", urls.join(", ")))?;
+            let client = client(&members).with_context(|| urls.join(", "))?;
             Some(Box::new(Kept::shared(client)))
         }
     })
+}
+
+#[cfg(feature = "etcd")]
+fn client(members: &[&str]) -> Result<kit_etcd::Etcd> {
+    Ok(kit_etcd::Etcd::connect_any(members)?)
+}
+
+#[cfg(not(feature = "etcd"))]
+fn client(_members: &[&str]) -> Result<kit_store::Disk> {
+    bail!("this build has no client of etcd, which needs `protoc`; build it with `--features etcd`")
 }
 
 /// The nodes of an earlier start that have no kubelet in this one.

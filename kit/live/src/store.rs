@@ -214,26 +214,6 @@ impl<K: Kv> Backend for Kept<K> {
     }
 }
 
-/// A client of etcd, by the addresses of its members.
-///
-/// # Errors
-///
-/// If none can be reached, and in a build without the feature `etcd`.
-#[cfg(feature = "etcd")]
-pub fn etcd(endpoints: &[&str]) -> Result<impl Kv + Send + 'static, String> {
-    kit_store::Etcd::connect_any(endpoints).map_err(said)
-}
-
-/// A client of etcd: this build has none.
-///
-/// # Errors
-///
-/// Always.
-#[cfg(not(feature = "etcd"))]
-pub fn etcd(_endpoints: &[&str]) -> Result<kit_store::Disk, String> {
-    Err("this build has no client of etcd, which needs `protoc`; build it with `--features etcd`".into())
-}
-
 fn said(error: Error) -> String {
     error.to_string()
 }

@@ -1,6 +1,6 @@
 //! One suite for all stores: stories in `suite/*.yaml`, and beside each the answers that etcd 3.4.23 gave to it.
 //!
-//! The answers are written by `RECORD=1 cargo test -p kit-store --features etcd etcd_itself`, and by nothing else.
+//! The answers are written by kit-etcd's test of the same suite, and by nothing else.
 
 mod play;
 
@@ -47,53 +47,4 @@ fn replicated() {
     holds(Duration::ZERO, || Replicated::new(1, 1, options()));
     holds(Duration::ZERO, || Replicated::new(3, 2, options()));
     holds(Duration::ZERO, || Replicated::new(5, 3, options()));
-}
-
-#[test]
-#[cfg_attr(not(feature = "etcd"), ignore = "needs an etcd: cargo test -p kit-store --features etcd")]
-fn etcd_itself() {
-    #[cfg(feature = "etcd")]
-    etcd::holds();
-}
-
-#[cfg(feature = "etcd")]
-mod etcd {
-    use super::*;
-    use kit_store::{Etcd, Server};
-
-    /// A server of its own for each story, since revisions count from its beginning.
-    struct Own {
-        store: Etcd,
-        _server: Server,
-        _folder: tempfile::TempDir,
-    }
-
-    fn start() -> Own {
-        let folder = tempfile::tempdir().expect("a folder");
-        let interval = ["--experimental-watch-progress-notify-interval", "2s"];
-        let server = Server::start(folder.path(), &interval).unwrap_or_else(|e| panic!("{e}"));
-        let store = server.connect().unwrap_or_else(|e| panic!("{e}"));
-        Own { store, _server: server, _folder: folder }
-    }
-
-    pub fn holds() {
-        let record = std::env::var_os("RECORD").is_some();
-        let only = std::env::var("STORY").ok();
-        let mut wrong = String::new();
-        for story in stories().into_iter().filter(|story| only.as_ref().is_none_or(|only| *only == story.name)) {
-            let mut etcd = start();
-            if record {
-                let transcript = story.play(&mut etcd.store, None, Duration::from_secs(1));
-                std::fs::write(story.golden(), transcript).expect("the answers are written");
-                continue;
-            }
-            let expected = story.expected();
-            let transcript = story.play(&mut etcd.store, Some(&expected), Duration::from_secs(10));
-            if transcript != expected {
-                let diff = TextDiff::from_lines(&expected, &transcript);
-                wrong += &format!("{}\n{}", story.name, diff.unified_diff().header("recorded", "now"));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong}");
-    }
 }

@@ -1,7 +1,7 @@
 //! `cluster up --etcd`: two of them on one etcd are one cluster, and each is enough.
 
 use crate::client::{Client, Cluster};
-use kit_store::Server;
+use kit_etcd::Server;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

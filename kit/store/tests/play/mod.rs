@@ -68,7 +68,7 @@ pub fn stories() -> Vec<Story> {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite")
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../store/tests/suite"))
 }
 
 impl Story {

@@ -1,9 +1,10 @@
-//! Random histories, played to this crate's store and to a real etcd, whose answers must be the same.
+//! Random histories, played to kit-store's store and to a real etcd, whose answers must be the same.
 
-#![cfg(feature = "etcd")]
+#![cfg(feature = "client")]
 
+use kit_etcd::{Etcd, Server};
 use kit_store::api::*;
-use kit_store::{Bytes, Etcd, Kv, Memory, Server};
+use kit_store::{Bytes, Kv, Memory};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;

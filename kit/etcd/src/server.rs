@@ -1,6 +1,7 @@
 //! An etcd of one's own, for tests and measurements.
 
-use crate::{Error, Etcd, Kv, Result};
+use crate::Etcd;
+use kit_store::{Error, Kv, Result};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The stores side by side: `cargo bench -p kit-store --features etcd`.
+//! The stores side by side: `cargo bench -p kit-etcd --features client`.
 //!
 //! Writes per second and events per second to many watches, of the store in memory, the one on disk, and a real etcd on this
 //! machine, one after the other in one run. Disk and etcd write to the same file system and wait for it before they answer.
@@ -31,9 +31,9 @@ fn main() {
     writes("memory", &mut Memory::default());
     let path = folder.path().join("writes.redb");
     writes("disk", &mut Disk::open(&path, Options::default()).expect("a store"));
-    #[cfg(feature = "etcd")]
-    let server = kit_store::Server::start(folder.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
-    #[cfg(feature = "etcd")]
+    #[cfg(feature = "client")]
+    let server = kit_etcd::Server::start(folder.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
+    #[cfg(feature = "client")]
     writes("etcd", &mut server.connect().expect("a client"));
 
     println!("\n{:<12} {:>8} {:>8} {:>12}", "events", "watches", "writes", "per second");
@@ -41,7 +41,7 @@ fn main() {
         fan_out("memory", Memory::default(), watches, changes);
         let path = folder.path().join(format!("fan-out-{watches}.redb"));
         fan_out("disk", Disk::open(&path, Options::default()).expect("a store"), watches, changes);
-        #[cfg(feature = "etcd")]
+        #[cfg(feature = "client")]
         fan_out_of_etcd(&server, watches, changes);
     }
 
@@ -129,8 +129,8 @@ fn fan_out(name: &str, mut store: impl Kv, watches: usize, changes: usize) {
 }
 
 /// One client writes while another listens, as processes of their own would.
-#[cfg(feature = "etcd")]
-fn fan_out_of_etcd(server: &kit_store::Server, watches: usize, changes: usize) {
+#[cfg(feature = "client")]
+fn fan_out_of_etcd(server: &kit_etcd::Server, watches: usize, changes: usize) {
     let mut listener = server.connect().expect("a client");
     (0..watches).for_each(|_| drop(listener.watch(&everything()).expect("a watch")));
     let mut writer = server.connect().expect("a client");

@@ -1,9 +1,8 @@
 //! etcd itself, over gRPC.
 
-use crate::Kv;
-use crate::api::*;
-use crate::{Bytes, Error, Result};
 use etcd_client as client;
+use kit_store::api::*;
+use kit_store::{Bytes, Error, Kv, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::time::{Duration, Instant};
