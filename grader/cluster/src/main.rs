@@ -97,7 +97,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Check(args) => return incident::check(&folder, args),
         Command::Down => Order::Down,
         Command::Status => Order::Status,
-        Command::Fault { verb, targets } => Order::Fault(fault(verb, targets)?),
+        Command::Fault { verb, targets } => {
+            for step in faults(verb, targets)? {
+                println!("{}", control::send(&folder, &Order::Fault(step))?);
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Pause { component: Some(component) } => Order::Fault(json!({"pause": component})),
         Command::Resume { component: Some(component) } => Order::Fault(json!({"resume": component})),
         Command::Pause { component: None } => Order::Pause(true),
@@ -142,8 +147,8 @@ fn folder(all: &Path, name: &str) -> Result<PathBuf> {
     Ok(all.join(name))
 }
 
-/// A step of a scenario, as its verb and what follows it say.
-fn fault(verb: &str, targets: &[String]) -> Result<Value> {
+/// Steps of a scenario, as their verb and what follows it say: one for all targets with a value, or one for each target.
+fn faults(verb: &str, targets: &[String]) -> Result<Vec<Value>> {
     let pairs: Option<Map<String, Value>> = targets
         .iter()
         .map(|target| {
@@ -154,9 +159,32 @@ fn fault(verb: &str, targets: &[String]) -> Result<Value> {
             Some((name.to_string(), value))
         })
         .collect();
-    match (pairs, targets) {
-        (Some(pairs), _) => Ok(json!({verb: pairs})),
-        (None, [target]) => Ok(json!({verb: target})),
-        (None, _) => bail!("`{verb}` takes one target, or several each with a value: {}", targets.join(" ")),
+    match pairs {
+        Some(pairs) => Ok(vec![json!({verb: pairs})]),
+        None if targets.iter().any(|target| target.contains('=')) => {
+            bail!("some targets of `{verb}` have a value and some have none: {}", targets.join(" "))
+        }
+        None => Ok(targets.iter().map(|target| json!({verb: target})).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_with_values_are_one_step_and_others_one_each() {
+        let cases: [(&str, &[&str], &str); 5] = [
+            ("crash", &["node-1"], r#"[{"crash":"node-1"}]"#),
+            ("crash", &["node-1", "node-2"], r#"[{"crash":"node-1"},{"crash":"node-2"}]"#),
+            ("kill", &["pod/web=137", "pod/api=1"], r#"[{"kill":{"pod/web":137,"pod/api":1}}]"#),
+            ("load", &["deployment/web=300"], r#"[{"load":{"web":300}}]"#),
+            ("kill", &["pod/web=137", "pod/api"], "some targets of `kill` have a value and some have none"),
+        ];
+        for (verb, targets, expected) in cases {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            let steps = faults(verb, &targets).map_or_else(|why| why.to_string(), |steps| json!(steps).to_string());
+            assert!(steps.starts_with(expected), "{steps}");
+        }
     }
 }

@@ -303,7 +303,14 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
         }),
         Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
-            let workload = if workload.contains('/') { workload.clone() } else { format!("default/{workload}") };
+            let (namespace, name) = workload.split_once('/').unwrap_or(("default", workload));
+            let snapshot = engine.server().snapshot();
+            let runs = snapshot.list_in(Kind::Pod, namespace).any(|stored| observe::workload(&stored.object) == name);
+            // A Deployment may have no pods yet, or none any more.
+            if !runs && snapshot.get(&Key::new(Kind::Deployment, namespace, name)).is_none() {
+                return Err(format!("nothing is named {name} in {namespace} that could get load"));
+            }
+            let workload = format!("{namespace}/{name}");
             engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
         }),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
