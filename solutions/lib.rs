@@ -41,6 +41,10 @@ pub mod workloads {
     pub mod replica_set;
     pub mod rolling_update;
 }
+pub mod network {
+    //! How packets find their way.
+    pub mod kube_proxy;
+}
 
 use kit::{Modules, Slot};
 
@@ -70,5 +74,6 @@ pub fn modules() -> Modules {
         raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),
         garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),
         admission: Slot::of::<control_plane::admission::Exercise>(),
+        kube_proxy: Slot::of::<network::kube_proxy::Exercise>(),
     }
 }

@@ -14,6 +14,7 @@ mod macros;
 pub mod control_plane;
 pub mod failure;
 mod modules;
+pub mod network;
 pub mod node;
 pub mod objects;
 pub mod remote;

@@ -168,4 +168,6 @@ modules! {
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
+    /// What kube-proxy writes for one service port.
+    "network/kube_proxy" kube_proxy: crate::network::KubeProxy;
 }

@@ -2,3 +2,4 @@
 //! addresses, names, services, policies and packets.
 
 pub mod ipam;
+pub mod proxy;
