@@ -15,6 +15,10 @@ pub mod failure {
     //! What happens when something breaks.
     pub mod node_lifecycle;
 }
+pub mod network {
+    //! How requests find their pods.
+    pub mod endpoints;
+}
 pub mod node {
     //! What a node does for its pods.
     pub mod qos;
@@ -56,6 +60,7 @@ pub fn modules() -> Modules {
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
+        endpoints: Slot::of::<network::endpoints::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -140,6 +140,8 @@ modules! {
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
+    /// The core of the EndpointSlice controller.
+    "network/endpoints" endpoints: crate::network::EndpointSlices;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

@@ -1,5 +1,6 @@
 //! Tables about the network.
 
+mod endpoints;
 mod ipam;
 mod proxy;
 
@@ -7,6 +8,7 @@ use super::Check;
 
 pub fn check(table: &str) -> Option<Check> {
     Some(match table {
+        "endpoint_slices" => endpoints::recorded,
         "host_local" => ipam::host_local,
         "kube_proxy_iptables" => proxy::iptables,
         "node_cidrs" => ipam::node_cidrs,

@@ -3,3 +3,5 @@
 pub mod kube_proxy;
 
 pub use kube_proxy::*;
+pub mod endpoints;
+pub use endpoints::EndpointSlices;
