@@ -18,6 +18,8 @@ pub mod failure {
 pub mod network {
     //! How requests find their pods.
     pub mod endpoints;
+    //! What decides about packets and names.
+    pub mod network_policy;
 }
 pub mod node {
     //! What a node does for its pods.
@@ -61,6 +63,7 @@ pub fn modules() -> Modules {
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
+        network_policy: Slot::of::<network::network_policy::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

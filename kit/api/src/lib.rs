@@ -3,6 +3,7 @@
 //! Objects are those of `k8s-openapi`. What it leaves out, because the API's schema doesn't say it, is here: one
 //! file for each concept, under the name that Kubernetes has for it.
 
+pub mod cidr;
 pub mod cron;
 pub mod daemon_set;
 pub mod disruption_budget;

@@ -142,6 +142,8 @@ modules! {
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.
     "network/endpoints" endpoints: crate::network::EndpointSlices;
+    /// The verdict of network policies on a connection.
+    "network/network_policy" network_policy: crate::network::NetworkPolicies;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

@@ -4,3 +4,4 @@
 pub mod endpoints;
 pub mod ipam;
 pub mod proxy;
+pub mod policy;

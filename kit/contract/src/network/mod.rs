@@ -5,3 +5,5 @@ pub mod kube_proxy;
 pub use kube_proxy::*;
 pub mod endpoints;
 pub use endpoints::EndpointSlices;
+pub mod network_policy;
+pub use network_policy::NetworkPolicies;
