@@ -20,6 +20,8 @@ pub mod network {
     pub mod endpoints;
     //! What decides about packets and names.
     pub mod network_policy;
+    //! Addresses, names and packets.
+    pub mod dns;
 }
 pub mod node {
     //! What a node does for its pods.
@@ -64,6 +66,7 @@ pub fn modules() -> Modules {
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
         network_policy: Slot::of::<network::network_policy::Exercise>(),
+        dns: Slot::of::<network::dns::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -144,6 +144,8 @@ modules! {
     "network/endpoints" endpoints: crate::network::EndpointSlices;
     /// The verdict of network policies on a connection.
     "network/network_policy" network_policy: crate::network::NetworkPolicies;
+    /// What the cluster's DNS server answers.
+    "network/dns" dns: crate::network::Dns;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

@@ -2,6 +2,7 @@
 //! addresses, names, services, policies and packets.
 
 pub mod endpoints;
+pub mod dns;
 pub mod ipam;
 pub mod proxy;
 pub mod policy;

@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{failure, node, objects, scheduler, workloads};
+use crate::{failure, network, node, objects, scheduler, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::collection::vec;
@@ -30,6 +30,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
+        "network/dns" => (network::dns::fresh(), 150),
         "node/qos" => (node::qos::fresh(), 80),
         "objects/quantity" => (objects::quantity::fresh(), 100),
         "objects/selector" => (objects::selector::fresh(), 100),

@@ -7,6 +7,7 @@
 pub mod control_plane;
 pub mod failure;
 pub mod fresh;
+pub mod network;
 pub mod node;
 pub mod objects;
 pub mod scheduler;

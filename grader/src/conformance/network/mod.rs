@@ -1,6 +1,7 @@
 //! Tables about the network.
 
 mod endpoints;
+mod dns;
 mod ipam;
 mod proxy;
 
@@ -9,10 +10,13 @@ use super::Check;
 pub fn check(table: &str) -> Option<Check> {
     Some(match table {
         "endpoint_slices" => endpoints::recorded,
+        "dns" => dns::dns,
         "host_local" => ipam::host_local,
         "kube_proxy_iptables" => proxy::iptables,
         "node_cidrs" => ipam::node_cidrs,
         "proxy_endpoint_choice" => proxy::endpoint_choice,
+        "pod_resolv_conf" => dns::pod_resolv_conf,
+        "resolver_search" => dns::resolver_search,
         _ => return None,
     })
 }

@@ -7,3 +7,5 @@ pub mod endpoints;
 pub use endpoints::EndpointSlices;
 pub mod network_policy;
 pub use network_policy::NetworkPolicies;
+pub mod dns;
+pub use dns::Dns;

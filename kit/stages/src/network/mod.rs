@@ -1,0 +1,3 @@
+//! Generators of the chapter `network`.
+
+pub mod dns;
