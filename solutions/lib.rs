@@ -22,6 +22,8 @@ pub mod network {
     pub mod network_policy;
     //! Addresses, names and packets.
     pub mod dns;
+    //! How packets get from pod to pod, to services and out.
+    pub mod pod_network;
 }
 pub mod node {
     //! What a node does for its pods.
@@ -79,6 +81,7 @@ pub fn modules() -> Modules {
         taints: Slot::of::<scheduler::taints::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
+        pod_network: Slot::of::<network::pod_network::Exercise>(),
         resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
         rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
         raft_election: Slot::of::<control_plane::raft_election::Exercise>(),

@@ -146,6 +146,8 @@ modules! {
     "network/network_policy" network_policy: crate::network::NetworkPolicies;
     /// What the cluster's DNS server answers.
     "network/dns" dns: crate::network::Dns;
+    /// A node's part of the pod network.
+    "network/pod_network" pod_network: crate::network::PodNetwork;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

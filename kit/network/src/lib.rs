@@ -3,6 +3,7 @@
 
 pub mod endpoints;
 pub mod dns;
+pub mod datapath;
 pub mod ipam;
 pub mod proxy;
 pub mod policy;

@@ -9,3 +9,5 @@ pub mod network_policy;
 pub use network_policy::NetworkPolicies;
 pub mod dns;
 pub use dns::Dns;
+pub mod pod_network;
+pub use pod_network::PodNetwork;
