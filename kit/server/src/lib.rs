@@ -6,7 +6,7 @@
 //! Upstream: `staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/storage/cacher`.
 
 mod admission;
-mod allocate;
+pub mod allocate;
 mod apiextensions;
 mod apply;
 mod auth;
