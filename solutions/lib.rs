@@ -24,6 +24,8 @@ pub mod network {
     pub mod dns;
     //! How packets get from pod to pod, to services and out.
     pub mod pod_network;
+    //! Services, addresses and packets.
+    pub mod load_balancer;
 }
 pub mod node {
     //! What a node does for its pods.
@@ -69,6 +71,7 @@ pub fn modules() -> Modules {
         endpoints: Slot::of::<network::endpoints::Exercise>(),
         network_policy: Slot::of::<network::network_policy::Exercise>(),
         dns: Slot::of::<network::dns::Exercise>(),
+        load_balancer: Slot::of::<network::load_balancer::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -25,6 +25,10 @@ pub trait Component: Any {
     fn run(&mut self, world: &mut World<'_>);
     /// When it has something to do again, if nothing changes until then.
     fn next_wake(&self) -> Option<Instant>;
+    /// What can be seen of it that is in no object, by subject.
+    fn shows(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     /// Something that was done to the cluster; `false` if it is none of this component's business.
     fn fault(&mut self, _fault: &Fault, _world: &mut World<'_>) -> Result<bool, String> {
         Ok(false)

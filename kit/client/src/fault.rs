@@ -40,4 +40,23 @@ pub enum Fault {
         /// Thousandths of a CPU.
         milli_cpu: i64,
     },
+    /// Something is wrong with the cloud.
+    Cloud(CloudFault),
+}
+
+/// What can be wrong with a cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloudFault {
+    /// Each call takes so much longer.
+    Slow(Instant),
+    /// Each call fails.
+    Failing,
+    /// Calls about load balancers are refused, to be made again after so many seconds.
+    Throttling(u32),
+    /// There may be no more load balancers than so many.
+    Quota(usize),
+    /// All is well again.
+    Fine,
+    /// An instance is deleted, and with it its node, which must have crashed.
+    Delete(String),
 }

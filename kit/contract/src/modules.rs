@@ -148,6 +148,8 @@ modules! {
     "network/dns" dns: crate::network::Dns;
     /// A node's part of the pod network.
     "network/pod_network" pod_network: crate::network::PodNetwork;
+    /// The service controller of the cloud controller manager.
+    "network/load_balancer" load_balancer: crate::network::LoadBalancerController;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

@@ -4,6 +4,7 @@
 pub mod endpoints;
 pub mod dns;
 pub mod datapath;
+pub mod cloud;
 pub mod ipam;
 pub mod proxy;
 pub mod policy;

@@ -4,6 +4,8 @@ mod endpoints;
 mod dns;
 mod ipam;
 mod proxy;
+mod allocation;
+mod load_balancer;
 
 use super::Check;
 
@@ -17,6 +19,11 @@ pub fn check(table: &str) -> Option<Check> {
         "proxy_endpoint_choice" => proxy::endpoint_choice,
         "pod_resolv_conf" => dns::pod_resolv_conf,
         "resolver_search" => dns::resolver_search,
+        "cluster_ip_allocation" => allocation::cluster_ips,
+        "load_balancer_node_sync" => load_balancer::load_balancer_node_sync,
+        "load_balancer_nodes" => load_balancer::load_balancer_nodes,
+        "load_balancer_services" => load_balancer::load_balancer_services,
+        "node_port_allocation" => allocation::node_ports,
         _ => return None,
     })
 }

@@ -11,3 +11,5 @@ pub mod dns;
 pub use dns::Dns;
 pub mod pod_network;
 pub use pod_network::PodNetwork;
+pub mod load_balancer;
+pub use load_balancer::LoadBalancerController;
