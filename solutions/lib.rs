@@ -16,16 +16,13 @@ pub mod failure {
     pub mod node_lifecycle;
 }
 pub mod network {
-    //! How requests find their pods.
-    pub mod endpoints;
-    //! What decides about packets and names.
-    pub mod network_policy;
-    //! Addresses, names and packets.
+    //! How requests find their pods: addresses, names, services, policies and packets.
     pub mod dns;
-    //! How packets get from pod to pod, to services and out.
-    pub mod pod_network;
-    //! Services, addresses and packets.
+    pub mod endpoints;
+    pub mod kube_proxy;
     pub mod load_balancer;
+    pub mod network_policy;
+    pub mod pod_network;
 }
 pub mod node {
     //! What a node does for its pods.
@@ -52,10 +49,6 @@ pub mod workloads {
     pub mod hpa;
     pub mod replica_set;
     pub mod rolling_update;
-}
-pub mod network {
-    //! How packets find their way.
-    pub mod kube_proxy;
 }
 
 use kit::{Modules, Slot};

@@ -75,9 +75,8 @@ fn entrances(service: &ProxyPort) -> Vec<IptablesRule> {
     if is_open && is_guarded {
         let guarded = service.load_balancer_ips.iter();
         // Whoever was let in has another destination by now.
-        rules.extend(
-            guarded.map(|ip| IptablesRule::filter(KUBE_PROXY_FIREWALL, to(service, ip), IptablesTarget::Drop)),
-        );
+        rules
+            .extend(guarded.map(|ip| IptablesRule::filter(KUBE_PROXY_FIREWALL, to(service, ip), IptablesTarget::Drop)));
     }
     if let Some(port) = service.node_port {
         let to_port = vec![IptablesMatch::Protocol(service.protocol), IptablesMatch::DestinationPort(port)];
@@ -155,9 +154,8 @@ fn firewall(service: &ProxyPort) -> Vec<IptablesRule> {
 // ANCHOR: spread
 /// To one of the endpoints: the one that knows the client, or else any.
 fn spread(service: &ProxyPort, chain: &str, endpoints: &[ProxyEndpoint]) -> Vec<IptablesRule> {
-    let rule = |matches, endpoint: &ProxyEndpoint| {
-        IptablesRule::nat(chain, matches, IptablesTarget::jump(&endpoint.chain))
-    };
+    let rule =
+        |matches, endpoint: &ProxyEndpoint| IptablesRule::nat(chain, matches, IptablesTarget::jump(&endpoint.chain));
     let mut rules = Vec::new();
     if let Some(seconds) = service.affinity_seconds {
         let seen = |endpoint: &ProxyEndpoint| IptablesMatch::Seen { list: endpoint.chain.clone(), seconds };

@@ -64,7 +64,7 @@ impl Host for Folder {
         };
         Ok(Run { passed, right: if passed { 9 } else { 7 }, of: 9, said })
     }
-    fn open_incident(&self, name: &str) -> Result<PathBuf> {
+    fn open_incident(&self, name: &str, _: &Path) -> Result<PathBuf> {
         Ok(self.0.join(name).join("kubeconfig"))
     }
     fn check(&self) -> Result<Check> {

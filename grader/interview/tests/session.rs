@@ -28,7 +28,7 @@ impl Host for World {
         let passed = std::fs::read_to_string(file)?.contains("right");
         Ok(Run { passed, right: if passed { 100 } else { 31 }, of: 100, said: "graded".into() })
     }
-    fn open_incident(&self, name: &str) -> Result<PathBuf> {
+    fn open_incident(&self, name: &str, _: &Path) -> Result<PathBuf> {
         let mut open = self.open.lock().expect("nobody panicked");
         if open.last().is_none_or(|last| last != name) {
             open.push(name.into());

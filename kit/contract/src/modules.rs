@@ -142,6 +142,8 @@ modules! {
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.
     "network/endpoints" endpoints: crate::network::EndpointSlices;
+    /// What kube-proxy writes for one service port.
+    "network/kube_proxy" kube_proxy: crate::network::KubeProxy;
     /// The verdict of network policies on a connection.
     "network/network_policy" network_policy: crate::network::NetworkPolicies;
     /// What the cluster's DNS server answers.
@@ -178,6 +180,4 @@ modules! {
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
-    /// What kube-proxy writes for one service port.
-    "network/kube_proxy" kube_proxy: crate::network::KubeProxy;
 }

@@ -1,11 +1,11 @@
 //! Tables about the network.
 
-mod endpoints;
-mod dns;
-mod ipam;
-mod proxy;
 mod allocation;
+mod dns;
+mod endpoints;
+mod ipam;
 mod load_balancer;
+mod proxy;
 
 use super::Check;
 

@@ -1,15 +1,15 @@
 //! Contracts of the chapter `network`.
 
-pub mod kube_proxy;
-
-pub use kube_proxy::*;
-pub mod endpoints;
-pub use endpoints::EndpointSlices;
-pub mod network_policy;
-pub use network_policy::NetworkPolicies;
 pub mod dns;
-pub use dns::Dns;
-pub mod pod_network;
-pub use pod_network::PodNetwork;
+pub mod endpoints;
+pub mod kube_proxy;
 pub mod load_balancer;
+pub mod network_policy;
+pub mod pod_network;
+
+pub use dns::Dns;
+pub use endpoints::EndpointSlices;
+pub use kube_proxy::*;
 pub use load_balancer::LoadBalancerController;
+pub use network_policy::NetworkPolicies;
+pub use pod_network::PodNetwork;

@@ -18,7 +18,8 @@ impl Choice {
     /// All endpoints that rules are written for, each once.
     pub fn reachable(&self) -> Vec<&Endpoint> {
         let cluster = self.cluster.iter().flatten();
-        let of_cluster = |endpoint: &&Endpoint| self.cluster.iter().flatten().any(|other| other.address == endpoint.address);
+        let of_cluster =
+            |endpoint: &&Endpoint| self.cluster.iter().flatten().any(|other| other.address == endpoint.address);
         cluster.chain(self.local.iter().flatten().filter(|endpoint| !of_cluster(endpoint))).collect()
     }
 }
@@ -32,8 +33,7 @@ pub fn choose(port: &PortInfo, endpoints: &[Endpoint], zone: &str) -> Choice {
     let is_last = |endpoint: &Endpoint| endpoint.serving && endpoint.terminating;
     let cluster = port.uses_cluster().then(|| {
         let by_zone = uses_zones(endpoints, zone);
-        let ready =
-            pick(&|endpoint| endpoint.ready && (!by_zone || endpoint.zone_hints.contains(zone)));
+        let ready = pick(&|endpoint| endpoint.ready && (!by_zone || endpoint.zone_hints.contains(zone)));
         if ready.is_empty() { pick(&is_last) } else { ready }
     });
     let local = port.uses_local().then(|| {

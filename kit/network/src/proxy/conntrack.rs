@@ -50,7 +50,8 @@ pub fn stale<'a>(
     let is_stale = |flow: &&Flow| {
         let lost = |serving: &BTreeSet<IpAddr>| !serving.contains(&flow.replies_from);
         flow.protocol == ServiceProtocol::Udp
-            && (by_address.get(&(flow.destination, flow.port)).is_some_and(lost) || by_node_port.get(&flow.port).is_some_and(lost))
+            && (by_address.get(&(flow.destination, flow.port)).is_some_and(lost)
+                || by_node_port.get(&flow.port).is_some_and(lost))
     };
     flows.into_iter().filter(is_stale).copied().collect()
 }

@@ -227,7 +227,11 @@ impl Proxier {
         if self.services.get(&key).map(Vec::as_slice).unwrap_or_default() == ports {
             return false;
         }
-        if ports.is_empty() { self.services.remove(&key) } else { self.services.insert(key.clone(), ports) };
+        if ports.is_empty() {
+            self.services.remove(&key)
+        } else {
+            self.services.insert(key.clone(), ports)
+        };
         self.changed.insert(key);
         true
     }
@@ -467,7 +471,9 @@ impl Proxier {
             out.push('\n');
         };
         line(format_args!("*filter"));
-        for chain in ["KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL"] {
+        for chain in
+            ["KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL"]
+        {
             line(format_args!(":{chain} - [0:0]"));
         }
         if has_localnet {
@@ -486,8 +492,7 @@ impl Proxier {
             out.push('\n');
         };
         if !config.tcp_be_liberal {
-            let counter =
-                if config.counters { " -m nfacct --nfacct-name ct_state_invalid_dropped_pkts" } else { "" };
+            let counter = if config.counters { " -m nfacct --nfacct-name ct_state_invalid_dropped_pkts" } else { "" };
             line(format_args!("-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP"));
         }
         line(format_args!(

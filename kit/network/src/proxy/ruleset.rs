@@ -110,9 +110,9 @@ impl std::fmt::Display for Fraction {
 
 impl Default for Ruleset {
     fn default() -> Self {
-        let tables = BUILT_IN.iter().map(|(table, chains)| {
-            (*table, chains.iter().map(|chain| (chain.to_string(), Arc::default())).collect())
-        });
+        let tables = BUILT_IN
+            .iter()
+            .map(|(table, chains)| (*table, chains.iter().map(|chain| (chain.to_string(), Arc::default())).collect()));
         Ruleset { tables: tables.collect() }
     }
 }
@@ -135,7 +135,8 @@ impl Ruleset {
     /// The line that is wrong, in words. A table that was not committed is as it was before.
     pub fn restore(&mut self, text: &str) -> Result<(), String> {
         let mut open: Option<(IptablesTable, Chains)> = None;
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+        {
             let wrong = |why: String| format!("line {}: {why}: {line}", at + 1);
             match (line, open.as_mut()) {
                 ("*filter", None) => open = Some((IptablesTable::Filter, self.table(IptablesTable::Filter))),
@@ -180,7 +181,11 @@ fn change(line: &str, table: IptablesTable, chains: &mut Chains) -> Result<(), S
             let mut rule = Rule { text, matches: Vec::new(), target: None };
             parse(&mut words, &mut rule, table)?;
             let rules = Arc::make_mut(rules);
-            if verb == "-A" { rules.push(rule) } else { rules.insert(0, rule) }
+            if verb == "-A" {
+                rules.push(rule)
+            } else {
+                rules.insert(0, rule)
+            }
             Ok(())
         }
         "-F" => {

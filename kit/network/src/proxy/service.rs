@@ -121,7 +121,8 @@ fn read(
     let has_external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
     // `ExternallyAccessible` in `pkg/api/v1/service/util.go`: the policy has a meaning only there.
     let is_external = matches!(kind, "LoadBalancer" | "NodePort") || (kind == "ClusterIP" && has_external_ips);
-    let is_local = |policy: Option<&str>| if policy == Some("Local") { ProxyPolicy::Local } else { ProxyPolicy::Cluster };
+    let is_local =
+        |policy: Option<&str>| if policy == Some("Local") { ProxyPolicy::Local } else { ProxyPolicy::Cluster };
     let external_policy =
         if is_external { is_local(spec.external_traffic_policy.as_deref()) } else { ProxyPolicy::Cluster };
     let ranges = spec.load_balancer_source_ranges.iter().flatten();

@@ -82,7 +82,9 @@ mod tests {
     fn a_leak_is_cleaned_up_when_it_is_seen_for_the_third_time() {
         let mut range = PortRange::new(30_000, 30_099).expect("a range");
         let mut repair = Repair::default();
-        [30_005, 30_050].map(|port| range.allocate(port).expect("free"));
+        for port in [30_005, 30_050] {
+            range.allocate(port).expect("free");
+        }
         for seen in [true, true, false, false] {
             assert_eq!(repair.ports(&mut range, &[30_050]), []);
             assert_eq!((range.has(30_005), range.has(30_050)), (seen, true));

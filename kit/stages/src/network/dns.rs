@@ -227,7 +227,8 @@ pub fn fresh() -> Generator {
     let drawn = (any::<Index>(), any::<Index>(), 0..16_u8, 0..12_u8, select(&TYPES[..]));
     let one = (cluster(), drawn).prop_map(|(cluster, (service, part, form, how, kind))| {
         let (name, kind) = if form > 12 {
-            (reverse(part.get(&addresses(&cluster)), how), "PTR")
+            let address: String = part.get(&addresses(&cluster)).clone();
+            (reverse(&address, how), "PTR")
         } else {
             (name(&cluster, &service, &part, form, how), kind)
         };
