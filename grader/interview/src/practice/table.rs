@@ -109,6 +109,8 @@ pub fn remembers(exercise: &str) -> bool {
 /// Answers that are always worth an option, as JSON, since there are few.
 pub fn always(exercise: &str, call: &str) -> &'static [&'static str] {
     match (exercise, call) {
+        ("network/load_balancer", "service_changed" | "node_changed") => &["true", "false"],
+        ("network/load_balancer", "task") => &["\"nothing\"", "\"ensure\"", "\"clean_up\""],
         ("node/qos", "class") => &["\"Guaranteed\"", "\"Burstable\"", "\"BestEffort\""],
         ("scheduler/node_affinity", "filter") | ("control_plane/informer", "has_synced") => &["true", "false"],
         ("control_plane/work_queue", "drained") => &["true", "false"],
@@ -255,6 +257,11 @@ const ALL: &[Ask] = &[
     choose("failure/node_lifecycle", "node_changed", "What does the controller do?", "noschedule-taints", Whole),
     choose("failure/node_lifecycle", "monitor", "What does this pass of the controller do?", "signs-of-life", Whole),
     choose("failure/node_lifecycle", "taint", "Who gets a NoExecute taint now?", "the-rate-of-a-zone", Whole),
+    choose("network/load_balancer", "task", "What is there to do for the service?", "who-wants-one", Whole),
+    choose("network/load_balancer", "hosts", "Which nodes are behind a load balancer?", "which-nodes-are-hosts", Whole),
+    choose("network/load_balancer", "service_changed", "Is the change worth a call?", "which-changes-count", Whole),
+    choose("network/load_balancer", "node_changed", "Is the change worth a look?", "which-changes-count", Whole),
+    choose("network/load_balancer", "sync", "What does the controller do?", "the-finalizer-comes-first", Whole),
     choose("node/qos", "class", "Which class does the pod have?", "the-class", Whole),
     type_in("node/qos", "oom_score_adj", "What is the container's oom_score_adj?", "the-score"),
     type_in(

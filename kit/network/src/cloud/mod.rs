@@ -11,6 +11,8 @@ pub mod node;
 pub mod provider;
 pub mod route;
 pub mod service;
+#[cfg(test)]
+mod tests;
 
 use provider::Cloud;
 use std::cell::RefCell;
