@@ -41,9 +41,9 @@ impl Case {
     /// lies in the past.
     pub fn config(&self, config: Config) -> Config {
         let played = SignedDuration::from_nanos(self.incident.played().nanos);
-        let Config { nodes, control_planes, zones, images, node_lifecycle, .. } = self.incident.cluster.clone();
+        let Config { nodes, control_planes, zones, images, node_lifecycle, cloud, .. } = self.incident.cluster.clone();
         let epoch = config.epoch.and_then(|now| now.checked_sub(played).ok());
-        Config { nodes, control_planes, zones, images, node_lifecycle, epoch, ..config }
+        Config { nodes, control_planes, zones, images, node_lifecycle, cloud, epoch, ..config }
     }
 
     /// Lets it happen.

@@ -8,7 +8,7 @@ use crate::ui;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
-use kit_cluster::cluster::{self, Config, Nodes};
+use kit_cluster::cluster::{self, CloudShape, Config, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -41,6 +41,9 @@ pub struct Args {
     /// How many hosts the control plane has, each with a member of a simulated etcd; without any it never fails
     #[arg(long, default_value_t = 0)]
     control_planes: usize,
+    /// Leaves out the simulated cloud: services of type LoadBalancer stay <pending>
+    #[arg(long)]
+    no_cloud: bool,
     /// How many seconds of the cluster pass in one second: 1, if the incident says nothing else
     #[arg(long)]
     speed: Option<f64>,
@@ -138,6 +141,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let config = Config {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
+        cloud: (!args.no_cloud).then(CloudShape::default),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),

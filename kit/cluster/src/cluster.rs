@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
+use kit_api::core::NodeAddress;
 use kit_api::jiff::Timestamp;
 use kit_client::component::Component;
 use kit_client::metrics::Usage;
@@ -25,6 +26,13 @@ use kit_controllers::service_account::ServiceAccounts;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
 use kit_controllers::ttl_after_finished::TtlAfterFinished;
+use kit_network::cloud::Shared;
+use kit_network::cloud::health::HealthChecks;
+use kit_network::cloud::lifecycle::Lifecycle;
+use kit_network::cloud::node::Nodes as CloudNodes;
+use kit_network::cloud::provider::{Cloud, Instance};
+use kit_network::cloud::route::Routes;
+use kit_network::cloud::service::Services;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
@@ -32,16 +40,19 @@ use kit_scheduler::Scheduler;
 use kit_server::{Backend, Error, Server};
 use kit_time::random::Random;
 use serde::Deserialize;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Where the calendar stands when the virtual clock stands at zero: 2025-06-01, a Sunday, at noon UTC.
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 16] = [
+pub const ASKED: [(&str, &str); 17] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
     ("failure/node_lifecycle", CONTROLLERS),
+    ("network/load_balancer", CLOUD),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),
@@ -59,6 +70,8 @@ pub const ASKED: [(&str, &str); 16] = [
 pub const API_SERVER: &str = "kube-apiserver";
 const SCHEDULER: &str = "kube-scheduler";
 const CONTROLLERS: &str = "kube-controller-manager";
+/// Only where there is a cloud.
+const CLOUD: &str = "cloud-controller-manager";
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -77,6 +90,8 @@ pub struct Config {
     pub images: Registry,
     /// Flags of the node lifecycle controller.
     pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
+    /// The cloud that the nodes stand in; without it services of type LoadBalancer wait for their addresses.
+    pub cloud: Option<CloudShape>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -104,11 +119,47 @@ impl Default for Config {
             seed: 7,
             images: Registry::new(),
             node_lifecycle: Default::default(),
+            cloud: None,
             candidate: None,
             programs: false,
             epoch: None,
             accounts: None,
         }
+    }
+}
+
+/// A simulated cloud, with the cloud controller manager that speaks with it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudShape {
+    /// Its region.
+    pub region: String,
+    /// What all its machines were ordered as.
+    pub instance_type: String,
+    /// How many load balancers it has room for; any number without it.
+    pub quota: Option<usize>,
+    /// Whether its network carries the packets of pods, by routes (`--configure-cloud-routes`).
+    pub routes: bool,
+}
+
+impl Default for CloudShape {
+    fn default() -> Self {
+        CloudShape { region: "region-1".into(), instance_type: "standard-4".into(), quota: None, routes: false }
+    }
+}
+
+impl CloudShape {
+    fn cloud(&self, shapes: &[NodeShape]) -> Shared {
+        let instance = |(index, shape): (usize, &NodeShape)| Instance {
+            name: shape.name.clone(),
+            zone: shape.zone.clone(),
+            instance_type: self.instance_type.clone(),
+            addresses: vec![NodeAddress { type_: "InternalIP".into(), address: shape.address(index) }],
+            stopped: false,
+        };
+        let mut cloud = Cloud::new(&self.region, shapes.iter().enumerate().map(instance));
+        cloud.quota = self.quota;
+        Rc::new(RefCell::new(cloud))
     }
 }
 
@@ -168,8 +219,14 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         server.aggregate_metrics();
     }
     let usage = Usage::default();
+    let mut shapes = config.shapes();
+    let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
+    if cloud.is_some() {
+        // `--cloud-provider=external`
+        shapes.iter_mut().for_each(|shape| shape.taints.push(kit_network::cloud::node::uninitialized()));
+    }
     let kubelets = {
-        let (shapes, images, usage) = (config.shapes(), config.images.clone(), usage.clone());
+        let (images, usage) = (config.images.clone(), usage.clone());
         let programs = config.programs;
         move || -> Box<dyn Component> {
             let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone());
@@ -210,18 +267,43 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             all
         }
     };
+    let machines = {
+        let cloud = cloud.clone();
+        move || -> Vec<Box<dyn Component>> {
+            let checks =
+                cloud.iter().map(|(cloud, _)| Box::new(HealthChecks::new(cloud.clone())) as Box<dyn Component>);
+            [kubelets()].into_iter().chain(checks).collect()
+        }
+    };
+    let with_cloud = |engine: Engine| {
+        let Some((cloud, routes)) = cloud.clone() else { return engine };
+        let modules = modules.clone();
+        let manager = move || -> Vec<Box<dyn Component>> {
+            let mut all: Vec<Box<dyn Component>> = vec![
+                Box::new(CloudNodes::new(cloud.clone())),
+                Box::new(Lifecycle::new(cloud.clone())),
+                Box::new(Services::new(&modules, cloud.clone())),
+            ];
+            if routes {
+                all.push(Box::new(Routes::new(cloud.clone())));
+            }
+            all
+        };
+        engine.with_process(CLOUD, Box::new(manager))
+    };
     if let Some(name) = &config.candidate {
-        let controllers_and_nodes = move || controllers().into_iter().chain([kubelets()]).collect();
-        return Engine::new(server, Vec::new(), clock)
+        let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();
+        let engine = Engine::new(server, Vec::new(), clock)
             .with_process(SCHEDULER, Box::new(scheduler))
-            .with_process(CONTROLLERS, Box::new(controllers_and_nodes))
-            .with_control_plane(ControlPlane::of([name.clone()]));
+            .with_process(CONTROLLERS, Box::new(controllers_and_nodes));
+        return with_cloud(engine).with_control_plane(ControlPlane::of([name.clone()]));
     }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
-    let engine = Engine::new(server, vec![kubelets()], clock)
+    let engine = Engine::new(server, machines(), clock)
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
+    let engine = with_cloud(engine);
     if etcd { engine.with_control_plane(ControlPlane::new(config.control_planes)) } else { engine }
 }
 
@@ -236,8 +318,6 @@ mod tests {
     use kit_contract::remote::{Link, Transport, catch_lost};
     use kit_server::DeleteOptions;
     use kit_time::agenda::Instant;
-    use std::cell::RefCell;
-    use std::rc::Rc;
 
     fn web() -> Object {
         let json = r#"{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":4,
@@ -269,7 +349,8 @@ mod tests {
             let mut modules = solutions::modules();
             modules.replace(exercise, Link::new(Rc::new(RefCell::new(Noted(exercise, asked.clone())))));
             // Making it is the first question.
-            _ = catch_lost(|| start(&Config::default(), &modules, Clock::default()));
+            let config = Config { cloud: Some(CloudShape::default()), ..Config::default() };
+            _ = catch_lost(|| start(&config, &modules, Clock::default()));
         }
         assert_eq!(*asked.borrow(), ASKED.map(|(exercise, _)| exercise));
     }

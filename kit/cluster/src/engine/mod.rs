@@ -173,6 +173,11 @@ impl Engine {
         self.control_plane.as_ref().map(|plane| plane.table(&self.server)).unwrap_or_default()
     }
 
+    /// What can be seen of components that is in no object, by subject.
+    pub fn shows(&self) -> Vec<(String, String)> {
+        self.components.iter().flat_map(|running| running.component.shows()).collect()
+    }
+
     /// How the hosts of the control plane are, if it has any.
     pub fn hosts(&self) -> Option<View> {
         self.control_plane.as_ref().map(|plane| plane.view(&self.server))

@@ -145,7 +145,7 @@ impl<'a> Play<'a> {
         settle(&mut engine, &mut rest, recorder.as_deref_mut())?;
         let zero = engine.now();
         let mut observer = Observer::new(&timeline.observe, &timeline.always);
-        let plane = engine.control_plane();
+        let plane = observe::beside(&engine, &timeline.observe);
         let lines = observer.look(engine.server().snapshot(), &plane);
         let lines = lines.into_iter().chain(rest.complaint());
         let lines: Vec<String> = lines.map(|line| format!("t=0s     {line}")).collect();
@@ -265,11 +265,9 @@ impl<'a> Play<'a> {
             }
             self.write_trace();
             self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));
-            if self.timeline.observe.contains(&Subject::ControlPlane) {
-                let plane = self.engine.control_plane();
-                changed |= plane != self.plane;
-                self.plane = plane;
-            }
+            let plane = observe::beside(&self.engine, &self.timeline.observe);
+            changed |= plane != self.plane;
+            self.plane = plane;
             if !changed && !self.acted {
                 continue;
             }

@@ -8,7 +8,7 @@ use super::condition::{Condition, Seen};
 use crate::engine::Engine;
 use kit_api::apps::{Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
-use kit_api::core::{Event, Node, Pod};
+use kit_api::core::{Event, Node, Pod, Service, ServiceSpec};
 use kit_api::discovery::EndpointSlice;
 use kit_api::{owner, pod};
 use kit_apimachinery::object::{Kind, Object};
@@ -43,8 +43,24 @@ pub enum Subject {
     Owners,
     /// The scheduler's decisions about pods, node by node.
     Decisions,
+    /// The addresses of services of type LoadBalancer, and what the cloud has behind them.
+    LoadBalancers,
     /// Whether the API server answers, how many members etcd has, and who leads.
     ControlPlane,
+}
+
+impl Subject {
+    /// Whether it can change though no object did.
+    fn is_of_more_than_objects(self) -> bool {
+        matches!(self, Subject::ControlPlane | Subject::LoadBalancers)
+    }
+}
+
+/// What can be seen beside the objects, as far as it is watched.
+pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
+    let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
+    let shown = subjects.contains(&Subject::LoadBalancers).then(|| engine.shows());
+    plane.into_iter().chain(shown).flatten().collect()
 }
 
 /// Sees changes.
@@ -79,7 +95,7 @@ impl Observer {
 
     /// What is different from the last look: `subject: before → now`.
     pub fn look(&mut self, snapshot: &Snapshot, plane: &[(String, String)]) -> Vec<String> {
-        let shown = self.subjects.contains(&Subject::ControlPlane);
+        let shown = self.subjects.iter().any(|subject| subject.is_of_more_than_objects());
         if snapshot.revision == self.revision && !shown {
             return Vec::new();
         }
@@ -225,6 +241,20 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
         Subject::Owners => owners::tabulate(snapshot, table),
+        Subject::LoadBalancers => {
+            for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {
+                let is_one = |spec: &ServiceSpec| spec.type_.as_deref() == Some("LoadBalancer");
+                let ingress = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+                let ingress = ingress.into_iter().flat_map(|status| status.ingress.iter().flatten());
+                let addresses: Vec<_> = ingress.filter_map(|entry| entry.ip.as_deref()).collect();
+                if !service.spec.as_ref().is_some_and(is_one) && addresses.is_empty() {
+                    continue;
+                }
+                let name = service.metadata.name.as_deref().unwrap_or_default();
+                let said = if addresses.is_empty() { "<pending>".into() } else { addresses.join(",") };
+                table.insert(format!("service/{name} external IP"), said);
+            }
+        }
         // They are no state of an object: see `decisions`.
         Subject::Decisions | Subject::ControlPlane => {}
         Subject::Reasons => {

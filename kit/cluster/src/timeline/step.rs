@@ -6,7 +6,7 @@ use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
-use kit_client::fault::Fault;
+use kit_client::fault::{CloudFault, Fault};
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
@@ -49,12 +49,46 @@ pub enum Step {
     Free(String),
     /// Something forgets its history: `etcd`.
     Compact(String),
+    /// Something goes wrong with the cloud, or is right again: `failing`, `{slow: 60s}`, `{throttling: 20}`, `{quota: 1}`,
+    /// `{delete: node-3}`, `fine`.
+    Cloud(CloudStep),
     /// Cordons a node and evicts its pods once, as `kubectl drain` does; pods whose budget says no stay, to be asked again.
     Drain(String),
     /// Stops a component.
     Pause(String),
     /// Lets it go on.
     Resume(String),
+}
+
+/// What goes wrong with the cloud.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudStep {
+    /// Each call takes so much longer.
+    Slow(Span),
+    /// Each call fails.
+    Failing,
+    /// Calls about load balancers are refused, to be made again after so many seconds.
+    Throttling(u32),
+    /// There is room for so many load balancers.
+    Quota(usize),
+    /// The machine of a node is deleted.
+    Delete(String),
+    /// All is well again.
+    Fine,
+}
+
+impl std::fmt::Display for CloudStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CloudStep::Slow(by) => write!(f, "slow by {}", by.0),
+            CloudStep::Failing => f.write_str("failing"),
+            CloudStep::Throttling(seconds) => write!(f, "throttling for {seconds}s"),
+            CloudStep::Quota(quota) => write!(f, "with room for {quota} load balancers"),
+            CloudStep::Delete(node) => write!(f, "deletes {node}"),
+            CloudStep::Fine => f.write_str("fine"),
+        }
+    }
 }
 
 /// What is deleted, and how.
@@ -139,6 +173,7 @@ impl std::fmt::Display for Step {
             Step::Fill(name) => format!("fill {name}"),
             Step::Free(name) => format!("free {name}"),
             Step::Compact(name) => format!("compact {name}"),
+            Step::Cloud(step) => format!("cloud {step}"),
             Step::Drain(node) => format!("drain {node}"),
             Step::Pause(component) => format!("pause {component}"),
             Step::Resume(component) => format!("resume {component}"),
@@ -153,6 +188,8 @@ impl Step {
         match self {
             Step::Crash(_) | Step::Partition(_) | Step::Kill(_) | Step::Fill(_) | Step::Compact(_) => MarkKind::Fault,
             Step::Lag(_) | Step::Skew(_) | Step::Pause(_) => MarkKind::Fault,
+            Step::Cloud(CloudStep::Fine) => MarkKind::Heal,
+            Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
             Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
             Step::Scale(_) | Step::Load(_) | Step::Drain(_) => MarkKind::Step,
@@ -181,6 +218,8 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Crash(host) | Step::Restart(host) | Step::Partition(host) | Step::Heal(host) | Step::Drain(host) => {
             vec![format!("node/{host}")]
         }
+        Step::Cloud(CloudStep::Delete(node)) => vec![format!("node/{node}")],
+        Step::Cloud(_) => Vec::new(),
         Step::Run(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
         Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
     };
@@ -314,11 +353,29 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
         }),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
+        Step::Cloud(step) => cloud(engine, step),
         Step::Drain(node) => return drain(engine, node),
         Step::Pause(component) => engine.pause(component, true),
         Step::Resume(component) => engine.pause(component, false),
     };
     done.map_err(Error::bad_request)
+}
+
+fn cloud(engine: &mut Engine, step: &CloudStep) -> Result<(), String> {
+    let fault = match step {
+        CloudStep::Slow(by) => CloudFault::Slow(by.0),
+        CloudStep::Failing => CloudFault::Failing,
+        CloudStep::Throttling(seconds) => CloudFault::Throttling(*seconds),
+        CloudStep::Quota(quota) => CloudFault::Quota(*quota),
+        CloudStep::Fine => CloudFault::Fine,
+        CloudStep::Delete(node) => {
+            // What runs on a machine goes with it.
+            engine.fault(&Fault::Crash(node.clone()))?;
+            CloudFault::Delete(node.clone())
+        }
+    };
+    let known = engine.fault(&Fault::Cloud(fault));
+    known.map_err(|_| "this cluster has no cloud; `cluster` has one with `cloud: {}`".to_string())
 }
 
 fn of_etcd(name: &str) -> Result<(), String> {

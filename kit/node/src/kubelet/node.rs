@@ -124,6 +124,9 @@ impl NodeShape {
                 last_transition_time: same.map_or(Some(time::seconds(time)), |same| same.last_transition_time.clone()),
             }
         });
+        // Conditions of others, such as NetworkUnavailable, stay as they are.
+        let others = there.iter().filter(|c| !conditions.iter().any(|own| own.type_ == c.type_)).cloned();
+        let conditions = conditions.iter().cloned().chain(others).collect();
         let address = |type_: &str, address: String| NodeAddress { type_: type_.into(), address };
         node.status = Some(NodeStatus {
             capacity: Some(amounts.clone()),
@@ -138,7 +141,7 @@ impl NodeShape {
                 ..NodeSystemInfo::default()
             }),
             addresses: Some(vec![address("InternalIP", self.address(index)), address("Hostname", self.name.clone())]),
-            conditions: Some(conditions.to_vec()),
+            conditions: Some(conditions),
             ..before
         });
     }
