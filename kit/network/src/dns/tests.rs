@@ -1,5 +1,6 @@
 //! What the recorded tables leave out; these are played by `cargo grade conformance`.
 
+use super::cache::{Cache, Limits};
 use super::names::{reverse_name, reversed_address};
 use super::resolver::{Library, Resolver};
 use super::size::{Transport, fit};
@@ -167,4 +168,29 @@ fn addresses_are_read_backwards() {
     for name in ["96.10.in-addr.arpa.", "x.ip6.arpa.", "256.0.0.1.in-addr.arpa.", "cluster.local."] {
         assert_eq!(reversed_address(name), None, "{name}");
     }
+}
+
+#[test]
+fn a_no_is_forgotten_before_a_yes() {
+    let (server, mut cache) = (cluster(1), Cache::new(Limits { capacity: 2, success: 30, denial: 3 }));
+    let (web, wbe) = ("web.shop.svc.cluster.local.", "wbe.shop.svc.cluster.local.");
+    for name in [web, wbe] {
+        cache.put(name, RecordType::A, ask(&server, name, RecordType::A), 100);
+    }
+    let ttl =
+        |cache: &Cache, now| cache.get("WEB.shop.svc.cluster.local.", RecordType::A, now).map(|r| r.answer[0].clone());
+    let record = ttl(&cache, 104).expect("it holds for 5 s, as its TTL says");
+    assert_eq!(record.to_string(), "WEB.shop.svc.cluster.local. 1 IN A 10.96.0.20");
+    assert_eq!(ttl(&cache, 105), None);
+    assert_eq!(cache.get(web, RecordType::AAAA, 100), None);
+    let no = cache.get(wbe, RecordType::A, 102).expect("it holds for 3 s, as the cache says");
+    assert_eq!((no.rcode, no.authority[0].ttl), (Rcode::NxDomain, 1));
+    assert_eq!(cache.get(wbe, RecordType::A, 103), None);
+    // A third answer takes the place of the first.
+    for (number, name) in [web, "db.shop.svc.cluster.local.", "1.0.244.10.in-addr.arpa."].into_iter().enumerate() {
+        let kind = if number == 2 { RecordType::PTR } else { RecordType::A };
+        cache.put(name, kind, ask(&server, name, kind), 200 + number as u64);
+    }
+    assert_eq!(cache.get(web, RecordType::A, 202), None);
+    assert!(cache.get("db.shop.svc.cluster.local.", RecordType::A, 202).is_some());
 }

@@ -141,7 +141,7 @@ fn pointers(question: &Question, cluster: &Cluster) -> Answer {
             labels.iter().map(String::as_str).chain(["in-addr", "arpa"]).eq(wanted.iter().copied())
         }
         Ok(IpAddr::V6(address)) => {
-            let digits = address.octets().iter().rev().flat_map(|o| [o & 15, o >> 4]).map(|d| format!("{d:x}"));
+            let digits = address.octets().into_iter().rev().flat_map(|o| [o & 15, o >> 4]).map(|d| format!("{d:x}"));
             let labels: Vec<String> = digits.chain(["ip6".to_string(), "arpa".to_string()]).collect();
             labels == wanted
         }
