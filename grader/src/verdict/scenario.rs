@@ -9,6 +9,7 @@ use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
 use kit_stages::control_plane::raft as group;
 use kit_stages::control_plane::{concurrency, work_queue};
+use kit_stages::network::pod_network;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -41,6 +42,8 @@ pub enum Script {
     Workers(Box<work_queue::Script>),
     /// The module as one of several clients of the API server.
     Writers(Box<concurrency::Script>),
+    /// The nodes of a cluster, with the module as their network's agent, and packets.
+    Packets(Box<pod_network::Script>),
 }
 
 /// One question.
@@ -159,11 +162,16 @@ impl Scenario {
                 let script = typed(path, script)?;
                 Script::Writers(Box::new(script))
             }
+            None if file.timeline.contains_key("backend") => {
+                let script = Value::Object(std::mem::take(&mut file.timeline));
+                let script = typed(path, script)?;
+                Script::Packets(Box::new(script))
+            }
             _ => {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
-                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers` or a `client`",
+                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client` or a `backend`",
                     path.display()
                 );
             }
@@ -182,6 +190,7 @@ impl Scenario {
             Script::Group(script) => script.play.len(),
             Script::Workers(script) => script.play.len(),
             Script::Writers(_) => 1,
+            Script::Packets(script) => script.play.len(),
         }
     }
 
@@ -208,6 +217,7 @@ impl Scenario {
             Script::Group(script) => self.acts(|see| group::play(script, exercise, modules, reference, see)),
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
             Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
+            Script::Packets(script) => self.acts(|see| pod_network::play(script, modules, see)),
         }
     }
 

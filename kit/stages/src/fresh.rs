@@ -32,6 +32,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "network/dns" => (network::dns::fresh(), 150),
         "network/load_balancer" => (network::load_balancer::fresh(), 150),
+        "network/pod_network" => (network::pod_network::fresh(), 60),
         "node/qos" => (node::qos::fresh(), 80),
         "objects/quantity" => (objects::quantity::fresh(), 100),
         "objects/selector" => (objects::selector::fresh(), 100),

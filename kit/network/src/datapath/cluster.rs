@@ -203,14 +203,13 @@ impl Cluster {
     pub fn sync(&mut self) -> Vec<(String, String)> {
         let mut log = Vec::new();
         for _ in 0..2 {
-            log.clear();
             for node in self.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>() {
                 if self.agents_down.contains(&node) {
                     continue;
                 }
-                if let Err(said) = self.plugin.sync(&mut self.world, &mut self.nodes, &node) {
-                    log.push((node, said));
-                }
+                let said = self.plugin.sync(&mut self.world, &mut self.nodes, &node);
+                let said = said.err().map(|said| (node, said));
+                log.extend(said.filter(|said| !log.contains(said)));
             }
         }
         log

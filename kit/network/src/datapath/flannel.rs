@@ -118,6 +118,7 @@ impl Plugin for Flannel {
         let mut said = Vec::new();
         for change in self.module.sync(&request) {
             said.extend(apply(host, &change).err());
+            said.extend(leads_nowhere(host, &change).map(|what| format!("after `{change}`, for a moment, {what}")));
         }
         if said.is_empty() { Ok(()) } else { Err(said.join("; ")) }
     }
@@ -395,7 +396,48 @@ pub fn apply(host: &mut Namespace, change: &Change) -> Result<(), String> {
     Ok(())
 }
 
-fn vtep_mac(node: &Node) -> Option<String> {
+/// Whether a route leads to the VXLAN interface after a change that lacks the neighbour or the forwarding entry that it needs.
+fn leads_nowhere(host: &Namespace, change: &Change) -> Option<String> {
+    let missing = |via: &IpAddr, device: &str| {
+        let neighbour = host.neighbours.iter().find(|there| there.address == *via && there.device == device);
+        let Some(neighbour) = neighbour else { return Some(format!("{via} is no neighbour")) };
+        let is_known = host.forwarding.iter().any(|there| there.mac == neighbour.mac && there.device == device);
+        (!is_known).then(|| format!("{} has no forwarding entry", neighbour.mac))
+    };
+    let is_touched = |route: &world::Route, via: &IpAddr| match change {
+        Change::SetRoute(new) => route.destination == wide(new.destination),
+        Change::SetNeighbour(new) => *via == IpAddr::V4(new.address),
+        Change::DeleteNeighbour(old) => *via == IpAddr::V4(old.address),
+        Change::DeleteForwarding(old) => {
+            host.neighbours.iter().any(|n| n.address == *via && n.mac.to_string() == old.mac)
+        }
+        Change::SetForwarding(_) | Change::DeleteRoute(_) => false,
+    };
+    host.routes.iter().find_map(|route| match &route.to {
+        To::Gateway { via, device, .. } if device == VXLAN_DEVICE && is_touched(route, via) => {
+            missing(via, device).map(|what| format!("{route} leads nowhere: {what}"))
+        }
+        _ => None,
+    })
+}
+
+/// A node is set up anew: its VXLAN interface gets another Ethernet address, and everything that its agent had written is gone.
+pub fn reinstall(world: &mut World, nodes: &mut [Node], name: &str) {
+    let Some(node) = nodes.iter_mut().find(|node| node.name == name) else { return };
+    let before = vtep_mac(node).unwrap_or_default();
+    let Some(host) = world.namespaces.get_mut(name) else { return };
+    let mac = Mac::of(&format!("{name}/{before}"));
+    if let Some(device) = host.interface_mut(VXLAN_DEVICE) {
+        device.mac = mac;
+        node.annotations.insert(BACKEND_DATA.into(), format!("{{\"VNI\":{VNI},\"VtepMAC\":\"{mac}\"}}"));
+    }
+    host.routes.retain(|route| !matches!(route.device(), Some(VXLAN_DEVICE | IPIP_DEVICE)));
+    host.neighbours.retain(|neighbour| neighbour.device != VXLAN_DEVICE);
+    host.forwarding.retain(|entry| entry.device != VXLAN_DEVICE);
+}
+
+/// The Ethernet address of a node's VXLAN interface, as its annotation has it.
+pub fn vtep_mac(node: &Node) -> Option<String> {
     let data: serde_json::Value = serde_json::from_str(node.annotations.get(BACKEND_DATA)?).ok()?;
     data["VtepMAC"].as_str().map(str::to_string)
 }

@@ -31,6 +31,8 @@ struct Walker<'a> {
     world: &'a mut World,
     rules: &'a mut dyn Netfilter,
     steps: Vec<Step>,
+    /// As it was sent, once it has a source.
+    sent: Option<Flow>,
     /// The packet as it came to the host where it is, before anything there translated it.
     came: Flow,
     /// What has to be sent back, and from which host.
@@ -48,8 +50,10 @@ impl World {
     }
 
     fn walk_from(&mut self, from: &str, packet: Packet, rules: &mut dyn Netfilter, depth: u8) -> Walk {
-        let (flow, length) = (packet.flow, packet.length);
-        let mut walker = Walker { world: self, rules, steps: Vec::new(), came: flow, complaint: None };
+        let length = packet.length;
+        let mut walker =
+            Walker { world: self, rules, steps: Vec::new(), sent: None, came: packet.flow, complaint: None };
+        let asked = packet.flow;
         let outcome = match walker.output(from, packet) {
             Ok(outcome) => outcome,
             Err((at, reason)) => {
@@ -57,7 +61,8 @@ impl World {
                 Outcome::Dropped { at, reason }
             }
         };
-        let Walker { steps, complaint, .. } = walker;
+        let Walker { steps, complaint, sent, .. } = walker;
+        let flow = sent.unwrap_or(asked);
         // An error is never answered by an error (RFC 1122, 3.2.2).
         let complaint = complaint.filter(|_| depth == 0);
         let answer = complaint.map(|(host, packet)| Box::new(self.walk_from(&host, packet, rules, depth + 1)));
@@ -190,6 +195,7 @@ impl Walker<'_> {
                 None => return drop(Reason::NoSource),
             }
         }
+        self.sent.get_or_insert(packet.flow);
         self.came = packet.flow;
         let mut tracked = self.track(at, &packet)?;
         let output = route.as_ref().and_then(Route::device).unwrap_or("lo").to_string();
