@@ -95,6 +95,12 @@ pub trait Plugin {
     /// As the runtime gets it.
     fn del(&mut self, world: &mut World, node: &str, request: &cni::Request) -> Result<(), cni::Error>;
 
+    /// Time passes.
+    fn advance(&mut self, _seconds: u64) {}
+
+    /// A node's agent has stopped, or runs again.
+    fn agent(&mut self, _node: &str, _is_up: bool) {}
+
     /// A node is gone for good.
     fn forget(&mut self, _node: &str) {}
 
@@ -193,6 +199,32 @@ impl Cluster {
         self.world.remove(node);
         self.nodes.retain(|other| other.name != node);
         self.plugin.forget(node);
+    }
+
+    /// A node loses its power: nothing goes in or out, and nobody says goodbye.
+    pub fn crash(&mut self, node: &str) {
+        for interface in self.world.namespaces.get_mut(node).into_iter().flat_map(|host| &mut host.interfaces) {
+            interface.up = interface.kind == Kind::Loopback;
+        }
+        self.agents_down.insert(node.into());
+    }
+
+    /// Stops the agent of a node; what it has written stays.
+    pub fn stop_agent(&mut self, node: &str) {
+        self.agents_down.insert(node.into());
+        self.plugin.agent(node, false);
+    }
+
+    /// Starts it again.
+    pub fn start_agent(&mut self, node: &str) {
+        self.agents_down.remove(node);
+        self.plugin.agent(node, true);
+    }
+
+    /// Time passes, and all agents look.
+    pub fn advance(&mut self, seconds: u64) -> Vec<(String, String)> {
+        self.plugin.advance(seconds);
+        self.sync()
     }
 
     fn pods_on(&self, node: &str) -> impl Iterator<Item = (&String, &Pod)> {

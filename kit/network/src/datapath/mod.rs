@@ -5,6 +5,8 @@
 //! [`conntrack`] stand where netfilter has them. A [`cluster`] puts nodes and a plugin behind the verbs of [`cni`] into a world,
 //! and [`model`] says whether that is a pod network as Kubernetes asks for one.
 
+pub mod calico;
+pub mod cilium;
 pub mod cluster;
 pub mod cni;
 pub mod conntrack;

@@ -109,6 +109,13 @@ pub enum Event {
         /// The identifier of the network, if it was VXLAN.
         vni: Option<u32>,
     },
+    /// A program found it in a map.
+    LookedUp {
+        /// At which interface.
+        device: String,
+        /// What it found, in words.
+        found: String,
+    },
     /// It was cut into pieces.
     Cut {
         /// What fits.
@@ -349,6 +356,7 @@ impl Event {
             Event::Left { device, .. } | Event::Wrapped { device, .. } | Event::Unwrapped { device, .. } => {
                 device.clone()
             }
+            Event::LookedUp { device, .. } => device.clone(),
             Event::Cut { .. } => "cut".into(),
             Event::Delivered { .. } => "delivered".into(),
             Event::Dropped { .. } => "dropped".into(),
@@ -388,6 +396,7 @@ impl fmt::Display for Event {
             }
             Event::Unwrapped { vni: Some(vni), .. } => write!(f, "out of vxlan (VNI {vni})"),
             Event::Unwrapped { .. } => f.write_str("out of ipip"),
+            Event::LookedUp { found, .. } => f.write_str(found),
             Event::Cut { mtu, pieces } => write!(f, "into {pieces} pieces of at most {mtu} bytes"),
             Event::Delivered { flow } => write!(f, "{flow}"),
             Event::Dropped { reason } => write!(f, "{reason}"),

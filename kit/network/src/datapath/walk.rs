@@ -9,13 +9,16 @@ use super::packet::{Content, End, Flow, Frame, Icmp, Mac, Packet, Protocol};
 use super::rules::{At, Hook, Nat, Netfilter, Ruling, Verdict};
 use super::trace::{Event, Outcome, Reason, Resolution, Step, Walk};
 use super::world::{
-    Forwarding, IPIP_OVERHEAD, Interface, Kind, Namespace, Neighbour, ReversePath, Route, To, VXLAN_OVERHEAD, World,
+    Forwarding, IPIP_OVERHEAD, Interface, Kind, Namespace, Neighbour, Place, Programs, ReversePath, Route, To,
+    VXLAN_OVERHEAD, World,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// So deep may packets lie in packets before the kernel takes it for a loop (`XMIT_RECURSION_LIMIT` in `net/core/dev.h`).
 const DEEPEST: usize = 8;
+/// Who a host is to programs that ask for identities (Cilium's reserved identity `host`).
+const HOST_IDENTITY: u32 = 1;
 /// How much longer than its MTU a virtual interface lets frames be: the tag of a VLAN (`is_skb_forwardable`).
 const SLACK: u32 = 4;
 
@@ -113,7 +116,7 @@ impl World {
                 }
                 return;
             }
-            Kind::Loopback | Kind::Vxlan { .. } | Kind::Ipip { .. } => return,
+            Kind::Loopback | Kind::Vxlan { .. } | Kind::Ipip { .. } | Kind::Overlay { .. } | Kind::Program => return,
         };
         for (namespace, device) in ends {
             let Some(there) = self.namespaces.get(&namespace) else { continue };
@@ -410,6 +413,7 @@ impl Walker<'_> {
         match &device.kind {
             Kind::Loopback => self.ip(at, "lo", packet, None),
             Kind::Ipip { local } => self.wrap_ipip(at, device, *local, next, packet),
+            Kind::Program => self.program(at, &device.name, packet),
             _ => {
                 let mac = match self.resolve(at, device, next) {
                     Ok(mac) => mac,
@@ -473,7 +477,8 @@ impl Walker<'_> {
             }
             Kind::Bridge => self.bridge(at, device, None, frame),
             Kind::Vxlan { vni, port, local } => self.wrap_vxlan(at, device, (*vni, *port, *local), frame),
-            Kind::Loopback | Kind::Ipip { .. } => self.ip(at, &device.name, frame.packet, None),
+            Kind::Program => self.program(at, &device.name, frame.packet),
+            Kind::Loopback | Kind::Ipip { .. } | Kind::Overlay { .. } => self.ip(at, &device.name, frame.packet, None),
         }
     }
 
@@ -523,7 +528,44 @@ impl Walker<'_> {
             let reason = Reason::OtherHost { mac: frame.destination, device: interface.name.clone() };
             return Err((at.into(), reason));
         }
+        let is_endpoint = |programs: &Programs| programs.endpoints.values().any(|end| end.device == interface.name);
+        if self.here(at)?.programs.as_ref().is_some_and(is_endpoint) {
+            return self.program(at, &interface.name, frame.packet);
+        }
         self.ip_received(at, &interface.name, frame.packet)
+    }
+
+    /// A program decides where a packet goes: to a pod of this host, through the overlay, or on to the host's own stack
+    /// (`bpf/bpf_lxc.c`, `bpf_overlay.c` and `bpf_host.c` of Cilium).
+    fn program(&mut self, at: &str, device: &str, packet: Packet) -> Ended {
+        let destination = packet.flow.destination.address;
+        let Some(programs) = self.here(at)?.programs.clone() else {
+            return Err((at.into(), Reason::NoTunnel(format!("what is sent to {device}"))));
+        };
+        if let Some(end) = programs.endpoints.get(&destination) {
+            let found = format!("endpoint {destination} on {}, identity {}", end.device, end.identity);
+            self.step(at, Event::LookedUp { device: device.into(), found });
+            let interface = self.interface(at, &end.device)?;
+            return self.transmit(at, &interface, Frame { source: interface.mac, destination: end.mac, packet });
+        }
+        let known = programs.ipcache.iter().filter(|(cidr, _)| cidr.contains(destination));
+        let known = known.max_by_key(|(cidr, _)| cidr.prefix);
+        if let (Some((cidr, Place { identity, tunnel: Some(remote) })), Some(overlay)) = (known, &programs.overlay) {
+            let found = format!("ipcache {cidr}: identity {identity}, by {overlay} to {remote}");
+            self.step(at, Event::LookedUp { device: device.into(), found });
+            let source = packet.flow.source.address;
+            let sender = programs.endpoints.get(&source).map_or(HOST_IDENTITY, |end| end.identity);
+            let overlay = self.interface(at, overlay)?;
+            let Kind::Overlay { port, local } = overlay.kind else {
+                return Err((at.into(), Reason::NoTunnel(overlay.name)));
+            };
+            let frame = Frame { source: overlay.mac, destination: overlay.mac, packet };
+            return self.wrap_frame(at, &overlay, (sender, port, local), *remote, frame);
+        }
+        if self.here(at)?.interface(device).is_some_and(|interface| interface.kind == Kind::Program) {
+            return Err((at.into(), Reason::NoRoute(destination)));
+        }
+        self.ip_received(at, device, packet)
     }
 
     /// A bridge passes a frame on, or up to its own host.
@@ -702,6 +744,17 @@ impl Walker<'_> {
             let reason = Reason::NoForwarding { mac: frame.destination, device: device.name.clone() };
             return Err((at.into(), reason));
         };
+        self.wrap_frame(at, device, (vni, port, local), remote, frame)
+    }
+
+    fn wrap_frame(
+        &mut self,
+        at: &str,
+        device: &Interface,
+        (vni, port, local): (u32, u16, IpAddr),
+        remote: IpAddr,
+        frame: Frame,
+    ) -> Ended {
         if frame.packet.depth() >= DEEPEST {
             return Err((at.into(), Reason::TooDeep));
         }
@@ -721,6 +774,20 @@ impl Walker<'_> {
     }
 
     fn unwrap_vxlan(&mut self, at: &str, flow: Flow, vni: u32, frame: Frame) -> Ended {
+        let here = self.here(at)?;
+        let overlay = here.interfaces.iter().find(|device| {
+            device.up && matches!(device.kind, Kind::Overlay { port, .. } if port == flow.destination.port)
+        });
+        if let Some(device) = overlay.map(|device| device.name.clone()) {
+            self.step(at, Event::Unwrapped { device: device.clone(), vni: Some(vni) });
+            self.came = frame.packet.flow;
+            let packet = Packet { mark: 0, ..frame.packet };
+            // What is for this host itself goes up its stack.
+            if self.here(at)?.owns(packet.flow.destination.address) {
+                return self.ip_received(at, &device, packet);
+            }
+            return self.program(at, &device, packet);
+        }
         let here = self.here(at)?;
         let fits = |device: &&Interface| match device.kind {
             Kind::Vxlan { vni: own, port, .. } => device.up && own == vni && port == flow.destination.port,

@@ -71,6 +71,15 @@ pub enum Kind {
         /// The host's address, from which it sends.
         local: IpAddr,
     },
+    /// VXLAN without tables of its own: a program says for each packet to which host, and under which identifier.
+    Overlay {
+        /// The port.
+        port: u16,
+        /// The host's address, from which it sends.
+        local: IpAddr,
+    },
+    /// What is sent here a program takes, as Cilium's does at `cilium_host`.
+    Program,
 }
 
 impl Interface {
@@ -205,6 +214,37 @@ pub enum ReversePath {
     Loose,
 }
 
+/// What programs at the interfaces of a host look up (eBPF maps), in place of its tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// The pods of this host: the interface that leads to each.
+    pub endpoints: BTreeMap<IpAddr, Endpoint>,
+    /// Who and where an address is, by the longest prefix.
+    pub ipcache: BTreeMap<Cidr, Place>,
+    /// The interface to other hosts; none where routes lead there.
+    pub overlay: Option<String>,
+}
+
+/// A pod of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The host's end of its pair.
+    pub device: String,
+    /// The Ethernet address of the pod's end.
+    pub mac: Mac,
+    /// Who it is.
+    pub identity: u32,
+}
+
+/// Who an address is, and on which host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Who.
+    pub identity: u32,
+    /// The host to which packets are sent through the overlay; none for this host, and where routes lead there.
+    pub tunnel: Option<IpAddr>,
+}
+
 /// A network stack of its own: a host's, or a pod's.
 #[derive(Debug, Clone, Default)]
 pub struct Namespace {
@@ -224,6 +264,8 @@ pub struct Namespace {
     pub reverse_path: ReversePath,
     /// Frames that its bridges pass on are shown to the rules, too (`bridge-nf-call-iptables`).
     pub bridge_calls_rules: bool,
+    /// Programs at its interfaces, if there are any.
+    pub programs: Option<Programs>,
     /// Connections that it tracks; a pod's namespace has no rules and tracks nothing.
     pub conntrack: Option<Conntrack>,
     /// What listens there; everything does if there is no list.

@@ -1,0 +1,477 @@
+//! Calico: a route for each pod, blocks of addresses that nodes claim, and BGP that tells nodes and routers where blocks are.
+//!
+//! There is no bridge. A pod has its address alone (prefix 32) and a gateway that nobody has, 169.254.1.1, for which the host's end answers. A
+//! node takes addresses from blocks of 64 to which it has the affinity, claims another block when those are full, and borrows single
+//! addresses from others' blocks when there is none left to claim. In eBPF mode, which is not walked here, Felix loads programs in place of iptables chains,
+//! kube-proxy is not needed, and a client's address is kept because nodes send answers back directly.
+//!
+//! Sources in projectcalico/calico: `libcalico-go/lib/ipam/{ipam,ipam_block}.go`, `cni-plugin/pkg/dataplane/linux/dataplane_linux.go`,
+//! `felix/dataplane/linux/{ipip_mgr,vxlan_mgr}.go`, `confd/etc/calico/confd/templates/bird*.template`.
+
+use super::cluster::{Node, Plugin, ROUTER};
+use super::cni::{Answer, Code, Error, Given, Made, Request, ToRoute};
+use super::flannel::{check_as_made, remove_pair};
+use super::packet::Mac;
+use super::rules::{Action, Hook, Nat, Rule};
+use super::world::{Forwarding, IPIP_OVERHEAD, Interface, Kind, Neighbour, Route, To, VXLAN_OVERHEAD, World};
+use crate::ipam::cidr::{Cidr, address, bits, number};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The prefix of a block: 64 addresses.
+pub const BLOCK_PREFIX: u8 = 26;
+/// How many blocks a node may claim (`maxBlocksPerHost`).
+const MOST_BLOCKS: usize = 20;
+/// The gateway of every pod.
+const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
+/// The Ethernet address of the host's end of every pod.
+const HOST_END: Mac = Mac([0xee; 6]);
+/// Identifier and port of Calico's VXLAN.
+const VXLAN: (u32, u16) = (4096, 4789);
+const IPIP_DEVICE: &str = "tunl0";
+const VXLAN_DEVICE: &str = "vxlan.calico";
+/// After so many seconds without a word a neighbour is gone (BIRD's `hold time`).
+const HOLD_TIME: u64 = 240;
+/// For so many seconds routes stay after a session ended that promised to come back (BIRD's `graceful restart time`).
+const RESTART_TIME: u64 = 120;
+
+/// How packets get to other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// As they are: routers between nodes have to know the blocks.
+    None,
+    /// Within packets (`ipipMode`).
+    Ipip(When),
+    /// Within UDP (`vxlanMode`).
+    Vxlan(When),
+}
+
+/// When.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// To every node.
+    Always,
+    /// Only to nodes in other networks.
+    CrossSubnet,
+}
+
+/// Who talks BGP with whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peering {
+    /// Each node with each other.
+    Mesh,
+    /// Each node with these, which tell the others.
+    Reflectors(BTreeSet<String>),
+}
+
+/// A block of addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Whose it is.
+    pub affinity: String,
+    /// What is free, in the order in which it is given. What is given back goes to the end.
+    free: VecDeque<IpAddr>,
+    /// Who has which address: the node, and the sandbox or the purpose.
+    owners: BTreeMap<IpAddr, (String, String)>,
+}
+
+/// A session that ended, as its other end sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// Nothing is heard, and nobody has said why.
+    Silent(u64),
+    /// It said that it restarts.
+    Restarting(u64),
+    /// Its routes are withdrawn.
+    Withdrawn,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Calico {
+    pool: Cidr,
+    encapsulation: Encapsulation,
+    peering: Peering,
+    /// The router outside is a peer, too.
+    pub router_peers: bool,
+    /// Nodes may not borrow (`strictAffinity`).
+    pub strict_affinity: bool,
+    blocks: BTreeMap<Cidr, Block>,
+    now: u64,
+    gone: BTreeMap<(String, String), Gone>,
+    /// Nodes whose agent was stopped in good order.
+    restarting: BTreeSet<String>,
+    ready: BTreeSet<String>,
+}
+
+impl Calico {
+    /// Pods out of this pool.
+    pub fn new(pool: Cidr, encapsulation: Encapsulation, peering: Peering) -> Calico {
+        Calico {
+            pool: Cidr { address: pool.first(), ..pool },
+            encapsulation,
+            peering,
+            router_peers: false,
+            strict_affinity: false,
+            blocks: BTreeMap::new(),
+            now: 0,
+            gone: BTreeMap::new(),
+            restarting: BTreeSet::new(),
+            ready: BTreeSet::new(),
+        }
+    }
+
+    /// The blocks that are claimed.
+    pub fn blocks(&self) -> &BTreeMap<Cidr, Block> {
+        &self.blocks
+    }
+
+    fn all_blocks(&self) -> impl Iterator<Item = Cidr> + use<> {
+        let (pool, like) = (self.pool, self.pool.address);
+        let prefix = BLOCK_PREFIX.max(pool.prefix);
+        let (count, size) = (1_u128 << (prefix - pool.prefix), 1_u128 << (bits(like) - prefix));
+        (0..count).map(move |at| Cidr { address: address(number(like) + at * size, like), prefix })
+    }
+
+    /// Gives an address to somebody on a node: from its own blocks, from one that it claims, or from another node's.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn assign(&mut self, node: &str, owner: &str) -> Result<IpAddr, String> {
+        let own = self.blocks.iter().filter(|(_, block)| block.affinity == node);
+        let own: Vec<Cidr> = own.map(|(cidr, _)| *cidr).collect();
+        let mut candidates = own.clone();
+        let with_room =
+            |plugin: &Calico, cidr: &Cidr| plugin.blocks.get(cidr).is_some_and(|block| !block.free.is_empty());
+        if !own.iter().any(|cidr| with_room(self, cidr)) && own.len() < MOST_BLOCKS {
+            let unclaimed = self.all_blocks().find(|cidr| !self.blocks.contains_key(cidr));
+            if let Some(cidr) = unclaimed {
+                let size = 1_u128 << (bits(cidr.address) - cidr.prefix);
+                let free = (0..size).map(|at| address(number(cidr.address) + at, cidr.address)).collect();
+                let block = Block { affinity: node.into(), free, owners: BTreeMap::new() };
+                self.blocks.insert(cidr, block);
+                candidates.push(cidr);
+            }
+        }
+        if !self.strict_affinity {
+            candidates.extend(self.blocks.keys().filter(|cidr| !own.contains(cidr)));
+        }
+        for cidr in candidates {
+            if let Some(block) = self.blocks.get_mut(&cidr)
+                && let Some(address) = block.free.pop_front()
+            {
+                block.owners.insert(address, (node.into(), owner.into()));
+                return Ok(address);
+            }
+        }
+        Err("failed to request IPv4 addresses: No IPs available in pools".into())
+    }
+
+    fn release(&mut self, node: &str, owner: Option<&str>) {
+        for block in self.blocks.values_mut() {
+            let gone = block.owners.iter().filter(|(_, (on, by))| on == node && owner.is_none_or(|owner| by == owner));
+            let gone: Vec<IpAddr> = gone.map(|(address, _)| *address).collect();
+            for address in gone {
+                block.owners.remove(&address);
+                block.free.push_back(address);
+            }
+        }
+    }
+
+    fn held(&self, node: &str, owner: &str) -> Option<IpAddr> {
+        let all = self.blocks.values().flat_map(|block| &block.owners);
+        let mut held = all.filter(|(_, (on, by))| on == node && by == owner);
+        held.next().map(|(address, _)| *address)
+    }
+
+    /// What a node tells others: its blocks, and single addresses that it has borrowed (the rest is aggregated).
+    fn announced(&self, node: &str) -> Vec<Cidr> {
+        let own = self.blocks.iter().filter(|(_, block)| block.affinity == node).map(|(cidr, _)| *cidr);
+        let others = self.blocks.values().filter(|block| block.affinity != node);
+        let borrowed = others.flat_map(|block| block.owners.iter().filter(|(_, (on, _))| on == node));
+        own.chain(borrowed.map(|(address, _)| single(*address))).collect()
+    }
+
+    /// Whether a node hears of what another one announces, directly or through a reflector.
+    fn hears(&self, world: &World, node: &str, other: &str) -> bool {
+        match &self.peering {
+            Peering::Mesh => self.talk(world, node, other),
+            Peering::Reflectors(reflectors) => {
+                let direct = (reflectors.contains(node) || reflectors.contains(other)) && self.talk(world, node, other);
+                let relayed = |by: &String| {
+                    by != node && by != other && self.talk(world, node, by) && self.talk(world, by, other)
+                };
+                direct || reflectors.iter().any(relayed)
+            }
+        }
+    }
+
+    fn talk(&self, world: &World, one: &str, other: &str) -> bool {
+        let is_up = |node: &str| {
+            (node == ROUTER || self.ready.contains(node))
+                && !self.restarting.contains(node)
+                && world.namespaces.get(node).is_some_and(|host| host.interface("eth0").is_some_and(|eth0| eth0.up))
+        };
+        is_up(one) && is_up(other) && !world.is_apart(one, other)
+    }
+
+    /// Whether what a node last heard of another one still counts.
+    fn counts(&mut self, world: &World, node: &str, other: &str) -> bool {
+        let key = (node.to_string(), other.to_string());
+        // Reflectors relay among nodes; the router is a peer of each of them.
+        let is_heard = if node == ROUTER { self.talk(world, node, other) } else { self.hears(world, node, other) };
+        if is_heard {
+            self.gone.remove(&key);
+            return true;
+        }
+        if !self.ready.contains(other) {
+            return false;
+        }
+        let (now, restarts) = (self.now, self.restarting.contains(other));
+        let gone = self.gone.entry(key).or_insert(if restarts { Gone::Restarting(now) } else { Gone::Silent(now) });
+        let over = match *gone {
+            Gone::Silent(since) => now >= since + HOLD_TIME,
+            Gone::Restarting(since) => now >= since + RESTART_TIME,
+            Gone::Withdrawn => true,
+        };
+        if over {
+            *gone = Gone::Withdrawn;
+        }
+        !over
+    }
+
+    fn overhead(&self) -> u32 {
+        match self.encapsulation {
+            Encapsulation::None => 0,
+            Encapsulation::Ipip(_) => IPIP_OVERHEAD,
+            Encapsulation::Vxlan(_) => VXLAN_OVERHEAD,
+        }
+    }
+
+    /// The tunnel's interface of a node, with its address out of the node's blocks.
+    fn tunnel(&mut self, node: &Node) -> Result<Option<Interface>, String> {
+        let local = node.address.address;
+        let (name, kind) = match self.encapsulation {
+            Encapsulation::None => return Ok(None),
+            Encapsulation::Ipip(_) => (IPIP_DEVICE, Kind::Ipip { local }),
+            Encapsulation::Vxlan(_) => (VXLAN_DEVICE, Kind::Vxlan { vni: VXLAN.0, port: VXLAN.1, local }),
+        };
+        let own = match self.held(&node.name, "tunnel") {
+            Some(own) => own,
+            None => self.assign(&node.name, "tunnel")?,
+        };
+        let mtu = node.mtu - self.overhead();
+        Ok(Some(Interface::new(&node.name, name, kind).with_mtu(mtu).with_address(single(own))))
+    }
+
+    /// The way to what another node announces.
+    fn way(&self, me: &Node, other: &Node) -> To {
+        let via = other.address.address;
+        let near = me.subnet().contains(via);
+        let tunnelled = |when| when == When::Always || !near;
+        match self.encapsulation {
+            Encapsulation::Ipip(when) if tunnelled(when) => {
+                To::Gateway { via, device: IPIP_DEVICE.into(), onlink: true }
+            }
+            Encapsulation::Vxlan(when) if tunnelled(when) => {
+                let via = self.held(&other.name, "tunnel").unwrap_or(via);
+                To::Gateway { via, device: VXLAN_DEVICE.into(), onlink: true }
+            }
+            _ if near => To::Gateway { via, device: "eth0".into(), onlink: false },
+            // BIRD looks up how the next hop itself is reached: through the router (recursive next hop).
+            _ => {
+                let router = address(number(me.address.last()) - 1, via);
+                To::Gateway { via: router, device: "eth0".into(), onlink: false }
+            }
+        }
+    }
+}
+
+impl Plugin for Calico {
+    fn name(&self) -> &'static str {
+        "calico"
+    }
+
+    fn sync(&mut self, world: &mut World, nodes: &mut [Node], node: &str) -> Result<(), String> {
+        let me = nodes.iter().find(|other| other.name == node).cloned();
+        let me = me.ok_or_else(|| format!("node {node:?} does not exist"))?;
+        self.restarting.remove(node);
+        self.ready.insert(node.into());
+        let tunnel = self.tunnel(&me)?;
+        let mut wanted: Vec<Route> = Vec::new();
+        let mut entries = Vec::new();
+        for other in nodes.iter().filter(|other| other.name != node) {
+            // Felix knows from the API where VXLAN's blocks are; everything else comes by BGP.
+            let by_api = matches!(self.encapsulation, Encapsulation::Vxlan(_)) && self.ready.contains(&other.name);
+            if !by_api && !self.counts(world, node, &other.name) {
+                continue;
+            }
+            let way = self.way(&me, other);
+            if let (To::Gateway { via, device, .. }, Some(there)) = (&way, self.held(&other.name, "tunnel"))
+                && device == VXLAN_DEVICE
+                && *via == there
+            {
+                entries.push((there, Mac::of(&format!("{}/{VXLAN_DEVICE}", other.name)), other.address.address));
+            }
+            wanted.extend(self.announced(&other.name).into_iter().map(|cidr| Route::new(cidr, way.clone())));
+        }
+        // What lies in an own block and is nobody's goes nowhere; it must not follow the default route and come back.
+        let own = self.blocks.iter().filter(|(_, block)| block.affinity == node);
+        wanted.extend(own.map(|(cidr, _)| Route::new(*cidr, To::Blackhole)));
+
+        let pool = self.pool;
+        let host = world.namespaces.get_mut(node).ok_or_else(|| format!("there is no host {node}"))?;
+        if let Some(tunnel) = tunnel
+            && host.interface(&tunnel.name).is_none()
+        {
+            host.interfaces.push(tunnel);
+        }
+        let mut said = Vec::new();
+        let is_pod = |route: &Route| route.device().is_some_and(|device| device.starts_with("cali"));
+        host.routes.retain(|route| {
+            let inside = pool.contains(route.destination.address) && route.destination.prefix >= pool.prefix;
+            !inside || is_pod(route) || wanted.contains(route)
+        });
+        host.neighbours.retain(|entry| entry.device != VXLAN_DEVICE);
+        host.forwarding.retain(|entry| entry.device != VXLAN_DEVICE);
+        for (there, mac, remote) in entries {
+            let device = VXLAN_DEVICE.to_string();
+            host.replace_neighbour(Neighbour { address: there, device: device.clone(), mac, permanent: true });
+            host.replace_forwarding(Forwarding { mac, device, remote });
+        }
+        for route in wanted {
+            if !host.routes.contains(&route) {
+                said.extend(host.replace_route(route).err());
+            }
+        }
+        if self.router_peers {
+            self.tell_router(world, nodes);
+        }
+        if said.is_empty() { Ok(()) } else { Err(said.join("; ")) }
+    }
+
+    fn add(&mut self, world: &mut World, nodes: &[Node], node: &str, request: &Request) -> Result<Answer, Error> {
+        request.validate()?;
+        let internal = |text: String| Error::new(Code::Internal, &text);
+        if !self.ready.contains(node) {
+            let text = "stat /var/lib/calico/nodename: no such file or directory: check that the calico/node container is running and has mounted /var/lib/calico/";
+            return Err(internal(text.into()));
+        }
+        if !world.namespaces.contains_key(&request.netns) {
+            return Err(internal(format!("failed to open netns {:?}: no such file or directory", request.netns)));
+        }
+        let me = nodes.iter().find(|other| other.name == node).ok_or_else(|| internal(format!("no node {node}")))?;
+        let mtu = me.mtu - self.overhead();
+        let own = self.assign(node, &request.container_id).map_err(internal)?;
+        let outer = host_end(&request.netns);
+        world.add_veth((node, &outer), (&request.netns, &request.ifname), mtu);
+        let host = world.namespaces.get_mut(node).ok_or_else(|| internal(format!("there is no host {node}")))?;
+        if let Some(end) = host.interface_mut(&outer) {
+            (end.mac, end.proxy_arp) = (HOST_END, true);
+        }
+        host.replace_route(Route::new(single(own), To::Device(outer.clone()))).map_err(internal)?;
+        let pod = world.namespaces.get_mut(&request.netns).ok_or_else(|| internal("the pod is gone".into()))?;
+        let inner = pod.interface_mut(&request.ifname).ok_or_else(|| internal("the interface is gone".into()))?;
+        inner.addresses.push(single(own));
+        let mac = inner.mac.to_string();
+        let device = request.ifname.clone();
+        let everywhere = Cidr { address: Ipv4Addr::UNSPECIFIED.into(), prefix: 0 };
+        pod.replace_route(Route::new(single(GATEWAY), To::Device(device.clone()))).map_err(internal)?;
+        let to = To::Gateway { via: GATEWAY, device, onlink: false };
+        pod.replace_route(Route::new(everywhere, to)).map_err(internal)?;
+        let made = |name: &str, mac: String, sandbox: &str| Made {
+            name: name.into(),
+            mac,
+            mtu: Some(mtu),
+            sandbox: sandbox.into(),
+        };
+        Ok(Answer {
+            cni_version: request.cni_version.clone(),
+            interfaces: vec![made(&outer, HOST_END.to_string(), ""), made(&request.ifname, mac, &request.netns)],
+            ips: vec![Given { interface: Some(1), address: single(own), gateway: None }],
+            routes: vec![ToRoute { dst: everywhere, gw: Some(GATEWAY), mtu: None }],
+        })
+    }
+
+    fn check(&mut self, world: &World, node: &str, request: &Request, before: &Answer) -> Result<(), Error> {
+        request.validate()?;
+        let held = self.held(node, &request.container_id);
+        let there = held.is_some_and(|held| {
+            let host = world.namespaces.get(node);
+            host.is_some_and(|host| host.routes.iter().any(|route| route.destination == single(held)))
+        });
+        if !there {
+            return Err(Error::new(Code::Internal, "the host has no route to the pod"));
+        }
+        check_as_made(world, node, request, before)
+    }
+
+    fn del(&mut self, world: &mut World, node: &str, request: &Request) -> Result<(), Error> {
+        self.release(node, Some(&request.container_id));
+        remove_pair(world, request);
+        Ok(())
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.now += seconds;
+    }
+
+    fn agent(&mut self, node: &str, is_up: bool) {
+        if is_up {
+            self.restarting.remove(node);
+        } else {
+            self.restarting.insert(node.into());
+        }
+    }
+
+    /// The node is deleted from the API: its addresses are given back, and its affinities released (calico-kube-controllers).
+    fn forget(&mut self, node: &str) {
+        self.release(node, None);
+        self.blocks.retain(|_, block| block.affinity != node || !block.owners.is_empty());
+        self.ready.remove(node);
+        self.restarting.remove(node);
+        self.gone.retain(|(one, other), _| one != node && other != node);
+    }
+
+    /// `cali-nat-outgoing`: what leaves the pool comes from the node.
+    fn rules(&self) -> Vec<Rule> {
+        vec![Rule {
+            hook: Some(Hook::Postrouting),
+            source: Some((false, self.pool)),
+            destination: Some((true, self.pool)),
+            what: "cali-nat-outgoing: from a pod to the outside".into(),
+            action: Action::Translate(Nat::Masquerade),
+            ..Rule::default()
+        }]
+    }
+}
+
+impl Calico {
+    /// The router outside learns blocks as a peer of all nodes.
+    fn tell_router(&mut self, world: &mut World, nodes: &[Node]) {
+        let mut wanted = Vec::new();
+        for node in nodes {
+            if !self.counts(world, ROUTER, &node.name) {
+                continue;
+            }
+            let device = world.namespaces.get(ROUTER).and_then(|router| router.route(node.address.address));
+            let Some(device) = device.and_then(|route| route.device().map(str::to_string)) else { continue };
+            let to = To::Gateway { via: node.address.address, device, onlink: false };
+            wanted.extend(self.announced(&node.name).into_iter().map(|cidr| Route::new(cidr, to.clone())));
+        }
+        let Some(router) = world.namespaces.get_mut(ROUTER) else { return };
+        router.routes.retain(|route| !self.pool.contains(route.destination.address));
+        router.routes.extend(wanted);
+    }
+}
+
+fn single(address: IpAddr) -> Cidr {
+    Cidr { address, prefix: bits(address) }
+}
+
+/// `cali` and 11 digits that follow from the pod's name; upstream takes them from a SHA-1.
+fn host_end(pod: &str) -> String {
+    let hash = Mac::of(&format!("cali/{pod}")).to_string().replace(':', "");
+    format!("cali{}", &hash[1..])
+}
