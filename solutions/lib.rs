@@ -23,7 +23,6 @@ pub mod network {
     pub mod load_balancer;
     pub mod network_policy;
     pub mod pod_network;
-    //! Services, addresses and packets.
 }
 pub mod node {
     //! What a node does for its pods.

@@ -310,13 +310,12 @@ impl Services {
             self.look(&name, world);
             return true;
         }
-        if self.calls[Worker::Hosts as usize].is_none()
-            && let Some(name) = self.stale.pop_first()
-        {
         // A cloud doesn't do two things with one load balancer at a time.
         let busy = self.calls[Worker::Services as usize].as_ref().map(|pending| &pending.name);
         let stale = self.stale.iter().find(|name| Some(*name) != busy).cloned();
+        if self.calls[Worker::Hosts as usize].is_none()
             && let Some(name) = stale
+        {
             self.stale.remove(&name);
             if let Some(service) = self.known.get(&name).cloned() {
                 let (happened, error) = (Happened::Nodes, String::new());

@@ -1,6 +1,5 @@
-//! Generators of the chapter `network`.
+//! The chapter `network`: stages of its exercises, and generators of fresh scenarios.
 
 pub mod dns;
 pub mod load_balancer;
-//! Stages and generators of the chapter `network`.
 pub mod pod_network;
