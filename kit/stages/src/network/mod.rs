@@ -3,3 +3,5 @@
 pub mod dns;
 pub mod load_balancer;
 pub mod pod_network;
+//! Generators of the chapter `network`.
+pub mod endpoints;
