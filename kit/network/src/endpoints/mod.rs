@@ -2,8 +2,12 @@
 //!
 //! The core of the EndpointSlice controller is the module of `network/endpoints`; what is complete beyond it is here.
 
+pub mod controller;
 pub mod hints;
+pub mod mirroring;
 pub mod reconciler;
+pub mod tracker;
+pub mod trigger;
 
 use kit_api::core::{Container, ObjectReference, Pod, Service, ServicePort};
 use kit_api::discovery::EndpointSlice;
@@ -20,6 +24,18 @@ pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// The annotation that says when that changed which an object was written for.
 pub const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+/// Old leaders hold their lock in Endpoints without a service.
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+
+/// Whether a service means a pod. Without a selector it means none.
+fn selects(service: &Service, pod: &Pod) -> bool {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    let labels = pod.metadata.labels.as_ref();
+    selector.is_some_and(|selector| {
+        selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    })
+}
+
 /// Which port of a pod a service's port stands for (`FindPort` of `pkg/api/v1/pod/util.go`).
 fn port_number(port: &ServicePort, pod: &Pod) -> Option<i32> {
     match &port.target_port {
