@@ -12,8 +12,6 @@ use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use kit_controllers::cron_job::CronJobs;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
-use kit_controllers::endpoint_slice::EndpointSlices;
-use kit_controllers::endpoints::AllEndpoints;
 use kit_controllers::garbage_collector::GarbageCollector;
 use kit_controllers::job::Jobs;
 use kit_controllers::namespace::Namespaces;
@@ -33,6 +31,9 @@ use kit_network::cloud::node::Nodes as CloudNodes;
 use kit_network::cloud::provider::{Cloud, Instance};
 use kit_network::cloud::route::Routes;
 use kit_network::cloud::service::Services;
+use kit_network::endpoints::controller::EndpointSlices;
+use kit_network::endpoints::legacy::AllEndpoints;
+use kit_network::endpoints::mirroring::MirroredSlices;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
@@ -53,6 +54,7 @@ pub const ASKED: [(&str, &str); 17] = [
     ("control_plane/store", API_SERVER),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/load_balancer", CLOUD),
+    ("network/endpoints", CONTROLLERS),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),
@@ -247,8 +249,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(Jobs::default()),
                 Box::new(CronJobs::default()),
                 Box::new(TtlAfterFinished::default()),
-                Box::new(EndpointSlices::default()),
+                Box::new(EndpointSlices::new(&modules)),
                 Box::new(AllEndpoints::default()),
+                Box::new(MirroredSlices::default()),
                 Box::new(Disruptions::default()),
                 Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),

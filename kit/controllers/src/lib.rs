@@ -8,8 +8,6 @@ pub mod cluster_role_aggregation;
 pub mod cron_job;
 pub mod deployment;
 pub mod disruption;
-pub mod endpoint_slice;
-pub mod endpoints;
 mod expectations;
 pub mod garbage_collector;
 pub mod horizontal;

@@ -1,8 +1,8 @@
 //! The EndpointSlice controller around the module that packs.
 //!
 //! Source: `pkg/controller/endpointslice/endpointslice_controller.go`. Changes of pods are never gathered
-//! (`--endpoint-updates-batch-period` is 0 by default). A pod that changed in nothing that endpoints show leads to a sync that writes
-//! nothing, where upstream saves the sync.
+//! (`--endpoint-updates-batch-period` is 0 by default). A pod that changed in nothing that endpoints show leads to a sync
+//! that writes nothing, where upstream saves the sync.
 
 use super::hints::{Topology, is_node_ready, zone_of_node};
 use super::reconciler::{CONTROLLER, Changes, Seen, reconcile};
@@ -204,11 +204,11 @@ impl Component for EndpointSlices {
 }
 
 /// Looks at what failed again, later each time, until its budget is spent (`handleErr`).
-pub(super) fn retry(
+pub(super) fn retry<E>(
     queue: &mut WorkQueue<Name>,
     failures: &mut BTreeMap<Name, u32>,
     name: Name,
-    done: &Result<(), String>,
+    done: &Result<(), E>,
     now: Instant,
 ) {
     let spent = failures.get(&name).copied().unwrap_or_default() >= RETRIES;

@@ -1,7 +1,7 @@
 //! The EndpointSlice mirroring controller: Endpoints that people write for services without a selector become slices.
 //!
-//! Sources: `pkg/controller/endpointslicemirroring/{endpointslicemirroring_controller,reconciler,reconciler_helpers,utils}.go` and
-//! `RepackSubsets` of `pkg/api/v1/endpoints/util.go`.
+//! Sources: `pkg/controller/endpointslicemirroring` (`endpointslicemirroring_controller.go`, `reconciler.go`,
+//! `reconciler_helpers.go`, `utils.go`) and `RepackSubsets` of `pkg/api/v1/endpoints/util.go`.
 
 use super::controller::{is_terminating, retry, service_of, slices_of};
 use super::reconciler::Told;

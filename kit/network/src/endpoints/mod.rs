@@ -4,6 +4,7 @@
 
 pub mod controller;
 pub mod hints;
+pub mod legacy;
 pub mod mirroring;
 pub mod reconciler;
 pub mod tracker;
@@ -106,3 +107,10 @@ pub fn aggregate(errors: &[String]) -> Option<String> {
         several => Some(format!("[{}]", several.join(", "))),
     }
 }
+
+#[cfg(test)]
+#[path = "../../../controllers/src/testing.rs"]
+mod testing;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::Bench;
+use crate::endpoints::testing::Bench;
 use kit_server::Patch;
 use serde_json::{Value, json};
 
@@ -183,5 +183,22 @@ fn a_thousand_addresses_are_enough() {
         assert_eq!(truncate(&mut subsets), truncated, "{before:?}");
         let left: Vec<_> = subsets.iter().map(|s| (length(&s.addresses), length(&s.not_ready_addresses))).collect();
         assert_eq!(left, after, "{before:?}");
+    }
+}
+
+#[test]
+fn the_address_is_of_the_first_family_of_the_service() {
+    let mut two = running("10.0.0.1", true);
+    two["podIPs"] = json!([{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]);
+    let pod: Pod = serde_json::from_value(pod("a", two)).expect("a pod");
+    let table = [
+        (json!({"ipFamilies": ["IPv6", "IPv4"]}), Some("fd00::1")),
+        (json!({"ipFamilies": ["IPv4"]}), Some("10.0.0.1")),
+        (json!({"clusterIP": "fd00::a"}), Some("fd00::1")),
+        (json!({"clusterIP": "None"}), Some("10.0.0.1")),
+    ];
+    for (spec, expected) in table {
+        let service: Service = serde_json::from_value(service(spec.clone())).expect("a service");
+        assert_eq!(address_of(&service, &pod).as_deref(), expected, "{spec}");
     }
 }

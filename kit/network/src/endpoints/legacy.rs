@@ -1,14 +1,14 @@
 //! The Endpoints controller: which pods stand behind a service, in one object as it was before there were slices.
 //!
-//! Sources: `pkg/controller/endpoint/endpoints_controller.go`, `RepackSubsets` of `pkg/api/v1/endpoints/util.go`, and
-//! `staging/src/k8s.io/endpointslice/util/trigger_time_tracker.go`. Simulated: there is one address family, changes of
-//! pods are never gathered (`--endpoint-updates-batch-period` is 0 by default), ports and subsets come in the order of
-//! the service's ports, where upstream sorts them by a hash, and what fails is tried again without end.
+//! Sources: `pkg/controller/endpoint/endpoints_controller.go` and `RepackSubsets` of `pkg/api/v1/endpoints/util.go`.
+//! Simulated: changes of pods are never gathered (`--endpoint-updates-batch-period` is 0 by default), and ports and
+//! subsets come in the order of the service's ports, where upstream sorts them by a hash.
 
-use super::endpoint_slice::{HEADLESS, hostname, is_headless, port_number, reference_to, selects, services_of};
-use super::service_account::is_terminating;
+use super::controller::{is_terminating, retry, services_of};
+use super::trigger::Triggers;
+use super::{HEADLESS, LEADER, Name, TRIGGERED, hostname, is_headless, port_number, reference_to, selects};
 use kit_api::core::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service};
-use kit_api::meta::{ObjectMeta, Time};
+use kit_api::meta::ObjectMeta;
 use kit_api::pod;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
@@ -17,36 +17,25 @@ use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-/// Namespace and name of a service.
-type Name = (String, String);
 type Labels = BTreeMap<String, String>;
 
 /// The most addresses of one object (`maxCapacity`).
 const CAPACITY: usize = 1000;
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const CONTROLLER: &str = "endpoint-controller";
-const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
-/// Old leaders hold their lock in Endpoints without a service.
-const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// Keeps the Endpoints of each service.
 #[derive(Default)]
 pub struct AllEndpoints {
     queue: WorkQueue<Name>,
-    triggers: BTreeMap<Name, Triggers>,
+    /// How often the sync of a service failed in a row.
+    failures: BTreeMap<Name, u32>,
+    triggers: Triggers,
     /// The versions that were replaced last: as long as the cache shows one of them, it is behind.
     replaced: BTreeMap<Name, String>,
     /// Whether those that had no service from the start were looked for.
     swept: bool,
-}
-
-/// What was seen of a service at its last sync.
-#[derive(Default)]
-struct Triggers {
-    service: Option<Time>,
-    /// When pods became ready or unready, by name.
-    pods: BTreeMap<String, Time>,
 }
 
 impl Component for AllEndpoints {
@@ -79,7 +68,7 @@ impl Component for AllEndpoints {
         }
         while let Some(name) = self.queue.pop(world.now) {
             let done = self.sync(&name, world);
-            self.queue.done(name, &done, world.now);
+            retry(&mut self.queue, &mut self.failures, name, &done, world.now);
         }
     }
 
@@ -93,7 +82,7 @@ impl AllEndpoints {
         let cache = world.cache;
         let key = Key::new(Kind::Endpoints, &name.0, &name.1);
         let Some(service) = cache.fetch::<Service>(&name.0, &name.1) else {
-            self.triggers.remove(name);
+            self.triggers.forget(name);
             self.replaced.remove(name);
             return match world.server.delete(&key, &DeleteOptions::default()) {
                 Err(error) if !error.is_not_found() => Err(error),
@@ -106,7 +95,7 @@ impl AllEndpoints {
             return Ok(());
         }
         let pods: Vec<&Pod> = cache.list::<Pod>(&name.0).filter(|pod| selects(service, pod)).collect();
-        let triggered = self.triggered(name, service, &pods);
+        let triggered = self.triggers.changed(name, service, &pods);
         let subsets = subsets(service, &pods);
         let there = cache.fetch::<Endpoints>(&name.0, &name.1);
         if let Some(there) = there {
@@ -166,27 +155,6 @@ impl AllEndpoints {
         };
         world.server.record(&new, "Warning", reason, &message);
         Err(error)
-    }
-
-    /// When what changed since the last sync began to change; a service that is new counts from its own beginning
-    /// (`ComputeEndpointLastChangeTriggerTime`).
-    fn triggered(&mut self, name: &Name, service: &Service, pods: &[&Pod]) -> Option<Time> {
-        let service = service.metadata.creation_timestamp.clone();
-        let pods = pods.iter().filter_map(|pod| {
-            let at = pod::condition(pod, "Ready")?.last_transition_time.clone()?;
-            Some((pod.metadata.name.clone()?, at))
-        });
-        let now = Triggers { service: service.clone(), pods: pods.collect() };
-        let Some(before) = self.triggers.get(name) else {
-            self.triggers.insert(name.clone(), now);
-            return service;
-        };
-        let changed = now.pods.iter().filter(|(name, at)| before.pods.get(*name).is_none_or(|before| *at > before));
-        let changed = changed.map(|(_, at)| at.clone());
-        let changed =
-            changed.chain(service.filter(|at| before.service.as_ref().is_none_or(|before| at > before))).min();
-        self.triggers.insert(name.clone(), now);
-        changed
     }
 }
 
@@ -263,7 +231,7 @@ fn subsets(service: &Service, pods: &[&Pod]) -> Vec<EndpointSubset> {
 
 /// A pod is behind its services once it has an address, and until it is over or about to go (`ShouldPodBeInEndpoints`).
 fn address(service: &Service, pod: &Pod, publish: bool) -> Option<EndpointAddress> {
-    let ip = pod.status.as_ref()?.pod_ip.clone().filter(|ip| !ip.is_empty())?;
+    let ip = address_of(service, pod)?;
     if pod::is_finished(pod) || (pod::is_terminating(pod) && !publish) {
         return None;
     }
@@ -273,6 +241,20 @@ fn address(service: &Service, pod: &Pod, publish: bool) -> Option<EndpointAddres
         node_name: pod::node_name(pod).map(str::to_string),
         target_ref: Some(reference_to(pod)),
     })
+}
+
+/// The pod's address of the service's first family; what the service doesn't say, its own address says, and what that
+/// doesn't say either, the pod's first address (`podToEndpointAddressForService`).
+fn address_of(service: &Service, pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let first = status.pod_ip.clone().filter(|ip| !ip.is_empty())?;
+    let is_ipv6 = |address: &str| address.contains(':');
+    let spec = service.spec.as_ref();
+    let family = spec.and_then(|spec| spec.ip_families.as_ref()?.first());
+    let own = spec.and_then(|spec| spec.cluster_ip.as_deref()).filter(|own| !["", "None"].contains(own));
+    let wanted = family.map_or_else(|| is_ipv6(own.unwrap_or(&first)), |family| family == "IPv6");
+    let all = status.pod_ips.iter().flatten().map(|ip| ip.ip.clone());
+    std::iter::once(first.clone()).chain(all).find(|ip| is_ipv6(ip) == wanted)
 }
 
 fn count(subsets: &[EndpointSubset]) -> usize {
