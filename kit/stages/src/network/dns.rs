@@ -91,7 +91,7 @@ fn cluster() -> impl Strategy<Value = Value> {
         // A cluster IP belongs to one service.
         let mut taken: Vec<Value> = Vec::new();
         for service in &mut services {
-            if let Some(addresses) = service["kind"]["cluster_ips"].as_array_mut() {
+            if let Some(addresses) = service["kind"].get_mut("cluster_ips").and_then(Value::as_array_mut) {
                 addresses.retain(|address| !taken.contains(address));
                 taken.extend(addresses.iter().cloned());
                 if addresses.is_empty() {
