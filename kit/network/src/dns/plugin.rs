@@ -11,7 +11,8 @@ use kit_contract::network::Dns;
 use kit_contract::network::dns::{Answer, Cluster, Data, Kind, Port, Question, Service, ServiceKind};
 use std::net::IpAddr;
 
-/// What a Corefile says about the plugin. The defaults are those of the Corefile that kubeadm writes, but for the zones.
+/// What a Corefile says about the plugin. The defaults are the plugin's own, for the domain `cluster.local`; the Corefile that kubeadm
+/// writes says `pods insecure` and `ttl 30`.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The first that isn't a reverse tree is the primary one, in which addresses have their names.
