@@ -3,7 +3,10 @@
 //! The order of rules follows `syncProxyRules` in `pkg/proxy/iptables/proxier.go`.
 
 // ANCHOR: solution
-use kit::network::*;
+use kit::network::{
+    IptablesMatch, IptablesRule, IptablesTarget, KUBE_EXTERNAL_SERVICES, KUBE_MARK_MASQ, KUBE_NODEPORTS,
+    KUBE_PROXY_FIREWALL, KUBE_SERVICES, KubeProxy, ProxyEndpoint, ProxyNode, ProxyPolicy, ProxyPort, ServiceProtocol,
+};
 
 /// kube-proxy in iptables mode, for one service port.
 #[derive(Default)]
@@ -27,9 +30,10 @@ impl KubeProxy for Exercise {
 // ANCHOR: policy
 /// The chain in which a policy spreads packets over endpoints, if there is one to spread them over.
 fn under(service: &ProxyPort, policy: ProxyPolicy) -> Option<&str> {
+    let (chains, endpoints) = (&service.chains, &service.endpoints);
     match policy {
-        ProxyPolicy::Cluster => Some(service.chains.cluster.as_str()).filter(|_| service.endpoints.anywhere),
-        ProxyPolicy::Local => Some(service.chains.local.as_str()).filter(|_| !service.endpoints.local.is_empty()),
+        ProxyPolicy::Cluster => endpoints.anywhere.then_some(chains.cluster.as_str()),
+        ProxyPolicy::Local => (!endpoints.local.is_empty()).then_some(chains.local.as_str()),
     }
 }
 

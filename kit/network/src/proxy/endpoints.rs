@@ -33,7 +33,8 @@ pub type ServiceName = (String, String);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Slice {
     ports: Vec<(PortName, u16)>,
-    endpoints: Vec<(IpAddr, Option<String>, Endpoint)>,
+    /// Without a port.
+    endpoints: Vec<Endpoint>,
 }
 
 /// All slices, by service.
@@ -97,8 +98,8 @@ impl EndpointCache {
         for slice in self.services.get(service).into_iter().flat_map(BTreeMap::values) {
             for (name, port) in &slice.ports {
                 let all = ports.entry(name.clone()).or_default();
-                for (ip, _, endpoint) in &slice.endpoints {
-                    let address = SocketAddr::new(*ip, *port);
+                for endpoint in &slice.endpoints {
+                    let address = SocketAddr::new(endpoint.address.ip(), *port);
                     let endpoint = Endpoint { address, ..endpoint.clone() };
                     let text = address.to_string();
                     if endpoint.is_local || !all.contains_key(&text) {
@@ -135,7 +136,7 @@ fn read(slice: &EndpointSlice, (namespace, service): &ServiceName, node: &str, f
             terminating: conditions.terminating.unwrap_or(false),
             zone_hints: zones.collect(),
         };
-        endpoints.push((ip, endpoint.node_name.clone(), read));
+        endpoints.push(read);
     }
     Slice { ports, endpoints }
 }

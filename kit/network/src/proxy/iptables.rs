@@ -262,6 +262,11 @@ impl Proxier {
         self.entries.values().map(|entry| (&entry.info, entry.endpoints.as_slice()))
     }
 
+    /// How it is set up.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The flows to delete after a sync that says so.
     pub fn stale_flows(&self, flows: &[conntrack::Flow]) -> Vec<conntrack::Flow> {
         conntrack::stale(self.ports(), flows)
@@ -296,7 +301,7 @@ impl Proxier {
                 self.entries.insert(name.clone(), entry);
             }
         }
-        let deleted = self.to_delete(now, existing);
+        let deleted = self.stale_chains(now, existing);
         let restore = self.restore(&names, &deleted);
         self.needs_full = false;
         if is_full {
@@ -352,14 +357,17 @@ impl Proxier {
         let mut written = Written::default();
         let mut put = |rule: &IptablesRule, comment: Option<&str>| {
             let shared = matches!(rule.chain.as_str(), KUBE_SERVICES | KUBE_NODEPORTS);
+            if let (IptablesTable::Nat, IptablesTarget::Jump(to)) = (rule.table, &rule.target)
+                && to != KUBE_MARK_MASQ
+            {
+                // A module may jump to a chain that it puts nothing into.
+                declare(&mut written.chains, to);
+            }
             let out = match (rule.table, shared) {
                 (IptablesTable::Filter, _) => &mut written.filter,
                 (IptablesTable::Nat, true) => &mut written.nat_shared,
                 (IptablesTable::Nat, false) => {
-                    // Rules of one chain mostly follow each other.
-                    if written.chains.last() != Some(&rule.chain) && !written.chains.contains(&rule.chain) {
-                        written.chains.push(rule.chain.clone());
-                    }
+                    declare(&mut written.chains, &rule.chain);
                     &mut written.nat_own
                 }
             };
@@ -440,7 +448,7 @@ impl Proxier {
 
     /// Chains that no rule leads to any more. To find them takes seconds where there are many rules, so in a large cluster it is
     /// done now and then only.
-    fn to_delete(&mut self, now: i64, existing: &[String]) -> Vec<String> {
+    fn stale_chains(&mut self, now: i64, existing: &[String]) -> Vec<String> {
         if self.is_large && now.saturating_sub(self.last_clean_up) <= CLEAN_UP {
             return Vec::new();
         }
@@ -549,6 +557,13 @@ impl Proxier {
                 addresses.iter().filter(works).try_for_each(|ip| writeln!(out, "{LAST} -d {ip} -j {KUBE_NODEPORTS}"))
             }
         };
+    }
+}
+
+/// Notes a chain, once. Rules of one chain mostly follow each other.
+fn declare(chains: &mut Vec<String>, chain: &str) {
+    if chains.last().is_none_or(|last| last != chain) && !chains.iter().any(|other| other == chain) {
+        chains.push(chain.into());
     }
 }
 

@@ -120,7 +120,8 @@ struct Traveller<'a> {
     was_marked: bool,
     is_translated: bool,
     is_masqueraded: bool,
-    steps: Vec<Step>,
+    /// None if nobody wants to know.
+    steps: Option<Vec<Step>>,
     chance: &'a mut dyn FnMut(Fraction) -> bool,
 }
 
@@ -133,6 +134,17 @@ pub fn walk(
     connection: Connection,
     chance: &mut dyn FnMut(Fraction) -> bool,
 ) -> Walk {
+    go(rules, host, packet, connection, Some(Vec::new()), chance)
+}
+
+fn go(
+    rules: &Ruleset,
+    host: &mut Host,
+    packet: &Packet,
+    connection: Connection,
+    steps: Option<Vec<Step>>,
+    chance: &mut dyn FnMut(Fraction) -> bool,
+) -> Walk {
     let mut traveller = Traveller {
         rules,
         host,
@@ -142,7 +154,7 @@ pub fn walk(
         was_marked: false,
         is_translated: false,
         is_masqueraded: false,
-        steps: Vec::new(),
+        steps,
         chance,
     };
     if let Connection::Established(to) = connection {
@@ -156,7 +168,7 @@ pub fn walk(
         is_translated: traveller.is_translated,
         is_marked: traveller.was_marked,
         is_masqueraded: traveller.is_masqueraded,
-        steps: traveller.steps,
+        steps: traveller.steps.unwrap_or_default(),
     }
 }
 
@@ -174,7 +186,7 @@ pub struct Outcome {
 /// More ways than this can't be told.
 const MOST: usize = 4096;
 
-/// All ways that a first packet may take.
+/// All ways that a first packet may take, without the steps: [`walk`] tells those.
 ///
 /// # Errors
 ///
@@ -201,7 +213,7 @@ pub fn outcomes(rules: &Ruleset, host: &Host, packet: &Packet) -> Result<Vec<Out
             answer
         };
         let mut host = host.clone();
-        let walk = walk(rules, &mut host, packet, Connection::New, &mut chance);
+        let walk = go(rules, &mut host, packet, Connection::New, None, &mut chance);
         let chance = all.ok_or("probabilities that are too fine")?;
         outcomes.push(Outcome { chance, walk, recent: host.recent });
     }
@@ -283,7 +295,9 @@ impl Traveller<'_> {
     }
 
     fn note(&mut self, table: IptablesTable, chain: &str, at: usize, rule: &Rule) {
-        self.steps.push(Step { table, chain: chain.into(), number: at + 1, rule: rule.text.clone() });
+        if let Some(steps) = &mut self.steps {
+            steps.push(Step { table, chain: chain.into(), number: at + 1, rule: rule.text.clone() });
+        }
     }
 
     fn matches(&mut self, part: &Match) -> bool {
