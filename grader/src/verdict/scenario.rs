@@ -10,6 +10,7 @@ use kit_contract::{Args, Modules, Player, remote};
 use kit_stages::control_plane::raft as group;
 use kit_stages::control_plane::{concurrency, work_queue};
 use kit_stages::network::pod_network;
+use kit_stages::network::kube_proxy;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -44,6 +45,8 @@ pub enum Script {
     Writers(Box<concurrency::Script>),
     /// The nodes of a cluster, with the module as their network's agent, and packets.
     Packets(Box<pod_network::Script>),
+    /// Packets that walk through the rules that the module writes.
+    Packets(Box<kube_proxy::Script>),
 }
 
 /// One question.
@@ -164,6 +167,9 @@ impl Scenario {
             }
             None if file.timeline.contains_key("backend") => {
                 let script = Value::Object(std::mem::take(&mut file.timeline));
+            None if file.timeline.contains_key("service") => {
+                let mut script = Value::Object(std::mem::take(&mut file.timeline));
+                expand(&mut script, &templates).with_context(|| path.display().to_string())?;
                 let script = typed(path, script)?;
                 Script::Packets(Box::new(script))
             }
@@ -172,6 +178,7 @@ impl Scenario {
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
                     "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client` or a `backend`",
+                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client` or a `service`",
                     path.display()
                 );
             }
@@ -191,6 +198,7 @@ impl Scenario {
             Script::Workers(script) => script.play.len(),
             Script::Writers(_) => 1,
             Script::Packets(script) => script.play.len(),
+            Script::Packets(script) => script.len(),
         }
     }
 
@@ -218,6 +226,7 @@ impl Scenario {
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
             Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
             Script::Packets(script) => self.acts(|see| pod_network::play(script, modules, see)),
+            Script::Packets(script) => self.acts(|see| kube_proxy::play(script, modules, reference, see)),
         }
     }
 

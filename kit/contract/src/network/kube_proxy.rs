@@ -16,7 +16,7 @@ contract! {
     /// | the packet | `nat` | then `filter` | then `nat` |
     /// |---|---|---|---|
     /// | comes in and stays on the node | `KUBE-SERVICES` | `KUBE-PROXY-FIREWALL`, `KUBE-NODEPORTS`, `KUBE-EXTERNAL-SERVICES` | |
-    /// | comes in and goes on | `KUBE-SERVICES` | `KUBE-PROXY-FIREWALL`, `KUBE-SERVICES`, `KUBE-EXTERNAL-SERVICES` | masquerade, if marked |
+    /// | comes in and goes on | `KUBE-SERVICES` | `KUBE-PROXY-FIREWALL`; then what is marked is accepted; `KUBE-SERVICES`, `KUBE-EXTERNAL-SERVICES` | masquerade, if marked |
     /// | comes from the node itself | `KUBE-SERVICES` | `KUBE-PROXY-FIREWALL`, `KUBE-SERVICES`; if it stays here, those of a packet that comes in, too | masquerade, if marked |
     ///
     /// Whether a packet stays on the node depends on its destination after `nat`, and `filter` sees the new destination. The last rule of
@@ -25,7 +25,7 @@ contract! {
     pub trait KubeProxy {
         /// All rules of this service port, those of one chain in their order.
         ///
-        /// Own chains are those that `service` names; you need not use all, and may put into them what you like. Shared chains are those in
+        /// Own chains are those that `service` names, all in `nat`; they are there, also those that you put nothing into, and may hold what you like. Shared chains are those in
         /// the table above but for `KUBE-MARK-MASQ`, to which rules may only jump. No chain has more than one owner, and nothing else may be touched: packets to
         /// other addresses, ports and protocols go on as if your rules weren't there.
         ///

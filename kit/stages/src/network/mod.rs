@@ -5,3 +5,5 @@ pub mod load_balancer;
 pub mod pod_network;
 //! Generators of the chapter `network`.
 pub mod endpoints;
+//! Stages of the chapter `network`.
+pub mod kube_proxy;
