@@ -227,7 +227,9 @@ fn settings_show_in_the_rules() {
     node_port["type"] = "NodePort".into();
     node_port["externalTrafficPolicy"] = "Local".into();
     node_port["ports"][0]["nodePort"] = 30080.into();
-    let cases: [(&str, fn(&mut Config), &str, bool); 9] = [
+    /// What is set, how, and a text that is in the rules then, or isn't.
+    type Case = (&'static str, fn(&mut Config), &'static str, bool);
+    let cases: [Case; 9] = [
         ("bridge", |c| c.pods = LocalDetector::Interface("cbr0".into()), "! -i cbr0 -j KUBE-MARK-MASQ", true),
         ("prefix", |c| c.pods = LocalDetector::InterfacePrefix("cali".into()), " -i cali+ -j KUBE-SVC-", true),
         ("none", |c| c.pods = LocalDetector::None, "pod traffic for", false),

@@ -271,7 +271,7 @@ impl Writer<'_> {
     }
 
     fn masquerade(&mut self, info: &PortInfo, chain: &str) {
-        let from = if self.config.masquerade_all { Some(String::new()) } else { self.from_pod("!= ") };
+        let from = if self.config.masquerade_all { Some(String::new()) } else { self.pods("!= ") };
         if let Some(from) = from {
             let (ip, protocol) = (self.ip, info.name.protocol.lower());
             let to = format!("{ip} daddr {} {protocol} dport {}", info.cluster_ip, info.port);
@@ -280,7 +280,7 @@ impl Writer<'_> {
     }
 
     /// `IfLocalNFT` and `IfNotLocalNFT` in `pkg/proxy/util/localdetector.go`.
-    fn from_pod(&self, not: &str) -> Option<String> {
+    fn pods(&self, not: &str) -> Option<String> {
         match &self.config.pods {
             LocalDetector::None => None,
             LocalDetector::Range(range) => Some(format!("{} saddr {not}{range} ", self.ip)),
@@ -293,7 +293,7 @@ impl Writer<'_> {
         if info.external_policy == ProxyPolicy::Cluster {
             self.rule(chain, "jump mark-for-masquerade");
         } else {
-            if let Some(from) = self.from_pod("") {
+            if let Some(from) = self.pods("") {
                 self.rule(chain, &format!("{from}goto {cluster}"));
             }
             self.rule(chain, "fib saddr type local jump mark-for-masquerade");
