@@ -14,6 +14,7 @@ pub mod flannel;
 pub mod model;
 pub mod packet;
 pub mod rules;
+pub mod sandbox;
 #[cfg(test)]
 mod tests;
 pub mod trace;
