@@ -491,4 +491,40 @@ fn packets_end_where_the_walk_says() {
     new_node.sync();
     new_node.start("node-4", "shop/web-4").expect("it starts");
     hold_against_the_kernel("an agent that is down", &mut new_node);
+    }
+    type Make = fn() -> Cluster;
+    let worlds: [(&str, Make); 9] = [
+        ("vxlan", || flannel(Backend::Vxlan { direct: false })),
+        ("vxlan, direct next door", || flannel(Backend::Vxlan { direct: true })),
+        ("host-gw", || flannel(Backend::HostGw)),
+        ("calico, vxlan across subnets", || calico(Encapsulation::Vxlan(When::CrossSubnet))),
+        ("calico without a tunnel", || calico(Encapsulation::None)),
+        ("a stale forwarding entry", stale_entry),
+        ("no neighbours on the tunnel", no_neighbours),
+        ("a bridge that carries less", narrow_bridge),
+        ("an agent that is down", agent_down),
+    ];
+    // Most of the time goes by in waiting for packets that don't come.
+    std::thread::scope(|scope| {
+        for (title, world) in worlds {
+            scope.spawn(move || hold_against_the_kernel(title, &mut world()));
+        }
+    });
+}
+
+fn stale_entry() -> Cluster {
+    let mut cluster = flannel(Backend::Vxlan { direct: false });
+    let host = cluster.world.namespaces.get_mut("node-1").expect("it is there");
+    cluster
+fn no_neighbours() -> Cluster {
+    let host = cluster.world.namespaces.get_mut("node-2").expect("it is there");
+fn narrow_bridge() -> Cluster {
+    let mut cluster = flannel(Backend::HostGw);
+    host.interface_mut("cni0").expect("the bridge is there").mtu = 1420;
+fn agent_down() -> Cluster {
+    cluster.stop_agent("node-1");
+    let node = Node::new("node-4", "10.0.0.4/24".parse().expect("an address"));
+    cluster.join(node.with_range("10.244.4.0/24".parse().expect("a range")));
+    cluster.sync();
+    cluster.start("node-4", "shop/web-4").expect("it starts");
 }
