@@ -261,7 +261,7 @@ impl Calico {
             Some(own) => own,
             None => self.assign(&node.name, "tunnel")?,
         };
-        let mtu = node.mtu - self.overhead();
+        let mtu = node.mtu.saturating_sub(self.overhead());
         Ok(Some(Interface::new(&node.name, name, kind).with_mtu(mtu).with_address(single(own))))
     }
 
@@ -362,7 +362,7 @@ impl Plugin for Calico {
             return Err(internal(format!("failed to open netns {:?}: no such file or directory", request.netns)));
         }
         let me = nodes.iter().find(|other| other.name == node).ok_or_else(|| internal(format!("no node {node}")))?;
-        let mtu = me.mtu - self.overhead();
+        let mtu = me.mtu.saturating_sub(self.overhead());
         let own = self.assign(node, &request.container_id).map_err(internal)?;
         let outer = host_end(&request.netns);
         world.add_veth((node, &outer), (&request.netns, &request.ifname), mtu);

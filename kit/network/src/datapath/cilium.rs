@@ -116,11 +116,12 @@ impl Plugin for Cilium {
         let host = world.namespaces.get_mut(node).ok_or_else(|| format!("there is no host {node}"))?;
         if host.interface(HOST_DEVICE).is_none() {
             let device = Interface::new(node, HOST_DEVICE, Kind::Program).with_address(single(router));
-            host.interfaces.push(device.with_mtu(me.mtu - self.overhead()));
+            host.interfaces.push(device.with_mtu(me.mtu.saturating_sub(self.overhead())));
         }
         if self.routing == Routing::Tunnel && host.interface(OVERLAY_DEVICE).is_none() {
             let kind = Kind::Overlay { port: VXLAN_PORT, local: me.address.address };
-            host.interfaces.push(Interface::new(node, OVERLAY_DEVICE, kind).with_mtu(me.mtu - VXLAN_OVERHEAD));
+            host.interfaces
+                .push(Interface::new(node, OVERLAY_DEVICE, kind).with_mtu(me.mtu.saturating_sub(VXLAN_OVERHEAD)));
         }
         let mut said = Vec::new();
         let mut ipcache = BTreeMap::new();
@@ -177,7 +178,7 @@ impl Plugin for Cilium {
         let own = lease.address.address;
         let me = nodes.iter().find(|other| other.name == node).ok_or_else(|| internal(format!("no node {node}")))?;
         // Upstream puts the MTU of the tunnel on the pod's routes; here its interface has it.
-        let mtu = me.mtu - overhead;
+        let mtu = me.mtu.saturating_sub(overhead);
         let outer = host_end(&request.container_id);
         world.add_veth((node, &outer), (&request.netns, &request.ifname), mtu);
         let pod = world.namespaces.get_mut(&request.netns).ok_or_else(|| internal("the pod is gone".into()))?;

@@ -65,7 +65,8 @@ impl Flannel {
             Backend::Ipip { .. } => (IPIP_DEVICE, Kind::Ipip { local }, world::IPIP_OVERHEAD),
             Backend::HostGw => return None,
         };
-        let interface = Interface::new(&node.name, name, kind).with_mtu(node.mtu - overhead).with_address(own);
+        let interface =
+            Interface::new(&node.name, name, kind).with_mtu(node.mtu.saturating_sub(overhead)).with_address(own);
         Some(Interface { mac, ..interface })
     }
 

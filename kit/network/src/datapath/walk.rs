@@ -813,7 +813,7 @@ impl Walker<'_> {
             _ => device.mtu + IPIP_OVERHEAD,
         };
         if packet.dont_fragment && length > below {
-            let mtu = below - IPIP_OVERHEAD;
+            let mtu = below.saturating_sub(IPIP_OVERHEAD);
             let told = !self.here(at)?.silent;
             self.complain(at, &packet, Icmp::FragmentationNeeded(mtu));
             let reason = Reason::TooLong { length: packet.length, mtu, device: device.name.clone(), told };
