@@ -35,6 +35,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "network/pod_network" => (network::pod_network::fresh(), 60),
         "network/endpoints" => (network::endpoints::fresh(), 100),
         "network/kube_proxy" => (network::kube_proxy::fresh(), 24),
+        "network/network_policy" => (network::network_policy::fresh(), 150),
         "node/qos" => (node::qos::fresh(), 80),
         "objects/quantity" => (objects::quantity::fresh(), 100),
         "objects/selector" => (objects::selector::fresh(), 100),

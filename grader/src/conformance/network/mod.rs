@@ -6,6 +6,7 @@ mod endpoints;
 mod ipam;
 mod load_balancer;
 mod proxy;
+mod policy;
 
 use super::Check;
 
@@ -15,6 +16,11 @@ pub fn check(table: &str) -> Option<Check> {
         "dns" => dns::dns,
         "host_local" => ipam::host_local,
         "kube_proxy_iptables" => proxy::iptables,
+        "cilium_dns_rules" => policy::cilium_dns_rules,
+        "cilium_fqdn_selectors" => policy::cilium_fqdn_selectors,
+        "cilium_http_rules" => policy::cilium_http_rules,
+        "cilium_policy" => policy::cilium_policy,
+        "network_policy" => policy::network_policy,
         "node_cidrs" => ipam::node_cidrs,
         "proxy_endpoint_choice" => proxy::endpoint_choice,
         "pod_resolv_conf" => dns::pod_resolv_conf,

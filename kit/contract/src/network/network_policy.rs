@@ -231,12 +231,27 @@ impl Show for Verdict {
 
 impl Show for Policy {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        let head = Policy { ingress: Vec::new(), egress: Vec::new(), ..self.clone() };
+        let rules = [("ingress", &self.ingress), ("egress", &self.egress)].into_iter();
+        let rules = rules.flat_map(|(name, rules)| rules.iter().map(move |rule| format!("  {name} {}", flow(rule))));
+        [flow(&head)].into_iter().chain(rules).collect()
+    }
+}
+
+impl End {
+    fn say(&self) -> String {
+        let Some(pod) = &self.pod else { return format!("{}, no pod", self.ip) };
+        let (namespace, name) = (flow(&pod.namespace), flow(&pod.name));
+        let (labels, of_namespace) = (flow(&pod.labels), flow(&pod.namespace_labels));
+        let ports = pod.ports.iter().map(|port| format!(", {} {}/{:?}", flow(&port.name), port.port, port.protocol));
+        let ports: String = ports.collect();
+        format!("{namespace}/{name} {}, labels {labels}, namespace's {of_namespace}{ports}", self.ip)
     }
 }
 
 impl Show for Connection {
     fn lines(&self) -> Vec<String> {
-        vec![flow(self)]
+        let (from, to) = (self.from.say(), self.to.say());
+        vec![format!("from {from}"), format!("to {to}"), format!("at {}/{:?}", self.port, self.protocol)]
     }
 }

@@ -7,3 +7,4 @@ pub mod pod_network;
 pub mod endpoints;
 //! Stages of the chapter `network`.
 pub mod kube_proxy;
+pub mod network_policy;
