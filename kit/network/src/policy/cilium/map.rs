@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_range_becomes_few_blocks() {
-        let cases: [(u16, u16, &[(u16, u8)]); 5] = [
+        type Case = (u16, u16, &'static [(u16, u8)]);
+        let cases: [Case; 5] = [
             (80, 80, &[(80, 16)]),
             (0, 65535, &[(0, 0)]),
             (8000, 8100, &[(8000, 10), (8064, 11), (8096, 14), (8100, 16)]),
