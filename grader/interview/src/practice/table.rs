@@ -262,6 +262,13 @@ const ALL: &[Ask] = &[
     choose("network/load_balancer", "service_changed", "Is the change worth a call?", "which-changes-count", Whole),
     choose("network/load_balancer", "node_changed", "Is the change worth a look?", "which-changes-count", Whole),
     choose("network/load_balancer", "sync", "What does the controller do?", "the-finalizer-comes-first", Whole),
+    choose(
+        "network/network_policy",
+        "judge",
+        "Does the connection pass, and what do the policies of its ends say?",
+        "both-sides",
+        Whole,
+    ),
     choose("node/qos", "class", "Which class does the pod have?", "the-class", Whole),
     type_in("node/qos", "oom_score_adj", "What is the container's oom_score_adj?", "the-score"),
     type_in(
