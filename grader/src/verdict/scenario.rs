@@ -9,8 +9,7 @@ use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
 use kit_stages::control_plane::raft as group;
 use kit_stages::control_plane::{concurrency, work_queue};
-use kit_stages::network::pod_network;
-use kit_stages::network::kube_proxy;
+use kit_stages::network::{kube_proxy, pod_network};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -44,7 +43,7 @@ pub enum Script {
     /// The module as one of several clients of the API server.
     Writers(Box<concurrency::Script>),
     /// The nodes of a cluster, with the module as their network's agent, and packets.
-    Packets(Box<pod_network::Script>),
+    Nodes(Box<pod_network::Script>),
     /// Packets that walk through the rules that the module writes.
     Packets(Box<kube_proxy::Script>),
 }
@@ -167,6 +166,9 @@ impl Scenario {
             }
             None if file.timeline.contains_key("backend") => {
                 let script = Value::Object(std::mem::take(&mut file.timeline));
+                let script = typed(path, script)?;
+                Script::Nodes(Box::new(script))
+            }
             None if file.timeline.contains_key("service") => {
                 let mut script = Value::Object(std::mem::take(&mut file.timeline));
                 expand(&mut script, &templates).with_context(|| path.display().to_string())?;
@@ -177,8 +179,8 @@ impl Scenario {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
-                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client` or a `backend`",
-                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client` or a `service`",
+                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client`, a `backend` or a \
+                     `service`",
                     path.display()
                 );
             }
@@ -197,7 +199,7 @@ impl Scenario {
             Script::Group(script) => script.play.len(),
             Script::Workers(script) => script.play.len(),
             Script::Writers(_) => 1,
-            Script::Packets(script) => script.play.len(),
+            Script::Nodes(script) => script.play.len(),
             Script::Packets(script) => script.len(),
         }
     }
@@ -225,7 +227,7 @@ impl Scenario {
             Script::Group(script) => self.acts(|see| group::play(script, exercise, modules, reference, see)),
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
             Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
-            Script::Packets(script) => self.acts(|see| pod_network::play(script, modules, see)),
+            Script::Nodes(script) => self.acts(|see| pod_network::play(script, modules, see)),
             Script::Packets(script) => self.acts(|see| kube_proxy::play(script, modules, reference, see)),
         }
     }

@@ -48,13 +48,13 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 17] = [
+pub const ASKED: [(&str, &str); 18] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
     ("failure/node_lifecycle", CONTROLLERS),
-    ("network/load_balancer", CLOUD),
     ("network/endpoints", CONTROLLERS),
+    ("network/load_balancer", CLOUD),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),

@@ -5,8 +5,8 @@ mod dns;
 mod endpoints;
 mod ipam;
 mod load_balancer;
-mod proxy;
 mod policy;
+mod proxy;
 
 use super::Check;
 
