@@ -416,7 +416,8 @@ fn check(rule: &IptablesRule, port: &ProxyPort, node: &ProxyNode, place: &Place)
     };
     let table = flow(&rule.table);
     let is_nat = rule.table == IptablesTable::Nat;
-    if !shared.contains(&rule.chain.as_str()) && !(is_nat && is_own(&rule.chain)) {
+    let may_be_filled = shared.contains(&rule.chain.as_str()) || (is_nat && is_own(&rule.chain));
+    if !may_be_filled {
         return Err(format!("the chain {} of {table} is neither shared nor the service port's own", flow(&rule.chain)));
     }
     let mut has_protocol = false;
