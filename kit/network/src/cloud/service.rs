@@ -175,17 +175,18 @@ impl Services {
             failures: self.failures.get(step.name).copied().unwrap_or_default(),
         };
         let result = self.module.sync(&request);
-        let mut is_done = result.again_after_seconds.is_none();
+        let mut calls = false;
         for action in result.actions {
+            // What comes of a call is the next question; only events may stand behind it.
+            if calls && !matches!(action, Action::Event(_)) {
+                continue;
+            }
             if let Err(why) = self.act(&step, &action, world) {
                 return self.fail(&step, &why, world);
             }
-            if action.call().is_some() {
-                // What comes of it is the next question.
-                is_done = false;
-                break;
-            }
+            calls |= action.call().is_some();
         }
+        let is_done = !calls && result.again_after_seconds.is_none();
         if let Happened::Failed { call: Call::Ensure | Call::Delete, retry_after_seconds: None } = step.happened {
             *self.failures.entry(step.name.clone()).or_default() += 1;
         }
