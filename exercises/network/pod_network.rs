@@ -4,7 +4,7 @@
 //! each node runs an agent that writes a few lines into the kernel's tables. You are the plugin that gives pods
 //! their addresses, and the agent that writes the lines.
 //!
-//! About 40 minutes · builds on nothing · book: "The pod network" · stuck? `cargo grade hint network/pod_network`
+//! About 40 minutes · builds on nothing · book: "The pod network: addresses, routes and tunnels" · stuck? `cargo grade hint network/pod_network`
 //!
 //! Given to you:
 //!

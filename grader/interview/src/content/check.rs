@@ -244,7 +244,8 @@ impl Next {
                     let shown = shown.iter().map(|(name, lines)| format!("{name} {}", lines.join(", ")));
                     transcript.push(format!("{call}  {}", shown.collect::<Vec<_>>().join(JOINT)));
                     let answer = player.ask(call, &asked)?;
-                    last = Some(player.show_answer(call, &answer)?.join(JOINT));
+                    let lines = player.show_answer(call, &answer)?;
+                    last = Some(lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(JOINT));
                 }
                 Ok(Shown { transcript, answer: last.ok_or("no question is asked")? })
             }

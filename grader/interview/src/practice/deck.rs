@@ -6,7 +6,7 @@ use super::near::{self, Words};
 use super::reference::{Reference, Script};
 use super::screen::{WIDTH, rows};
 use super::table::{self, Ask};
-use super::{members, tame, why, writers};
+use super::{members, packets, tame, why, writers};
 use anyhow::{Context, Result, anyhow};
 use kit_contract::api::quantity::{Format, Quantity};
 use kit_stages::fresh::{self, Fresh, Generator};
@@ -79,7 +79,7 @@ impl Deck {
 
     fn learn(&mut self, scenario: &Drawn) {
         let script = match scenario {
-            Drawn::Writers(script) => return near::learn(script, &mut self.words),
+            Drawn::Writers(script) | Drawn::Packets(script) => return near::learn(script, &mut self.words),
             Drawn::Steps(script) => script,
         };
         let Some(answers) = self.reference.play(script) else { return };
@@ -103,9 +103,10 @@ impl Deck {
         }
         let scenario = Fresh::draw(&self.generator, &self.exercise, seed, number).ok()?.scenario();
         let scenario = tame::tamed(&self.exercise, scenario);
-        match scenario.get("client") {
-            Some(_) => Some(Drawn::Writers(scenario)),
-            None => Script::of(&scenario).map(Drawn::Steps),
+        match (scenario.get("client"), scenario.get("service")) {
+            (Some(_), _) => Some(Drawn::Writers(scenario)),
+            (_, Some(_)) => Some(Drawn::Packets(scenario)),
+            _ => Script::of(&scenario).map(Drawn::Steps),
         }
     }
 
@@ -128,6 +129,7 @@ impl Deck {
             let picky = attempt < DRAWN;
             let item = match scenario {
                 Drawn::Writers(script) => self.of_writers(&script, wanted, &mut dice),
+                Drawn::Packets(script) => self.of_packets(&script, wanted, &mut dice),
                 Drawn::Steps(script) => self.of_steps(&script, picky.then_some(wanted), &asks, &mut dice),
             };
             let Some(item) = item else { continue };
@@ -397,10 +399,44 @@ impl Deck {
     }
 }
 
+impl Deck {
+    fn of_packets(&mut self, script: &Value, ask: &'static Ask, dice: &mut Dice) -> Option<Item> {
+        let sent = packets::sent(script)?;
+        let one = dice.shuffled(sent.iter().collect()).into_iter().next()?;
+        let told = packets::told(script, &one.packet);
+        if rows(&told) > TOLD {
+            return None;
+        }
+        let mut candidates = Vec::new();
+        let changes = near::questions(script, &self.words);
+        for change in dice.shuffled(changes).into_iter().take(FEW) {
+            let same = packets::sent(&change.value).into_iter().flatten().find(|other| other.packet == one.packet);
+            if let Some(other) = same {
+                candidates.push(Candidate { lines: other.ends, near: Some(change.said) });
+            }
+        }
+        // Where others end that are sent to the same service.
+        candidates.extend(sent.iter().map(|other| Candidate { lines: other.ends.clone(), near: None }));
+        let candidates = dice.shuffled(candidates);
+        Some(Item {
+            exercise: self.exercise.clone(),
+            seed: String::new(),
+            number: 0,
+            told,
+            ask: ask.ask.into(),
+            options: options(one.ends.clone(), candidates, dice)?,
+            typed: false,
+            why: Vec::new(),
+            read: format!("book/src/{}.md#{}", self.exercise, ask.read),
+        })
+    }
+}
+
 /// What was drawn.
 enum Drawn {
     Steps(Script),
     Writers(Value),
+    Packets(Value),
 }
 
 /// Whether an answer has as many items as the right one, where there is one for each thing that was asked about.

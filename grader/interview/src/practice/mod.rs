@@ -11,6 +11,7 @@ pub mod drill;
 pub mod item;
 mod members;
 mod near;
+mod packets;
 mod reference;
 pub mod screen;
 mod table;

@@ -257,6 +257,9 @@ const ALL: &[Ask] = &[
     choose("failure/node_lifecycle", "node_changed", "What does the controller do?", "noschedule-taints", Whole),
     choose("failure/node_lifecycle", "monitor", "What does this pass of the controller do?", "signs-of-life", Whole),
     choose("failure/node_lifecycle", "taint", "Who gets a NoExecute taint now?", "the-rate-of-a-zone", Whole),
+    choose("network/dns", "answer", "What does the server answer?", "names", Whole),
+    choose("network/endpoints", "reconcile", "What does the controller write?", "how-it-works", Whole),
+    choose("network/kube_proxy", "rules", "Where does the packet end?", "how-it-works", Whole),
     choose("network/load_balancer", "task", "What is there to do for the service?", "who-wants-one", Whole),
     choose("network/load_balancer", "hosts", "Which nodes are behind a load balancer?", "which-nodes-are-hosts", Whole),
     choose("network/load_balancer", "service_changed", "Is the change worth a call?", "which-changes-count", Whole),
@@ -269,6 +272,8 @@ const ALL: &[Ask] = &[
         "both-sides",
         Whole,
     ),
+    choose("network/pod_network", "attach", "Which address does the pod get, and what else?", "addresses", Whole),
+    choose("network/pod_network", "sync", "What does the node's agent write?", "how-it-works", Whole),
     choose("node/qos", "class", "Which class does the pod have?", "the-class", Whole),
     type_in("node/qos", "oom_score_adj", "What is the container's oom_score_adj?", "the-score"),
     type_in(
