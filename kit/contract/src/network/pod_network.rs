@@ -22,7 +22,7 @@ contract! {
         ///
         /// **Address.** The next one after `last` that isn't in `used`; after the last address that can be given the search goes
         /// on from the first. The range's own address and its last one, which is for broadcasts, are given to no pod. Without
-        /// `last` the search begins at the first. The pod gets the address with the prefix of the range.
+        /// `last`, or with one that is not in the range, the search begins at the first. The pod gets the address with the prefix of the range.
         ///
         /// **MTU.** What the node's interface carries, less what the backend adds: 50 bytes for VXLAN (Ethernet 14, IPv4 20, UDP 8,
         /// VXLAN 8), 20 for IPIP (IPv4), nothing for host-gw. It is the same for all pods, so a tunnel counts
@@ -160,7 +160,8 @@ pub struct AttachRequest {
     /// The addresses that pods of this node have, in any order.
     #[serde(default)]
     pub used: Vec<Ipv4Addr>,
-    /// The address that was given last, perhaps to a pod that is gone; none if there was no pod yet.
+    /// The address that was given last, perhaps to a pod that is gone; none if there was no pod yet. The node may have
+    /// had another range then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Ipv4Addr>,
 }
