@@ -143,7 +143,8 @@ impl<'a> Lookup<'a> {
     fn places(&self) -> Answer {
         let pairs = self.pairs();
         let weight = (100.0 / pairs.len().max(1) as f64).floor().max(1.0) as u16;
-        let with_port: Vec<_> = pairs.into_iter().filter_map(|(address, port, to)| Some((address, port?, to))).collect();
+        let with_port: Vec<_> =
+            pairs.into_iter().filter_map(|(address, port, to)| Some((address, port?, to))).collect();
         self.tell(
             with_port.iter().map(|(_, port, target)| Data::Srv { weight, port: *port, target: target.clone() }),
             with_port.iter().map(|(address, _, target)| Record { name: target.clone(), data: data(address) }),

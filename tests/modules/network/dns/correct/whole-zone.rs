@@ -60,7 +60,8 @@ impl Zone {
                     let target = format!("{host}.{service}");
                     zone.pointers.entry(address.clone()).or_default().insert(target.clone());
                     let Some(headless) = headless.get(&service) else { continue };
-                    let mut ports: Vec<_> = slice.ports.iter().map(|p| (&*p.name, &*p.protocol, Some(p.port))).collect();
+                    let mut ports: Vec<_> =
+                        slice.ports.iter().map(|p| (&*p.name, &*p.protocol, Some(p.port))).collect();
                     if ports.is_empty() {
                         ports.push(("", "", None));
                     }

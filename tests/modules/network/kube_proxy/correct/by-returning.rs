@@ -26,11 +26,21 @@ impl KubeProxy for Exercise {
 
 impl Rules<'_> {
     fn nat(&mut self, chain: &str, when: Vec<When>, then: Then) {
-        self.rules.push(IptablesRule { table: IptablesTable::Nat, chain: chain.to_owned(), matches: when, target: then });
+        self.rules.push(IptablesRule {
+            table: IptablesTable::Nat,
+            chain: chain.to_owned(),
+            matches: when,
+            target: then,
+        });
     }
 
     fn filter(&mut self, chain: &str, when: Vec<When>, then: Then) {
-        self.rules.push(IptablesRule { table: IptablesTable::Filter, chain: chain.to_owned(), matches: when, target: then });
+        self.rules.push(IptablesRule {
+            table: IptablesTable::Filter,
+            chain: chain.to_owned(),
+            matches: when,
+            target: then,
+        });
     }
 
     fn door(&self, ip: &str, port: u16) -> Vec<When> {
@@ -71,7 +81,9 @@ impl Rules<'_> {
         let door = self.door(&service.cluster_ip, service.port);
         match (self.node.masquerade_all, self.node.detects_pods) {
             (true, _) => self.nat(KUBE_SERVICES, door.clone(), Then::jump(KUBE_MARK_MASQ)),
-            (_, true) => self.nat(KUBE_SERVICES, [vec![When::NotFromPod], door.clone()].concat(), Then::jump(KUBE_MARK_MASQ)),
+            (_, true) => {
+                self.nat(KUBE_SERVICES, [vec![When::NotFromPod], door.clone()].concat(), Then::jump(KUBE_MARK_MASQ))
+            }
             _ => {}
         }
         self.nat(KUBE_SERVICES, door, Then::Jump(chain));
@@ -120,7 +132,11 @@ impl Rules<'_> {
         for (chain, all) in [(&chains.cluster, &endpoints.cluster), (&chains.local, &endpoints.local)] {
             for endpoint in all {
                 let Some(seconds) = service.affinity_seconds else { break };
-                self.nat(chain, vec![When::Seen { list: endpoint.chain.clone(), seconds }], Then::jump(&endpoint.chain));
+                self.nat(
+                    chain,
+                    vec![When::Seen { list: endpoint.chain.clone(), seconds }],
+                    Then::jump(&endpoint.chain),
+                );
             }
             let mut left = all.len() as u32;
             for endpoint in all {

@@ -105,12 +105,18 @@ impl KubeProxy for Exercise {
             rules.push(IptablesRule::filter(KUBE_NODEPORTS, matches, IptablesTarget::Accept));
         }
         let mut chains = std::collections::BTreeMap::new();
-        for (name, endpoints) in [(&names.cluster, &service.endpoints.cluster), (&names.local, &service.endpoints.local)] {
+        for (name, endpoints) in
+            [(&names.cluster, &service.endpoints.cluster), (&names.local, &service.endpoints.local)]
+        {
             let mut shares = Vec::new();
             for (place, endpoint) in endpoints.iter().enumerate() {
                 if let Some(seconds) = service.affinity_seconds {
                     let list = endpoint.chain.clone();
-                    rules.push(IptablesRule::nat(name, vec![IptablesMatch::Seen { list, seconds }], jump(&endpoint.chain)));
+                    rules.push(IptablesRule::nat(
+                        name,
+                        vec![IptablesMatch::Seen { list, seconds }],
+                        jump(&endpoint.chain),
+                    ));
                 }
                 // In the other order: of those that come so far, one in so many stays.
                 let chance = vec![IptablesMatch::OneIn(place as u32 + 1)];

@@ -4,7 +4,8 @@
 use kit::api::core::ServiceSpec;
 use kit::network::LoadBalancerController;
 use kit::network::load_balancer::{
-    Action, Call, EXCLUDE, FINALIZER, Happened, Host, Node, Reason, Service, SyncRequest, SyncResult, TO_BE_DELETED, Task,
+    Action, Call, EXCLUDE, FINALIZER, Happened, Host, Node, Reason, Service, SyncRequest, SyncResult, TO_BE_DELETED,
+    Task,
 };
 use kit::serde_json::{Value, json};
 

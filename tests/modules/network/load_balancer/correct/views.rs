@@ -3,8 +3,8 @@
 use kit::api::core::{ServicePort, SessionAffinityConfig};
 use kit::network::LoadBalancerController;
 use kit::network::load_balancer::{
-    Action, Call, EXCLUDE, FINALIZER, FIRST_DELAY_SECONDS, Happened, Host, LONGEST_DELAY_SECONDS, Node, Reason, Service,
-    SyncRequest, SyncResult, TO_BE_DELETED, Task,
+    Action, Call, EXCLUDE, FINALIZER, FIRST_DELAY_SECONDS, Happened, Host, LONGEST_DELAY_SECONDS, Node, Reason,
+    Service, SyncRequest, SyncResult, TO_BE_DELETED, Task,
 };
 use std::collections::{BTreeMap, HashSet};
 

@@ -2,7 +2,8 @@
 
 use kit::network::LoadBalancerController;
 use kit::network::load_balancer::{
-    Action, Call, EXCLUDE, FINALIZER, Happened, Host, Node, Reason, Service, SyncRequest, SyncResult, TO_BE_DELETED, Task,
+    Action, Call, EXCLUDE, FINALIZER, Happened, Host, Node, Reason, Service, SyncRequest, SyncResult, TO_BE_DELETED,
+    Task,
 };
 
 #[derive(Default)]
@@ -42,7 +43,8 @@ fn settle(service: &Service, finalizer: bool, status: Option<&[String]>) -> Vec<
         _ => {}
     }
     let ingress = service.status.iter().filter_map(|status| status.load_balancer.as_ref());
-    let now: Vec<_> = ingress.flat_map(|status| status.ingress.iter().flatten()).map(|entry| entry.ip.clone()).collect();
+    let now: Vec<_> =
+        ingress.flat_map(|status| status.ingress.iter().flatten()).map(|entry| entry.ip.clone()).collect();
     if let Some(addresses) = status {
         let wanted: Vec<_> = addresses.iter().cloned().map(Some).collect();
         if now != wanted {
@@ -107,7 +109,10 @@ impl LoadBalancerController for Exercise {
             let mut node = node.clone();
             node.metadata.deletion_timestamp = None;
             node.spec.get_or_insert_default().taints = None;
-            self.hosts(&[node.clone()]).into_iter().next().map_or((false, host_id(&node)), |host| (true, host.provider_id))
+            self.hosts(&[node.clone()])
+                .into_iter()
+                .next()
+                .map_or((false, host_id(&node)), |host| (true, host.provider_id))
         };
         bare(old) != bare(new)
     }
@@ -126,7 +131,9 @@ impl LoadBalancerController for Exercise {
                 actions.push(Action::Ensure { hosts });
                 SyncResult::of(actions)
             }
-            Happened::Service if request.in_cloud => SyncResult::of([event(Reason::DeletingLoadBalancer), Action::Delete]),
+            Happened::Service if request.in_cloud => {
+                SyncResult::of([event(Reason::DeletingLoadBalancer), Action::Delete])
+            }
             Happened::Service | Happened::Deleted => {
                 let mut actions = settle(service, false, Some(&[]));
                 actions.push(event(Reason::DeletedLoadBalancer));
@@ -151,10 +158,9 @@ impl LoadBalancerController for Exercise {
                 SyncResult::of([event(reason)])
             }
             Happened::Failed { call: Call::UpdateHosts, .. } => match request.in_cloud {
-                true => SyncResult {
-                    actions: vec![event(Reason::UpdateLoadBalancerFailed)],
-                    again_after_seconds: Some(0),
-                },
+                true => {
+                    SyncResult { actions: vec![event(Reason::UpdateLoadBalancerFailed)], again_after_seconds: Some(0) }
+                }
                 false => SyncResult::default(),
             },
             Happened::Failed { call, retry_after_seconds } => {

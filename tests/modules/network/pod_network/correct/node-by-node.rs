@@ -35,7 +35,7 @@ impl PodNetwork for Exercise {
             let address = Ipv4Addr::from(number);
             address != range.first() && address != range.last() && address != gateway && range.contains(address)
         };
-        let mut number = u32::from(request.last.unwrap_or(gateway));
+        let mut number = u32::from(request.last.filter(|last| range.contains(*last)).unwrap_or(gateway));
         let mut tries = 0;
         let address = loop {
             number = if number >= u32::from(range.last()) { u32::from(range.first()) } else { number + 1 };

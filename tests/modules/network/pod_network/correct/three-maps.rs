@@ -18,7 +18,7 @@ impl PodNetwork for Exercise {
         let used: BTreeSet<u32> = request.used.iter().map(|address| u32::from(*address) - base).collect();
         // Offsets 2 to size - 2 can be given.
         let count = size - 3;
-        let start = request.last.map_or(0, |last| u32::from(last) - base - 1);
+        let start = request.last.filter(|last| range.contains(*last)).map_or(0, |last| u32::from(last) - base - 1);
         let free = (0..count).map(|step| 2 + (start + step) % count).find(|offset| !used.contains(offset));
         let offset = free.ok_or(Refusal::NoAddress)?;
         let gateway = Ipv4Addr::from(base + 1);
