@@ -36,7 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Starts a cluster, and runs it until Ctrl-C
-    Up(up::Args),
+    Up(Box<up::Args>),
     /// Ends the cluster
     Down,
     /// Says how it stands

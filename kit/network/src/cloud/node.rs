@@ -208,9 +208,10 @@ mod tests {
 
     #[test]
     fn the_old_label_counts() {
-        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let labels = |pairs: Pairs<'_>| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let (old, new) = LABELS[0];
-        let cases: [(&[(&str, &str)], &[(&str, &str)]); 3] = [
+        let cases: [(Pairs<'_>, Pairs<'_>); 3] = [
             (&[(old, "a")], &[(old, "a"), (new, "a")]),
             (&[(old, "a"), (new, "b")], &[(old, "a"), (new, "a")]),
             (&[(new, "b")], &[(new, "b")]),

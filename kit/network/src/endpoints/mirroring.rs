@@ -105,7 +105,7 @@ pub fn reconcile(endpoints: &Endpoints, slices: &[&EndpointSlice], max: usize) -
         let is_its = |slice: &&&EndpointSlice| {
             slice.address_type == wanted.family && same_ports(slice.ports.as_deref().unwrap_or_default(), &wanted.ports)
         };
-        let (its, others): (Vec<&EndpointSlice>, Vec<&EndpointSlice>) = there.iter().partition(|slice| is_its(&slice));
+        let (its, others): (Vec<&EndpointSlice>, Vec<&EndpointSlice>) = there.iter().partition(|slice| is_its(slice));
         there = others;
         let mut its = its.into_iter();
         if wanted.endpoints.is_empty() {
