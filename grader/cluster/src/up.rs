@@ -13,12 +13,13 @@ use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
 use kit_live::certificates::Certificates;
+use kit_live::dns::Dns;
 use kit_live::store::Kept;
 use kit_live::ui::Film;
 use kit_live::{Live, Options, kubeconfig};
 use kit_node::kubelet::node::NodeShape;
 use kit_server::{Backend, Snapshot};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -53,6 +54,9 @@ pub struct Args {
     /// The port; without it, a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// The port of the DNS server, for UDP and TCP; without it, a free one
+    #[arg(long, default_value_t = 0)]
+    dns_port: u16,
     /// The address; others than those of this machine itself open the cluster to the network
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
@@ -190,6 +194,13 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let title = case.as_ref().map_or(name, |case| &case.incident.name);
     let film = (args.ui || args.html.is_some()).then(|| Film::of(&live.door(), title)).transpose()?;
     let picture = film.as_ref().filter(|_| args.ui).map(|film| ui::serve(live.door(), film.clone())).transpose()?;
+    // It stays on this machine, whatever else is open to the network.
+    let own = if args.listen.is_loopback() { args.listen } else { Ipv4Addr::LOCALHOST.into() };
+    let names = {
+        let seats = seats.clone();
+        Dns::serve(live.door(), SocketAddr::new(own, args.dns_port), move || seats.modules().dns.make(&()))
+    };
+    let names = names.with_context(|| format!("can't serve DNS at {}", SocketAddr::new(own, args.dns_port)))?;
     let control = Control::listen(folder, live.door(), seats, case.clone(), down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
@@ -215,6 +226,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         println!("  warning: no kubelet runs on {}: more nodes were asked for earlier", idle.join(", "));
     }
     println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), nodes, live.address());
+    println!("  dns  {}", names.address());
     picture.iter().for_each(|picture| println!("  picture {}", picture.address()));
     println!("  export KUBECONFIG={}", file.display());
     loop {
@@ -228,6 +240,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         std::fs::write(file, film.page()?).with_context(|| format!("can't write {}", file.display()))?;
     }
     drop(control);
+    drop(names);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
 }

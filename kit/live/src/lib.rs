@@ -8,6 +8,7 @@ pub mod audit;
 mod autoscaling_v1;
 pub mod certificates;
 mod containers;
+pub mod dns;
 mod driver;
 #[cfg(test)]
 mod fuzz;
