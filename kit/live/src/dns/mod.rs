@@ -28,7 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 
-/// How long a connection may be silent (`tcpIdleTimeout` of github.com/miekg/dns is 8 s, CoreDNS' `timeouts` say 10 s).
+/// How long a connection may be silent (`idle` of CoreDNS' plugin `timeouts`).
 const IDLE: Duration = Duration::from_secs(10);
 /// So many connections at once; who comes later is hung up on.
 const CONNECTIONS: usize = 100;
