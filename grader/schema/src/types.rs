@@ -33,6 +33,7 @@ struct Serde {
     transparent: bool,
     flatten: bool,
     skip: bool,
+    untagged: bool,
 }
 
 impl<'a> Types<'a> {
@@ -68,6 +69,9 @@ impl<'a> Types<'a> {
         };
         Ok(match (last.ident.to_string().as_str(), &inner[..]) {
             ("String" | "str", []) => json!({"type": "string"}),
+            ("IpAddr", []) => json!({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}),
+            ("Ipv4Addr", []) => json!({"type": "string", "format": "ipv4"}),
+            ("Ipv6Addr", []) => json!({"type": "string", "format": "ipv6"}),
             ("bool", []) => json!({"type": "boolean"}),
             ("u8" | "u16" | "u32" | "u64" | "usize", []) => json!({"type": "integer", "minimum": 0}),
             ("i8" | "i16" | "i32" | "i64" | "isize", []) => json!({"type": "integer"}),
@@ -199,8 +203,10 @@ impl<'a> Types<'a> {
         let schema = match &variant.fields {
             Fields::Unit => json!({"const": name}),
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-                tagged(&name, self.schema(&fields.unnamed[0].ty, file)?)
+                let schema = self.schema(&fields.unnamed[0].ty, file)?;
+                if of.untagged { schema } else { tagged(&name, schema) }
             }
+            _ if of.untagged => bail!("{}: no rule for untagged {name}", file.display()),
             // An enum's `deny_unknown_fields` holds for its variants, too; its `rename_all` does not.
             fields => {
                 let of = Serde {
@@ -235,6 +241,7 @@ impl Serde {
                     "transparent" => serde.transparent = true,
                     "flatten" => serde.flatten = true,
                     "skip" => serde.skip = true,
+                    "untagged" => serde.untagged = true,
                     // These change nothing about what may be written.
                     "into" | "skip_serializing_if" | "borrow" => {}
                     other => return Err(meta.error(format!("no rule for #[serde({other})]"))),
