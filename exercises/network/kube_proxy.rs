@@ -9,9 +9,9 @@
 //!
 //! Given to you:
 //!
-//! - `IptablesRule::nat(chain: &str, matches: Vec<IptablesMatch>, target: IptablesTarget)`, and `IptablesRule::filter`
+//! - `IptablesRule::nat(&str, Vec<IptablesMatch>, IptablesTarget)`, and `IptablesRule::filter`
 //! - `IptablesMatch`: `Protocol`, `Source`, `Destination`, `DestinationPort`, `FromPod`, `NotFromPod`, `FromNode`, `ToNode`, `OneIn`, `Seen`, `Remember`
-//! - `IptablesTarget::jump(chain: &str)`, and `Dnat`, `Accept`, `Reject`, `Drop`, `Return`
+//! - `IptablesTarget::jump(&str)`, and `Dnat`, `Accept`, `Reject`, `Drop`, `Return`
 //! - shared chains: `KUBE_SERVICES`, `KUBE_NODEPORTS`, `KUBE_EXTERNAL_SERVICES`, `KUBE_PROXY_FIREWALL`; to jump to: `KUBE_MARK_MASQ`
 //! - chains of your own: `service.chains.cluster`, `.local`, `.external`, `.firewall`, and `chain` of each endpoint; they are there, also if you put nothing into them
 //!

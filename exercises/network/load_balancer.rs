@@ -8,7 +8,7 @@
 //!
 //! Given to you:
 //!
-//! - `SyncResult::of: fn(impl IntoIterator<Item = Action>) -> SyncResult`: these actions, and nothing to come back for
+//! - a `SyncResult` of some actions, with nothing to come back for, is made by its function `of`
 
 use kit::network::LoadBalancerController;
 use kit::network::load_balancer::{Host, Node, Service, SyncRequest, SyncResult, Task};

@@ -11,7 +11,7 @@
 //! - `Cidr.address: Ipv4Addr`, `Cidr.prefix: u8`, `Cidr::first(self)`, `Cidr::last(self)`, `Cidr::contains(self, Ipv4Addr)`,
 //!   `Cidr::covers(self, Cidr)`; `u32::from(address)` and `Ipv4Addr::from(number)` are of the standard library
 //! - `Node.name`, `Node.address: Ipv4Addr`, `Node.subnet: Cidr`, `Node.mtu: u32`, `Node.range: Option<Cidr>`, `Node.mac: Option<String>`
-//! - `Network.pods: Cidr`, `Network.backend: Backend`
+//! - the network of both requests has `pods`, a `Cidr`, and `backend`, a `Backend`
 //! - `AttachRequest.node`, `.network`, `.used: Vec<Ipv4Addr>`, `.last: Option<Ipv4Addr>`
 //! - `SyncRequest.node`, `.others: Vec<Node>`, `.network`, `.tables: Tables`
 //! - `Tables.routes: Vec<Route>`, `.neighbours: Vec<Neighbour>`, `.forwarding: Vec<Forwarding>`

@@ -69,7 +69,9 @@ impl<'a> Types<'a> {
         };
         Ok(match (last.ident.to_string().as_str(), &inner[..]) {
             ("String" | "str", []) => json!({"type": "string"}),
-            ("IpAddr", []) => json!({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}),
+            ("IpAddr", []) => {
+                json!({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]})
+            }
             ("Ipv4Addr", []) => json!({"type": "string", "format": "ipv4"}),
             ("Ipv6Addr", []) => json!({"type": "string", "format": "ipv6"}),
             ("bool", []) => json!({"type": "boolean"}),
