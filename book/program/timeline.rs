@@ -31,7 +31,6 @@ const BEFORE: &str = "\n## In the exercise\n";
 struct Timeline {
     name: String,
     recording: PathBuf,
-    why: String,
 }
 
 /// Tells each chapter which timelines it has.
@@ -40,12 +39,15 @@ pub fn announce(root: &Path, book: &mut Book) -> Result<()> {
     book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };
         let Some(exercise) = chapter.path.as_deref().map(|path| path.with_extension("")) else { return };
-        match timelines(root, &exercise) {
+        let found = timelines(root, &exercise);
+        if found.is_empty() {
+            return;
+        }
+        match section(&exercise, &found) {
             Err(e) => wrong = Some(e),
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => {
+            Ok(section) => {
                 let at = chapter.content.find(BEFORE).unwrap_or(chapter.content.len());
-                chapter.content.insert_str(at, &section(&exercise, &found));
+                chapter.content.insert_str(at, &section);
             }
         }
     });
@@ -59,7 +61,7 @@ pub fn draw(root: &Path, dest: &Path) -> Result<()> {
         for exercise in folders(&chapter) {
             let exercise = exercise.strip_prefix(root.join(SCENARIOS))?.to_path_buf();
             let folder = dest.join(FOLDER).join(&exercise);
-            for timeline in timelines(root, &exercise)? {
+            for timeline in timelines(root, &exercise) {
                 fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
                 // Nothing in a text may end the script element.
                 let recording = read(&timeline.recording)?.replace('<', "\\u003c");
@@ -78,18 +80,16 @@ pub fn draw(root: &Path, dest: &Path) -> Result<()> {
 }
 
 /// The timelines of an exercise, by name.
-fn timelines(root: &Path, exercise: &Path) -> Result<Vec<Timeline>> {
+fn timelines(root: &Path, exercise: &Path) -> Vec<Timeline> {
     let folder = root.join(SCENARIOS).join(exercise);
     let mut found = Vec::new();
     for recording in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let file = recording.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(name) = file.strip_suffix(RECORDING) else { continue };
-        let text: Value = serde_json::from_str(&read(&recording)?).with_context(|| recording.display().to_string())?;
-        let why = text["why"].as_str().unwrap_or_default().to_string();
-        found.push(Timeline { name: name.into(), recording, why });
+        found.push(Timeline { name: name.into(), recording });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    found
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
@@ -97,18 +97,20 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.is_dir()).collect()
 }
 
-fn section(exercise: &Path, timelines: &[Timeline]) -> String {
+fn section(exercise: &Path, timelines: &[Timeline]) -> Result<String> {
     let mut section =
         "\n## Watch it happen\n\nWhole clusters that the exercise is graded with, as the reference runs them. \
                        Space plays, `.` goes to the next change, and a click on anything says why.\n\n"
             .to_string();
     let up = "../".repeat(exercise.components().count() - 1);
-    for Timeline { name, why, .. } in timelines {
+    for Timeline { name, recording } in timelines {
+        let text: Value = serde_json::from_str(&read(recording)?).with_context(|| recording.display().to_string())?;
+        let why = text["why"].as_str().unwrap_or_default();
         let page = format!("{up}{FOLDER}/{}/{name}.html", exercise.display());
         let (why, name) = (escaped(why), escaped(&name.replace('-', " ")));
         let frame =
             format!("<iframe class=\"timeline\" loading=\"lazy\" src=\"{page}\" title=\"{name}, replayed\"></iframe>");
         _ = write!(section, "<details>\n<summary>{name}: {why}</summary>\n{frame}\n</details>\n\n");
     }
-    section
+    Ok(section)
 }

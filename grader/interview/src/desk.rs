@@ -216,7 +216,7 @@ impl Desk {
                     self.host.lay_out(exercise, self.session.rule(part).as_deref(), &file)?;
                 }
             }
-            Ask::Incident(name) => _ = self.host.open_incident(name, &self.folder.join(replay(name)))?,
+            Ask::Incident(name) => _ = self.open_incident(name)?,
             _ => {}
         }
         Ok(())
@@ -229,6 +229,10 @@ impl Desk {
             Ask::Design(name) => Some(self.folder.join(format!("{name}.md"))),
             _ => None,
         }
+    }
+
+    fn open_incident(&self, name: &str) -> Result<PathBuf> {
+        self.host.open_incident(name, &self.folder.join(replay(name)))
     }
 
     /// The page that replays the cluster of an incident, once that has ended.
@@ -245,8 +249,7 @@ impl Desk {
     /// If the cluster doesn't come up.
     pub fn kubeconfig(&self) -> Result<Option<PathBuf>> {
         let open = self.session.current().and_then(|part| self.session.incident(part));
-        open.map(|incident| self.host.open_incident(&incident.name, &self.folder.join(replay(&incident.name))))
-            .transpose()
+        open.map(|incident| self.open_incident(&incident.name)).transpose()
     }
 
     /// What is to be done in the world to grade the module, or to look at the cluster, of the open part.

@@ -3,7 +3,7 @@
 mod modules;
 
 use crate::Format;
-use crate::authors::bless::answers;
+use crate::authors::bless::{Answers, answers};
 use crate::authors::side_by_side;
 use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, mark, paint};
@@ -95,10 +95,11 @@ fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Chec
     let count = workspace.fresh.count.unwrap_or(usual);
     let thorough = workspace.with_fresh(Plan { count: Some(count), ..workspace.fresh.clone() });
     let (wrong, caught) = wrong_modules(&thorough, entry, &programs);
+    let answered = answered(workspace, entry);
     let checks = [
         ("rooms", rooms(workspace, entry)),
-        ("scenarios", scenarios(workspace, entry)),
-        ("solution", solution(workspace, entry)),
+        ("scenarios", scenarios(workspace, entry, &answered)),
+        ("solution", solution(workspace, entry, answered.as_deref().unwrap_or_default())),
         ("stub", stub(workspace, entry, programs.get(STUB))),
         ("wrong modules", wrong),
         ("alternatives", alternatives(&thorough, entry, &programs)),
@@ -173,10 +174,20 @@ fn rooms(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     problems
 }
 
+/// All scenarios, and what the reference answers to each now.
+fn answered(workspace: &Workspace, entry: &Entry) -> Result<Vec<(Scenario, Result<Answers>)>> {
+    let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name))?.into_iter();
+    let answer = |scenario: Scenario| {
+        let now = answers(&entry.name, &scenario);
+        (scenario, now)
+    };
+    Ok(scenarios.map(answer).collect())
+}
+
 /// Enough scenarios, each with a place in the book and a golden that the reference would write today.
-fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
+fn scenarios(workspace: &Workspace, entry: &Entry, answered: &Result<Vec<(Scenario, Result<Answers>)>>) -> Vec<String> {
     let dir = workspace.scenarios_dir(&entry.name);
-    let scenarios = match Scenario::load_all(&dir) {
+    let scenarios = match answered {
         Ok(scenarios) => scenarios,
         Err(e) => return vec![format!("{e:#}")],
     };
@@ -195,14 +206,14 @@ fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
     };
     for stage in &entry.stages {
         let all = stage.read.iter();
-        let empty = !scenarios.iter().any(|scenario| stage.read.contains(&scenario.read));
+        let empty = !scenarios.iter().any(|(scenario, _)| stage.read.contains(&scenario.read));
         problems.extend(empty.then(|| format!("stage {:?} has no scenario", stage.name)));
         problems.extend(all.clone().filter(twice).map(|heading| format!("#{heading} belongs to two stages")));
         let unknown = all.filter(|heading| !headings.contains(heading));
         problems
             .extend(unknown.map(|heading| format!("stage {:?}: the chapter has no heading #{heading}", stage.name)));
     }
-    for scenario in &scenarios {
+    for (scenario, now) in scenarios {
         if !entry.stages.is_empty() && entry.stage(&scenario.read) == entry.stages.len() {
             problems.push(format!("{}: #{} belongs to no stage", scenario.name, scenario.read));
         }
@@ -210,7 +221,7 @@ fn scenarios(workspace: &Workspace, entry: &Entry) -> Vec<String> {
             problems.push(format!("{}: the chapter has no heading #{}", scenario.name, scenario.read));
         }
         let is = |path: &Path, text: &str| read(path).is_ok_and(|there| there == text);
-        match answers(&entry.name, scenario) {
+        match now {
             Err(e) => problems.push(format!("{e:#}")),
             Ok(now) if !is(&scenario.golden_path(), &now.golden) => {
                 problems.push(format!("{}: the golden is not what the reference answers now", scenario.name));
@@ -238,7 +249,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// The reference passes, and behind the wire it answers the same.
-fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
+fn solution(workspace: &Workspace, entry: &Entry, answered: &[(Scenario, Result<Answers>)]) -> Vec<String> {
     let result = grade(workspace, entry, grade::Module::InProcess);
     let mut problems: Vec<String> = result
         .scenarios
@@ -251,19 +262,18 @@ fn solution(workspace: &Workspace, entry: &Entry) -> Vec<String> {
         Ok(grader) => grader,
         Err(e) => return vec![format!("{e:#}")],
     };
-    for scenario in Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default() {
+    for (scenario, now) in answered {
         let command = vec![grader.clone().into(), "worker".into(), entry.name.clone().into()];
         let start = Start { command, readable: Vec::new(), folder: None };
-        let remote = transcript(workspace, &entry.name, &scenario, start, None);
-        let both = remote.and_then(|(seen, lost)| {
-            Ok((render_golden(&scenario.why, &seen), answers(&entry.name, &scenario)?.golden, lost.unwrap_or_default()))
-        });
-        match both {
-            Ok((remote, local, _)) if remote == local => {}
-            Ok((.., lost)) => {
+        let remote = transcript(workspace, &entry.name, scenario, start, None);
+        match (remote, now) {
+            (Ok((seen, _)), Ok(now)) if render_golden(&scenario.why, &seen) == now.golden => {}
+            (Ok((_, lost)), Ok(_)) => {
+                let lost = lost.unwrap_or_default();
                 problems.push(format!("{}: the reference answers otherwise behind the wire {lost}", scenario.name));
             }
-            Err(e) => problems.push(format!("{e:#}")),
+            (Err(e), _) => problems.push(format!("{e:#}")),
+            (_, Err(e)) => problems.push(format!("{e:#}")),
         }
     }
     problems

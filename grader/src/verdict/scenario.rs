@@ -150,24 +150,16 @@ impl Scenario {
                 Script::Timeline(Box::new(timeline))
             }
             None if file.timeline.contains_key("group") => {
-                let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = typed(path, script)?;
-                Script::Group(Box::new(script))
+                Script::Group(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
             }
             None if file.timeline.contains_key("workers") => {
-                let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = typed(path, script)?;
-                Script::Workers(Box::new(script))
+                Script::Workers(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
             }
             None if file.timeline.contains_key("client") => {
-                let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = typed(path, script)?;
-                Script::Writers(Box::new(script))
+                Script::Writers(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
             }
             None if file.timeline.contains_key("backend") => {
-                let script = Value::Object(std::mem::take(&mut file.timeline));
-                let script = typed(path, script)?;
-                Script::Nodes(Box::new(script))
+                Script::Nodes(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
             }
             None if file.timeline.contains_key("service") => {
                 let mut script = Value::Object(std::mem::take(&mut file.timeline));

@@ -11,8 +11,6 @@ use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-use super::service_account::is_terminating;
-
 /// The name of the ConfigMaps.
 const NAME: &str = "kube-root-ca.crt";
 const ANNOTATION: &str = "kubernetes.io/description";
@@ -46,7 +44,7 @@ impl RootCa {
                 ..ConfigMap::default()
             };
             return match world.server.create(map.into_object()) {
-                Err(error) if !error.is_not_found() && !is_terminating(&error) => Err(error),
+                Err(error) if !error.is_not_found() && !error.is_namespace_terminating() => Err(error),
                 _ => Ok(()),
             };
         };

@@ -63,15 +63,9 @@ fn sync(name: &str, world: &mut World<'_>) -> Result<(), Error> {
     let metadata = ObjectMeta { name: Some(DEFAULT.into()), namespace: Some(name.into()), ..ObjectMeta::default() };
     let account = ServiceAccount { metadata, ..ServiceAccount::default() };
     match world.server.create(account.into_object()) {
-        Err(error) if error.reason != "AlreadyExists" && !is_terminating(&error) => Err(error),
+        Err(error) if error.reason != "AlreadyExists" && !error.is_namespace_terminating() => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Whether nothing new can be put into the namespace, so that there is no use in trying again.
-pub(super) fn is_terminating(error: &Error) -> bool {
-    let mut causes = error.details.iter().flat_map(|details| &details.causes);
-    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Bench {
     pub server: Server,
     pub now: Instant,
-    component: Box<dyn Component>,
+    pub component: Box<dyn Component>,
     cache: Cache,
     log: Log,
     /// The next change to be shown.

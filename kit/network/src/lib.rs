@@ -8,3 +8,7 @@ pub mod endpoints;
 pub mod ipam;
 pub mod policy;
 pub mod proxy;
+
+#[cfg(test)]
+#[path = "../../controllers/src/testing.rs"]
+mod testing;

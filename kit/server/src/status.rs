@@ -228,6 +228,13 @@ impl Error {
         self.code == 404
     }
 
+    /// Whether nothing new can be put into the namespace, so that there is no use in trying again
+    /// (`NamespaceTerminatingCause`).
+    pub fn is_namespace_terminating(&self) -> bool {
+        let mut causes = self.details.iter().flat_map(|details| &details.causes);
+        causes.any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// The body of the answer in JSON.
     pub fn to_json(&self) -> String {
         self.to_value().to_string()

@@ -346,19 +346,23 @@ impl Deck {
                 candidates.push(Candidate { lines, near: None });
             }
         }
-        let read = format!("book/src/{}.md#{}", self.exercise, ask.read);
-        let item = Item {
+        let options = options(lines.clone(), candidates, dice)?;
+        Some(Item { typed: ask.typed, ..self.asked(ask, told, options, why::of(&self.exercise, script, &answers)) })
+    }
+
+    /// A question to be chosen from, before it has its number.
+    fn asked(&self, ask: &Ask, told: Vec<(String, Vec<String>)>, options: Vec<Choice>, why: Vec<String>) -> Item {
+        Item {
             exercise: self.exercise.clone(),
             seed: String::new(),
             number: 0,
             told,
             ask: ask.ask.into(),
-            options: options(lines.clone(), candidates, dice)?,
-            typed: ask.typed,
-            why: Vec::new(),
-            read,
-        };
-        Some(Item { why: why::of(&self.exercise, script, &answers), ..item })
+            options,
+            typed: false,
+            why,
+            read: format!("book/src/{}.md#{}", self.exercise, ask.read),
+        }
     }
 
     fn of_writers(&mut self, script: &Value, ask: &'static Ask, dice: &mut Dice) -> Option<Item> {
@@ -385,21 +389,10 @@ impl Deck {
             candidates.push(Candidate { lines, near: None });
         }
         let candidates = dice.shuffled(candidates);
-        Some(Item {
-            exercise: self.exercise.clone(),
-            seed: String::new(),
-            number: 0,
-            told,
-            ask: ask.ask.into(),
-            why: why::of_writers(script, &lines),
-            options: options(lines, candidates, dice)?,
-            typed: false,
-            read: format!("book/src/{}.md#{}", self.exercise, ask.read),
-        })
+        let why = why::of_writers(script, &lines);
+        Some(self.asked(ask, told, options(lines, candidates, dice)?, why))
     }
-}
 
-impl Deck {
     fn of_packets(&mut self, script: &Value, ask: &'static Ask, dice: &mut Dice) -> Option<Item> {
         let sent = packets::sent(script)?;
         let one = dice.shuffled(sent.iter().collect()).into_iter().next()?;
@@ -418,17 +411,7 @@ impl Deck {
         // Where others end that are sent to the same service.
         candidates.extend(sent.iter().map(|other| Candidate { lines: other.ends.clone(), near: None }));
         let candidates = dice.shuffled(candidates);
-        Some(Item {
-            exercise: self.exercise.clone(),
-            seed: String::new(),
-            number: 0,
-            told,
-            ask: ask.ask.into(),
-            options: options(one.ends.clone(), candidates, dice)?,
-            typed: false,
-            why: Vec::new(),
-            read: format!("book/src/{}.md#{}", self.exercise, ask.read),
-        })
+        Some(self.asked(ask, told, options(one.ends.clone(), candidates, dice)?, Vec::new()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The manager's loops in front of a cloud and an API server: what the engine does, without its delays.
+//! The manager's loops in front of a cloud and an API server.
 
 use super::Shared;
 use super::health::HealthChecks;
@@ -7,30 +7,38 @@ use super::node::{Nodes, UNINITIALIZED};
 use super::provider::{Cloud, Instance, Trouble};
 use super::route::Routes;
 use super::service::Services;
+use crate::testing;
 use kit_api::core::{Node, NodeAddress, Service};
 use kit_apimachinery::object::{Key, Kind, Object};
-use kit_client::cache::Cache;
-use kit_client::component::{Component, World};
-use kit_client::explain::Log;
-use kit_server::{DeleteOptions, Server};
+use kit_client::component::Component;
+use kit_server::DeleteOptions;
 use kit_time::agenda::Instant;
-use kit_time::random::Random;
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
+/// The bench of controllers, with a cloud.
 struct Bench {
-    server: Server,
-    now: Instant,
-    component: Box<dyn Component>,
-    cache: Cache,
-    log: Log,
-    cursor: usize,
+    bench: testing::Bench,
     cloud: Shared,
 }
 
+impl Deref for Bench {
+    type Target = testing::Bench;
+    fn deref(&self) -> &testing::Bench {
+        &self.bench
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut testing::Bench {
+        &mut self.bench
+    }
+}
+
 impl Bench {
-    fn new<C: Component>(component: impl FnOnce(Shared) -> C) -> Bench {
+    fn new<C: Component + 'static>(component: impl FnOnce(Shared) -> C) -> Bench {
         let instance = |name: &str| Instance {
             name: name.into(),
             zone: Some("zone-1".into()),
@@ -39,57 +47,15 @@ impl Bench {
             stopped: false,
         };
         let cloud: Shared = Rc::new(RefCell::new(Cloud::new("region-1", ["node-1", "node-2"].map(instance))));
-        let modules = solutions::modules();
-        let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
-        let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
-        let server = Server::new(store, qos, admission, Random::new(1), epoch);
-        let component: Box<dyn Component> = Box::new(component(cloud.clone()));
-        let (now, log) = (Instant::default(), Log::default());
-        Bench { server, now, component, cache: Cache::default(), log, cursor: 0, cloud }
-    }
-
-    fn create(&mut self, json: Value) {
-        let kind = Kind::named(json["kind"].as_str().expect("a kind")).expect("a kind");
-        let stored = self.server.create(Object::from_value(kind, json.clone()).expect("good")).expect("it can be made");
-        if !json["status"].is_null() {
-            let mut value = stored.to_value();
-            value["status"] = json["status"].clone();
-            self.server.update_status(Object::from_value(kind, value).expect("good")).expect("it has a status");
-        }
-    }
-
-    fn settle(&mut self) {
-        loop {
-            self.server.enter(self.now, &self.component.name().into());
-            let before = self.server.end();
-            while let Ok(Some(change)) = self.server.change(self.cursor) {
-                self.cursor += 1;
-                let change = change.clone();
-                if self.component.watches().contains(&change.object.key.kind) {
-                    self.cache.apply(&change);
-                    let Bench { server, now, component, cache, log, .. } = self;
-                    component.observe(&change, &mut World { now: *now, server, cache, log });
-                }
-            }
-            let Bench { server, now, component, cache, log, .. } = self;
-            component.run(&mut World { now: *now, server, cache, log });
-            if self.server.end() == before && self.cursor == before {
-                return;
-            }
-        }
+        Bench { bench: testing::Bench::new(component(cloud.clone())), cloud }
     }
 
     fn run(&mut self, seconds: i64) {
         let until = self.now + Instant::seconds(seconds);
-        self.settle();
-        while let Some(wake) = self.component.next_wake().filter(|wake| *wake <= until) {
-            self.now = wake.max(self.now);
-            self.settle();
-        }
-        self.now = until;
-        self.settle();
+        self.run_until(until);
     }
 
+    /// The reasons of all events.
     fn events(&self) -> Vec<String> {
         let events = self.server.snapshot().list(Kind::Event).map(|stored| stored.to_value());
         events.map(|event| event["reason"].as_str().unwrap_or_default().to_string()).collect()

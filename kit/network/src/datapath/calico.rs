@@ -294,8 +294,7 @@ impl Plugin for Calico {
     }
 
     fn sync(&mut self, world: &mut World, nodes: &mut [Node], node: &str) -> Result<(), String> {
-        let me = nodes.iter().find(|other| other.name == node).cloned();
-        let me = me.ok_or_else(|| format!("node {node:?} does not exist"))?;
+        let me = Node::named(nodes, node)?.clone();
         self.restarting.remove(node);
         self.ready.insert(node.into());
         let tunnel = self.tunnel(&me)?;

@@ -105,8 +105,7 @@ impl Plugin for Cilium {
     }
 
     fn sync(&mut self, world: &mut World, nodes: &mut [Node], node: &str) -> Result<(), String> {
-        let me = nodes.iter().find(|other| other.name == node).cloned();
-        let me = me.ok_or_else(|| format!("node {node:?} does not exist"))?;
+        let me = Node::named(nodes, node)?.clone();
         if !self.nodes.contains_key(node) {
             let range = self.ranges.allocate_next()?;
             let config = RangeConfig { subnet: range.to_string(), range_start: None, range_end: None, gateway: None };

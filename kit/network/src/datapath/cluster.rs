@@ -39,6 +39,15 @@ impl Node {
         Node { name: name.into(), address, mtu: 1500, pod_cidr: None, annotations: BTreeMap::new() }
     }
 
+    /// The node of this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn named<'a>(nodes: &'a [Node], name: &str) -> Result<&'a Node, String> {
+        nodes.iter().find(|node| node.name == name).ok_or_else(|| format!("node {name:?} does not exist"))
+    }
+
     /// The same with a range for pods.
     pub fn with_range(self, range: Cidr) -> Node {
         Node { pod_cidr: Some(range), ..self }

@@ -6,7 +6,7 @@
 
 use super::hints::{Topology, is_node_ready, zone_of_node};
 use super::reconciler::{CONTROLLER, Changes, Seen, reconcile};
-use super::tracker::Tracker;
+use super::tracker::{Tracker, service_of};
 use super::trigger::Triggers;
 use super::{MANAGED_BY, Name, SERVICE_NAME, aggregate, label, selects};
 use kit_api::core::{Node, Pod, Service};
@@ -17,7 +17,7 @@ use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
 use kit_contract::network::EndpointSlices as Module;
-use kit_server::{Change, ChangeKind, DeleteOptions, Error};
+use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ impl EndpointSlices {
         let mut errors = Vec::new();
         for changes in reconcile(&*self.module, &mut self.topology, &seen) {
             errors.extend(aggregate(&changes.skipped));
-            errors.extend(self.write(name, &changes, world).err());
+            errors.extend(finalize(&changes, name, "Service", &mut self.tracker, world).err());
             for told in &changes.told {
                 world.server.record(service, told.kind, told.reason, &told.message);
             }
@@ -121,34 +121,6 @@ impl EndpointSlices {
         let message = format!("Error updating Endpoint Slices for Service {}/{}: {error}", name.0, name.1);
         world.server.record(service, "Warning", "FailedToUpdateEndpointSlices", &message);
         Err(error)
-    }
-
-    /// Creates, updates and deletes, up to the first failure (`finalize`).
-    fn write(&mut self, (namespace, service): &Name, changes: &Changes, world: &mut World<'_>) -> Result<(), String> {
-        let of = |slice: &EndpointSlice| slice.metadata.name.clone().unwrap_or_default();
-        for slice in &changes.create {
-            match world.server.create(slice.clone().into_object()) {
-                Ok(stored) => stored.get().into_iter().for_each(|slice| self.tracker.written(slice)),
-                Err(error) if is_terminating(&error) => return Ok(()),
-                Err(error) => {
-                    return Err(format!("failed to create EndpointSlice for Service {namespace}/{service}: {error}"));
-                }
-            }
-        }
-        for slice in &changes.update {
-            let stored = world.server.update(slice.clone().into_object()).map_err(|error| {
-                format!("failed to update {} EndpointSlice for Service {namespace}/{service}: {error}", of(slice))
-            })?;
-            stored.get().into_iter().for_each(|slice| self.tracker.written(slice));
-        }
-        for slice in &changes.delete {
-            let key = Key::new(Kind::EndpointSlice, namespace, &of(slice));
-            world.server.delete(&key, &DeleteOptions::default()).map_err(|error| {
-                format!("failed to delete {} EndpointSlice for Service {namespace}/{service}: {error}", of(slice))
-            })?;
-            self.tracker.deleted(slice);
-        }
-        Ok(())
     }
 
     /// Some zone may have other nodes than before (`checkNodeTopologyDistribution`).
@@ -226,10 +198,6 @@ pub(super) fn slices_of(change: &Change) -> (Option<&EndpointSlice>, Option<&End
     (change.object.get(), change.previous.as_ref().and_then(|previous| previous.get()))
 }
 
-pub(super) fn service_of(slice: &EndpointSlice) -> Name {
-    (slice.metadata.namespace.clone().unwrap_or_default(), label(slice, SERVICE_NAME).to_string())
-}
-
 fn is_mine(slice: &EndpointSlice) -> bool {
     label(slice, MANAGED_BY) == CONTROLLER
 }
@@ -246,8 +214,34 @@ pub(super) fn services_of<'a>(change: &'a Change, cache: &'a Cache) -> impl Iter
     })
 }
 
-/// Whether nothing new can be put into the namespace, so that there is no use in trying again.
-pub(super) fn is_terminating(error: &Error) -> bool {
-    let mut causes = error.details.iter().flat_map(|details| &details.causes);
-    causes.any(|cause| cause.reason == "NamespaceTerminating")
+/// Creates, updates and deletes, up to the first failure. The slices belong to an object of this kind and name.
+pub(super) fn finalize(
+    changes: &Changes,
+    (namespace, name): &Name,
+    kind: &str,
+    tracker: &mut Tracker,
+    world: &mut World<'_>,
+) -> Result<(), String> {
+    let of = |slice: &EndpointSlice| slice.metadata.name.clone().unwrap_or_default();
+    for slice in &changes.create {
+        match world.server.create(slice.clone().into_object()) {
+            Ok(stored) => stored.get().into_iter().for_each(|slice| tracker.written(slice)),
+            Err(error) if error.is_namespace_terminating() => return Ok(()),
+            Err(error) => return Err(format!("failed to create EndpointSlice for {kind} {namespace}/{name}: {error}")),
+        }
+    }
+    for slice in &changes.update {
+        let stored = world.server.update(slice.clone().into_object()).map_err(|error| {
+            format!("failed to update {} EndpointSlice for {kind} {namespace}/{name}: {error}", of(slice))
+        })?;
+        stored.get().into_iter().for_each(|slice| tracker.written(slice));
+    }
+    for slice in &changes.delete {
+        let key = Key::new(Kind::EndpointSlice, namespace, &of(slice));
+        world.server.delete(&key, &DeleteOptions::default()).map_err(|error| {
+            format!("failed to delete {} EndpointSlice for {kind} {namespace}/{name}: {error}", of(slice))
+        })?;
+        tracker.deleted(slice);
+    }
+    Ok(())
 }

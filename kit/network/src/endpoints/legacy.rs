@@ -4,7 +4,7 @@
 //! Simulated: changes of pods are never gathered (`--endpoint-updates-batch-period` is 0 by default), and ports and
 //! subsets come in the order of the service's ports, where upstream sorts them by a hash.
 
-use super::controller::{is_terminating, retry, services_of};
+use super::controller::{retry, services_of};
 use super::trigger::Triggers;
 use super::{HEADLESS, LEADER, Name, TRIGGERED, hostname, is_headless, port_number, reference_to, selects};
 use kit_api::core::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service};
@@ -142,7 +142,7 @@ impl AllEndpoints {
                 }
                 return Ok(());
             }
-            Err(error) if before.is_none() && is_terminating(&error) => return Ok(()),
+            Err(error) if before.is_none() && error.is_namespace_terminating() => return Ok(()),
             Err(error) => error,
         };
         let (namespace, service) = name;

@@ -3,14 +3,14 @@
 //! Sources: `pkg/controller/endpointslicemirroring` (`endpointslicemirroring_controller.go`, `reconciler.go`,
 //! `reconciler_helpers.go`, `utils.go`) and `RepackSubsets` of `pkg/api/v1/endpoints/util.go`.
 
-use super::controller::{is_terminating, retry, service_of, slices_of};
-use super::reconciler::Told;
-use super::tracker::Tracker;
+use super::controller::{finalize, retry, slices_of};
+use super::reconciler::{Changes, Told};
+use super::tracker::{Tracker, service_of};
 use super::{LEADER, MANAGED_BY, Name, SERVICE_NAME, TRIGGERED, label};
 use kit_api::core::{self, EndpointAddress, EndpointSubset, Endpoints, Service};
 use kit_api::discovery::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use kit_api::meta::ObjectMeta;
-use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
+use kit_apimachinery::object::{About, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
@@ -40,19 +40,6 @@ impl Default for MirroredSlices {
         let queue = WorkQueue::with_delays(BACKOFF.0, BACKOFF.1);
         MirroredSlices { queue, failures: BTreeMap::new(), tracker: Tracker::default() }
     }
-}
-
-/// What to write for one object of Endpoints.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The slices to create.
-    pub create: Vec<EndpointSlice>,
-    /// The slices to update.
-    pub update: Vec<EndpointSlice>,
-    /// The slices to delete.
-    pub delete: Vec<EndpointSlice>,
-    /// What is told of the Endpoints.
-    pub told: Vec<Told>,
 }
 
 /// Ports and endpoints that make a slice, by address family.
@@ -296,30 +283,7 @@ impl MirroredSlices {
         for told in &changes.told {
             world.server.record(endpoints, told.kind, told.reason, &told.message);
         }
-        let of = |slice: &EndpointSlice| slice.metadata.name.clone().unwrap_or_default();
-        for slice in &changes.create {
-            match world.server.create(slice.clone().into_object()) {
-                Ok(stored) => stored.get().into_iter().for_each(|slice| self.tracker.written(slice)),
-                Err(error) if is_terminating(&error) => return Ok(()),
-                Err(error) => {
-                    return Err(format!("failed to create EndpointSlice for Endpoints {namespace}/{service}: {error}"));
-                }
-            }
-        }
-        for slice in &changes.update {
-            let stored = world.server.update(slice.clone().into_object()).map_err(|error| {
-                format!("failed to update {} EndpointSlice for Endpoints {namespace}/{service}: {error}", of(slice))
-            })?;
-            stored.get().into_iter().for_each(|slice| self.tracker.written(slice));
-        }
-        for slice in &changes.delete {
-            let key = Key::new(Kind::EndpointSlice, namespace, &of(slice));
-            world.server.delete(&key, &DeleteOptions::default()).map_err(|error| {
-                format!("failed to delete {} EndpointSlice for Endpoints {namespace}/{service}: {error}", of(slice))
-            })?;
-            self.tracker.deleted(slice);
-        }
-        Ok(())
+        finalize(&changes, name, "Endpoints", &mut self.tracker, world)
     }
 }
 

@@ -109,8 +109,4 @@ pub fn aggregate(errors: &[String]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "../../../controllers/src/testing.rs"]
-mod testing;
-
-#[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ pub struct Seen<'a> {
     pub triggered: Option<Timestamp>,
 }
 
-/// What to write for one address family. New slices have no name yet.
+/// What to write for one address family, or for one object of Endpoints. New slices have no name yet.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The slices to create.
@@ -47,13 +47,13 @@ pub struct Changes {
     pub update: Vec<EndpointSlice>,
     /// The slices to delete.
     pub delete: Vec<EndpointSlice>,
-    /// What is told of the service.
+    /// What is told of the service, or the Endpoints.
     pub told: Vec<Told>,
     /// Pods that were left out because their nodes are gone. The sync has to be tried again.
     pub skipped: Vec<String>,
 }
 
-/// An event about the service.
+/// An event about the service, or the Endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// `Normal` or `Warning`.

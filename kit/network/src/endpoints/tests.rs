@@ -2,7 +2,7 @@
 
 use super::controller::EndpointSlices;
 use super::mirroring::MirroredSlices;
-use super::testing::Bench;
+use crate::testing::Bench;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_server::{DeleteOptions, Patch};
 use kit_time::agenda::Instant;

@@ -21,7 +21,7 @@ pub struct Tracker {
     services: BTreeMap<Name, BTreeMap<String, Expected>>,
 }
 
-fn service_of(slice: &EndpointSlice) -> Name {
+pub(super) fn service_of(slice: &EndpointSlice) -> Name {
     (slice.metadata.namespace.clone().unwrap_or_default(), label(slice, SERVICE_NAME).to_string())
 }
 

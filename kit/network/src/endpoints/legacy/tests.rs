@@ -1,5 +1,5 @@
 use super::*;
-use crate::endpoints::testing::Bench;
+use crate::testing::Bench;
 use kit_server::Patch;
 use serde_json::{Value, json};
 
