@@ -2,7 +2,7 @@
 //!
 //! A [`component`] is woken with its [`cache`], which the cluster feeds from its watches, and keeps what it has to do in a
 //! [`work_queue`]. [`leader_election`] lets one of several act, [`informer`] is a client that lists and watches by itself,
-//! [`metrics`] is what `metrics.k8s.io` would answer, and [`explain`] is where a component says why.
+//! [`metrics`] is what `metrics.k8s.io` would answer, [`network`] what pods send through, and [`explain`] is where a component says why.
 
 pub mod cache;
 pub mod component;
@@ -11,6 +11,7 @@ pub mod fault;
 pub mod informer;
 pub mod leader_election;
 pub mod metrics;
+pub mod network;
 pub mod work_queue;
 
 /// A server with the reference's modules.
