@@ -9,7 +9,7 @@ use crate::commands::run::exit_code;
 use crate::display::human::{BOLD, mark, paint};
 use crate::module::build::{self, Program};
 use crate::module::process::Start;
-use crate::verdict::fresh::Plan;
+use crate::verdict::fresh::{Kept, Plan};
 use crate::verdict::grade::{self, grade, transcript};
 use crate::verdict::report::{KUBERNETES, SCHEMA_VERSION, Status};
 use crate::verdict::scenario::{Scenario, render_golden};
@@ -93,7 +93,8 @@ fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Chec
     let programs = build_modules(workspace, entry, shared)?;
     let usual = kit_stages::fresh::of(&entry.name, &solutions::modules()).map_or(0, |(_, usual)| usual * THOROUGH);
     let count = workspace.fresh.count.unwrap_or(usual);
-    let thorough = workspace.with_fresh(Plan { count: Some(count), ..workspace.fresh.clone() });
+    let thorough =
+        workspace.with_fresh(Plan { count: Some(count), kept: Some(Kept::default()), ..workspace.fresh.clone() });
     let (wrong, caught) = wrong_modules(&thorough, entry, &programs);
     let answered = answered(workspace, entry);
     let checks = [

@@ -1,14 +1,15 @@
 //! Fresh scenarios: what goldens explain is proved by scenarios that nobody wrote down, with the reference as the judge.
 
 use crate::module::process::{Kind, Loss};
-use crate::verdict::grade::{Graded, play};
+use crate::verdict::grade::{Graded, expected, play_beside};
 use crate::verdict::report::{Difference, ExerciseResult, Fresh, KUBERNETES, ScenarioResult, Status};
-use crate::verdict::scenario::{Played, Scenario, Script, Seen};
+use crate::verdict::scenario::{Expected, Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
-use kit_cluster::engine::Clock;
 use kit_stages::fresh;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many smaller scenarios are tried at most to find the smallest.
 const TRIES: usize = 1500;
@@ -29,6 +30,27 @@ pub struct Plan {
     /// Where they are drawn from; without it, the same seed for everybody in one version of the kit
     #[arg(long, global = true, value_name = "SEED")]
     pub seed: Option<String>,
+    /// Where they are kept once they are drawn, for whoever plays them with many modules of one exercise.
+    #[arg(skip)]
+    pub kept: Option<Kept>,
+}
+
+/// Scenarios that were drawn, by number.
+pub type Kept = Arc<Mutex<BTreeMap<u64, Arc<Card>>>>;
+
+/// A scenario that was drawn, and what the reference says to it.
+#[derive(Debug)]
+pub struct Card {
+    scenario: Scenario,
+    expected: Expected,
+}
+
+impl Card {
+    fn of(scenario: Value, graded: &Graded<'_>) -> Result<Card> {
+        let scenario = Scenario::fresh(scenario)?;
+        let expected = expected(&scenario, graded)?;
+        Ok(Card { scenario, expected })
+    }
 }
 
 impl Plan {
@@ -52,6 +74,7 @@ struct Deck<'a> {
     generator: fresh::Generator,
     of: u64,
     seed: String,
+    kept: Option<Kept>,
 }
 
 impl<'a> Deck<'a> {
@@ -61,16 +84,34 @@ impl<'a> Deck<'a> {
             Some(variation) => variation.scenarios(&graded.reference)?,
             None => fresh::of(&entry.name, &graded.reference)?,
         };
-        Some(Deck { exercise: &entry.name, generator, of: plan.count.unwrap_or(usual), seed: plan.seed() })
+        Some(Deck {
+            exercise: &entry.name,
+            generator,
+            of: plan.count.unwrap_or(usual),
+            seed: plan.seed(),
+            kept: plan.kept.clone(),
+        })
     }
 
-    /// The scenario of this number, and now and then a new process for it.
-    fn draw(&self, number: u64, graded: &Graded<'_>) -> Result<fresh::Fresh> {
+    fn draw(&self, number: u64) -> Result<fresh::Fresh> {
+        let drawn = fresh::Fresh::draw(&self.generator, self.exercise, &self.seed, number);
+        drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {}: {e}", self.seed))
+    }
+
+    /// Plays the scenario of this number, now and then in a new process.
+    fn part(&self, number: u64, graded: &Graded<'_>) -> Result<Option<Parting>> {
         if number.is_multiple_of(TOGETHER) {
             graded.begin(false);
         }
-        let drawn = fresh::Fresh::draw(&self.generator, self.exercise, &self.seed, number);
-        drawn.map_err(|e| anyhow::anyhow!("fresh scenario {number} of seed {}: {e}", self.seed))
+        let lock = |kept: &Kept| kept.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
+        if let Some(card) = self.kept.as_ref().and_then(lock) {
+            return part(&card, graded);
+        }
+        let card = Arc::new(Card::of(self.draw(number)?.scenario(), graded)?);
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, card.clone());
+        }
+        part(&card, graded)
     }
 }
 
@@ -79,7 +120,7 @@ impl<'a> Deck<'a> {
 pub fn first(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Result<Option<u64>> {
     let Some(deck) = Deck::of(workspace, entry, graded) else { return Ok(None) };
     for number in 1..=deck.of {
-        let parting = part(deck.draw(number, graded)?.scenario(), graded)?;
+        let parting = deck.part(number, graded)?;
         match parting.map(|parting| parting.loss) {
             // What has not begun makes no mistake.
             None | Some(Some(Loss::NotStarted(_))) => {}
@@ -97,11 +138,11 @@ pub fn judge(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Resul
     let why = if workspace.variation_of(entry).is_some() { VARIED } else { FRESH };
     let (of, seed) = (deck.of, deck.seed.clone());
     for number in 1..=of {
-        let mut drawn = deck.draw(number, graded)?;
-        let Some(shared) = part(drawn.scenario(), graded)? else { continue };
+        let Some(shared) = deck.part(number, graded)? else { continue };
+        let mut drawn = deck.draw(number)?;
         // Once more in a process of its own: what lies there from earlier scenarios is none of this one's business.
         graded.begin(false);
-        let Some(mut parting) = part(drawn.scenario(), graded)? else {
+        let Some(mut parting) = part(&Card::of(drawn.scenario(), graded)?, graded)? else {
             // Time and memory that many scenarios use up together are no fault of any.
             if matches!(shared.loss, Some(Loss::Error(Kind::Timeout | Kind::OutOfMemory, _))) {
                 continue;
@@ -114,7 +155,8 @@ pub fn judge(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Resul
         let mut scenario = drawn.scenario();
         // A module that hangs would let everybody wait for each smaller scenario, too.
         if !matches!(parting.loss, Some(Loss::Error(Kind::Timeout, _) | Loss::NotStarted(_))) {
-            drawn.shrink(TRIES, |smaller| match part(smaller.clone(), graded) {
+            let played = |smaller: &Value| part(&Card::of(smaller.clone(), graded)?, graded);
+            drawn.shrink(TRIES, |smaller| match played(&smaller) {
                 Ok(Some(found)) if found.is_like(&parting) => {
                     (parting, scenario) = (found, smaller);
                     true
@@ -128,22 +170,18 @@ pub fn judge(workspace: &Workspace, entry: &Entry, graded: &Graded<'_>) -> Resul
     Ok(Some(Fresh { seed, played: of, of, scenario: result(entry, why, &Value::Null, Status::Passed, None, None) }))
 }
 
-/// Plays a scenario with the module and with the reference; none if both come to the same.
-fn part(scenario: Value, graded: &Graded<'_>) -> Result<Option<Parting>> {
-    let scenario = Scenario::fresh(scenario)?;
-    graded.again(matches!(scenario.script, Script::Group(_)));
-    let Played { seen: yours, expected } =
-        play(&scenario, graded.exercise, &graded.modules, &graded.reference, &graded.clock)?;
-    let expected = match expected {
-        Some(expected) => expected,
-        None => play(&scenario, graded.exercise, &graded.reference, &graded.reference, &Clock::default())?.seen,
-    };
+/// Plays a scenario with the module; none if it comes to the same as the reference.
+fn part(card: &Card, graded: &Graded<'_>) -> Result<Option<Parting>> {
+    graded.again(matches!(card.scenario.script, Script::Group(_)));
+    let yours = play_beside(&card.scenario, graded, &card.expected)?;
+    let expected = &card.expected.seen;
     let wrong = expected.iter().zip(&yours).position(|(expected, yours)| expected.answer != yours.answer);
     let loss = graded.loss();
     if wrong.is_none() && loss.is_none() && expected.len() == yours.len() {
         return Ok(None);
     }
     let at = wrong.unwrap_or(yours.len()).min(expected.len().saturating_sub(1));
+    let expected = expected.clone();
     Ok(Some(Parting { at, expected, yours, loss: loss.filter(|_| wrong.is_none()) }))
 }
 

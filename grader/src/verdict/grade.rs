@@ -6,7 +6,7 @@ use crate::verdict::cancel;
 use crate::verdict::fresh;
 use crate::verdict::record::Recorder;
 use crate::verdict::report::{Difference, ExerciseResult, ScenarioResult, Status, Varied};
-use crate::verdict::scenario::{Played, Scenario, Script, Seen};
+use crate::verdict::scenario::{Expected, Scenario, Script, Seen};
 use crate::workspace::{Entry, Workspace};
 use anyhow::Result;
 use kit_cluster::engine::Clock;
@@ -171,7 +171,7 @@ fn hold(scenario: &Scenario, graded: &Graded<'_>, result: &mut ScenarioResult) {
     let played = play(scenario, exercise, modules, reference, clock);
     drop(watchdog);
     let seen = match played {
-        Ok(played) => played.seen,
+        Ok(seen) => seen,
         Err(e) => {
             // A well-formed answer can still be more than a cluster bears, such as a number of replicas that overflows.
             let Some(turning) = recorder.as_ref().and_then(|recorder| recorder.borrow().turning_point(exercise)) else {
@@ -320,8 +320,26 @@ pub fn play(
     modules: &Modules,
     reference: &Modules,
     clock: &Clock,
-) -> Result<Played> {
-    catch_unwind(AssertUnwindSafe(|| scenario.play(exercise, modules, reference, clock)))
+) -> Result<Vec<Seen>> {
+    caught(scenario, || scenario.play(exercise, modules, reference, clock))
+}
+
+/// Plays it with the module of who is graded, where it is known what the reference says.
+pub fn play_beside(scenario: &Scenario, graded: &Graded<'_>, expected: &Expected) -> Result<Vec<Seen>> {
+    let Graded { exercise, modules, reference, clock, .. } = graded;
+    caught(scenario, || match &scenario.script {
+        Script::Cases(steps) => scenario.ask(steps, exercise, modules, expected),
+        _ => scenario.play(exercise, modules, reference, clock),
+    })
+}
+
+/// What the reference says.
+pub fn expected(scenario: &Scenario, graded: &Graded<'_>) -> Result<Expected> {
+    caught(scenario, || scenario.expected(graded.exercise, &graded.reference))
+}
+
+fn caught<T>(scenario: &Scenario, play: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(play))
         .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display()))
 }
 
@@ -342,10 +360,9 @@ pub fn transcript(
     let clock = Clock::default();
     let played = match recorder {
         None => play(scenario, exercise, &modules, &reference, &clock),
-        recorder => catch_unwind(AssertUnwindSafe(|| scenario.record(&modules, &clock, recorder)))
-            .unwrap_or_else(|_| anyhow::bail!("{}: the reference panicked", scenario.path.display())),
+        recorder => caught(scenario, || scenario.record(&modules, &clock, recorder)),
     };
-    let seen = played?.seen;
+    let seen = played?;
     let lost = session.borrow().loss().map(|loss| match loss {
         Loss::NotStarted(message) => message,
         Loss::Grader(message) => format!("error of the grader: {message}"),

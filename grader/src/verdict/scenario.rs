@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// One scenario file.
+#[derive(Debug)]
 pub struct Scenario {
     pub name: String,
     pub path: PathBuf,
@@ -31,6 +32,7 @@ pub struct Scenario {
 }
 
 /// What is played.
+#[derive(Debug)]
 pub enum Script {
     /// Questions, one after the other, to one module.
     Cases(Vec<Step>),
@@ -49,6 +51,7 @@ pub enum Script {
 }
 
 /// One question.
+#[derive(Debug)]
 pub struct Step {
     pub say: Option<String>,
     pub call: String,
@@ -64,13 +67,12 @@ pub struct Seen {
     pub answer: Vec<String>,
 }
 
-/// What came of a play.
-#[derive(Debug, Default)]
-pub struct Played {
-    /// If the worker was lost, it ends before the question that it was lost on.
+/// What the reference says to a scenario.
+#[derive(Debug)]
+pub struct Expected {
     pub seen: Vec<Seen>,
-    /// What the reference answered to the same questions, where it is asked beside the module.
-    pub expected: Option<Vec<Seen>>,
+    /// Its answers in JSON, where it is asked what the module is asked: values are compared, whatever they look like.
+    answers: Vec<String>,
 }
 
 /// What a file says.
@@ -206,15 +208,10 @@ impl Scenario {
     }
 
     /// Plays it with these modules, and beside them with those that are right where that is needed.
-    pub fn play(&self, exercise: &str, modules: &Modules, reference: &Modules, clock: &Clock) -> Result<Played> {
+    /// If the worker is lost, it ends before the question that it was lost on.
+    pub fn play(&self, exercise: &str, modules: &Modules, reference: &Modules, clock: &Clock) -> Result<Vec<Seen>> {
         match &self.script {
-            Script::Cases(steps) => {
-                let player = |modules: &Modules| {
-                    let player = modules.player(exercise);
-                    player.with_context(|| format!("no contract in kit/contract is named {exercise}"))
-                };
-                self.ask(steps, player(modules)?.as_mut(), player(reference)?.as_mut())
-            }
+            Script::Cases(steps) => self.ask(steps, exercise, modules, &self.expected(exercise, reference)?),
             Script::Timeline(_) => self.record(modules, clock, None),
             Script::Group(script) => self.acts(|see| group::play(script, exercise, modules, reference, see)),
             Script::Workers(script) => self.acts(|see| work_queue::play(script, modules, see)),
@@ -224,13 +221,24 @@ impl Scenario {
         }
     }
 
+    /// What the reference says.
+    pub fn expected(&self, exercise: &str, reference: &Modules) -> Result<Expected> {
+        match &self.script {
+            Script::Cases(steps) => self.ask_reference(steps, exercise, reference),
+            _ => {
+                let seen = self.play(exercise, reference, reference, &Clock::default())?;
+                Ok(Expected { seen, answers: Vec::new() })
+            }
+        }
+    }
+
     /// Plays a script of acts, each of which has a title and what was seen then.
-    fn acts(&self, play: impl FnOnce(&mut dyn FnMut(String, Vec<String>)) -> Result<(), String>) -> Result<Played> {
+    fn acts(&self, play: impl FnOnce(&mut dyn FnMut(String, Vec<String>)) -> Result<(), String>) -> Result<Vec<Seen>> {
         let mut seen = Vec::new();
         let mut see = |asked, answer| seen.push(Seen { say: None, asked: vec![asked], answer });
         match remote::catch_lost(|| play(&mut see)) {
             Some(Err(why)) => Err(self.wrong(&format!("step {}", seen.len() + 1), &why)),
-            Some(Ok(())) | None => Ok(Played { seen, expected: None }),
+            Some(Ok(())) | None => Ok(seen),
         }
     }
 
@@ -240,7 +248,7 @@ impl Scenario {
         modules: &Modules,
         clock: &Clock,
         recorder: Option<&'a mut Recorder>,
-    ) -> Result<Played> {
+    ) -> Result<Vec<Seen>> {
         let Script::Timeline(timeline) = &self.script else { bail!("{} has no cluster", self.name) };
         let mut seen = Vec::new();
         let mut see = |asked: String, answer: Vec<String>| {
@@ -257,19 +265,17 @@ impl Scenario {
             Ok(())
         });
         match played {
-            None | Some(Ok(()) | Err(Failure::Lost)) => Ok(Played { seen, expected: None }),
+            None | Some(Ok(()) | Err(Failure::Lost)) => Ok(seen),
             Some(Err(Failure::Wrong(why))) => Err(self.wrong(&format!("step {}", seen.len()), &why)),
         }
     }
 
-    /// Asks all steps of one new instance, and of the reference.
-    fn ask(&self, steps: &[Step], player: &mut dyn Player, reference: &mut dyn Player) -> Result<Played> {
-        let (mut seen, mut expected) = (Vec::new(), Vec::new());
+    /// Asks all steps of one new instance of the reference.
+    fn ask_reference(&self, steps: &[Step], exercise: &str, reference: &Modules) -> Result<Expected> {
+        let mut reference = player(exercise, reference)?;
         let new = self.new.to_string();
         reference.start(&arguments(&new).map_err(|e| self.wrong("new", &e))?).map_err(|e| self.wrong("new", &e))?;
-        let started = remote::catch_lost(|| player.start(&arguments(&new)?));
-        let mut is_lost = started.is_none();
-        started.transpose().map_err(|e| self.wrong("new", &e))?;
+        let (mut seen, mut answers) = (Vec::new(), Vec::new());
         for (i, step) in steps.iter().enumerate() {
             let wrong = |e: String| self.wrong(&format!("step {}", i + 1), &e);
             let json = step.args.to_string();
@@ -278,21 +284,32 @@ impl Scenario {
             if let Some(extra) = args.keys().find(|name| !shown.iter().any(|(known, _)| known == *name)) {
                 return Err(wrong(format!("`{}` takes no argument `{extra}`", step.call)));
             }
-            let see = |answer| Seen { say: step.say.clone(), asked: question(&step.call, &shown), answer };
             let right = reference.ask(&step.call, &args).map_err(wrong)?;
-            expected.push(see(reference.show_answer(&step.call, &right).map_err(wrong)?));
-            if is_lost {
-                continue;
-            }
-            match remote::catch_lost(|| player.ask(&step.call, &args)) {
-                None => is_lost = true,
-                Some(answer) => {
-                    let answer = told(player, &step.call, &answer.map_err(wrong)?, &right).map_err(wrong)?;
-                    seen.push(see(answer));
-                }
-            }
+            let answer = reference.show_answer(&step.call, &right).map_err(wrong)?;
+            seen.push(Seen { say: step.say.clone(), asked: question(&step.call, &shown), answer });
+            answers.push(right);
         }
-        Ok(Played { seen, expected: Some(expected) })
+        Ok(Expected { seen, answers })
+    }
+
+    /// Asks all steps of one new instance, until it is lost.
+    pub fn ask(&self, steps: &[Step], exercise: &str, modules: &Modules, expected: &Expected) -> Result<Vec<Seen>> {
+        let mut player = player(exercise, modules)?;
+        let new = self.new.to_string();
+        let started = remote::catch_lost(|| player.start(&arguments(&new)?));
+        let is_lost = started.is_none();
+        started.transpose().map_err(|e| self.wrong("new", &e))?;
+        let mut seen = Vec::new();
+        for (i, step) in steps.iter().enumerate().filter(|_| !is_lost) {
+            let wrong = |e: String| self.wrong(&format!("step {}", i + 1), &e);
+            let json = step.args.to_string();
+            let args = arguments(&json).map_err(wrong)?;
+            let Some(answer) = remote::catch_lost(|| player.ask(&step.call, &args)) else { break };
+            let answer =
+                told(player.as_ref(), &step.call, &answer.map_err(wrong)?, &expected.answers[i], &expected.seen[i]);
+            seen.push(Seen { answer: answer.map_err(wrong)?, ..expected.seen[i].clone() });
+        }
+        Ok(seen)
     }
 
     fn wrong(&self, at: &str, error: &str) -> anyhow::Error {
@@ -317,14 +334,17 @@ impl Scenario {
     }
 }
 
+fn player(exercise: &str, modules: &Modules) -> Result<Box<dyn Player>> {
+    modules.player(exercise).with_context(|| format!("no contract in kit/contract is named {exercise}"))
+}
+
 /// An answer as lines: those of the reference's if it means the same, and others if it doesn't, whatever it looks like.
-fn told(player: &dyn Player, call: &str, answer: &str, expected: &str) -> Result<Vec<String>, String> {
-    let right = player.show_answer(call, expected)?;
-    if player.same(call, answer, expected)? {
-        return Ok(right);
+fn told(player: &dyn Player, call: &str, answer: &str, right: &str, seen: &Seen) -> Result<Vec<String>, String> {
+    if player.same(call, answer, right)? {
+        return Ok(seen.answer.clone());
     }
     let lines = player.show_answer(call, answer)?;
-    Ok(if lines == right { vec![format!("{answer}   in JSON; expected {expected}")] } else { lines })
+    Ok(if lines == seen.answer { vec![format!("{answer}   in JSON; expected {right}")] } else { lines })
 }
 
 fn folder(path: &Path) -> &Path {
