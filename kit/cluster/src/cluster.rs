@@ -32,6 +32,7 @@ use kit_network::cloud::provider::{Cloud, Instance};
 use kit_network::cloud::route::Routes;
 use kit_network::cloud::service::Services;
 use kit_network::endpoints::controller::EndpointSlices;
+use kit_network::endpoints::kubernetes::KubernetesService;
 use kit_network::endpoints::legacy::AllEndpoints;
 use kit_network::endpoints::mirroring::MirroredSlices;
 use kit_node::kubelet::Kubelets;
@@ -106,8 +107,8 @@ pub struct Config {
     #[serde(skip)]
     pub epoch: Option<Timestamp>,
     /// The certificate of the authority that signed the API server's, in PEM. With it each namespace has its default
-    /// service account and a ConfigMap with the certificate, Secrets get tokens, and the default roles are objects;
-    /// scenarios do without.
+    /// service account and a ConfigMap with the certificate, Secrets get tokens, and the default roles and the service
+    /// `kubernetes` are objects; scenarios do without.
     #[serde(skip)]
     pub accounts: Option<String>,
 }
@@ -272,10 +273,12 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
     };
     let machines = {
         let cloud = cloud.clone();
+        let is_served = config.accounts.is_some();
         move || -> Vec<Box<dyn Component>> {
             let checks =
                 cloud.iter().map(|(cloud, _)| Box::new(HealthChecks::new(cloud.clone())) as Box<dyn Component>);
-            [kubelets()].into_iter().chain(checks).collect()
+            let api = is_served.then(|| Box::new(KubernetesService::default()) as Box<dyn Component>);
+            [kubelets()].into_iter().chain(checks).chain(api).collect()
         }
     };
     let with_cloud = |engine: Engine| {

@@ -4,6 +4,7 @@
 
 pub mod controller;
 pub mod hints;
+pub mod kubernetes;
 pub mod legacy;
 pub mod mirroring;
 pub mod reconciler;

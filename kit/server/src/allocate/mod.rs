@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr};
 const RANGE: &str = "10.96.0.0/16";
 /// `--service-node-port-range`.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
-/// The first address is the API server's own.
+/// The first address is the API server's own: that of the service `kubernetes`, whether it is there yet or not.
 const API_SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 impl Server {
@@ -52,7 +52,8 @@ impl Server {
     fn addresses(&self, key: &Key) -> Result<AddressRange, Error> {
         let mut range = AddressRange::new(RANGE).map_err(Error::internal)?;
         let theirs = self.services(key).filter_map(|other| other.cluster_ip.as_deref()?.parse().ok());
-        for address in theirs.chain([API_SERVER]) {
+        let is_own = (&*key.namespace, &*key.name) == ("default", "kubernetes");
+        for address in theirs.chain((!is_own).then_some(API_SERVER)) {
             // Two may have the same from times before there was a rule.
             _ = range.allocate(address);
         }
