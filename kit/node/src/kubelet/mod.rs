@@ -5,10 +5,13 @@
 
 pub mod image;
 pub mod log;
+mod network;
 pub mod node;
 pub mod pod_worker;
 pub mod streams;
 mod surroundings;
+#[cfg(test)]
+mod testing;
 pub mod usage;
 
 use image::Registry;
@@ -31,12 +34,18 @@ const RENEW: Instant = Instant::seconds(10);
 /// How often a node posts its status though nothing changed (`nodeStatusReportFrequency`).
 const REPORT: Instant = Instant::seconds(300);
 
+/// Kubelets by the name of their node.
+type Nodes = BTreeMap<String, Kubelet>;
+
 /// All kubelets of the cluster.
 pub struct Kubelets {
     registry: Registry,
-    nodes: BTreeMap<String, Kubelet>,
+    nodes: Nodes,
     /// The node of each pod that a kubelet knows, by uid.
     pods: BTreeMap<String, String>,
+    /// Pods that have ended here, until the watch says that they are gone. Without a network nobody minds if they begin again
+    /// for that moment.
+    ended: BTreeSet<String>,
     timers: BTreeSet<(Instant, String, String)>,
     renew: Instant,
     begun: bool,
@@ -47,6 +56,8 @@ pub struct Kubelets {
     loads: BTreeMap<String, i64>,
     /// Whether containers run what their command says.
     programs: bool,
+    /// Who gives pods their addresses; without it nobody routes them.
+    network: Option<network::Shared>,
     sessions: BTreeMap<u64, streams::Session>,
     /// The number of the last session.
     session: u64,
@@ -70,6 +81,7 @@ struct Running {
     key: Key,
     worker: PodWorker,
     timer: Option<Instant>,
+    net: network::Interface,
 }
 
 impl Kubelets {
@@ -86,6 +98,7 @@ impl Kubelets {
             registry,
             nodes: nodes.collect(),
             pods: BTreeMap::new(),
+            ended: BTreeSet::new(),
             timers: BTreeSet::new(),
             renew: Instant::default(),
             begun: false,
@@ -93,6 +106,7 @@ impl Kubelets {
             unmeasured: true,
             loads: BTreeMap::new(),
             programs: false,
+            network: None,
             sessions: BTreeMap::new(),
             session: 0,
         }
@@ -128,12 +142,15 @@ impl Kubelets {
             return;
         }
         if gone {
-            kubelet.pods.remove(&uid);
+            self.ended.remove(&uid);
+            if let Some(mut running) = kubelet.pods.remove(&uid) {
+                running.net.leave(self.network.as_ref());
+            }
             self.pods.remove(&uid);
             return;
         }
         if !kubelet.pods.contains_key(&uid) {
-            if pod::is_finished(pod) {
+            if pod::is_finished(pod) || self.ended.contains(&uid) {
                 return;
             }
             let key = Key::new(
@@ -141,13 +158,14 @@ impl Kubelets {
                 pod.metadata.namespace.as_deref().unwrap_or_default(),
                 pod.metadata.name.as_deref().unwrap_or_default(),
             );
-            let ip = kubelet.address();
-            let mut worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
-            if self.programs {
-                worker = worker.with_programs(pod, &self.registry);
+            let ip = if self.network.is_some() { String::new() } else { kubelet.address() };
+            let worker = self.worker_of(pod, ip, world);
+            let net = network::Interface::new(pod, &node);
+            if let Some(kubelet) = self.nodes.get_mut(&node) {
+                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net });
             }
-            kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None });
             self.pods.insert(uid.clone(), node.clone());
+            self.plug(&node, &uid, world);
             self.post(&node, &uid, world);
         }
         if let Some(running) = self.nodes.get_mut(&node).and_then(|kubelet| kubelet.pods.get_mut(&uid))
@@ -158,12 +176,18 @@ impl Kubelets {
         self.go_on(&node, &uid, world);
     }
 
+    fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
+        let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
+        if self.programs { worker.with_programs(pod, &self.registry) } else { worker }
+    }
+
     /// Lets the programs of a pod go on, and sets its timer.
     fn go_on(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
         if self.play(node, uid, world) {
             self.post(node, uid, world);
         }
         self.tell(node, uid, Vec::new(), world);
+        self.listen(node, uid, world.now);
         self.arm(node, uid);
     }
 
@@ -226,6 +250,12 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         running.timer = None;
+        if running.worker.waits_for_network(world.now) {
+            self.plug(node, uid, world);
+            self.post(node, uid, world);
+            self.go_on(node, uid, world);
+            return;
+        }
         let quiet = running.worker.next().is_none_or(|at| at > world.now);
         let events = running.worker.advance(world.now, world.time());
         let key = running.key.clone();
@@ -240,8 +270,13 @@ impl Kubelets {
                 kubelet.behind = true;
                 return;
             }
-            kubelet.pods.remove(uid);
+            if let Some(mut running) = kubelet.pods.remove(uid) {
+                running.net.leave(self.network.as_ref());
+            }
             self.pods.remove(uid);
+            if self.network.is_some() {
+                self.ended.insert(uid.into());
+            }
             self.unmeasured = true;
             return;
         }
@@ -250,6 +285,7 @@ impl Kubelets {
         if !quiet || ended {
             self.post(node, uid, world);
         }
+        self.listen(node, uid, world.now);
         self.arm(node, uid);
     }
 
@@ -260,7 +296,13 @@ impl Kubelets {
         let there: BTreeSet<_> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
         if let Some(kubelet) = self.nodes.get_mut(node) {
             kubelet.behind = false;
-            kubelet.pods.retain(|uid, _| there.contains(uid));
+            kubelet.pods.retain(|uid, running| {
+                let kept = there.contains(uid);
+                if !kept {
+                    running.net.leave(self.network.as_ref());
+                }
+                kept
+            });
         }
         for pod in &pods {
             self.see(pod, false, world);
@@ -370,7 +412,10 @@ impl Component for Kubelets {
             return Err(format!("there is no node `{name}`; there are: {}", self.names()));
         };
         match fault {
-            Fault::Crash(_) => kubelet.up = false,
+            Fault::Crash(_) => {
+                kubelet.up = false;
+                kubelet.pods.values_mut().for_each(|running| running.net.listen(self.network.as_ref(), Vec::new()));
+            }
             Fault::Partition(_) => kubelet.connected = false,
             Fault::Heal(_) => kubelet.connected = true,
             _ => {
@@ -378,6 +423,7 @@ impl Component for Kubelets {
                 for running in kubelet.pods.values_mut() {
                     running.worker.reboot(world.now, world.time());
                 }
+                self.plug_again(name, world);
             }
         }
         if matches!(fault, Fault::Heal(_) | Fault::Restart(_)) {

@@ -8,6 +8,7 @@ mod adopt;
 pub mod life;
 
 use super::image::{self, Image, Registry};
+use super::network::ports;
 use super::surroundings::Volumes;
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
@@ -17,6 +18,7 @@ use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod_resources::is_sidecar;
 use kit_api::pod_status::{self, Said};
 use kit_api::time;
+use kit_client::network::Protocol;
 use kit_time::agenda::Instant;
 use life::Life;
 
@@ -37,6 +39,8 @@ pub struct PodWorker {
     /// When somebody asked first, and the grace that was given.
     asked: Option<(Instant, Instant)>,
     volumes: Volumes,
+    /// When the network is asked again for the pod's address; until then nothing of the pod begins.
+    held: Option<Instant>,
 }
 
 /// One init container: it begins and is done at fixed times.
@@ -47,6 +51,7 @@ struct Init {
     begins: Instant,
     /// The same as calendar time.
     at: Timestamp,
+    ports: Vec<(Protocol, u16)>,
     life: Option<Life>,
 }
 
@@ -65,6 +70,7 @@ struct Run {
     backoff: Instant,
     /// Whether it waits longer and longer, and nobody was told yet.
     backs_off: bool,
+    ports: Vec<(Protocol, u16)>,
     life: Option<Life>,
 }
 
@@ -92,6 +98,7 @@ impl PodWorker {
             sidecar: is_sidecar(container),
             begins: now + Instant::seconds(index as i64),
             at: time + SignedDuration::from_secs(index as i64),
+            ports: ports(container),
             life: None,
         };
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
@@ -109,20 +116,24 @@ impl PodWorker {
                 last: None,
                 backoff: BACKOFF.0,
                 backs_off: false,
+                ports: ports(container),
                 life: None,
             }
         };
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
-        let (stops_at, asked, volumes) = (None, None, Volumes::new());
+        let (stops_at, asked, held, volumes) = (None, None, None, Volumes::new());
         let mut worker =
-            PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at, asked, volumes };
+            PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at, asked, volumes, held };
         worker.adopt(pod, now, time);
         worker
     }
 
     /// When something happens next.
     pub fn next(&self) -> Option<Instant> {
+        if self.held.is_some() {
+            return self.held.into_iter().chain(self.stops_at).min();
+        }
         self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
     }
 
@@ -136,9 +147,50 @@ impl PodWorker {
         &self.ip
     }
 
+    /// Lets it wait until the network is asked again.
+    pub fn hold(&mut self, until: Instant) {
+        self.held = Some(until);
+    }
+
+    /// Whether it waits for its address.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether the network is to be asked again now.
+    pub fn waits_for_network(&self, now: Instant) -> bool {
+        self.held.is_some_and(|at| at <= now) && self.stops_at.is_none()
+    }
+
+    /// It has this address, or none any more.
+    pub fn plugged(&mut self, ip: String) {
+        self.ip = ip;
+    }
+
+    /// Whether all containers have ended, and none is started again.
+    pub fn is_over(&self) -> bool {
+        self.held.is_none()
+            && self.containers.iter().all(|run| matches!(run.state, State::Ended(_)) && run.next.is_none())
+    }
+
+    /// Whether it runs in a sandbox, now or soon.
+    pub fn needs_sandbox(&self) -> bool {
+        !self.is_over() && self.stops_at.is_none()
+    }
+
+    /// The ports of the containers that run.
+    pub fn listens(&self, now: Instant) -> Vec<(Protocol, u16)> {
+        let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none()).map(|init| &init.ports);
+        let runs = |run: &&Run| matches!(run.state, State::Running { .. });
+        inits.chain(self.containers.iter().filter(runs).map(|run| &run.ports)).flatten().copied().collect()
+    }
+
     /// Everything that is due.
     pub fn advance(&mut self, now: Instant, time: Timestamp) -> Events {
         let mut events = Events::new();
+        if self.held.is_some() {
+            return events;
+        }
         if self.init_next.is_some_and(|at| at <= now) {
             self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
         }
@@ -170,6 +222,10 @@ impl PodWorker {
         if self.asked.is_none() {
             self.asked = Some((now, grace));
             self.terminate(time);
+        }
+        if self.held.is_some() {
+            self.stops_at = Some(now);
+            return;
         }
         let slowest = self.containers.iter().map(|run| seconds(run.image.stop)).max().unwrap_or_default();
         let at = now + slowest.min(grace);
@@ -212,12 +268,15 @@ impl PodWorker {
         let there = before.conditions.unwrap_or_default();
         let nothing = PodSpec::default();
         let spec = pod.spec.as_ref().unwrap_or(&nothing);
-        let inits: Vec<ContainerStatus> = self.inits.iter().map(|init| init.status(now)).collect();
+        // Before there is a sandbox nothing of it has begun.
+        let begun = if self.held.is_some() { Instant { nanos: i64::MIN } } else { now };
+        let inits: Vec<ContainerStatus> = self.inits.iter().map(|init| init.status(begun)).collect();
         let containers: Vec<ContainerStatus> = self.containers.iter().map(Run::status).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
         let phase = pod_status::phase(spec, &all, stopped);
-        let sandbox = !stopped && !matches!(phase, "Succeeded" | "Failed");
+        let sandbox = !stopped && self.held.is_none() && !matches!(phase, "Succeeded" | "Failed");
+        let ip = Some(self.ip.clone()).filter(|ip| !ip.is_empty());
         let mine = [
             ("PodReadyToStartContainers", Said { holds: sandbox, ..Said::YES }),
             ("Initialized", pod_status::initialized(spec, Some(&all), phase)),
@@ -246,8 +305,8 @@ impl PodWorker {
             init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
             container_statuses: Some(containers),
             host_ip: Some(host_ip.into()),
-            pod_ip: Some(self.ip.clone()),
-            pod_ips: Some(vec![PodIP { ip: self.ip.clone() }]),
+            pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
+            pod_ip: ip,
             start_time: Some(time::seconds(self.started)),
             reason: None,
             message: None,
@@ -261,6 +320,10 @@ fn mine_has(type_: &str) -> bool {
 }
 
 impl Init {
+    fn runs(&self, now: Instant) -> bool {
+        now >= self.begins && (self.sidecar || now < self.begins + INIT)
+    }
+
     fn status(&self, now: Instant) -> ContainerStatus {
         let running = ContainerState {
             running: Some(ContainerStateRunning { started_at: Some(time::seconds(self.at)) }),

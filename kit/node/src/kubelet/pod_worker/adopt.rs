@@ -29,7 +29,7 @@ impl PodWorker {
         };
         for run in &mut self.containers {
             if let Some(said) = said_of(&run.name, there) {
-                run.adopt(said, now, &past);
+                run.adopt(said, now, &past, status.pod_ip.is_some());
             }
         }
         let inits = status.init_container_statuses.as_deref().unwrap_or_default();
@@ -51,7 +51,7 @@ fn began(state: &ContainerState) -> Option<&Time> {
 }
 
 impl Run {
-    fn adopt(&mut self, said: &ContainerStatus, now: Instant, past: &impl Fn(Timestamp) -> Instant) {
+    fn adopt(&mut self, said: &ContainerStatus, now: Instant, past: &impl Fn(Timestamp) -> Instant, had_sandbox: bool) {
         self.restarts = said.restart_count;
         self.last = said.last_state.as_ref().and_then(|last| last.terminated.clone());
         let Some(state) = &said.state else { return };
@@ -64,7 +64,7 @@ impl Run {
             let ready_at = (!ready).then(|| now + seconds(self.image.ready));
             // What ended while nobody looked is seen now.
             self.next = [exit, ready_at].into_iter().flatten().min().map(|at| at.max(now));
-        } else {
+        } else if had_sandbox || self.last.is_some() {
             // It waited: the image is there, unless it never was.
             self.next = Some(now + seconds(self.image.start));
         }

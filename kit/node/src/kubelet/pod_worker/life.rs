@@ -170,9 +170,12 @@ impl PodWorker {
     /// Lets all programs go on. Init containers take their second, whatever their program says.
     pub fn play(&mut self, now: Instant, place: &Place<'_>) -> Played {
         let mut played = Played::default();
+        if self.held.is_some() {
+            return played;
+        }
         let time = place.server.time();
         for init in &mut self.inits {
-            let runs = now >= init.begins && (init.sidecar || now < init.begins + super::INIT);
+            let runs = init.runs(now);
             if let Some(life) = &mut init.life {
                 life.play(runs.then_some(init.begins), now, place, &mut self.volumes, &mut played);
             }
@@ -213,7 +216,7 @@ impl PodWorker {
             return Some(Seen { status: run.status(), logs, running: run.since() });
         }
         let init = self.inits.iter().find(|init| init.name == name)?;
-        let runs = now >= init.begins && (init.sidecar || now < init.begins + super::INIT);
+        let runs = init.runs(now) && self.held.is_none();
         let logs = init.life.as_ref().map(|life| &life.logs);
         Some(Seen { status: init.status(now), logs, running: runs.then_some(init.begins) })
     }

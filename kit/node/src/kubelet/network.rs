@@ -1,0 +1,167 @@
+//! The network of pods: their addresses, and the ports that they listen on.
+//!
+//! A pod gets its address with its sandbox. If the network refuses, the kubelet says so and tries again; meanwhile none of the
+//! pod's containers is created. Sources: `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`SyncPod`, `createPodSandbox`), `pkg/kubelet/kubelet.go`
+//! (`HandlePodCleanups`, `SyncTerminatingPod`).
+
+use super::Kubelets;
+use kit_api::core::{Container, Pod};
+use kit_client::component::World;
+use kit_client::network::{Protocol, Refused, Sandbox};
+use kit_time::agenda::Instant;
+use kit_time::random::{Purpose, Random};
+
+pub use kit_client::network::Shared;
+
+/// The interface of one pod.
+pub struct Interface {
+    /// Whose it is.
+    pub sandbox: Sandbox,
+    /// Whether the pod uses its node's.
+    host: bool,
+    there: bool,
+    /// How often the network was asked for it.
+    asked: u64,
+    listening: Vec<(Protocol, u16)>,
+}
+
+impl Interface {
+    /// The interface that a pod will have.
+    pub fn new(pod: &Pod, node: &str) -> Interface {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let meta = &pod.metadata;
+        let sandbox = Sandbox {
+            node: node.into(),
+            namespace: text(&meta.namespace),
+            pod: text(&meta.name),
+            uid: text(&meta.uid),
+        };
+        let host = pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or_default();
+        Interface { sandbox, host, there: false, asked: 0, listening: Vec::new() }
+    }
+
+    /// The pod's address.
+    fn enter(&mut self, network: &Shared, node: &str) -> Result<String, Refused> {
+        if self.host {
+            return Ok(node.into());
+        }
+        self.asked += 1;
+        let ip = network.borrow_mut().add(&self.sandbox)?;
+        self.there = true;
+        Ok(ip.to_string())
+    }
+
+    /// How long the kubelet waits before it tries again.
+    fn pause(&self, (least, most): (Instant, Instant)) -> Instant {
+        // The uid is drawn from the cluster's seed, so that this differs from seed to seed.
+        let purpose =
+            Purpose { component: "kubelet", object: &self.sandbox.uid, reason: "sandbox", attempt: self.asked };
+        let more = Random::new(0).fraction(purpose) * (most - least).nanos as f64;
+        least + Instant { nanos: more as i64 }
+    }
+
+    /// From now on the pod listens on these ports.
+    pub fn listen(&mut self, network: Option<&Shared>, ports: Vec<(Protocol, u16)>) {
+        let Some(network) = network.filter(|_| self.listening != ports) else { return };
+        network.borrow_mut().listen(&self.sandbox, ports.clone());
+        self.listening = ports;
+    }
+
+    /// Gives the interface back.
+    pub fn leave(&mut self, network: Option<&Shared>) {
+        self.listen(network, Vec::new());
+        if let Some(network) = network.filter(|_| std::mem::take(&mut self.there)) {
+            network.borrow_mut().del(&self.sandbox);
+        }
+    }
+}
+
+/// The ports that a container declares. It is taken to serve them all while it runs: nobody reads its code.
+pub fn ports(container: &Container) -> Vec<(Protocol, u16)> {
+    let port = |port: &kit_api::core::ContainerPort| {
+        let protocol = match port.protocol.as_deref() {
+            None | Some("TCP") => Protocol::Tcp,
+            Some("UDP") => Protocol::Udp,
+            Some(_) => return None,
+        };
+        Some((protocol, u16::try_from(port.container_port).ok()?))
+    };
+    container.ports.iter().flatten().filter_map(port).collect()
+}
+
+impl Kubelets {
+    /// Kubelets that get the addresses of pods from this network, and tell it what listens. It is not asked for pods in the
+    /// network of their node: they have its address.
+    pub fn with_network(self, network: Shared) -> Self {
+        Kubelets { network: Some(network), ..self }
+    }
+
+    /// Gives a pod its interface, or lets it wait for one.
+    pub(super) fn plug(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
+        let Some(network) = self.network.clone() else { return };
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let address = kubelet.shape.address(kubelet.index);
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        let refused = match running.net.enter(&network, &address) {
+            Ok(ip) => return self.plugged(node, uid, ip, world),
+            // It ran before this process did: its sandbox is there.
+            Err(_) if !running.worker.ip().is_empty() => return,
+            Err(refused) => refused,
+        };
+        running.worker.hold(world.now + running.net.pause(refused.again));
+        self.tell(node, uid, vec![("Warning", refused.reason, refused.message)], world);
+    }
+
+    /// A pod has its address: a pod that waited for it begins now.
+    fn plugged(&mut self, node: &str, uid: &str, ip: String, world: &World<'_>) {
+        let running = |nodes: &super::Nodes| {
+            let running = nodes.get(node)?.pods.get(uid)?;
+            running.worker.is_held().then(|| running.key.clone())
+        };
+        let anew = running(&self.nodes).and_then(|key| {
+            let pod = world.server.fetch::<Pod>(&key.namespace, &key.name).ok()?;
+            Some(self.worker_of(&pod, String::new(), world))
+        });
+        let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
+        if let Some(worker) = anew {
+            running.worker = worker;
+        }
+        running.worker.plugged(ip);
+    }
+
+    /// Gives all pods of a node that begins anew new interfaces: the old ones are gone with their sandboxes.
+    pub(super) fn plug_again(&mut self, node: &str, world: &mut World<'_>) {
+        let Some(kubelet) = self.nodes.get_mut(node).filter(|_| self.network.is_some()) else { return };
+        let mut again = Vec::new();
+        for (uid, running) in &mut kubelet.pods {
+            running.net.leave(self.network.as_ref());
+            let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
+            if running.worker.needs_sandbox() && pod.is_some_and(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
+                running.worker.plugged(String::new());
+                again.push(uid.clone());
+            }
+        }
+        for uid in again {
+            let changed = "Pod sandbox changed, it will be killed and re-created.".to_string();
+            self.tell(node, &uid, vec![("Normal", "SandboxChanged", changed)], world);
+            self.plug(node, &uid, world);
+        }
+    }
+
+    /// Tells the network what a pod listens on now. A pod whose containers have all ended for good has no sandbox any more.
+    pub(super) fn listen(&mut self, node: &str, uid: &str, now: Instant) {
+        let network = self.network.as_ref();
+        if network.is_none() {
+            return;
+        }
+        let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
+        if running.worker.is_over() {
+            running.net.leave(network);
+        } else {
+            running.net.listen(network, running.worker.listens(now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
