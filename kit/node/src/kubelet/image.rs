@@ -1,8 +1,11 @@
 //! The image registry: how the containers of each image behave. Containers are simulated; this is all that they do.
 
 use kit_api::core::Container;
+use kit_time::random::{Purpose, Random};
+use regex_lite::Regex;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// How containers of one image behave. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -63,5 +66,99 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
         exits_after: (!always).then_some(1.0),
         exit_code: i32::from(fails),
         ..Image::default()
+    }
+}
+
+/// The images that a node has.
+#[derive(Debug, Clone, Default)]
+pub struct Images(BTreeSet<String>);
+
+impl Images {
+    /// Whether an image is there.
+    pub fn has(&self, image: &str) -> bool {
+        self.0.contains(image)
+    }
+
+    /// It was pulled.
+    pub fn insert(&mut self, image: &str) {
+        self.0.insert(image.into());
+    }
+}
+
+/// How large an image is, in bytes: something between 2 and 200 MB, the same wherever it is pulled.
+pub fn size(image: &str) -> u64 {
+    let purpose = Purpose { component: "registry", object: image, reason: "size", attempt: 0 };
+    2_000_000 + Random::new(0).below(198_000_000, purpose)
+}
+
+/// The parts of an image's name, as `github.com/distribution/reference` reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    domain: String,
+    path: String,
+    /// With its `:` or `@`.
+    version: String,
+}
+
+impl Reference {
+    /// The parts of a name; none if it is not one.
+    pub fn parse(image: &str) -> Option<Reference> {
+        static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            let part = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*";
+            let version = "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,})?";
+            Regex::new(&format!("^(?:([A-Za-z0-9.-]+(?::[0-9]+)?)/)?({part}(?:/{part})*)({version})$")).ok()
+        });
+        let (first, rest) = image.split_once('/').unwrap_or(("", image));
+        // The first part is a host if it looks like one.
+        let host = first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase);
+        let whole = if host { image.to_string() } else { format!("docker.io/{image}") };
+        let found = FORM.as_ref()?.captures(&whole)?;
+        let part = |index: usize| found.get(index).map_or("", |part| part.as_str()).to_string();
+        let library = !host && !image.contains('/') && rest == image;
+        let path = if library { format!("library/{}", part(2)) } else { part(2) };
+        let version = Some(part(3)).filter(|version| !version.is_empty()).unwrap_or_else(|| ":latest".into());
+        Some(Reference { domain: part(1), path, version })
+    }
+
+    /// The name without its version.
+    pub fn repository(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
+    }
+
+    /// What containerd says of an image that no registry has.
+    pub fn not_found(&self) -> String {
+        let whole = format!("{}{}", self.repository(), self.version);
+        format!(
+            "rpc error: code = NotFound desc = failed to pull and unpack image {whole:?}: failed to resolve reference {whole:?}: {whole}: not found"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_images_are_read_as_registries_read_them() {
+        let digest = format!("app@sha256:{}", "a".repeat(64));
+        let cases = [
+            ("nginx", Some("docker.io/library/nginx:latest")),
+            ("nginx:1.27", Some("docker.io/library/nginx:1.27")),
+            ("team/app:v1", Some("docker.io/team/app:v1")),
+            ("registry.k8s.io/e2e-test-images/agnhost:2.53", Some("registry.k8s.io/e2e-test-images/agnhost:2.53")),
+            ("localhost:5000/app", Some("localhost:5000/app:latest")),
+            ("Nginx", None),
+            ("nginx:", None),
+            ("nginx latest", None),
+            ("", None),
+            ("team//app", None),
+        ];
+        for (name, whole) in cases {
+            let got =
+                Reference::parse(name).map(|reference| format!("{}{}", reference.repository(), reference.version));
+            assert_eq!(got.as_deref(), whole, "{name}");
+        }
+        assert!(Reference::parse(&digest).is_some_and(|reference| reference.version.starts_with("@sha256:")));
+        assert!((2_000_000..200_000_000).contains(&size("nginx")) && size("nginx") != size("redis"));
     }
 }

@@ -14,7 +14,7 @@ mod surroundings;
 mod testing;
 pub mod usage;
 
-use image::Registry;
+use image::{Images, Registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, Pod};
 use kit_api::jiff::SignedDuration;
@@ -68,6 +68,7 @@ struct Kubelet {
     index: usize,
     pods: BTreeMap<String, Running>,
     addresses: usize,
+    images: Images,
     up: bool,
     connected: bool,
     /// Whether something could not be written: it is said again when the API server answers.
@@ -92,7 +93,21 @@ impl Kubelets {
             let name = shape.name.clone();
             let skew = Instant::default();
             let (up, connected, behind) = (true, true, false);
-            (name, Kubelet { shape, index, pods, addresses: 0, up, connected, behind, skew, reported: None })
+            (
+                name,
+                Kubelet {
+                    shape,
+                    index,
+                    pods,
+                    addresses: 0,
+                    images: Images::default(),
+                    up,
+                    connected,
+                    behind,
+                    skew,
+                    reported: None,
+                },
+            )
         });
         Kubelets {
             registry,
@@ -162,6 +177,7 @@ impl Kubelets {
             let worker = self.worker_of(pod, ip, world);
             let net = network::Interface::new(pod, &node);
             if let Some(kubelet) = self.nodes.get_mut(&node) {
+                worker.images().for_each(|image| kubelet.images.insert(image));
                 kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net });
             }
             self.pods.insert(uid.clone(), node.clone());
@@ -178,7 +194,10 @@ impl Kubelets {
 
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
         let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
-        if self.programs { worker.with_programs(pod, &self.registry) } else { worker }
+        match self.programs {
+            true => worker.with_programs(pod, &self.registry, world.now, world.time()),
+            false => worker,
+        }
     }
 
     /// Lets the programs of a pod go on, and sets its timer.
@@ -257,7 +276,7 @@ impl Kubelets {
             return;
         }
         let quiet = running.worker.next().is_none_or(|at| at > world.now);
-        let events = running.worker.advance(world.now, world.time());
+        let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);
         let Some(kubelet) = self.nodes.get_mut(node) else { return };

@@ -2,12 +2,14 @@
 //!
 //! Sources: `pkg/kubelet/kuberuntime`, `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go`
 //! (conditions); [`pod_status`] computes both. Init containers are simple: one after the other takes a second, to end
-//! or, if it is a sidecar, to be ready, and none fails.
+//! or, if it is a sidecar, to be ready, and none fails. In a cluster that somebody watches all of this is [closer](live) to the
+//! original.
 
 mod adopt;
 pub mod life;
+mod live;
 
-use super::image::{self, Image, Registry};
+use super::image::{self, Image, Images, Registry};
 use super::network::ports;
 use super::surroundings::Volumes;
 use kit_api::core::{
@@ -28,6 +30,12 @@ const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::sec
 /// The containers of one pod.
 pub struct PodWorker {
     inits: Vec<Init>,
+    /// The init containers of a cluster that somebody watches: there they run as all others do.
+    setup: Vec<Run>,
+    /// Whether somebody watches.
+    live: bool,
+    /// What is to be said and was not yet.
+    news: Events,
     /// When the init container that runs now will have ended.
     init_next: Option<Instant>,
     containers: Vec<Run>,
@@ -52,7 +60,6 @@ struct Init {
     /// The same as calendar time.
     at: Timestamp,
     ports: Vec<(Protocol, u16)>,
-    life: Option<Life>,
 }
 
 /// How long each init container takes.
@@ -68,6 +75,9 @@ struct Run {
     restarts: i32,
     last: Option<ContainerStateTerminated>,
     backoff: Instant,
+    /// How long it waits for its next start.
+    waits: Instant,
+    live: Option<live::Live>,
     /// Whether it waits longer and longer, and nobody was told yet.
     backs_off: bool,
     ports: Vec<(Protocol, u16)>,
@@ -99,32 +109,35 @@ impl PodWorker {
             begins: now + Instant::seconds(index as i64),
             at: time + SignedDuration::from_secs(index as i64),
             ports: ports(container),
-            life: None,
         };
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
         let init_until = inits.last().map_or(now, |last| last.begins + INIT);
         let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         let run = |container: &Container| {
-            let image = image::behaviour(registry, container, policy == "Always");
-            Run {
-                name: container.name.clone(),
-                image_name: container.image.clone().unwrap_or_default(),
-                next: Some(init_until + seconds(image.pull + image.start)),
-                image,
-                state: State::Waiting(waits, None),
-                restarts: 0,
-                last: None,
-                backoff: BACKOFF.0,
-                backs_off: false,
-                ports: ports(container),
-                life: None,
-            }
+            let mut run = Run::new(container, registry, policy == "Always");
+            run.next = Some(init_until + seconds(run.image.pull + run.image.start));
+            run.state = State::Waiting(waits, None);
+            run
         };
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
         let (stops_at, asked, held, volumes) = (None, None, None, Volumes::new());
-        let mut worker =
-            PodWorker { inits, init_next, containers, policy, started: time, ip, stops_at, asked, volumes, held };
+        let (setup, news, live) = (Vec::new(), Events::new(), false);
+        let mut worker = PodWorker {
+            inits,
+            setup,
+            live,
+            news,
+            init_next,
+            containers,
+            policy,
+            started: time,
+            ip,
+            stops_at,
+            asked,
+            volumes,
+            held,
+        };
         worker.adopt(pod, now, time);
         worker
     }
@@ -134,7 +147,8 @@ impl PodWorker {
         if self.held.is_some() {
             return self.held.into_iter().chain(self.stops_at).min();
         }
-        self.containers.iter().filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
+        let runs = self.setup.iter().chain(&self.containers);
+        runs.filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
     }
 
     /// The same, programs among it.
@@ -170,7 +184,8 @@ impl PodWorker {
     /// Whether all containers have ended, and none is started again.
     pub fn is_over(&self) -> bool {
         self.held.is_none()
-            && self.containers.iter().all(|run| matches!(run.state, State::Ended(_)) && run.next.is_none())
+            && (self.has_failed() || self.containers.iter().all(Run::is_over))
+            && !self.setup.iter().any(|run| matches!(run.state, State::Running { .. }))
     }
 
     /// Whether it runs in a sandbox, now or soon.
@@ -182,14 +197,18 @@ impl PodWorker {
     pub fn listens(&self, now: Instant) -> Vec<(Protocol, u16)> {
         let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none()).map(|init| &init.ports);
         let runs = |run: &&Run| matches!(run.state, State::Running { .. });
-        inits.chain(self.containers.iter().filter(runs).map(|run| &run.ports)).flatten().copied().collect()
+        let all = self.setup.iter().chain(&self.containers);
+        inits.chain(all.filter(runs).map(|run| &run.ports)).flatten().copied().collect()
     }
 
     /// Everything that is due.
-    pub fn advance(&mut self, now: Instant, time: Timestamp) -> Events {
+    pub fn advance(&mut self, now: Instant, time: Timestamp, images: &mut Images) -> Events {
         let mut events = Events::new();
         if self.held.is_some() {
             return events;
+        }
+        if self.live {
+            return self.advance_live(now, time, images);
         }
         if self.init_next.is_some_and(|at| at <= now) {
             self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
@@ -204,7 +223,7 @@ impl PodWorker {
 
     /// Whether there is something to be [told](PodWorker::told).
     pub fn backs_off(&self) -> bool {
-        self.containers.iter().any(|run| run.backs_off)
+        !self.news.is_empty() || self.containers.iter().any(|run| run.backs_off)
     }
 
     /// What is to be said of containers that have ended again, once (`doBackOff`).
@@ -214,7 +233,8 @@ impl PodWorker {
         let who = format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid));
         let told = self.containers.iter_mut().filter_map(|run| std::mem::take(&mut run.backs_off).then_some(&run.name));
         let line = |name| format!("Back-off restarting failed container {name} in pod {who}");
-        told.map(|name| ("Warning", "BackOff", line(name))).collect()
+        let told = told.map(|name| ("Warning", "BackOff", line(name)));
+        std::mem::take(&mut self.news).into_iter().chain(told).collect()
     }
 
     /// Asks all containers to end within the grace period.
@@ -222,12 +242,18 @@ impl PodWorker {
         if self.asked.is_none() {
             self.asked = Some((now, grace));
             self.terminate(time);
+            if self.live {
+                self.announce_stop();
+            }
         }
         if self.held.is_some() {
             self.stops_at = Some(now);
             return;
         }
-        let slowest = self.containers.iter().map(|run| seconds(run.image.stop)).max().unwrap_or_default();
+        // Who only waits has nothing to end; scenarios are told another story, and it stays as it is.
+        let counts = |run: &&Run| !self.live || matches!(run.state, State::Running { .. });
+        let all = self.setup.iter().chain(&self.containers).filter(counts);
+        let slowest = all.map(|run| seconds(run.image.stop)).max().unwrap_or_default();
         let at = now + slowest.min(grace);
         self.stops_at = Some(self.stops_at.map_or(at, |before| before.min(at)));
     }
@@ -241,6 +267,9 @@ impl PodWorker {
 
     /// The node has lost its containers and starts them again.
     pub fn reboot(&mut self, now: Instant, time: Timestamp) {
+        if self.live {
+            return self.begin_anew(now, time);
+        }
         for run in self.containers.iter_mut().filter(|run| !matches!(run.state, State::Ended(_))) {
             run.exit(255, now, time, "Always");
             run.next = Some(now + seconds(run.image.start));
@@ -259,7 +288,7 @@ impl PodWorker {
             State::Running { since, .. } => Some((run.name.clone(), since, (run.image.milli_cpu, run.image.memory))),
             _ => None,
         };
-        self.containers.iter().filter_map(used).collect()
+        self.setup.iter().chain(&self.containers).filter_map(used).collect()
     }
 
     /// The status to be posted over the one that is there.
@@ -270,7 +299,10 @@ impl PodWorker {
         let spec = pod.spec.as_ref().unwrap_or(&nothing);
         // Before there is a sandbox nothing of it has begun.
         let begun = if self.held.is_some() { Instant { nanos: i64::MIN } } else { now };
-        let inits: Vec<ContainerStatus> = self.inits.iter().map(|init| init.status(begun)).collect();
+        let inits: Vec<ContainerStatus> = match self.live {
+            true => self.setup.iter().map(Run::status).collect(),
+            false => self.inits.iter().map(|init| init.status(begun)).collect(),
+        };
         let containers: Vec<ContainerStatus> = self.containers.iter().map(Run::status).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
@@ -357,6 +389,25 @@ impl Init {
 }
 
 impl Run {
+    /// A container of which nothing is there yet, in a pod that is restarted `always`, or not.
+    fn new(container: &Container, registry: &Registry, always: bool) -> Run {
+        Run {
+            name: container.name.clone(),
+            image_name: container.image.clone().unwrap_or_default(),
+            next: None,
+            image: image::behaviour(registry, container, always),
+            state: State::Waiting("PodInitializing", None),
+            restarts: 0,
+            last: None,
+            backoff: BACKOFF.0,
+            waits: Instant::default(),
+            live: None,
+            backs_off: false,
+            ports: ports(container),
+            life: None,
+        }
+    }
+
     fn is_ready(&self) -> bool {
         matches!(self.state, State::Running { ready: true, .. })
     }
@@ -428,6 +479,12 @@ impl Run {
             ..Default::default()
         };
         let again = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
+        if self.live.is_some() {
+            if now - since >= BACKOFF.2 {
+                self.backoff = BACKOFF.0;
+            }
+            return self.ended(ended, again, now);
+        }
         if !again {
             self.state = State::Ended(ended);
             self.next = None;
@@ -458,7 +515,7 @@ impl Run {
             },
             State::Ended(ended) => ContainerState { terminated: Some(ended.clone()), ..Default::default() },
         };
-        ContainerStatus {
+        let mut status = ContainerStatus {
             name: self.name.clone(),
             image: self.image_name.clone(),
             ready: self.is_ready(),
@@ -467,7 +524,9 @@ impl Run {
             state: Some(state),
             last_state: self.last.clone().map(|ended| ContainerState { terminated: Some(ended), ..Default::default() }),
             ..Default::default()
-        }
+        };
+        self.detail(&mut status);
+        status
     }
 }
 

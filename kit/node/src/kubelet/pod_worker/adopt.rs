@@ -23,10 +23,7 @@ impl PodWorker {
         if let Some(started) = &status.start_time {
             self.started = started.0;
         }
-        let past = |at: Timestamp| {
-            let since = time.duration_since(at).as_nanos();
-            now - Instant { nanos: i64::try_from(since).unwrap_or_default() }
-        };
+        let past = |at: Timestamp| ago(at, now, time);
         for run in &mut self.containers {
             if let Some(said) = said_of(&run.name, there) {
                 run.adopt(said, now, &past, status.pod_ip.is_some());
@@ -39,6 +36,23 @@ impl PodWorker {
         }
         self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
     }
+
+    /// The same for init containers that run as all others do.
+    pub(super) fn adopt_setup(&mut self, pod: &Pod, now: Instant, time: Timestamp) {
+        let Some(status) = &pod.status else { return };
+        let inits = status.init_container_statuses.as_deref().unwrap_or_default();
+        for run in &mut self.setup {
+            if let Some(said) = said_of(&run.name, inits) {
+                run.adopt(said, now, &|at| ago(at, now, time), status.pod_ip.is_some());
+            }
+        }
+    }
+}
+
+/// A moment that has passed, on the clock of this process.
+fn ago(at: Timestamp, now: Instant, time: Timestamp) -> Instant {
+    let since = time.duration_since(at).as_nanos();
+    now - Instant { nanos: i64::try_from(since).unwrap_or_default() }
 }
 
 fn said_of<'a>(name: &str, statuses: &'a [ContainerStatus]) -> Option<&'a ContainerStatus> {

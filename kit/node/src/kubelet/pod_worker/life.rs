@@ -9,7 +9,7 @@ use crate::kubelet::log::Log;
 use crate::kubelet::surroundings::{Place, Volumes, expand};
 use crate::program::files::Files;
 use crate::program::{Channel, Program, Surroundings, exists};
-use kit_api::core::{Container, ContainerStatus, Pod};
+use kit_api::core::{Container, ContainerStatus};
 use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub struct Played {
 }
 
 impl Life {
-    fn new(container: &Container, registry: &Registry) -> Life {
+    pub(super) fn new(container: &Container, registry: &Registry) -> Life {
         let mut container = container.clone();
         let image = container.image.as_deref().unwrap_or_default();
         let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
@@ -139,27 +139,8 @@ pub struct Seen<'a> {
 }
 
 impl PodWorker {
-    /// The same pod with programs in its containers.
-    pub fn with_programs(mut self, pod: &Pod, registry: &Registry) -> PodWorker {
-        let spec = pod.spec.clone().unwrap_or_default();
-        for (run, container) in self.containers.iter_mut().zip(&spec.containers) {
-            let life = Life::new(container, registry);
-            if life.command {
-                // Its program says when it ends, if it ends at all.
-                run.image.exits_after = None;
-                run.image.stop = f64::from(i32::MAX);
-            }
-            run.life = Some(life);
-        }
-        for (init, container) in self.inits.iter_mut().zip(spec.init_containers.iter().flatten()) {
-            init.life = Some(Life::new(container, registry));
-        }
-        self
-    }
-
     fn lives(&self) -> impl Iterator<Item = &Life> {
-        let inits = self.inits.iter().filter_map(|init| init.life.as_ref());
-        inits.chain(self.containers.iter().filter_map(|run| run.life.as_ref()))
+        self.setup.iter().chain(&self.containers).filter_map(|run| run.life.as_ref())
     }
 
     /// When a program wants to go on.
@@ -167,29 +148,28 @@ impl PodWorker {
         self.lives().filter_map(|life| life.program.as_ref()?.wake()).min()
     }
 
-    /// Lets all programs go on. Init containers take their second, whatever their program says.
+    /// Lets all programs go on.
     pub fn play(&mut self, now: Instant, place: &Place<'_>) -> Played {
         let mut played = Played::default();
         if self.held.is_some() {
             return played;
         }
         let time = place.server.time();
-        for init in &mut self.inits {
-            let runs = init.runs(now);
-            if let Some(life) = &mut init.life {
-                life.play(runs.then_some(init.begins), now, place, &mut self.volumes, &mut played);
-            }
-        }
         let stopping = self.stops_at.is_some();
-        for run in &mut self.containers {
+        for run in self.setup.iter_mut().chain(&mut self.containers) {
             let since = run.since();
             let Some(life) = &mut run.life else { continue };
             let Some(code) = life.play(since, now, place, &mut self.volumes, &mut played) else { continue };
-            run.exit(code, now, time, if stopping { "Never" } else { &self.policy });
+            let policy = if stopping { "Never" } else { run.policy_in(&self.policy) };
+            run.exit(code, now, time, policy);
             run.blame_program();
         }
+        if played.ended && self.live {
+            self.proceed(now);
+            self.end_sidecars(now, time);
+        }
         if let Some((asked, grace)) = self.asked.filter(|_| played.ended) {
-            let left = self.containers.iter().filter(|run| run.since().is_some());
+            let left = self.setup.iter().chain(&self.containers).filter(|run| run.since().is_some());
             let last = left.map(|run| asked + seconds(run.image.stop).min(grace)).max().unwrap_or(now);
             self.stops_at = self.stops_at.map(|at| at.min(last.max(now)));
         }
@@ -198,27 +178,19 @@ impl PodWorker {
 
     /// Sends all programs the signal to stop.
     pub(super) fn terminate(&mut self, time: Timestamp) {
-        for run in self.containers.iter_mut().filter(|run| run.since().is_some()) {
-            match run.life.as_mut().map(|life| (life.program.as_mut(), life.command)) {
-                Some((Some(program), _)) => program.terminate(),
-                Some((None, false)) => {
-                    run.life.as_mut().map(|life| life.say("received SIGTERM, ending", time));
-                }
-                _ => {}
-            }
-        }
+        let all = self.setup.iter_mut().chain(&mut self.containers);
+        all.filter(|run| run.since().is_some()).for_each(|run| run.signal(time));
     }
 
     /// One container, by its name.
     pub fn see(&self, name: &str, now: Instant) -> Option<Seen<'_>> {
-        if let Some(run) = self.containers.iter().find(|run| run.name == name) {
+        if let Some(run) = self.setup.iter().chain(&self.containers).find(|run| run.name == name) {
             let logs = run.life.as_ref().map(|life| &life.logs);
             return Some(Seen { status: run.status(), logs, running: run.since() });
         }
         let init = self.inits.iter().find(|init| init.name == name)?;
         let runs = init.runs(now) && self.held.is_none();
-        let logs = init.life.as_ref().map(|life| &life.logs);
-        Some(Seen { status: init.status(now), logs, running: runs.then_some(init.begins) })
+        Some(Seen { status: init.status(now), logs: None, running: runs.then_some(init.begins) })
     }
 
     /// What somebody finds who comes into a container now: mounted objects as they are now, and the container's own files.
@@ -234,12 +206,17 @@ impl PodWorker {
 
     /// The inside of a container that runs.
     pub fn inside(&mut self, name: &str) -> Option<&mut Life> {
-        let init = self.inits.iter_mut().find(|init| init.name == name).and_then(|init| init.life.as_mut());
-        init.or(self.containers.iter_mut().find(|run| run.name == name).and_then(|run| run.life.as_mut()))
+        let mut all = self.setup.iter_mut().chain(&mut self.containers);
+        all.find(|run| run.name == name).and_then(|run| run.life.as_mut())
     }
 }
 
 impl Life {
+    /// Whether it runs its command; otherwise its image says what it does.
+    pub(super) fn command(&self) -> bool {
+        self.command
+    }
+
     /// The container as it was asked for.
     pub fn container(&self) -> &Container {
         &self.container
@@ -255,8 +232,17 @@ impl Run {
         }
     }
 
+    /// Sends it the signal to stop.
+    pub(super) fn signal(&mut self, time: Timestamp) {
+        match self.life.as_mut().map(|life| (life.program.as_mut(), life.command)) {
+            Some((Some(program), _)) => program.terminate(),
+            Some((None, false)) => _ = self.life.as_mut().map(|life| life.say("received SIGTERM, ending", time)),
+            _ => {}
+        }
+    }
+
     /// A program that ends with 137 was not killed for its memory.
-    fn blame_program(&mut self) {
+    pub(super) fn blame_program(&mut self) {
         let ended = match &mut self.state {
             State::Ended(ended) => Some(ended),
             _ => self.last.as_mut(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::kubelet::image::Registry;
+use crate::kubelet::image::{Images, Registry};
 use serde_json::json;
 
 /// What a status says, in one line: phase, Initialized, Ready, and the state of each container.
@@ -29,7 +29,7 @@ fn life(spec: serde_json::Value, seconds: i64) -> Vec<String> {
     let mut now = Instant::default();
     let mut lines: Vec<String> = Vec::new();
     loop {
-        worker.advance(now, at(now));
+        worker.advance(now, at(now), &mut Images::default());
         let seen = line(&worker.status(&pod, "192.168.0.1", now, at(now)));
         if !lines.last().is_some_and(|last| last.ends_with(&seen)) {
             lines.push(format!("{:.1}s {seen}", now.nanos as f64 / 1e9));
@@ -85,16 +85,16 @@ fn a_kubelet_that_begins_anew_finds_its_containers_as_they_were() {
     let at = |now: Instant| start + SignedDuration::from_nanos(now.nanos);
     let new = |pod: &Pod, ip: &str, now, time| PodWorker::new(pod, &Registry::new(), ip.into(), now, time);
     let mut worker = new(&pod, "10.0.0.1", Instant::default(), start);
-    worker.advance(Instant::seconds(10), at(Instant::seconds(10)));
+    worker.advance(Instant::seconds(10), at(Instant::seconds(10)), &mut Images::default());
     worker.kill(1, Instant::seconds(20), at(Instant::seconds(20)));
-    worker.advance(Instant::seconds(40), at(Instant::seconds(40)));
+    worker.advance(Instant::seconds(40), at(Instant::seconds(40)), &mut Images::default());
     let before = worker.status(&pod, "192.168.0.1", Instant::seconds(40), at(Instant::seconds(40)));
     assert_eq!(before.container_statuses.iter().flatten().map(|of| of.restart_count).collect::<Vec<_>>(), [1, 1]);
     pod.status = Some(before.clone());
     // The new process has a clock of its own, which stands at zero a minute later.
     let (zero, later) = (Instant::default(), at(Instant::seconds(100)));
     let mut again = new(&pod, "10.0.0.2", zero, later);
-    assert_eq!(again.advance(zero, later), []);
+    assert_eq!(again.advance(zero, later, &mut Images::default()), []);
     assert_eq!(again.status(&pod, "192.168.0.1", zero, later), before);
     assert_eq!(again.next(), None);
 }
