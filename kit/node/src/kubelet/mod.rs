@@ -14,6 +14,7 @@ mod surroundings;
 mod testing;
 pub mod usage;
 
+use crate::program::link::Wires;
 use image::{Images, Registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, Pod};
@@ -57,7 +58,7 @@ pub struct Kubelets {
     /// Whether containers run what their command says.
     programs: bool,
     /// Who gives pods their addresses; without it nobody routes them.
-    network: Option<network::Shared>,
+    wires: Option<Wires>,
     sessions: BTreeMap<u64, streams::Session>,
     /// The number of the last session.
     session: u64,
@@ -121,7 +122,7 @@ impl Kubelets {
             unmeasured: true,
             loads: BTreeMap::new(),
             programs: false,
-            network: None,
+            wires: None,
             sessions: BTreeMap::new(),
             session: 0,
         }
@@ -159,7 +160,7 @@ impl Kubelets {
         if gone {
             self.ended.remove(&uid);
             if let Some(mut running) = kubelet.pods.remove(&uid) {
-                running.net.leave(self.network.as_ref());
+                running.net.leave(self.wires.as_ref());
             }
             self.pods.remove(&uid);
             return;
@@ -173,7 +174,7 @@ impl Kubelets {
                 pod.metadata.namespace.as_deref().unwrap_or_default(),
                 pod.metadata.name.as_deref().unwrap_or_default(),
             );
-            let ip = if self.network.is_some() { String::new() } else { kubelet.address() };
+            let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
             let worker = self.worker_of(pod, ip, world);
             let net = network::Interface::new(pod, &node);
             if let Some(kubelet) = self.nodes.get_mut(&node) {
@@ -195,7 +196,7 @@ impl Kubelets {
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
         let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
         match self.programs {
-            true => worker.with_programs(pod, &self.registry, world.now, world.time()),
+            true => worker.with_programs(pod, &self.registry, self.wires.is_some(), world.now, world.time()),
             false => worker,
         }
     }
@@ -290,10 +291,10 @@ impl Kubelets {
                 return;
             }
             if let Some(mut running) = kubelet.pods.remove(uid) {
-                running.net.leave(self.network.as_ref());
+                running.net.leave(self.wires.as_ref());
             }
             self.pods.remove(uid);
-            if self.network.is_some() {
+            if self.wires.is_some() {
                 self.ended.insert(uid.into());
             }
             self.unmeasured = true;
@@ -318,7 +319,7 @@ impl Kubelets {
             kubelet.pods.retain(|uid, running| {
                 let kept = there.contains(uid);
                 if !kept {
-                    running.net.leave(self.network.as_ref());
+                    running.net.leave(self.wires.as_ref());
                 }
                 kept
             });
@@ -433,7 +434,7 @@ impl Component for Kubelets {
         match fault {
             Fault::Crash(_) => {
                 kubelet.up = false;
-                kubelet.pods.values_mut().for_each(|running| running.net.listen(self.network.as_ref(), Vec::new()));
+                kubelet.pods.values_mut().for_each(|running| running.net.serve(self.wires.as_ref(), Vec::new()));
             }
             Fault::Partition(_) => kubelet.connected = false,
             Fault::Heal(_) => kubelet.connected = true,

@@ -5,13 +5,12 @@
 //! (`HandlePodCleanups`, `SyncTerminatingPod`).
 
 use super::Kubelets;
+use crate::program::link::{Served, Servers, Wires};
 use kit_api::core::{Container, Pod};
 use kit_client::component::World;
-use kit_client::network::{Protocol, Refused, Sandbox};
+use kit_client::network::{Protocol, Refused, Sandbox, Shared};
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
-
-pub use kit_client::network::Shared;
 
 /// The interface of one pod.
 pub struct Interface {
@@ -22,7 +21,9 @@ pub struct Interface {
     there: bool,
     /// How often the network was asked for it.
     asked: u64,
-    listening: Vec<(Protocol, u16)>,
+    /// The name of the pod's host.
+    pub hostname: String,
+    serving: Vec<Served>,
 }
 
 impl Interface {
@@ -37,7 +38,9 @@ impl Interface {
             uid: text(&meta.uid),
         };
         let host = pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or_default();
-        Interface { sandbox, host, there: false, asked: 0, listening: Vec::new() }
+        let named = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+        let hostname = named.unwrap_or_else(|| sandbox.pod.clone());
+        Interface { sandbox, host, there: false, asked: 0, hostname, serving: Vec::new() }
     }
 
     /// The pod's address.
@@ -60,18 +63,24 @@ impl Interface {
         least + Instant { nanos: more as i64 }
     }
 
-    /// From now on the pod listens on these ports.
-    pub fn listen(&mut self, network: Option<&Shared>, ports: Vec<(Protocol, u16)>) {
-        let Some(network) = network.filter(|_| self.listening != ports) else { return };
-        network.borrow_mut().listen(&self.sandbox, ports.clone());
-        self.listening = ports;
+    /// From now on the pod serves this.
+    pub fn serve(&mut self, wires: Option<&Wires>, serving: Vec<Served>) {
+        let Some(wires) = wires.filter(|_| self.serving != serving) else { return };
+        let pod = (self.sandbox.namespace.clone(), self.sandbox.pod.clone());
+        let ports = serving.iter().map(|served| (served.protocol, served.port)).collect();
+        match serving.is_empty() {
+            true => _ = wires.servers.borrow_mut().remove(&pod),
+            false => _ = wires.servers.borrow_mut().insert(pod, serving.clone()),
+        }
+        wires.network.borrow_mut().listen(&self.sandbox, ports);
+        self.serving = serving;
     }
 
     /// Gives the interface back.
-    pub fn leave(&mut self, network: Option<&Shared>) {
-        self.listen(network, Vec::new());
-        if let Some(network) = network.filter(|_| std::mem::take(&mut self.there)) {
-            network.borrow_mut().del(&self.sandbox);
+    pub fn leave(&mut self, wires: Option<&Wires>) {
+        self.serve(wires, Vec::new());
+        if let Some(wires) = wires.filter(|_| std::mem::take(&mut self.there)) {
+            wires.network.borrow_mut().del(&self.sandbox);
         }
     }
 }
@@ -93,16 +102,17 @@ impl Kubelets {
     /// Kubelets that get the addresses of pods from this network, and tell it what listens. It is not asked for pods in the
     /// network of their node: they have its address.
     pub fn with_network(self, network: Shared) -> Self {
-        Kubelets { network: Some(network), ..self }
+        let wires = Wires { network, servers: Servers::default() };
+        Kubelets { wires: Some(wires), ..self }
     }
 
     /// Gives a pod its interface, or lets it wait for one.
     pub(super) fn plug(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
-        let Some(network) = self.network.clone() else { return };
+        let Some(wires) = self.wires.clone() else { return };
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let address = kubelet.shape.address(kubelet.index);
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
-        let refused = match running.net.enter(&network, &address) {
+        let refused = match running.net.enter(&wires.network, &address) {
             Ok(ip) => return self.plugged(node, uid, ip, world),
             // It ran before this process did: its sandbox is there.
             Err(_) if !running.worker.ip().is_empty() => return,
@@ -131,10 +141,10 @@ impl Kubelets {
 
     /// Gives all pods of a node that begins anew new interfaces: the old ones are gone with their sandboxes.
     pub(super) fn plug_again(&mut self, node: &str, world: &mut World<'_>) {
-        let Some(kubelet) = self.nodes.get_mut(node).filter(|_| self.network.is_some()) else { return };
+        let Some(kubelet) = self.nodes.get_mut(node).filter(|_| self.wires.is_some()) else { return };
         let mut again = Vec::new();
         for (uid, running) in &mut kubelet.pods {
-            running.net.leave(self.network.as_ref());
+            running.net.leave(self.wires.as_ref());
             let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
             if running.worker.needs_sandbox() && pod.is_some_and(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
                 running.worker.plugged(String::new());
@@ -150,15 +160,16 @@ impl Kubelets {
 
     /// Tells the network what a pod listens on now. A pod whose containers have all ended for good has no sandbox any more.
     pub(super) fn listen(&mut self, node: &str, uid: &str, now: Instant) {
-        let network = self.network.as_ref();
-        if network.is_none() {
+        let wires = self.wires.as_ref();
+        if wires.is_none() {
             return;
         }
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
         if running.worker.is_over() {
-            running.net.leave(network);
+            running.net.leave(wires);
         } else {
-            running.net.listen(network, running.worker.listens(now));
+            let serving = running.worker.serves(&running.net.hostname, now);
+            running.net.serve(wires, serving);
         }
     }
 }

@@ -12,6 +12,7 @@ mod live;
 use super::image::{self, Image, Images, Registry};
 use super::network::ports;
 use super::surroundings::Volumes;
+use crate::program::link::Served;
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
@@ -193,12 +194,24 @@ impl PodWorker {
         !self.is_over() && self.stops_at.is_none()
     }
 
-    /// The ports of the containers that run.
-    pub fn listens(&self, now: Instant) -> Vec<(Protocol, u16)> {
-        let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none()).map(|init| &init.ports);
-        let runs = |run: &&Run| matches!(run.state, State::Running { .. });
-        let all = self.setup.iter().chain(&self.containers);
-        inits.chain(all.filter(runs).map(|run| &run.ports)).flatten().copied().collect()
+    /// What the containers that run serve on a host of this name.
+    pub fn serves(&self, hostname: &str, now: Instant) -> Vec<Served> {
+        let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none());
+        let inits = inits.map(|init| (&init.ports, &init.image_name, None));
+        let runs = self.setup.iter().chain(&self.containers).filter(|run| matches!(run.state, State::Running { .. }));
+        let runs = runs.map(|run| (&run.ports, &run.image_name, run.life.as_ref()));
+        let served = |(ports, image, life): (&Vec<(Protocol, u16)>, &String, Option<&Life>)| {
+            let words = life.map(|life| life.words().cloned().collect::<Vec<_>>()).unwrap_or_default();
+            let port = |(protocol, port): &(Protocol, u16)| Served {
+                protocol: *protocol,
+                port: *port,
+                image: image.clone(),
+                words: words.clone(),
+                hostname: hostname.into(),
+            };
+            ports.iter().map(port).collect::<Vec<_>>()
+        };
+        inits.chain(runs).flat_map(served).collect()
     }
 
     /// Everything that is due.

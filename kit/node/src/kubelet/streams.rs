@@ -8,6 +8,7 @@ use super::Kubelets;
 use super::log::Reader;
 use super::pod_worker::life::Written;
 use super::surroundings::Place;
+use crate::program::link::Link;
 use crate::program::{Channel, Program, exists};
 use kit_api::core::{ContainerStatus, Pod};
 use kit_client::component::World;
@@ -125,7 +126,7 @@ impl Kubelets {
         world: &World<'_>,
     ) -> Result<u64, Refused> {
         let run = self.runs(target, world, &format!("container not found ({:?})", target.container))?;
-        if let Some(word) = command.first().filter(|word| !exists(word)) {
+        if let Some(word) = command.first().filter(|word| !exists(word, self.wires.is_some())) {
             let why = match word.contains('/') {
                 true => format!("stat {word}: no such file or directory"),
                 false => "executable file not found in $PATH".into(),
@@ -190,7 +191,9 @@ impl Kubelets {
         let kubelet = self.nodes.get(node)?;
         let running = kubelet.pods.get(uid)?;
         let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name)?;
-        Some(Place::new(world.server, pod, running.worker.ip(), &kubelet.shape.address(kubelet.index)))
+        let place = Place::new(world.server, pod, running.worker.ip(), &kubelet.shape.address(kubelet.index));
+        let sandbox = || running.net.sandbox.clone();
+        Some(Place { link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }), ..place })
     }
 
     /// Sends input to a session; none ends it.

@@ -6,6 +6,7 @@
 
 use crate::program::Surroundings;
 use crate::program::files::{Files, Tree};
+use crate::program::link::Link;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_api::core::{Container, Pod};
@@ -32,13 +33,15 @@ pub struct Place<'a> {
     pub ip: String,
     /// Its node's address.
     pub host_ip: String,
+    /// Its network, if it has one.
+    pub link: Option<Link>,
 }
 
 impl<'a> Place<'a> {
     /// The place of a pod.
     pub fn new(server: &'a Server, pod: &Pod, ip: &str, host_ip: &str) -> Place<'a> {
         let pod = serde_json::to_value(pod).unwrap_or_default();
-        Place { server, pod, ip: ip.into(), host_ip: host_ip.into() }
+        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None }
     }
 
     /// What a container finds.
@@ -50,6 +53,7 @@ impl<'a> Place<'a> {
             hostname,
             tty: container.tty.unwrap_or_default(),
             stdin: container.stdin.unwrap_or_default(),
+            network: self.link.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
 use kit_client::fault::Fault;
-use kit_server::{DeleteOptions, Server};
+use kit_server::{DeleteOptions, LogOptions, Server};
 use kit_time::agenda::Instant;
 use kit_time::random::Random;
 use serde_json::{Value, json};
@@ -88,6 +88,23 @@ impl Bench {
         }
         self.now = until;
         self.settle();
+    }
+
+    /// What a container of a pod has written.
+    pub fn log(&self, name: &str, container: &str) -> String {
+        let pod = self.server.fetch::<Pod>("default", name).expect("the pod is there");
+        let target = kit_server::Container {
+            node: "node-1".into(),
+            uid: pod.metadata.uid.unwrap_or_default(),
+            pod: Key::new(Kind::Pod, "default", name),
+            container: container.into(),
+        };
+        let mut reader = self.kubelets.logs(&target, &LogOptions::default(), self.now).expect("it has a log");
+        let mut text = Vec::new();
+        while let (Some(piece), _) = self.kubelets.read(&mut reader, self.now) {
+            text.extend(piece);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// A field of a pod's status, as a JSON pointer names it; null if it isn't there.

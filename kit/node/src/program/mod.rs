@@ -7,6 +7,7 @@
 mod commands;
 mod expand;
 pub mod files;
+pub mod link;
 mod parse;
 mod reader;
 mod shell;
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub tty: bool,
     /// Whether anybody will send input.
     pub stdin: bool,
+    /// The network, if there is one.
+    pub network: Option<link::Link>,
 }
 
 /// A program that runs, or has run.
@@ -52,20 +55,21 @@ pub struct Program {
     code: i32,
 }
 
-/// Whether there is such a program: whether the first word of a command can be run at all.
-pub fn exists(word: &str) -> bool {
-    commands::program(word).is_some()
+/// Whether there is such a program: whether the first word of a command can be run at all. Some need a `network`.
+pub fn exists(word: &str, network: bool) -> bool {
+    commands::program(word, network).is_some()
 }
 
 impl Program {
     /// A program that will start with its first step. `first` if it is the first process of a container, which no signal
     /// ends that it doesn't catch.
     pub fn new(command: Vec<String>, around: Surroundings, first: bool) -> Program {
-        let Surroundings { environment, files, hostname, tty, stdin } = around;
-        let system = Rc::new(System::new(files, hostname, tty, stdin, first));
+        let Surroundings { environment, files, hostname, tty, stdin, network } = around;
+        let known = network.is_some();
+        let system = Rc::new(System::new(files, hostname, tty, stdin, first, network));
         let mut shell = Shell::new(system.clone(), &environment, if first { 1 } else { 7 });
         let running = Box::pin(async move {
-            let shell_asked = command.first().and_then(|word| commands::program(word));
+            let shell_asked = command.first().and_then(|word| commands::program(word, known));
             if shell_asked.is_some_and(|name| ["sh", "ash", "bash"].contains(&name)) {
                 return commands::inner(&mut shell, &command, &commands::plain()).await;
             }

@@ -2,6 +2,7 @@
 //! is pending until the program is stepped again.
 
 use super::files::Files;
+use super::link::Link;
 use super::tty::Tty;
 use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
@@ -50,6 +51,8 @@ pub struct System {
     pub hostname: String,
     /// Whether input and output are a terminal.
     pub tty: bool,
+    /// The network, if there is one.
+    pub network: Option<Link>,
 }
 
 struct State {
@@ -75,7 +78,7 @@ struct State {
 pub type Job = Pin<Box<dyn Future<Output = ()>>>;
 
 impl System {
-    pub fn new(files: Files, hostname: String, tty: bool, stdin: bool, first: bool) -> System {
+    pub fn new(files: Files, hostname: String, tty: bool, stdin: bool, first: bool, network: Option<Link>) -> System {
         let state = State {
             now: Instant::default(),
             time: Timestamp::default(),
@@ -92,7 +95,7 @@ impl System {
             interrupted: false,
             jobs: Vec::new(),
         };
-        System { state: RefCell::new(state), files, hostname, tty }
+        System { state: RefCell::new(state), files, hostname, tty, network }
     }
 
     /// A step begins.

@@ -18,7 +18,8 @@ fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Playe
     files.mount("/logs", log, false);
     let environment = [("HOME", "/root"), ("LEVEL", "info"), ("TWO", "a b")];
     let environment = environment.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
-    let around = Surroundings { environment, files, hostname: "web-1".into(), tty, stdin: typed.is_some() };
+    let around =
+        Surroundings { environment, files, hostname: "web-1".into(), tty, stdin: typed.is_some(), network: None };
     let mut program = Program::new(command.iter().map(ToString::to_string).collect(), around, false);
     if let Some(typed) = typed {
         program.input(typed.as_bytes());

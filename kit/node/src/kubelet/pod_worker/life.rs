@@ -53,7 +53,7 @@ pub struct Played {
 }
 
 impl Life {
-    pub(super) fn new(container: &Container, registry: &Registry) -> Life {
+    pub(super) fn new(container: &Container, registry: &Registry, network: bool) -> Life {
         let mut container = container.clone();
         let image = container.image.as_deref().unwrap_or_default();
         let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Life {
             container.command = Some(vec![shell.to_string()]);
         }
         let words = || container.command.iter().chain(&container.args).flatten();
-        let command = !described && words().next().is_some_and(|word| exists(word));
+        let command = !described && words().next().is_some_and(|word| exists(word, network));
         Life {
             container,
             command,
@@ -215,6 +215,11 @@ impl Life {
     /// Whether it runs its command; otherwise its image says what it does.
     pub(super) fn command(&self) -> bool {
         self.command
+    }
+
+    /// Its command and arguments.
+    pub(super) fn words(&self) -> impl Iterator<Item = &String> {
+        self.container.command.iter().chain(&self.container.args).flatten()
     }
 
     /// The container as it was asked for.

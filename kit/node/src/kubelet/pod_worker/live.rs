@@ -99,7 +99,14 @@ impl Live {
 
 impl PodWorker {
     /// The same pod with programs in its containers, and all that somebody who watches can see of a kubelet's work.
-    pub fn with_programs(mut self, pod: &Pod, registry: &Registry, now: Instant, time: Timestamp) -> PodWorker {
+    pub fn with_programs(
+        mut self,
+        pod: &Pod,
+        registry: &Registry,
+        network: bool,
+        now: Instant,
+        time: Timestamp,
+    ) -> PodWorker {
         let spec = pod.spec.clone().unwrap_or_default();
         let inits = spec.init_containers.unwrap_or_default();
         let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
@@ -110,7 +117,7 @@ impl PodWorker {
         let roles = inits.iter().map(role).chain(spec.containers.iter().map(|_| Role::Main));
         let containers = inits.iter().chain(&spec.containers).zip(roles);
         for (run, (container, role)) in self.setup.iter_mut().chain(&mut self.containers).zip(containers) {
-            let life = Life::new(container, registry);
+            let life = Life::new(container, registry, network);
             if life.command() {
                 // Its program says when it ends, if it ends at all.
                 run.image.exits_after = None;

@@ -1,5 +1,6 @@
 //! The commands that containers know. What isn't here is not found, as in an image that doesn't have it.
 
+mod net;
 mod place;
 mod test;
 mod text;
@@ -17,20 +18,23 @@ const PROGRAMS: [&str; 34] = [
     "ls", "mkdir", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh", "sleep", "sort", "tail", "tee", "test",
     "touch", "true", "uname", "wc", "which", "whoami", "yes",
 ];
+/// Commands that are there only if there is a network.
+const NETWORK: [&str; 4] = ["curl", "nc", "nslookup", "wget"];
 /// Commands of the shell itself.
 const BUILT_IN: [&str; 14] =
     [":", "[", "break", "cd", "command", "continue", "exec", "exit", "export", "read", "set", "shift", "trap", "unset"];
 /// Where programs are found.
 const PATH: [&str; 5] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin"];
 
-/// The program that a word names; none if there is no such program.
-pub fn program(word: &str) -> Option<&'static str> {
+/// The program that a word names; none if there is no such program. Some need a `network`.
+pub fn program(word: &str, network: bool) -> Option<&'static str> {
     let name = match word.rsplit_once('/') {
         Some((directory, name)) if PATH.contains(&directory) => name,
         Some(_) => return None,
         None => word,
     };
-    PROGRAMS.iter().find(|known| **known == name).copied()
+    let more = if network { &NETWORK[..] } else { &[] };
+    PROGRAMS.iter().chain(more).find(|known| **known == name).copied()
 }
 
 /// The program's own input and output.
@@ -62,7 +66,9 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         }
         _ => {}
     }
-    let Some(name) = BUILT_IN.iter().find(|name| *name == first).copied().or_else(|| program(first)) else {
+    let Some(name) =
+        BUILT_IN.iter().find(|name| *name == first).copied().or_else(|| program(first, shell.system.network.is_some()))
+    else {
         shell.complain(io, &format!("{first}: not found")).await;
         shell.status = 127;
         return Flow::On;
@@ -94,6 +100,7 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         "id" => say(shell, io, "uid=0(root) gid=0(root) groups=0(root)\n").await,
         "whoami" => say(shell, io, "root\n").await,
         "nproc" => say(shell, io, "1\n").await,
+        "curl" | "nc" | "nslookup" | "wget" => net::run(shell, name, rest, io).await,
         "uname" => uname(shell, rest, io).await,
         "date" => date(shell, rest, io).await,
         "test" | "[" => test::run(shell, name, rest, io).await,
@@ -290,7 +297,7 @@ async fn printenv(shell: &mut Shell, rest: &[String], io: &Io) -> i32 {
 async fn which(shell: &mut Shell, rest: &[String], io: &Io) -> i32 {
     let mut status = 0;
     for word in rest.iter().filter(|word| *word != "-v") {
-        match program(word) {
+        match program(word, shell.system.network.is_some()) {
             Some(name) => status = say(shell, io, &format!("/bin/{name}\n")).await.max(status),
             None => status = 1,
         }
