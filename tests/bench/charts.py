@@ -365,6 +365,15 @@ def live_chart(rows):
     return drawing.svg()
 
 
+# The DNS server.
+
+def dns_page(rows):
+    ratio = lambda row: f"{float(row['here']) / float(row['dnsmasq']):.2g}×"
+    return markdown(["", "here", "dnsmasq", "ratio"], [
+        [row["what"], f"{float(row['here']):,.0f}", f"{float(row['dnsmasq']):,.0f}", ratio(row)] for row in rows
+    ])
+
+
 BENCHES = {
     "scheduling": Bench("cargo bench -p kit-scheduler --bench scheduling", 1, [
         Table("scheduling", "pods ", ["pods", "nodes", "placed", UPSTREAM, HERE, None, None, "peak MiB"], scheduling_page, scheduling_chart),
@@ -379,6 +388,9 @@ BENCHES = {
     ]),
     "live": Bench("tests/bench/live.py", 3, [
         Table("live", "here ", ["what", "here", "real", None], live_page, live_chart, gap=2),
+    ]),
+    "dns": Bench("tests/bench/dns.py", 1, [
+        Table("dns", "here ", ["what", "here", "dnsmasq", None], dns_page, gap=2),
     ]),
 }
 

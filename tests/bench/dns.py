@@ -121,6 +121,11 @@ def many_at_once(port, pid, kind, folder, args):
     return field(r"Queries per second:\s+([\d.]+)"), 1e6 * used / max(answered, 1)
 
 
+def figure(value):
+    """So many digits as say something."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def agree(ports, addresses):
     """Both must say the same before it is of interest how fast they say it."""
     for kind, (_, _, _, code) in KINDS.items():
@@ -136,21 +141,23 @@ def agree(ports, addresses):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cluster", default=str(TARGET / "debug/cluster"))
+    parser.add_argument("--cluster", help="without it, it is built")
     parser.add_argument("--kubectl", default=shutil.which("kubectl") or str(TARGET / "kubectl/1.32/kubectl"))
     parser.add_argument("--services", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=64)
     args = parser.parse_args()
-    for needed in ["dnsmasq", "dnsperf", args.cluster, args.kubectl]:
+    for needed in ["dnsmasq", "dnsperf", args.kubectl, *filter(None, [args.cluster])]:
         if not shutil.which(needed):
             sys.exit(f"there is no {needed}: see the beginning of this file")
-    name = f"bench-{os.getpid()}"
+    if not args.cluster:
+        subprocess.run(["cargo", "build", "--quiet", "--package", "cluster"], cwd=ROOT, check=True)
+    program, name = args.cluster or str(TARGET / "debug/cluster"), f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         kubeconfig = folder / "kubeconfig"
-        command = [args.cluster, "--name", name, "up", "--nodes", "1", "--kubeconfig", kubeconfig]
+        command = [program, "--name", name, "up", "--nodes", "1", "--kubeconfig", kubeconfig]
         cluster = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         other = None
         try:
@@ -185,8 +192,7 @@ def main():
                 ]
                 for at, what in enumerate(["answers/s", "processor for each, µs", "one at a time p50, µs", "one at a time p99, µs"]):
                     here, there = (statistics.median(run[server][at] for run in rounds) for server in (0, 1))
-                    print(f"{kind + ': ' + what:40} {here:9.3g} {there:9.3g} {here / there:6.2f}" if here < 1000 and there < 1000
-                          else f"{kind + ': ' + what:40} {here:9,.0f} {there:9,.0f} {here / there:6.2f}")
+                    print(f"{kind + ', ' + what:40} {figure(here):>9} {figure(there):>9} {here / there:6.2f}")
         finally:
             for process in filter(None, [other, cluster]):
                 process.terminate()
