@@ -57,7 +57,7 @@ fn flannel(backend: Backend) -> Box<dyn Plugin> {
     Box::new(Flannel::new(module, PODS.parse().expect("a CIDR"), backend))
 }
 
-/// A cluster with a pod `web` on each node, and another one on the first.
+/// A cluster with a client on the first node, and pods of `web` on the others.
 fn cluster(plugin: Box<dyn Plugin>) -> Cluster {
     let mut cluster = Cluster::new(nodes(), plugin);
     cluster.sync();
@@ -71,8 +71,6 @@ fn cluster(plugin: Box<dyn Plugin>) -> Cluster {
 /// What all hosts ask: kube-proxy's rules on nodes, then the plugin's, and what the cloud does at the router.
 struct Rules {
     proxies: BTreeMap<String, Ruleset>,
-    /// Which of the endpoints the lottery draws: so many rules with a probability don't match first.
-    skips: usize,
     walks: BTreeMap<String, walk::Walk>,
     others: Vec<Rule>,
     /// The rules that packets met, as they are written but for comments, and where.
@@ -109,13 +107,9 @@ impl Netfilter for Rules {
                     interface: at.input.map(String::from),
                 };
                 let connection = if at.asks_nat { Connection::New } else { Connection::Established(to) };
-                let mut skips = self.skips;
                 let mut host = Host { addresses: at.own.to_vec(), ..Host::default() };
-                let walk = walk::walk(rules, &mut host, &packet, connection, &mut |_| {
-                    let is_drawn = skips == 0;
-                    skips = skips.saturating_sub(1);
-                    is_drawn
-                });
+                // The lot always falls on the first endpoint.
+                let walk = walk::walk(rules, &mut host, &packet, connection, &mut |_| true);
                 self.walks.insert(at.host.into(), walk);
             }
             let steps = self.of(at.host, at.hook);
@@ -218,7 +212,7 @@ fn rules(cluster: &Cluster, policy: &str) -> Rules {
         ruleset.restore(&proxier.sync(0, &[]).restore).expect("iptables takes it");
         proxies.insert(node.name.clone(), ruleset);
     }
-    Rules { proxies, skips: 0, walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() }
+    Rules { proxies, walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() }
 }
 
 /// The cloud's balancer: it sends to the node port of a node, and leaves the client's address.
@@ -388,7 +382,7 @@ fn a_socket_that_is_translated() {
     // `connect` of the pod asked for 10.96.0.10:80; a program chose this before there was a packet (`bpf/bpf_sock.c`).
     let to = format!("{}:8080", cluster.address("shop/web-a").expect("a pod"));
     let mut rules =
-        Rules { proxies: BTreeMap::new(), skips: 0, walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() };
+        Rules { proxies: BTreeMap::new(), walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() };
     let (there, back) = send(&mut cluster, &mut rules, "shop/cart", &to, 60);
     let back = back.expect("an answer");
     assert_eq!((there.delivered_to(), back.delivered_to()), (Some("shop/web-a"), Some("shop/cart")), "{there}{back}");
@@ -510,7 +504,7 @@ fn a_node_dies_under_each_plugin() {
         say(&cluster, "the Node is deleted", &mut text);
         text.push('\n');
     }
-    golden("a_node_dies.golden", text.trim_end_matches('\n').to_string().as_str());
+    golden("a_node_dies.golden", &format!("{}\n", text.trim_end()));
 }
 
 #[test]
