@@ -42,6 +42,30 @@ pub enum Fault {
     },
     /// Something is wrong with the cloud.
     Cloud(CloudFault),
+    /// Something is wrong with the network of pods.
+    Network(NetworkFault),
+}
+
+/// What can be wrong with the network of pods on one node. Each has its counterpart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// The plugin's agent stops; what it has written stays.
+    StopAgent(String),
+    /// It runs again.
+    StartAgent(String),
+    /// The node's link carries no packet that is longer than so many bytes, and tells nobody.
+    Narrow {
+        /// The node.
+        node: String,
+        /// So many bytes.
+        mtu: u32,
+    },
+    /// It carries what the node's interface sends.
+    Widen(String),
+    /// There is no room in the node's table of connections.
+    Flood(String),
+    /// There is room again.
+    Ebb(String),
 }
 
 /// What can be wrong with a cloud.

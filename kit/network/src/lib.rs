@@ -5,6 +5,7 @@ pub mod cloud;
 pub mod datapath;
 pub mod dns;
 pub mod endpoints;
+pub mod fabric;
 pub mod ipam;
 pub mod policy;
 pub mod proxy;

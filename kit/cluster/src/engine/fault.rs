@@ -61,7 +61,7 @@ impl Engine {
                 server.forget_history();
                 Ok(true)
             }
-            Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) => Ok(false),
+            Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => Ok(false),
         }
     }
 }

@@ -246,6 +246,10 @@ impl Plugin for Cilium {
         self.pods.retain(|_, pod| pod.node != node);
     }
 
+    fn label(&mut self, pod: &str, labels: BTreeMap<String, String>) {
+        Cilium::label(self, pod, labels);
+    }
+
     fn rules(&self) -> Vec<Rule> {
         vec![Rule {
             hook: Some(Hook::Postrouting),

@@ -113,6 +113,9 @@ pub trait Plugin {
     /// A node is gone for good.
     fn forget(&mut self, _node: &str) {}
 
+    /// Labels of a pod that is going to start, for plugins to which they matter.
+    fn label(&mut self, _pod: &str, _labels: BTreeMap<String, String>) {}
+
     /// The rules that it writes on all nodes, without those of policies.
     fn rules(&self) -> Vec<Rule> {
         Vec::new()
@@ -218,6 +221,17 @@ impl Cluster {
         self.agents_down.insert(node.into());
     }
 
+    /// A node has power again, and its agent runs. Its pods' interfaces are made anew by whoever starts them.
+    pub fn restart(&mut self, node: &str) {
+        for interface in self.world.namespaces.get_mut(node).into_iter().flat_map(|host| &mut host.interfaces) {
+            interface.up = true;
+        }
+        if let Some(conntrack) = self.world.namespaces.get_mut(node).and_then(|host| host.conntrack.as_mut()) {
+            conntrack.connections.clear();
+        }
+        self.start_agent(node);
+    }
+
     /// Stops the agent of a node; what it has written stays.
     pub fn stop_agent(&mut self, node: &str) {
         self.agents_down.insert(node.into());
@@ -275,6 +289,11 @@ impl Cluster {
             }
         }
         answer
+    }
+
+    /// Tells the plugin the labels of a pod that is going to start.
+    pub fn label(&mut self, pod: &str, labels: BTreeMap<String, String>) {
+        self.plugin.label(pod, labels);
     }
 
     /// Asks the plugin whether a pod's network is as it was made.

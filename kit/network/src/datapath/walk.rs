@@ -413,7 +413,7 @@ impl Walker<'_> {
         match &device.kind {
             Kind::Loopback => self.ip(at, "lo", packet, None),
             Kind::Ipip { local } => self.wrap_ipip(at, device, *local, next, packet),
-            Kind::Program => self.program(at, &device.name, packet),
+            Kind::Program => self.program(at, &device.name, packet, None),
             _ => {
                 let mac = match self.resolve(at, device, next) {
                     Ok(mac) => mac,
@@ -477,7 +477,7 @@ impl Walker<'_> {
             }
             Kind::Bridge => self.bridge(at, device, None, frame),
             Kind::Vxlan { vni, port, local } => self.wrap_vxlan(at, device, (*vni, *port, *local), frame),
-            Kind::Program => self.program(at, &device.name, frame.packet),
+            Kind::Program => self.program(at, &device.name, frame.packet, None),
             Kind::Loopback | Kind::Ipip { .. } | Kind::Overlay { .. } => self.ip(at, &device.name, frame.packet, None),
         }
     }
@@ -488,6 +488,9 @@ impl Walker<'_> {
         let length = piece(&frame.packet, device.mtu);
         if let Some(mtu) = state.mtu.filter(|mtu| length > *mtu) {
             return drop(Reason::TooLongForWire { length, mtu, wire: wire.into() });
+        }
+        if let Some((of, mtu)) = self.narrow_link(at, length) {
+            return drop(Reason::TooLongForWire { length, mtu, wire: format!("the link of {of}") });
         }
         if state.drops_pieces && frame.packet.pieces > 1 {
             return drop(Reason::PiecesDropped { wire: wire.into() });
@@ -513,8 +516,17 @@ impl Walker<'_> {
         if self.world.is_apart(at, &to) {
             return drop(Reason::Partition { to });
         }
+        if let Some((of, mtu)) = self.narrow_link(&to, length) {
+            return drop(Reason::TooLongForWire { length, mtu, wire: format!("the link of {of}") });
+        }
         self.step(at, Event::Left { device: device.name.clone(), to: to.clone() });
         self.receive(&to, &end, frame)
+    }
+
+    /// The link of a host to its switch, if it carries less.
+    fn narrow_link(&self, of: &str, length: u32) -> Option<(String, u32)> {
+        let mtu = self.world.links.get(of).copied().filter(|mtu| length > *mtu)?;
+        Some((of.into(), mtu))
     }
 
     /// A frame came through an interface.
@@ -530,14 +542,23 @@ impl Walker<'_> {
         }
         let is_endpoint = |programs: &Programs| programs.endpoints.values().any(|end| end.device == interface.name);
         if self.here(at)?.programs.as_ref().is_some_and(is_endpoint) {
-            return self.program(at, &interface.name, frame.packet);
+            return self.program_received(at, &interface.name, frame.packet);
         }
         self.ip_received(at, &interface.name, frame.packet)
     }
 
+    /// A program at the interface that a packet came through: it does what rules do elsewhere, with a table of connections of its own (here the
+    /// host's), and decides where the packet goes.
+    fn program_received(&mut self, at: &str, device: &str, mut packet: Packet) -> Ended {
+        self.came = packet.flow;
+        let mut tracked = self.track(at, &packet)?;
+        self.rules_at(at, Hook::Prerouting, Some(device), None, false, &mut packet, &mut tracked)?;
+        self.program(at, device, packet, Some(tracked))
+    }
+
     /// A program decides where a packet goes: to a pod of this host, through the overlay, or on to the host's own stack
-    /// (`bpf/bpf_lxc.c`, `bpf_overlay.c` and `bpf_host.c` of Cilium).
-    fn program(&mut self, at: &str, device: &str, packet: Packet) -> Ended {
+    /// (`bpf/bpf_lxc.c`, `bpf_overlay.c` and `bpf_host.c` of Cilium). What the stack itself sends to it has passed the rules.
+    fn program(&mut self, at: &str, device: &str, mut packet: Packet, came: Option<Option<Tracked>>) -> Ended {
         let destination = packet.flow.destination.address;
         let Some(programs) = self.here(at)?.programs.clone() else {
             return Err((at.into(), Reason::NoTunnel(format!("what is sent to {device}"))));
@@ -546,6 +567,7 @@ impl Walker<'_> {
             let found = format!("endpoint {destination} on {}, identity {}", end.device, end.identity);
             self.step(at, Event::LookedUp { device: device.into(), found });
             let interface = self.interface(at, &end.device)?;
+            self.program_rules(at, device, &end.device, &mut packet, came)?;
             return self.transmit(at, &interface, Frame { source: interface.mac, destination: end.mac, packet });
         }
         let known = programs.ipcache.iter().filter(|(cidr, _)| cidr.contains(destination));
@@ -559,13 +581,28 @@ impl Walker<'_> {
             let Kind::Overlay { port, local } = overlay.kind else {
                 return Err((at.into(), Reason::NoTunnel(overlay.name)));
             };
+            self.program_rules(at, device, &overlay.name, &mut packet, came)?;
             let frame = Frame { source: overlay.mac, destination: overlay.mac, packet };
             return self.wrap_frame(at, &overlay, (sender, port, local), *remote, frame);
         }
-        if self.here(at)?.interface(device).is_some_and(|interface| interface.kind == Kind::Program) {
-            return Err((at.into(), Reason::NoRoute(destination)));
+        match came {
+            Some(tracked) => self.routed(at, device, packet, tracked),
+            None => Err((at.into(), Reason::NoRoute(destination))),
         }
-        self.ip_received(at, device, packet)
+    }
+
+    /// What is asked once a program knows where a packet goes.
+    fn program_rules(
+        &mut self,
+        at: &str,
+        input: &str,
+        output: &str,
+        packet: &mut Packet,
+        came: Option<Option<Tracked>>,
+    ) -> Result<(), (String, Reason)> {
+        let Some(mut tracked) = came else { return Ok(()) };
+        self.rules_at(at, Hook::Forward, Some(input), Some(output), false, packet, &mut tracked)?;
+        self.postrouting(at, Some(input), output, packet, &mut tracked)
     }
 
     /// A bridge passes a frame on, or up to its own host.
@@ -786,7 +823,7 @@ impl Walker<'_> {
             if self.here(at)?.owns(packet.flow.destination.address) {
                 return self.ip_received(at, &device, packet);
             }
-            return self.program(at, &device, packet);
+            return self.program_received(at, &device, packet);
         }
         let here = self.here(at)?;
         let fits = |device: &&Interface| match device.kind {

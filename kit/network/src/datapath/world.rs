@@ -292,6 +292,8 @@ pub struct World {
     pub namespaces: BTreeMap<String, Namespace>,
     /// Wires by name.
     pub wires: BTreeMap<String, Wire>,
+    /// Hosts whose link to the switch carries less than their interface believes: a longer packet vanishes there.
+    pub links: BTreeMap<String, u32>,
     /// Pairs of hosts between which nothing gets through, each in the order of names.
     pub partitions: BTreeSet<(String, String)>,
 }

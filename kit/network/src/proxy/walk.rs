@@ -145,18 +145,7 @@ fn go(
     steps: Option<Vec<Step>>,
     chance: &mut dyn FnMut(Fraction) -> bool,
 ) -> Walk {
-    let mut traveller = Traveller {
-        rules,
-        host,
-        packet: packet.clone(),
-        connection,
-        mark: 0,
-        was_marked: false,
-        is_translated: false,
-        is_masqueraded: false,
-        steps,
-        chance,
-    };
+    let mut traveller = Traveller::new(rules, host, packet, connection, steps, chance);
     if let Connection::Established(to) = connection {
         traveller.is_translated = to != packet.destination;
         traveller.packet.destination = to;
@@ -170,6 +159,50 @@ fn go(
         is_masqueraded: traveller.is_masqueraded,
         steps: traveller.steps.unwrap_or_default(),
     }
+}
+
+/// What the rules of one place made of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Whether it goes on.
+    pub verdict: Verdict,
+    /// Its mark from here on.
+    pub mark: u32,
+    /// Where its connection goes instead.
+    pub translated: Option<SocketAddr>,
+    /// Whether its connection gets the host's address as its source.
+    pub is_masqueraded: bool,
+    /// Each rule that it matched.
+    pub steps: Vec<Step>,
+}
+
+/// Takes a packet with this mark through single chains of Linux, in this order, each of which sees what those before it have changed.
+/// `nat` is to be asked for the first packet of a connection only.
+pub fn pass(
+    rules: &Ruleset,
+    host: &mut Host,
+    packet: &Packet,
+    connection: Connection,
+    mark: u32,
+    chains: &[(IptablesTable, &str)],
+    chance: &mut dyn FnMut(Fraction) -> bool,
+) -> Stop {
+    let mut traveller = Traveller { mark, ..Traveller::new(rules, host, packet, connection, Some(Vec::new()), chance) };
+    let mut verdict = Verdict::Passes;
+    for (table, chain) in chains {
+        match traveller.chain(*table, chain) {
+            End::Back => {}
+            End::Decided => verdict = Verdict::Accepted,
+            End::Dropped => verdict = Verdict::Dropped,
+            End::Rejected => verdict = Verdict::Rejected,
+        }
+        if matches!(verdict, Verdict::Dropped | Verdict::Rejected) {
+            break;
+        }
+    }
+    let translated = Some(traveller.packet.destination).filter(|to| *to != packet.destination);
+    let Traveller { mark, is_masqueraded, steps, .. } = traveller;
+    Stop { verdict, mark, translated, is_masqueraded, steps: steps.unwrap_or_default() }
 }
 
 /// One way of several, and how probable it is.
@@ -218,6 +251,30 @@ pub fn outcomes(rules: &Ruleset, host: &Host, packet: &Packet) -> Result<Vec<Out
         outcomes.push(Outcome { chance, walk, recent: host.recent });
     }
     Ok(outcomes)
+}
+
+impl<'a> Traveller<'a> {
+    fn new(
+        rules: &'a Ruleset,
+        host: &'a mut Host,
+        packet: &Packet,
+        connection: Connection,
+        steps: Option<Vec<Step>>,
+        chance: &'a mut dyn FnMut(Fraction) -> bool,
+    ) -> Self {
+        Traveller {
+            rules,
+            host,
+            packet: packet.clone(),
+            connection,
+            mark: 0,
+            was_marked: false,
+            is_translated: false,
+            is_masqueraded: false,
+            steps,
+            chance,
+        }
+    }
 }
 
 impl Traveller<'_> {

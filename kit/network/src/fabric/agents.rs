@@ -1,0 +1,219 @@
+//! The plugin's agents, one on each node: they join nodes and pods to the network, and enforce policies where the plugin does.
+//!
+//! A node that is cut off from the API server keeps what its agent has written. So does one whose agent has stopped.
+
+use super::proxies::internal_ip;
+use super::{Fabric, Kind as PluginKind, MTU, NODE_PREFIX, Shared};
+use crate::datapath::cluster;
+use crate::datapath::conntrack::Conntrack;
+use crate::ipam::cidr::Cidr;
+use kit_api::core::Node;
+use kit_apimachinery::object::{Kind, Object};
+use kit_client::component::{Component, World};
+use kit_client::fault::{Fault, NetworkFault};
+use kit_server::{Change, ChangeKind};
+use kit_time::agenda::Instant;
+use std::collections::BTreeSet;
+
+/// How often timers of BGP are looked at.
+const TICK: Instant = Instant::seconds(10);
+
+/// All agents.
+pub struct Agents {
+    fabric: Shared,
+    /// Nodes whose agent was stopped.
+    stopped: BTreeSet<String>,
+    /// Whether policies, or those who they are about, have changed.
+    unread: bool,
+    /// Whether nodes have come or changed.
+    unsynced: bool,
+    next: Option<Instant>,
+}
+
+impl Agents {
+    /// The agents of this network's plugin.
+    pub fn new(fabric: Shared) -> Self {
+        let has_timers = fabric.borrow().kind == PluginKind::Calico;
+        Agents { fabric, stopped: BTreeSet::new(), unread: false, unsynced: false, next: has_timers.then_some(TICK) }
+    }
+
+    fn see(&mut self, node: &Node, gone: bool) {
+        let mut fabric = self.fabric.borrow_mut();
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let known = fabric.cluster.nodes.iter().position(|known| known.name == name);
+        if gone {
+            if known.is_some() {
+                fabric.leave(&name);
+                self.unsynced = true;
+            }
+            return;
+        }
+        let Some(address) = internal_ip(node) else { return };
+        let address = Cidr { address, prefix: NODE_PREFIX };
+        let range = node.spec.as_ref().and_then(|spec| spec.pod_cidr.as_deref()?.parse::<Cidr>().ok());
+        if let Some(at) = known.filter(|at| fabric.cluster.nodes[*at].address == address) {
+            let known = &mut fabric.cluster.nodes[at];
+            if std::mem::replace(&mut known.pod_cidr, range) == range {
+                return;
+            }
+        } else {
+            if known.is_some() {
+                fabric.leave(&name);
+            }
+            let pod_cidr = range;
+            fabric.join(cluster::Node { mtu: MTU, pod_cidr, ..cluster::Node::new(&name, address) });
+        }
+        (self.unread, self.unsynced) = (true, true);
+    }
+
+    /// Which agents can't work now.
+    fn count_down(&self, fabric: &mut Fabric) {
+        let all = self.stopped.iter().chain(&fabric.crashed).chain(&fabric.apart);
+        fabric.cluster.agents_down = all.cloned().collect();
+    }
+
+    fn of_network(&mut self, fault: &NetworkFault) -> Result<(), String> {
+        let mut fabric = self.fabric.borrow_mut();
+        let (NetworkFault::StopAgent(name)
+        | NetworkFault::StartAgent(name)
+        | NetworkFault::Narrow { node: name, .. }
+        | NetworkFault::Widen(name)
+        | NetworkFault::Flood(name)
+        | NetworkFault::Ebb(name)) = fault;
+        if !fabric.cluster.nodes.iter().any(|node| node.name == *name) {
+            let all: Vec<&str> = fabric.cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+            return Err(format!("there is no node `{name}` in the network; there are: {}", all.join(", ")));
+        }
+        match fault {
+            NetworkFault::StopAgent(_) => {
+                self.stopped.insert(name.clone());
+                fabric.cluster.stop_agent(name);
+            }
+            NetworkFault::StartAgent(_) => {
+                self.stopped.remove(name);
+                self.unread = true;
+                fabric.cluster.start_agent(name);
+            }
+            NetworkFault::Narrow { mtu, .. } => _ = fabric.cluster.world.links.insert(name.clone(), *mtu),
+            NetworkFault::Widen(_) => _ = fabric.cluster.world.links.remove(name),
+            NetworkFault::Flood(_) | NetworkFault::Ebb(_) => {
+                let max = if matches!(fault, NetworkFault::Flood(_)) { 0 } else { Conntrack::default().max };
+                let host = fabric.cluster.world.namespaces.get_mut(name);
+                if let Some(conntrack) = host.and_then(|host| host.conntrack.as_mut()) {
+                    conntrack.max = max;
+                    if max == 0 {
+                        // Who has no answer makes room, and would do so for long.
+                        conntrack.connections.retain(|connection| connection.is_answered);
+                    }
+                }
+            }
+        }
+        self.count_down(&mut fabric);
+        fabric.sync();
+        Ok(())
+    }
+
+    /// Power and the way to the control plane.
+    fn of_machine(&mut self, fault: &Fault) -> bool {
+        let mut fabric = self.fabric.borrow_mut();
+        let (Fault::Crash(name) | Fault::Restart(name) | Fault::Partition(name) | Fault::Heal(name)) = fault else {
+            return false;
+        };
+        if !fabric.cluster.nodes.iter().any(|node| node.name == *name) {
+            return false;
+        }
+        match fault {
+            Fault::Crash(_) => {
+                fabric.crashed.insert(name.clone());
+                fabric.cluster.crash(name);
+            }
+            Fault::Restart(_) => {
+                fabric.crashed.remove(name);
+                fabric.cluster.restart(name);
+            }
+            Fault::Partition(_) => _ = fabric.apart.insert(name.clone()),
+            _ => _ = fabric.apart.remove(name),
+        }
+        self.count_down(&mut fabric);
+        self.unread = true;
+        fabric.sync();
+        true
+    }
+}
+
+impl Fabric {
+    fn join(&mut self, node: cluster::Node) {
+        let (name, wire) = (node.name.clone(), node.subnet().to_string());
+        self.cluster.join(node);
+        if let Some(wire) = self.cluster.world.wires.get_mut(&wire) {
+            wire.mtu = self.carries;
+        }
+        self.listen_on_host(&name);
+    }
+
+    fn leave(&mut self, node: &str) {
+        self.cluster.leave(node);
+        self.sandboxes.retain(|sandbox, _| sandbox.node != node);
+        self.on_hosts.remove(node);
+        self.policies.forget(node);
+        self.changed();
+    }
+}
+
+impl Component for Agents {
+    fn name(&self) -> &'static str {
+        match self.fabric.borrow().kind {
+            PluginKind::Flannel => "flanneld",
+            PluginKind::Calico => "calico-node",
+            PluginKind::Cilium => "cilium-agent",
+        }
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Node, Kind::Pod, Kind::Namespace, Kind::NetworkPolicy]
+    }
+
+    fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
+        let gone = change.kind == ChangeKind::Deleted;
+        match &change.object.object {
+            Object::Node(node) => self.see(node, gone),
+            Object::Pod(pod) => {
+                self.fabric.borrow_mut().names.configure(pod, gone);
+                self.unread = true;
+            }
+            _ => self.unread = true,
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        let mut fabric = self.fabric.borrow_mut();
+        if std::mem::take(&mut self.unsynced) {
+            fabric.sync();
+        }
+        if std::mem::take(&mut self.unread) {
+            fabric.policies.read(world.cache);
+            let names = fabric.cluster.nodes.iter().map(|node| &node.name);
+            let up = names.filter(|name| !fabric.cluster.agents_down.contains(*name));
+            for name in up.cloned().collect::<Vec<_>>() {
+                fabric.policies.apply(&name);
+            }
+            fabric.changed();
+        }
+        if self.next.is_some_and(|next| next <= world.now) {
+            self.next = Some(world.now + TICK);
+            _ = fabric.cluster.advance(TICK.nanos.unsigned_abs() / 1_000_000_000);
+            fabric.changed();
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn fault(&mut self, fault: &Fault, _world: &mut World<'_>) -> Result<bool, String> {
+        match fault {
+            Fault::Network(fault) => self.of_network(fault).map(|()| true),
+            fault => Ok(self.of_machine(fault)),
+        }
+    }
+}
