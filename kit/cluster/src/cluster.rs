@@ -35,6 +35,12 @@ use kit_network::endpoints::controller::EndpointSlices;
 use kit_network::endpoints::kubernetes::KubernetesService;
 use kit_network::endpoints::legacy::AllEndpoints;
 use kit_network::endpoints::mirroring::MirroredSlices;
+use kit_network::fabric::agents::Agents;
+use kit_network::fabric::names::CoreDns;
+use kit_network::fabric::proxies::Proxies;
+use kit_network::fabric::{self, Fabric};
+pub use kit_network::fabric::{Kind as Plugin, Shape as NetworkShape};
+use kit_network::ipam::controller::NodeIpam;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
@@ -49,12 +55,16 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 18] = [
+pub const ASKED: [(&str, &str); 22] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/endpoints", CONTROLLERS),
+    ("network/kube_proxy", NODES),
+    ("network/network_policy", NODES),
+    ("network/dns", NODES),
+    ("network/pod_network", NODES),
     ("network/load_balancer", CLOUD),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
@@ -73,6 +83,8 @@ pub const ASKED: [(&str, &str); 18] = [
 pub const API_SERVER: &str = "kube-apiserver";
 const SCHEDULER: &str = "kube-scheduler";
 const CONTROLLERS: &str = "kube-controller-manager";
+/// What runs on nodes. It is no process of the control plane, and never begins anew; only where there is a network it asks modules.
+pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 const CLOUD: &str = "cloud-controller-manager";
 
@@ -95,6 +107,8 @@ pub struct Config {
     pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
     /// The cloud that the nodes stand in; without it services of type LoadBalancer wait for their addresses.
     pub cloud: Option<CloudShape>,
+    /// The network of pods: a plugin, kube-proxy on each node, and DNS. Without it pods have addresses that nobody routes.
+    pub network: Option<NetworkShape>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -123,6 +137,7 @@ impl Default for Config {
             images: Registry::new(),
             node_lifecycle: Default::default(),
             cloud: None,
+            network: None,
             candidate: None,
             programs: false,
             epoch: None,
@@ -195,6 +210,13 @@ impl Config {
     }
 }
 
+/// A network without nodes, on the cluster's clock.
+fn network(shape: &NetworkShape, modules: &Modules, seed: u64, clock: &Clock) -> fabric::Shared {
+    let clock = clock.clone();
+    let fabric = Fabric::new(shape, modules, Random::new(seed), Box::new(move || clock.now()));
+    Rc::new(RefCell::new(fabric))
+}
+
 /// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
@@ -228,12 +250,17 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         // `--cloud-provider=external`
         shapes.iter_mut().for_each(|shape| shape.taints.push(kit_network::cloud::node::uninitialized()));
     }
+    let network = config.network.as_ref().map(|shape| network(shape, modules, config.seed, &clock));
     let kubelets = {
-        let (images, usage) = (config.images.clone(), usage.clone());
+        let (images, usage, network) = (config.images.clone(), usage.clone(), network.clone());
         let programs = config.programs;
         move || -> Box<dyn Component> {
             let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone());
-            Box::new(if programs { kubelets.with_programs() } else { kubelets })
+            let kubelets = if programs { kubelets.with_programs() } else { kubelets };
+            Box::new(match &network {
+                Some(network) => kubelets.with_network(network.clone()),
+                None => kubelets,
+            })
         }
     };
     let scheduler = {
@@ -243,6 +270,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
     let controllers = {
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
+        let has_network = config.network.is_some();
         move || -> Vec<Box<dyn Component>> {
             let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
@@ -262,6 +290,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
             ];
+            if has_network {
+                all.push(Box::new(NodeIpam::new(fabric::pods()).expect("a /16 can be cut into networks of /24")));
+            }
             if let Some(ca) = &accounts {
                 all.push(Box::new(ServiceAccounts::default()));
                 all.push(Box::new(RootCa::new(ca.clone())));
@@ -272,14 +303,25 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         }
     };
     let machines = {
-        let cloud = cloud.clone();
+        let (cloud, network, modules) = (cloud.clone(), network.clone(), modules.clone());
         let is_served = config.accounts.is_some();
         move || -> Vec<Box<dyn Component>> {
             let checks =
                 cloud.iter().map(|(cloud, _)| Box::new(HealthChecks::new(cloud.clone())) as Box<dyn Component>);
+            let of_network = network.iter().flat_map(|network| -> [Box<dyn Component>; 3] {
+                [
+                    Box::new(Agents::new(network.clone())),
+                    Box::new(Proxies::new(network.clone(), &modules)),
+                    Box::new(CoreDns::new(network.clone())),
+                ]
+            });
             let api = is_served.then(|| Box::new(KubernetesService::default()) as Box<dyn Component>);
-            [kubelets()].into_iter().chain(checks).chain(api).collect()
+            [kubelets()].into_iter().chain(checks).chain(api).chain(of_network).collect()
         }
+    };
+    let with_network = |engine: Engine| match network.clone() {
+        Some(network) => engine.with_network(network),
+        None => engine,
     };
     let with_cloud = |engine: Engine| {
         let Some((cloud, routes)) = cloud.clone() else { return engine };
@@ -302,14 +344,14 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         let engine = Engine::new(server, Vec::new(), clock)
             .with_process(SCHEDULER, Box::new(scheduler))
             .with_process(CONTROLLERS, Box::new(controllers_and_nodes));
-        return with_cloud(engine).with_control_plane(ControlPlane::of([name.clone()]));
+        return with_network(with_cloud(engine)).with_control_plane(ControlPlane::of([name.clone()]));
     }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
     let engine = Engine::new(server, machines(), clock)
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
-    let engine = with_cloud(engine);
+    let engine = with_network(with_cloud(engine));
     if etcd { engine.with_control_plane(ControlPlane::new(config.control_planes)) } else { engine }
 }
 
@@ -355,9 +397,14 @@ mod tests {
             let mut modules = solutions::modules();
             modules.replace(exercise, Link::new(Rc::new(RefCell::new(Noted(exercise, asked.clone())))));
             // Making it is the first question.
-            let config = Config { cloud: Some(CloudShape::default()), ..Config::default() };
-            _ = catch_lost(|| start(&config, &modules, Clock::default()));
+            for plugin in [Plugin::Flannel, Plugin::Calico] {
+                let network = Some(NetworkShape { plugin, ..NetworkShape::default() });
+                let config = Config { cloud: Some(CloudShape::default()), network, ..Config::default() };
+                _ = catch_lost(|| start(&config, &modules, Clock::default()));
+            }
         }
+        // Of some each plugin asks; others only one of them does.
+        asked.borrow_mut().dedup();
         assert_eq!(*asked.borrow(), ASKED.map(|(exercise, _)| exercise));
     }
 

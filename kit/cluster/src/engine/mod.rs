@@ -12,6 +12,7 @@ use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
 use kit_contract::remote::catch_lost;
+use kit_network::fabric;
 use kit_server::{Change, ChangeKind, Server};
 use kit_time::agenda::{Agenda, Instant};
 use std::any::Any;
@@ -100,6 +101,7 @@ pub struct Engine {
     /// How the components of each process are made.
     processes: Vec<(&'static str, Make)>,
     control_plane: Option<ControlPlane>,
+    network: Option<fabric::Shared>,
     clock: Clock,
     log: Log,
     notes: VecDeque<Note>,
@@ -121,6 +123,7 @@ impl Engine {
             components: components.collect(),
             processes: Vec::new(),
             control_plane: None,
+            network: None,
             clock,
             log: Log::default(),
             notes: VecDeque::new(),
@@ -158,6 +161,27 @@ impl Engine {
             self.agenda.put(Instant::default(), self.components.len() + process);
         }
         self
+    }
+
+    /// The same engine with the network that its components share.
+    pub fn with_network(self, network: fabric::Shared) -> Engine {
+        Engine { network: Some(network), ..self }
+    }
+
+    /// The network of its pods, if this cluster has one.
+    pub fn network(&self) -> Option<&fabric::Shared> {
+        self.network.as_ref()
+    }
+
+    /// Follows a connection between two ends, as [conditions](crate::timeline::Condition) name them: its first packet and the answer, hop by hop.
+    ///
+    /// # Errors
+    ///
+    /// If there is no network, or one of the ends is none.
+    pub fn packet(&self, from: &str, to: &str, udp: bool) -> Result<Vec<String>, String> {
+        let network = self.network().ok_or("this cluster simulates no network")?;
+        let (from, to) = (fabric::reach::From::read(from)?, fabric::reach::Target::read(to)?);
+        network.borrow_mut().follow(&from, &if udp { to.by_udp() } else { to })
     }
 
     /// Gives back what this control plane leads: it ends, and others go on.

@@ -9,6 +9,7 @@
 //! | `cronjob/shop/copy status.lastSuccessfulTime younger than 6m` | a time in the object is no longer ago than this |
 //! | `node/node-2 Ready`, `job/shop/copy not Failed` | its status has this condition with `True`, or has it not |
 //! | `service/shop/web endpoints >= 3` | so many endpoints of the Service are ready |
+//! | `pod/shop/client reaches web.shop:80`, `client not reaches node-1:30080` | connections from there come about, all of twelve, or none; of a cluster with a `network` only. From `client` (outside), a node, a pod, or all pods of `deployment/shop/web`; to a name as a program there would write it, an address, `service/shop/web:80` or `pod/shop/web-0:80`, each with `/udp` after it if so |
 //! | `exists pdb/shop/web`, `no namespace/shop` | there is such an object, or none |
 //! | `kube-apiserver answers`, `kube-scheduler leads` | writes are taken, or a process has a leader |
 //!
@@ -25,6 +26,7 @@ use kit_api::pod;
 use kit_api::quantity::Quantity;
 use kit_apimachinery::object::{Key, Kind};
 use kit_apimachinery::resource::Resource;
+use kit_network::fabric::reach::{From as Sender, Target};
 use kit_time::agenda::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +54,7 @@ enum What {
     Status { object: Key, type_: String, holds: bool },
     Endpoints { service: Key, relation: Relation, bound: i64 },
     There { object: Key, there: bool },
+    Reaches { from: Sender, to: Target, holds: bool },
     Answers,
     Leads(String),
 }
@@ -122,6 +125,10 @@ fn read(text: &str) -> Result<What, String> {
     match words[..] {
         ["exists", target] => Ok(What::There { object: object(target)?, there: true }),
         ["no", target] => Ok(What::There { object: object(target)?, there: false }),
+        [from, "reaches", to] => Ok(What::Reaches { from: Sender::read(from)?, to: Target::read(to)?, holds: true }),
+        [from, "not", "reaches", to] => {
+            Ok(What::Reaches { from: Sender::read(from)?, to: Target::read(to)?, holds: false })
+        }
         [process, "answers"] if process == API_SERVER => Ok(What::Answers),
         [_, "answers"] => Err(format!("only `{API_SERVER}` answers")),
         [process, "leads"] => Ok(What::Leads(process.into())),
@@ -399,6 +406,13 @@ impl Condition {
                 };
                 (stored.is_some() == *there, seen.to_string())
             }
+            What::Reaches { from, to, holds } => match engine.network() {
+                None => (false, "this cluster simulates no network".into()),
+                Some(network) => {
+                    let looked = network.borrow_mut().look(from, to);
+                    (if *holds { looked.all } else { !looked.any }, looked.seen)
+                }
+            },
             What::Answers => {
                 let outage = engine.server().outage();
                 (outage.is_none(), outage.map_or("it does".into(), |error| error.message))
@@ -416,7 +430,7 @@ impl Condition {
 
     /// Whether it can change though no object did.
     pub(crate) fn is_of_more_than_objects(&self) -> bool {
-        matches!(self.what, What::Answers | What::Leads(_) | What::Younger { .. })
+        matches!(self.what, What::Answers | What::Leads(_) | What::Younger { .. } | What::Reaches { .. })
     }
 }
 
@@ -466,6 +480,7 @@ mod tests {
             ("no namespace/shop", false, "it is there"),
             ("kube-apiserver answers", true, "it does"),
             ("kube-scheduler leads", true, "it always leads"),
+            ("client reaches web.shop:80", false, "this cluster simulates no network"),
         ] {
             let condition = Condition::try_from(text.to_string()).unwrap_or_else(|why| panic!("{why}"));
             let expected = Seen { text: text.into(), holds, seen: seen.into() };
@@ -488,6 +503,8 @@ mod tests {
             ("deployment/shop/web spec.replicas => 3", "is none of"),
             ("deployment/shop/web spec.replicas >= three", "`three` is no number"),
             ("kubelet answers", "only `kube-apiserver`"),
+            ("pod/a/b/c reaches web:80", "connections come from"),
+            ("client not reaches web", "nothing to connect to"),
         ] {
             let refused = Condition::try_from(text.to_string()).expect_err(text);
             assert!(refused.contains(why), "{refused}");

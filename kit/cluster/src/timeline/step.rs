@@ -6,7 +6,7 @@ use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
-use kit_client::fault::{CloudFault, Fault};
+use kit_client::fault::{CloudFault, Fault, NetworkFault};
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
@@ -52,6 +52,18 @@ pub enum Step {
     /// Something goes wrong with the cloud, or is right again: `failing`, `{slow: 60s}`, `{throttling: 20}`, `{quota: 1}`,
     /// `{delete: node-3}`, `fine`.
     Cloud(CloudStep),
+    /// The agent of the network plugin on a node stops; what it has written stays.
+    StopAgent(String),
+    /// It runs again.
+    StartAgent(String),
+    /// The links of nodes carry no packet that is longer than so many bytes, and tell nobody: `{node-2: 1400}`.
+    Narrow(BTreeMap<String, u32>),
+    /// The link of a node carries what its interface sends.
+    Widen(String),
+    /// There is no room for more connections on a node (`nf_conntrack_max`).
+    Flood(String),
+    /// There is room again.
+    Ebb(String),
     /// Cordons a node and evicts its pods once, as `kubectl drain` does; pods whose budget says no stay, to be asked again.
     Drain(String),
     /// Stops a component.
@@ -174,6 +186,12 @@ impl std::fmt::Display for Step {
             Step::Free(name) => format!("free {name}"),
             Step::Compact(name) => format!("compact {name}"),
             Step::Cloud(step) => format!("cloud {step}"),
+            Step::StopAgent(node) => format!("stop_agent {node}"),
+            Step::StartAgent(node) => format!("start_agent {node}"),
+            Step::Narrow(links) => format!("{} bytes", all("narrow", links, " to ")),
+            Step::Widen(node) => format!("widen {node}"),
+            Step::Flood(node) => format!("flood {node}"),
+            Step::Ebb(node) => format!("ebb {node}"),
             Step::Drain(node) => format!("drain {node}"),
             Step::Pause(component) => format!("pause {component}"),
             Step::Resume(component) => format!("resume {component}"),
@@ -188,6 +206,8 @@ impl Step {
         match self {
             Step::Crash(_) | Step::Partition(_) | Step::Kill(_) | Step::Fill(_) | Step::Compact(_) => MarkKind::Fault,
             Step::Lag(_) | Step::Skew(_) | Step::Pause(_) => MarkKind::Fault,
+            Step::StopAgent(_) | Step::Narrow(_) | Step::Flood(_) => MarkKind::Fault,
+            Step::StartAgent(_) | Step::Widen(_) | Step::Ebb(_) => MarkKind::Heal,
             Step::Cloud(CloudStep::Fine) => MarkKind::Heal,
             Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
@@ -218,6 +238,10 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Crash(host) | Step::Restart(host) | Step::Partition(host) | Step::Heal(host) | Step::Drain(host) => {
             vec![format!("node/{host}")]
         }
+        Step::StopAgent(node) | Step::StartAgent(node) | Step::Widen(node) | Step::Flood(node) | Step::Ebb(node) => {
+            vec![format!("node/{node}")]
+        }
+        Step::Narrow(links) => links.keys().map(|node| format!("node/{node}")).collect(),
         Step::Cloud(CloudStep::Delete(node)) => vec![format!("node/{node}")],
         Step::Cloud(_) => Vec::new(),
         Step::Run(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
@@ -354,6 +378,14 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
         }),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
         Step::Cloud(step) => cloud(engine, step),
+        Step::StopAgent(node) => network(engine, NetworkFault::StopAgent(node.clone())),
+        Step::StartAgent(node) => network(engine, NetworkFault::StartAgent(node.clone())),
+        Step::Narrow(links) => links
+            .iter()
+            .try_for_each(|(node, mtu)| network(engine, NetworkFault::Narrow { node: node.clone(), mtu: *mtu })),
+        Step::Widen(node) => network(engine, NetworkFault::Widen(node.clone())),
+        Step::Flood(node) => network(engine, NetworkFault::Flood(node.clone())),
+        Step::Ebb(node) => network(engine, NetworkFault::Ebb(node.clone())),
         Step::Drain(node) => return drain(engine, node),
         Step::Pause(component) => engine.pause(component, true),
         Step::Resume(component) => engine.pause(component, false),
@@ -376,6 +408,13 @@ fn cloud(engine: &mut Engine, step: &CloudStep) -> Result<(), String> {
     };
     let known = engine.fault(&Fault::Cloud(fault));
     known.map_err(|_| "this cluster has no cloud; `cluster` has one with `cloud: {}`".to_string())
+}
+
+fn network(engine: &mut Engine, fault: NetworkFault) -> Result<(), String> {
+    if engine.network().is_none() {
+        return Err("this cluster simulates no network; `cluster` has one with `network: {}`".into());
+    }
+    engine.fault(&Fault::Network(fault))
 }
 
 fn of_etcd(name: &str) -> Result<(), String> {
