@@ -15,10 +15,13 @@ impl PodNetwork for Exercise {
         let Some(range) = request.node.range else { return Err(Refusal::NoRange) };
         let base = u32::from(range.first());
         let size = u32::from(range.last()) - base + 1;
-        let used: BTreeSet<u32> = request.used.iter().map(|address| u32::from(*address) - base).collect();
+        let mine = request.used.iter().filter(|address| range.contains(**address));
+        let used: BTreeSet<u32> = mine.map(|address| u32::from(*address) - base).collect();
         // Offsets 2 to size - 2 can be given.
         let count = size - 3;
-        let start = request.last.filter(|last| range.contains(*last)).map_or(0, |last| u32::from(last) - base - 1);
+        // What was given last may be an address that isn't given any more.
+        let last = request.last.filter(|last| range.contains(*last));
+        let start = last.map_or(0, |last| u32::from(last).saturating_sub(base + 1).min(count));
         let free = (0..count).map(|step| 2 + (start + step) % count).find(|offset| !used.contains(offset));
         let offset = free.ok_or(Refusal::NoAddress)?;
         let gateway = Ipv4Addr::from(base + 1);
