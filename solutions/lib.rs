@@ -17,6 +17,7 @@ pub mod failure {
 }
 pub mod network {
     //! How requests find their pods: addresses, names, services, policies and packets.
+    pub mod blue_green;
     pub mod dns;
     pub mod endpoints;
     pub mod kube_proxy;
@@ -65,6 +66,7 @@ pub fn modules() -> Modules {
         network_policy: Slot::of::<network::network_policy::Exercise>(),
         dns: Slot::of::<network::dns::Exercise>(),
         load_balancer: Slot::of::<network::load_balancer::Exercise>(),
+        blue_green: Slot::of::<network::blue_green::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -9,7 +9,7 @@ use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
 use kit_stages::control_plane::raft as group;
 use kit_stages::control_plane::{concurrency, work_queue};
-use kit_stages::network::{kube_proxy, pod_network};
+use kit_stages::network::{blue_green, kube_proxy, pod_network};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -48,6 +48,8 @@ pub enum Script {
     Nodes(Box<pod_network::Script>),
     /// Packets that walk through the rules that the module writes.
     Packets(Box<kube_proxy::Script>),
+    /// A Service under load, with the module as the controller of a release.
+    Release(Box<blue_green::Script>),
 }
 
 /// One question.
@@ -163,6 +165,11 @@ impl Scenario {
             None if file.timeline.contains_key("backend") => {
                 Script::Nodes(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
             }
+            None if file.timeline.contains_key("release") => {
+                let mut script = Value::Object(std::mem::take(&mut file.timeline));
+                expand(&mut script, &templates).with_context(|| path.display().to_string())?;
+                Script::Release(Box::new(typed(path, script)?))
+            }
             None if file.timeline.contains_key("service") => {
                 let mut script = Value::Object(std::mem::take(&mut file.timeline));
                 expand(&mut script, &templates).with_context(|| path.display().to_string())?;
@@ -173,8 +180,8 @@ impl Scenario {
                 let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
-                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client`, a `backend` or a \
-                     `service`",
+                    "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client`, a `backend`, a \
+                     `release` or a `service`",
                     path.display()
                 );
             }
@@ -195,6 +202,7 @@ impl Scenario {
             Script::Writers(_) => 1,
             Script::Nodes(script) => script.play.len(),
             Script::Packets(script) => script.len(),
+            Script::Release(script) => script.len(),
         }
     }
 
@@ -218,6 +226,7 @@ impl Scenario {
             Script::Writers(script) => self.acts(|see| concurrency::play(script, modules, reference, see)),
             Script::Nodes(script) => self.acts(|see| pod_network::play(script, modules, see)),
             Script::Packets(script) => self.acts(|see| kube_proxy::play(script, modules, reference, see)),
+            Script::Release(script) => self.acts(|see| blue_green::play(script, modules, see)),
         }
     }
 

@@ -152,6 +152,8 @@ modules! {
     "network/pod_network" pod_network: crate::network::PodNetwork;
     /// The service controller of the cloud controller manager.
     "network/load_balancer" load_balancer: crate::network::LoadBalancerController;
+    /// The controller of a release.
+    "network/blue_green" blue_green: crate::network::Release;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

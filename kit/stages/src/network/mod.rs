@@ -1,5 +1,6 @@
 //! The chapter `network`: stages of its exercises, and generators of fresh scenarios.
 
+pub mod blue_green;
 pub mod dns;
 pub mod endpoints;
 pub mod kube_proxy;
