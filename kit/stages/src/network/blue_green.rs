@@ -615,3 +615,117 @@ impl<'a> World<'a> {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kit_contract::network::blue_green::Problem;
+    use serde_json::{Value, json};
+
+    /// A module that looks at nothing but `next`.
+    struct Naive(fn(&Now) -> Option<Action>);
+
+    impl Release for Naive {
+        fn problems(&self, _: &Plan, _: &Service, _: &Template) -> Vec<Problem> {
+            Vec::new()
+        }
+        fn share(&self, replicas: u32, _: u32) -> Share {
+            Share { old: replicas, new: 0 }
+        }
+        fn next(&self, now: &Now) -> Option<Action> {
+            (self.0)(now)
+        }
+    }
+
+    fn script(changes: &[(&str, Value)]) -> Script {
+        let template = |version: &str| {
+            json!({"labels": {"app": "web", "version": version}, "ports": ["http"], "readiness_probe": true,
+                "grace_seconds": 30, "longest_request_seconds": 1})
+        };
+        let mut script = json!({
+            "release": {"label": "version", "replicas": 2, "settle_seconds": 5, "deadline_seconds": 100, "max_errors_percent": 0},
+            "service": {"selector": {"app": "web", "version": "v1"}, "target_port": "http"},
+            "old": {"template": template("v1"), "pods": 2}, "new": {"template": template("v2")},
+            "nodes": {"node-1": 1, "node-2": 4}, "until": 60,
+        });
+        for (pointer, value) in changes {
+            let (parent, field) = pointer.rsplit_once('/').expect("a pointer has a parent");
+            script.pointer_mut(parent).expect("the parent is there")[field] = value.clone();
+        }
+        serde_json::from_value(script).expect("the script is one")
+    }
+
+    /// Starts the new pods, then selects as soon as `may_select` says so, then deletes as soon as `may_delete` does.
+    fn go(now: &Now, may_select: bool, may_delete: bool, selector: &[(&str, &str)]) -> Option<Action> {
+        let selector: Labels = selector.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        if now.new.replicas == 0 {
+            return Some(Action::ScaleNew(2));
+        }
+        if now.service.selector != selector {
+            return may_select.then_some(Action::Select(selector));
+        }
+        if now.old.replicas > 0 {
+            return may_delete.then_some(Action::ScaleOld(0));
+        }
+        (now.old.pods == 0).then_some(Action::Done)
+    }
+
+    const V2: [(&str, &str); 2] = [("app", "web"), ("version", "v2")];
+
+    #[test]
+    fn each_shortcut_fails_connections_in_its_own_way() {
+        let patient: fn(&Now) -> Option<Action> =
+            |now| go(now, now.new.ready == 2, now.published.old == 0 && now.quiet_seconds > 5, &V2);
+        type Case = (&'static str, fn(&Now) -> Option<Action>, Vec<(&'static str, Value)>, &'static str);
+        let cases: Vec<Case> = vec![
+            ("patient", patient, vec![], "none failed"),
+            ("selects at once", |now| go(now, true, false, &V2), vec![], "rejected, since there are no endpoints"),
+            (
+                "deletes at once",
+                |now| go(now, now.new.ready == 2, true, &V2),
+                vec![],
+                "on node-2: sent to a pod of the old version that is gone",
+            ),
+            // A hook that is long enough makes up for a deletion that comes too early.
+            (
+                "deletes at once, with a hook",
+                |now| go(now, now.new.ready == 2, true, &V2),
+                vec![("/old/template/pre_stop_seconds", json!(6))],
+                "none failed",
+            ),
+            (
+                "forgets a label",
+                |now| go(now, now.new.ready == 2, false, &V2[1..]),
+                vec![],
+                "answered by another application",
+            ),
+            ("another port", patient, vec![("/new/template/ports", json!(["web"]))], "rejected"),
+            ("no probe", patient, vec![("/new/template/readiness_probe", json!(false))], "that doesn't listen"),
+            (
+                "publishes all",
+                |now| go(now, true, false, &V2),
+                vec![(
+                    "/service",
+                    json!({"selector": {"app": "web", "version": "v1"}, "target_port": "http", "publish_not_ready_addresses": true}),
+                )],
+                "that doesn't listen",
+            ),
+        ];
+        for (name, next, changes, expected) in cases {
+            let mut told = Vec::new();
+            play_with(&script(&changes), &Naive(next), &mut |_, lines| told = lines);
+            assert!(told.iter().any(|line| line.contains(expected)), "{name}: {told:#?}");
+        }
+    }
+
+    #[test]
+    fn open_connections_stay_with_their_pod() {
+        let patient: fn(&Now) -> Option<Action> =
+            |now| go(now, now.new.ready == 2, now.published.old == 0 && now.quiet_seconds > 5, &V2);
+        let mut with_kept = script(&[]);
+        with_kept.load.kept = Some(Kept { every: 1, lasts: 45 });
+        let mut told = Vec::new();
+        play_with(&with_kept, &Naive(patient), &mut |_, lines| told = lines);
+        assert!(told.iter().any(|line| line.contains("kept connections of the old version cut")), "{told:#?}");
+    }
+}
