@@ -21,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(deny_unknown_fields)]
 pub struct Script {
     release: Plan,
-    service: Service,
+    /// The Service at first.
+    released_service: Service,
     old: Side,
     new: Side,
     /// How many seconds after the EndpointSlices each node follows; at least 1.
@@ -280,7 +281,7 @@ impl<'a> World<'a> {
             step: 0,
             rolling_back: false,
             over: None,
-            service: script.service.clone(),
+            service: script.released_service.clone(),
             replicas: BTreeMap::from([(Which::Old, script.old.pods), (Which::New, script.new.pods)]),
             errors: BTreeMap::from([(Which::Old, script.old.errors_percent), (Which::New, script.new.errors_percent)]),
             pods: Vec::new(),
@@ -644,7 +645,7 @@ mod tests {
         };
         let mut script = json!({
             "release": {"label": "version", "replicas": 2, "settle_seconds": 5, "deadline_seconds": 100, "max_errors_percent": 0},
-            "service": {"selector": {"app": "web", "version": "v1"}, "target_port": "http"},
+            "released_service": {"selector": {"app": "web", "version": "v1"}, "target_port": "http"},
             "old": {"template": template("v1"), "pods": 2}, "new": {"template": template("v2")},
             "nodes": {"node-1": 1, "node-2": 4}, "until": 60,
         });
@@ -705,7 +706,7 @@ mod tests {
                 "publishes all",
                 |now| go(now, true, false, &V2),
                 vec![(
-                    "/service",
+                    "/released_service",
                     json!({"selector": {"app": "web", "version": "v1"}, "target_port": "http", "publish_not_ready_addresses": true}),
                 )],
                 "that doesn't listen",

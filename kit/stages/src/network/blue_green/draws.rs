@@ -132,8 +132,8 @@ fn moment() -> impl Strategy<Value = Value> {
                 let new_replicas = clamp(new + off[1], 120);
                 let old_ready = clamp(old_replicas + off[2].min(0), old_replicas);
                 let new_ready = clamp(new_replicas + off[3].min(0), new_replicas);
-                let old_pods = old_replicas + off[4].max(0).min(3);
-                let new_pods = new_replicas + off[5].max(0).min(3);
+                let old_pods = old_replicas + off[4].clamp(0, 3);
+                let new_pods = new_replicas + off[5].clamp(0, 3);
                 // Where it leads: mostly where it should by now.
                 let to_end = step == steps;
                 let value = match (off[6], back, to_end) {
@@ -207,7 +207,7 @@ fn release() -> impl Strategy<Value = Value> {
                 }
                 let replicas = plan["replicas"].clone();
                 json!({
-                    "release": plan, "service": {"selector": selector(label, value, false), "target_port": "http"},
+                    "release": plan, "released_service": {"selector": selector(label, value, false), "target_port": "http"},
                     "old": {"template": good(label, old), "pods": replicas, "start_seconds": start},
                     // Now and then pods of an earlier try are still there.
                     "new": {"template": good(label, new), "pods": if leads == 1 { 2 } else { 0 }, "start_seconds": start},
