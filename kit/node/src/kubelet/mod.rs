@@ -44,8 +44,8 @@ pub struct Kubelets {
     nodes: Nodes,
     /// The node of each pod that a kubelet knows, by uid.
     pods: BTreeMap<String, String>,
-    /// Pods that have ended here, until the watch says that they are gone. Without a network nobody minds if they begin again
-    /// for that moment.
+    /// Pods that have ended here, until the watch says that they are gone. In scenarios nobody sees if they begin again for that
+    /// moment.
     ended: BTreeSet<String>,
     timers: BTreeSet<(Instant, String, String)>,
     renew: Instant,
@@ -225,7 +225,7 @@ impl Kubelets {
         }
     }
 
-    /// Lets the programs of a pod go on; `true` if one has ended.
+    /// Lets the programs of a pod go on; `true` if its status is another.
     fn play(&mut self, node: &str, uid: &str, world: &World<'_>) -> bool {
         if !self.programs {
             return false;
@@ -234,7 +234,7 @@ impl Kubelets {
         let running = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid));
         let played = running.map(|running| running.worker.play(world.now, &place)).unwrap_or_default();
         self.show(uid, &played.written);
-        played.ended
+        played.ended || played.changed
     }
 
     /// Sets the timer of a pod to what it waits for next.
@@ -294,7 +294,7 @@ impl Kubelets {
                 running.net.leave(self.wires.as_ref());
             }
             self.pods.remove(uid);
-            if self.wires.is_some() {
+            if self.programs || self.wires.is_some() {
                 self.ended.insert(uid.into());
             }
             self.unmeasured = true;

@@ -8,6 +8,7 @@
 mod adopt;
 pub mod life;
 mod live;
+mod probes;
 
 use super::image::{self, Image, Images, Registry};
 use super::network::ports;

@@ -50,6 +50,8 @@ pub struct Played {
     pub written: Vec<Written>,
     /// Whether one has ended.
     pub ended: bool,
+    /// Whether a probe has changed what others see.
+    pub changed: bool,
 }
 
 impl Life {
@@ -145,7 +147,8 @@ impl PodWorker {
 
     /// When a program wants to go on.
     pub(super) fn wake(&self) -> Option<Instant> {
-        self.lives().filter_map(|life| life.program.as_ref()?.wake()).min()
+        let programs = self.lives().filter_map(|life| life.program.as_ref()?.wake());
+        programs.chain(self.wake_probes()).min()
     }
 
     /// Lets all programs go on.
@@ -168,6 +171,7 @@ impl PodWorker {
             self.proceed(now);
             self.end_sidecars(now, time);
         }
+        played.changed = self.live && self.probe(now, place);
         if let Some((asked, grace)) = self.asked.filter(|_| played.ended) {
             let left = self.setup.iter().chain(&self.containers).filter(|run| run.since().is_some());
             let last = left.map(|run| asked + seconds(run.image.stop).min(grace)).max().unwrap_or(now);

@@ -6,6 +6,7 @@
 //! `doBackOff`), `pkg/kubelet/pod_workers.go` (`completeWork`: how long after an error a pod is looked at again).
 
 use super::life::Life;
+use super::probes::{self, Prober};
 use super::{BACKOFF, Events, PodWorker, Run, State, seconds};
 use crate::kubelet::image::{self, Images, Reference, Registry};
 use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
@@ -60,10 +61,11 @@ pub struct Live {
     looks: u64,
     /// When it is killed, if it doesn't end before, and whether it is started again then.
     killed: Option<(Instant, bool)>,
+    pub(super) probers: Vec<Prober>,
 }
 
 impl Live {
-    fn new(pod: &Pod, container: &Container, role: Role) -> Live {
+    fn new(pod: &Pod, container: &Container, role: Role, now: Instant) -> Live {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
         Live {
@@ -77,6 +79,8 @@ impl Live {
             image: (BACKOFF.0, None, String::new()),
             looks: 0,
             killed: None,
+            // Init containers have none.
+            probers: if role == Role::Init { Vec::new() } else { probes::of(container, now) },
         }
     }
 
@@ -124,7 +128,7 @@ impl PodWorker {
                 run.image.stop = f64::from(i32::MAX);
             }
             run.life = Some(life);
-            let mut live = Live::new(pod, container, role);
+            let mut live = Live::new(pod, container, role, now);
             match &run.state {
                 State::Running { .. } => {}
                 State::Ended(ended) => {
@@ -249,7 +253,7 @@ impl Run {
     /// Whether an init container lets the next one begin.
     fn is_through(&self) -> bool {
         match (&self.state, self.live.as_ref().map(|live| live.role)) {
-            (State::Running { .. }, Some(Role::Sidecar)) => true,
+            (State::Running { since, .. }, Some(Role::Sidecar)) => probes::has_started(self.probers(), *since),
             (State::Ended(ended), Some(Role::Init)) => ended.exit_code == 0,
             _ => false,
         }
@@ -280,7 +284,8 @@ impl Run {
             let policy = self.policy_in(policy).to_string();
             return self.exit(self.image.exit_code, at, time, &policy);
         }
-        *ready = true;
+        let probers = self.live.as_ref().map_or(&[][..], |live| &live.probers);
+        *ready |= probes::is_ready_by_itself(probers, *since);
         self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).min();
     }
 
@@ -295,7 +300,6 @@ impl Run {
                     live.stage = Stage::Image;
                     return;
                 }
-                let delay = live.again.max(at) - at;
                 if let State::Ended(ended) = &self.state {
                     self.last = Some(ended.clone());
                     let pod = &live.pod;
@@ -305,7 +309,7 @@ impl Run {
                 let told = format!("Back-off restarting failed container {name} in pod {}", live.pod);
                 events.push(("Warning", "BackOff", told));
                 // It is looked at again now and then, not just when the time has come.
-                self.next = Some(live.look(at, &name).max(at + delay.min(RELIST)));
+                self.next = Some(live.look(at, &name));
             }
             Stage::Image => self.look_for_image(at, &name, &image, images, events),
             Stage::Pulling if self.image.exists => {
@@ -408,6 +412,16 @@ impl Run {
         true
     }
 
+    /// Its probes.
+    pub(super) fn probers(&self) -> &[Prober] {
+        self.live.as_ref().map_or(&[], |live| &live.probers)
+    }
+
+    /// The grace period of its pod.
+    pub(super) fn own_grace(&self) -> Instant {
+        self.live.as_ref().map_or(Instant::default(), |live| live.grace)
+    }
+
     /// What this mode adds to its status.
     pub(super) fn detail(&self, status: &mut ContainerStatus) {
         let Some(live) = &self.live else { return };
@@ -422,6 +436,9 @@ impl Run {
             let repository =
                 Reference::parse(&self.image_name).map(|reference| reference.repository()).unwrap_or_default();
             status.image_id = format!("{repository}@sha256:{}", hash(&self.image_name, "image", 0));
+        }
+        if let State::Running { since, .. } = &self.state {
+            status.started = Some(probes::has_started(&live.probers, *since));
         }
         match live.role {
             Role::Main => {}
