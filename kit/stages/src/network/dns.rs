@@ -11,8 +11,20 @@ const DOMAINS: [&str; 3] = ["cluster.local", "k8s.corp.example", "svc"];
 const NAMESPACES: [&str; 4] = ["shop", "default", "svc", "web"];
 const SERVICES: [&str; 4] = ["web", "db", "svc", "a"];
 const HOSTS: [&str; 4] = ["db-0", "db-1", "web", "10-0-0-1"];
-const ADDRESSES: [&str; 8] =
-    ["10.0.0.1", "10.0.0.2", "10.0.0.10", "10.1.0.0", "fd00::1", "fd00::", "fd00:1:2:3:4:5:6:7", "fd00::1:0:0:1"];
+/// Of IPv6 the longest zeros are left out, of equally long ones the first, and one zero is none.
+const ADDRESSES: [&str; 11] = [
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.10",
+    "10.1.0.0",
+    "fd00::1",
+    "fd00::",
+    "fd00:1:2:3:4:5:6:7",
+    "fd00::1:0:0:1",
+    "fd00:0:0:1::1",
+    "2001:db8::1:0:0:1",
+    "fd00:1:0:3:4:5:6:7",
+];
 const CLUSTER_IPS: [&str; 5] = ["10.96.0.1", "10.96.0.2", "10.0.0.1", "fd00:96::1", "fd00::1"];
 const EXTERNAL: [&str; 6] =
     ["api.example.com", "api.example.com.", "web.shop.svc.cluster.local", "203.0.113.7", "2001:db8::7", "db"];
@@ -69,17 +81,23 @@ fn endpoint() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many endpoints a slice has: few, or so many that a weight would be 0.
-fn endpoints() -> impl Strategy<Value = Vec<Value>> {
-    let many = (99..104_usize).prop_map(|count| {
-        (0..count).map(|n| json!({"addresses": [format!("10.7.{}.{}", n / 250, n % 250)], "ready": true})).collect()
-    });
-    prop_oneof![40 => vec(endpoint(), 0..4).boxed(), 1 => many.boxed()]
+/// A service with so many endpoints that a weight would be 0, or that their number doesn't fit into a byte.
+fn crowd() -> impl Strategy<Value = Value> {
+    let count = select(vec![99_usize, 100, 101, 103, 256, 257]);
+    (count, select(vec!["A", "SRV"]), port()).prop_map(|(count, kind, port)| {
+        let endpoint = |n: usize| json!({"addresses": [format!("10.7.{}.{}", n / 250, n % 250)], "ready": true});
+        let endpoints: Vec<Value> = (0..count).map(endpoint).collect();
+        let of = json!({"namespace": "shop", "service": "db", "ports": [port], "endpoints": endpoints});
+        let service = json!({"namespace": "shop", "name": "db", "kind": "headless", "ports": [port]});
+        let cluster = json!({"domain": DOMAINS[0], "namespaces": ["shop"], "services": [service], "slices": [of]});
+        let name = format!("db.shop.svc.{}.", DOMAINS[0]);
+        question("answer", json!({"question": {"name": name, "type": kind}, "cluster": cluster}))
+    })
 }
 
 /// A slice of one of the services, or of a service that isn't there.
 fn slice() -> impl Strategy<Value = (Index, bool, Value)> {
-    (any::<Index>(), 0..12_u8, vec(port(), 0..3), endpoints())
+    (any::<Index>(), 0..12_u8, vec(port(), 0..3), vec(endpoint(), 0..4))
         .prop_map(|(of, stray, ports, endpoints)| (of, stray == 0, json!({"ports": ports, "endpoints": endpoints})))
 }
 
@@ -192,6 +210,8 @@ fn name(cluster: &Value, service: &Index, part: &Index, form: u8, how: u8) -> St
             let protocol = text(port, "protocol").to_lowercase();
             match how {
                 0 => format!("{port_name}.{protocol}.{of_service}"),
+                4 => format!("_{port_name}.{protocol}.{of_service}"),
+                5 => format!("{port_name}._{protocol}.{of_service}"),
                 1 => format!("_{port_name}._udp.{of_service}"),
                 2 => format!("_{protocol}._{port_name}.{of_service}"),
                 3 => format!("_x._{protocol}.{of_service}"),
@@ -234,5 +254,5 @@ pub fn fresh() -> Generator {
         };
         question("answer", json!({"question": {"name": name, "type": kind}, "cluster": cluster}))
     });
-    several(one, 6)
+    several(prop_oneof![60 => one, 1 => crowd()], 6)
 }

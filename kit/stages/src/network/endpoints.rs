@@ -18,7 +18,7 @@ struct Drawn {
     node: u8,
     /// Which containers it has.
     containers: u8,
-    /// How a slice that is there shows it: 0 as it is, 1 to 4 in an older state, more not at all.
+    /// How a slice that is there shows it: 1 to 7 in an older state, from 12 on not at all, else as it is.
     shown: u8,
 }
 
@@ -26,7 +26,7 @@ fn pod() -> impl Strategy<Value = Drawn> {
     let phase = prop_oneof![8 => Just("Running"), 1 => select(vec!["Pending", "Unknown", "Succeeded", "Failed"])];
     let containers = prop_oneof![5 => Just(0_u8), 4 => 1_u8..9];
     let seldom = |weight| prop_oneof![weight => Just(false), 1 => Just(true)];
-    (phase, seldom(3), seldom(5), seldom(9), seldom(6), 0_u8..4, containers, 0_u8..9).prop_map(
+    (phase, seldom(3), seldom(5), seldom(9), seldom(6), 0_u8..5, containers, 0_u8..14).prop_map(
         |(phase, unready, terminating, without, has_hostname, node, containers, shown)| Drawn {
             phase,
             ready: !unready,
@@ -104,8 +104,10 @@ fn json_of(drawn: &Drawn, index: usize) -> Value {
     if drawn.has_hostname {
         pod["hostname"] = name(index).into();
     }
-    pod["node"] = format!("node-{}", drawn.node).into();
-    if drawn.node > 0 {
+    if drawn.node < 4 {
+        pod["node"] = format!("node-{}", drawn.node).into();
+    }
+    if (1..4).contains(&drawn.node) {
         pod["zone"] = format!("zone-{}", drawn.node % 2).into();
     }
     pod
@@ -120,10 +122,13 @@ fn name(index: usize) -> String {
 fn endpoint(drawn: &Drawn, index: usize, publish: bool) -> Value {
     let (serving, terminating) = (drawn.ready, drawn.terminating);
     let mut endpoint = json!({
-        "pod": name(index), "address": address(index), "node": format!("node-{}", drawn.node),
+        "pod": name(index), "address": address(index),
         "ready": publish || (serving && !terminating), "serving": serving, "terminating": terminating,
     });
-    if drawn.node > 0 {
+    if drawn.node < 4 {
+        endpoint["node"] = format!("node-{}", drawn.node).into();
+    }
+    if (1..4).contains(&drawn.node) {
         endpoint["zone"] = format!("zone-{}", drawn.node % 2).into();
     }
     if drawn.has_hostname {
@@ -132,6 +137,9 @@ fn endpoint(drawn: &Drawn, index: usize, publish: bool) -> Value {
     match drawn.shown {
         1 => endpoint["terminating"] = (!terminating).into(),
         2 => endpoint["zone"] = "zone-9".into(),
+        5 => endpoint["ready"] = (endpoint["ready"] != true).into(),
+        6 => endpoint["serving"] = (!serving).into(),
+        7 => endpoint["node"] = "node-9".into(),
         3 => endpoint["address"] = format!("10.9.0.{}", index % 200 + 1).into(),
         4 => endpoint["hostname"] = "other".into(),
         _ => {}
@@ -141,15 +149,23 @@ fn endpoint(drawn: &Drawn, index: usize, publish: bool) -> Value {
 
 /// A service, its pods, and slices with some of them and with some that are gone.
 pub fn fresh() -> Generator {
-    let pods = prop_oneof![1 => vec(pod(), 0..2), 6 => vec(pod(), 1..10), 1 => vec(pod(), 60..90)];
+    let pods = prop_oneof![1 => vec(pod(), 0..2), 6 => vec(pod(), 1..10), 1 => vec(pod(), 60..130)];
     // Ports, whether it is outdated, and endpoints of pods that are gone.
     let slices = vec((slice_ports(), prop_oneof![5 => Just(false), 1 => Just(true)], 0_usize..2), 0..6);
-    let places = vec((any::<prop::sample::Index>(), prop_oneof![7 => Just(true), 3 => Just(false)]), 90);
+    let places = vec((any::<prop::sample::Index>(), prop_oneof![7 => Just(true), 3 => Just(false)]), 130);
     // Calm ones are right but for a few pods that came: what goes where is all there is to decide.
     let calm = prop_oneof![2 => Just(false), 1 => Just(true)];
-    let one = (service(), pods, slices, places, any::<bool>(), 1_usize..5, any::<bool>(), calm).prop_map(
-        |(service, mut pods, drawn, places, fits, max, twice, calm)| {
-            let max = if pods.len() > 20 { max * 9 } else { max + usize::from(calm) };
+    let one = (service(), pods, slices, places, any::<bool>(), 1_usize..5, (any::<bool>(), 0_u8..12), calm).prop_map(
+        |(service, mut pods, mut drawn, places, fits, max, (twice, kind), calm)| {
+            // There may be more than the usual hundred.
+            let many = if kind < 4 { 1000 } else { max * 9 };
+            let max = if pods.len() > 20 { many } else { max + usize::from(calm) };
+            // Nobody is left: what matters is which slices are there.
+            let (calm, deserted) = (calm && kind > 0, kind == 0 && pods.len() <= 20);
+            if deserted {
+                pods.iter_mut().for_each(|pod| pod.phase = "Failed");
+                drawn.truncate(2);
+            }
             if calm {
                 for pod in &mut pods {
                     *pod = Drawn { phase: "Running", has_address: true, containers: 0, shown: 0, ..pod.clone() };
@@ -159,7 +175,11 @@ pub fn fresh() -> Generator {
             let mut slices: Vec<Value> = Vec::new();
             for (at, (ports, outdated, gone)) in drawn.iter().enumerate() {
                 // Most slices belong to the service: their ports are the usual ones of its pods.
-                let ports = if calm || (fits && at % 3 < 2) { usual(&service) } else { ports.clone() };
+                let ports = match () {
+                    _ if deserted && fits => json!([]),
+                    _ if calm || (fits && at % 3 < 2) => usual(&service),
+                    _ => ports.clone(),
+                };
                 let (outdated, gone) = if calm { (false, 0) } else { (*outdated, *gone) };
                 let gone = (0..gone).map(|n| {
                     json!({"pod": format!("gone-{at}-{n}"), "address": format!("10.8.{at}.{}", n + 1), "node": "node-1", "ready": true, "serving": true})
@@ -170,7 +190,7 @@ pub fn fresh() -> Generator {
             }
             for (index, (pod, (place, placed))) in pods.iter().zip(&places).enumerate() {
                 let placed = *placed || (calm && index % 4 > 0);
-                if slices.is_empty() || pod.shown > 7 || !placed {
+                if slices.is_empty() || pod.shown > 11 || !placed {
                     continue;
                 }
                 let at = place.index(slices.len());
@@ -185,7 +205,9 @@ pub fn fresh() -> Generator {
                 }
             }
             let pods: Vec<Value> = pods.iter().enumerate().map(|(index, pod)| json_of(pod, index)).collect();
-            let request = json!({"service": service, "pods": pods, "slices": slices, "max_endpoints": max});
+            // Slices were filled when they could hold one more.
+            let max_now = if kind == 1 && max > 1 { max - 1 } else { max };
+            let request = json!({"service": service, "pods": pods, "slices": slices, "max_endpoints": max_now});
             question("reconcile", json!({"request": request}))
         },
     );

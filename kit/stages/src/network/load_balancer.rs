@@ -36,6 +36,7 @@ fn fields() -> Vec<(&'static str, [Value; 2])> {
         ),
         ("/spec/loadBalancerSourceRanges", [json!([]), Value::Null]),
         ("/spec/loadBalancerIP", [Value::Null, "203.0.113.77".into()]),
+        ("/spec/loadBalancerIP", ["203.0.113.78".into(), "203.0.113.77".into()]),
         ("/spec/sessionAffinity", ["None".into(), "ClientIP".into()]),
         (
             "/spec/sessionAffinityConfig",
@@ -43,12 +44,17 @@ fn fields() -> Vec<(&'static str, [Value; 2])> {
         ),
         ("/spec/externalIPs", [json!(["198.51.100.1", "198.51.100.2"]), json!(["198.51.100.2", "198.51.100.1"])]),
         ("/spec/externalIPs", [json!(["198.51.100.1"]), Value::Null]),
+        ("/spec/externalIPs", [json!([]), Value::Null]),
+        ("/spec/externalIPs", [json!(["198.51.100.1"]), json!(["198.51.100.1", "198.51.100.2"])]),
+        ("/spec/loadBalancerSourceRanges", [json!(["10.0.0.0/8"]), json!(["10.0.0.0/8", "192.168.0.0/16"])]),
         ("/spec/externalTrafficPolicy", ["Cluster".into(), "Local".into()]),
         ("/spec/healthCheckNodePort", [Value::Null, 31_000.into()]),
+        ("/spec/healthCheckNodePort", [31_001.into(), 31_000.into()]),
         ("/spec/ipFamilies", [json!(["IPv4"]), json!(["IPv4", "IPv6"])]),
         ("/spec/ipFamilies", [json!(["IPv4", "IPv6"]), json!(["IPv6", "IPv4"])]),
         ("/metadata/annotations", [json!({"a": "1"}), json!({"a": "2"})]),
         ("/metadata/annotations", [json!({}), Value::Null]),
+        ("/metadata/annotations", [json!({"a": "1"}), json!({"a": "1", "b": "2"})]),
         ("/metadata/uid", ["u-web".into(), "u-other".into()]),
         // These say nothing to a cloud.
         ("/metadata/labels", [json!({"a": "1"}), json!({"a": "2"})]),
@@ -108,13 +114,18 @@ fn node(number: usize) -> impl Strategy<Value = Value> {
     let label = prop_oneof![
         4 => Just(json!({})),
         1 => select(vec![json!({EXCLUDE: ""}), json!({EXCLUDE: "false"}), json!({EXCLUDE: "true"})]),
-        1 => Just(json!({"node-role.kubernetes.io/control-plane": "", "node.kubernetes.io/exclude": "true"})),
+        1 => Just(json!({"node-role.kubernetes.io/control-plane": "", "node.kubernetes.io/exclude": "true",
+            "node.kubernetes.io/exclude-from-external-load-balancers-2": ""})),
     ];
     let taint = prop_oneof![
         4 => Just(json!([])),
-        1 => select(vec!["NoSchedule", "NoExecute"]).prop_map(
-            |effect| json!([{"key": "gpu", "effect": effect}, {"key": "ToBeDeletedByClusterAutoscaler", "effect": effect}])),
-        1 => Just(json!([{"key": "DeletionCandidateOfClusterAutoscaler", "effect": "PreferNoSchedule"}])),
+        1 => (select(vec!["NoSchedule", "NoExecute", "PreferNoSchedule"]), any::<bool>()).prop_map(|(effect, last)| {
+            let mut taints = vec![json!({"key": "gpu", "effect": effect}), json!({"key": "gpu", "effect": "NoExecute"})];
+            taints.insert(if last { 2 } else { 0 }, json!({"key": "ToBeDeletedByClusterAutoscaler", "effect": effect}));
+            json!(taints)
+        }),
+        1 => select(vec!["DeletionCandidateOfClusterAutoscaler", "ToBeDeletedByClusterAutoscaler2"]).prop_map(
+            |key| json!([{"key": key, "effect": "PreferNoSchedule"}])),
     ];
     let id = prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(2)];
     (label, taint, id, prop::bool::weighted(0.1), select(vec!["True", "False", "Unknown"]), any::<bool>()).prop_map(
@@ -180,7 +191,7 @@ fn happened() -> impl Strategy<Value = Value> {
         1 => Just(json!("updated")),
         1 => Just(json!("deleted")),
         2 => addresses.prop_map(|addresses| json!({"ensured": {"addresses": addresses}})),
-        3 => (call, option::weighted(0.3, select(vec![1, 20, 900]))).prop_map(
+        3 => (call, option::weighted(0.3, select(vec![0, 1, 20, 900]))).prop_map(
             |(call, after)| json!({"failed": {"call": call, "retry_after_seconds": after}})),
     ]
 }
@@ -211,11 +222,20 @@ fn sync() -> impl Strategy<Value = Value> {
 pub fn fresh() -> Generator {
     let of_node = (node(1), node(1)).prop_map(|(old, new)| question("node_changed", json!({"old": old, "new": new})));
     let one = prop_oneof![
-        1 => service().prop_map(|service| question("task", json!({"service": service}))),
-        1 => nodes().prop_map(|nodes| question("hosts", json!({"nodes": nodes}))),
-        2 => change(),
-        1 => of_node,
-        4 => sync(),
+        8 => service().prop_map(|service| question("task", json!({"service": service}))),
+        8 => nodes().prop_map(|nodes| question("hosts", json!({"nodes": nodes}))),
+        // No cloud's limit is the controller's.
+        1 => (101..110_usize, node(0)).prop_map(|(count, node)| {
+            let nodes: Vec<Value> = (0..count).map(|number| {
+                let mut node = node.clone();
+                node["metadata"]["name"] = format!("node-{number}").into();
+                node
+            }).collect();
+            question("hosts", json!({"nodes": nodes}))
+        }),
+        16 => change(),
+        8 => of_node,
+        32 => sync(),
     ];
     several(one, 6)
 }

@@ -6,8 +6,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
-const NAMESPACES: [&str; 3] = ["shop", "ops", "dev"];
+/// One begins with another one.
+const NAMESPACES: [&str; 3] = ["shop", "ops", "shop-2"];
 const NAMES: [&str; 2] = ["web-1", "api-1"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const PORT_NAMES: [&str; 3] = ["http", "dns", "metrics"];
@@ -24,7 +26,7 @@ const TEAMS: [&str; 7] = [
     "team",
 ];
 /// Networks, each with parts that may be left out of it.
-const BLOCKS: [(&str, &[&str]); 8] = [
+const BLOCKS: [(&str, &[&str]); 9] = [
     ("0.0.0.0/0", &["10.0.0.0/8", "203.0.113.64/26", "192.0.2.9/32"]),
     ("10.244.0.0/16", &["10.244.1.0/24", "10.244.1.10/32"]),
     ("203.0.113.0/24", &["203.0.113.64/26", "203.0.113.128/25"]),
@@ -32,6 +34,7 @@ const BLOCKS: [(&str, &[&str]); 8] = [
     ("192.0.2.9/32", &[]),
     ("10.244.1.11/24", &["10.244.1.8/29"]),
     ("2001:db8::/32", &["2001:db8:1::/48"]),
+    ("2001:db8:1::/64", &["2001:db8:1::10/127"]),
     ("::/0", &["2001:db8::/32"]),
 ];
 const OUTSIDE: [&str; 9] = [
@@ -74,11 +77,10 @@ fn named_ports() -> impl Strategy<Value = Value> {
 
 /// An end in its namespace; those without a pod are outside.
 fn end() -> impl Strategy<Value = (Option<usize>, Value)> {
-    let pod =
-        (select(vec![0_usize, 1, 2]), select(&NAMES[..]), labels(), named_ports(), option::weighted(0.15, 0..2_u8));
+    let pod = (select(vec![0_usize, 1, 2]), select(&NAMES[..]), labels(), named_ports(), prop::bool::weighted(0.25));
     let pod = pod.prop_map(|(namespace, name, labels, ports, six)| {
         let host = namespace * 2 + usize::from(name == "api-1") + 10;
-        let ip = if six.is_some() { format!("2001:db8:1::{host}") } else { format!("10.244.1.{host}") };
+        let ip = if six { format!("2001:db8:1::{host}") } else { format!("10.244.1.{host}") };
         let pod = json!({"namespace": NAMESPACES[namespace], "name": name, "labels": labels, "ports": ports});
         (Some(namespace), json!({"ip": ip, "pod": pod}))
     });
@@ -131,7 +133,13 @@ fn rules() -> impl Strategy<Value = Value> {
 }
 
 fn policy() -> impl Strategy<Value = (usize, Value)> {
-    let types = select(vec![json!([]), json!(["Ingress"]), json!(["Egress"]), json!(["Ingress", "Egress"])]);
+    let types = select(vec![
+        json!([]),
+        json!(["Ingress"]),
+        json!(["Egress"]),
+        json!(["Ingress", "Egress"]),
+        json!(["Egress", "Ingress"]),
+    ]);
     (0..6_usize, select(&PODS[..]), types, rules(), rules()).prop_map(|(of, pods, types, ingress, egress)| {
         let policy = json!({"podSelector": pods, "policyTypes": types, "ingress": ingress, "egress": egress});
         (of, policy)
@@ -141,10 +149,11 @@ fn policy() -> impl Strategy<Value = (usize, Value)> {
 /// Policies, and a connection whose ends most of them are about.
 fn judged() -> impl Strategy<Value = Value> {
     let namespaces = vec(option::of(select(vec!["red", "blue"])), 3);
-    let policies = prop_oneof![30 => vec(policy(), 0..6), 1 => vec(policy(), 66..72)];
+    let policies = prop_oneof![30 => vec(policy(), 0..6), 1 => vec(policy(), 101..106)];
     let port = (select(&PORTS[..]), prop_oneof![3 => Just("TCP"), 1 => select(&PROTOCOLS[..])]);
-    (namespaces, end(), end(), policies, port, any::<prop::sample::Index>()).prop_map(
-        |(teams, (from, mut source), (to, mut destination), policies, (port, protocol), which)| {
+    let shares = prop::bool::weighted(0.08);
+    (namespaces, end(), end(), policies, port, any::<prop::sample::Index>(), shares).prop_map(
+        |(teams, (from, mut source), (to, mut destination), policies, (port, protocol), which, shares)| {
             for (namespace, end) in [(from, &mut source), (to, &mut destination)] {
                 if let Some(namespace) = namespace {
                     let name = json!(NAMESPACES[namespace]);
@@ -156,17 +165,25 @@ fn judged() -> impl Strategy<Value = Value> {
             let is_same = |field: &str| source["pod"][field] == destination["pod"][field];
             if from.is_some() && from == to && is_same("name") {
                 destination = source.clone();
+            } else if shares && from.is_some() && to.is_some() {
+                // Two pods in the network of one node.
+                destination["ip"] = source["ip"].clone();
             }
+            let mut seen = BTreeSet::new();
             let policies = policies.into_iter().enumerate().map(|(at, (of, mut policy))| {
                 let namespace = match of {
                     0..3 => to.or(from).unwrap_or(of),
                     3 | 4 => from.unwrap_or(of - 3),
                     _ => which.index(3),
                 };
+                // A name is used once in a namespace, and often in each.
+                let name = 99 - (at + which.index(7)) / 2;
+                let name =
+                    if seen.insert((namespace, name)) { format!("policy-{name}") } else { format!("policy-x{at}") };
                 let own = policy.as_object_mut().expect("it was made as an object");
                 let mut named = Map::from_iter([
                     ("namespace".to_string(), json!(NAMESPACES[namespace])),
-                    ("name".to_string(), json!(format!("policy-{at}"))),
+                    ("name".to_string(), json!(name)),
                 ]);
                 named.append(own);
                 Value::Object(named)

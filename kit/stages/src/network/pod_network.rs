@@ -248,6 +248,11 @@ fn backend() -> impl Strategy<Value = Value> {
     prop_oneof![3 => direct("vxlan"), 1 => direct("ipip"), 1 => Just(json!("host_gw"))]
 }
 
+/// The network of all pods: mostly the usual one.
+fn pods() -> impl Strategy<Value = &'static str> {
+    select(vec![PODS, PODS, "10.244.0.0/17", "10.244.0.0/14"])
+}
+
 /// Small ranges, so that they are soon full, and large ones.
 fn range(third: usize) -> impl Strategy<Value = Value> {
     select(vec![24_u8, 24, 29, 28, 30, 27, 26]).prop_map(move |prefix| json!(format!("10.244.{third}.0/{prefix}")))
@@ -285,12 +290,13 @@ fn attach() -> impl Strategy<Value = Value> {
     let range =
         option::weighted(0.3, select(vec!["10.244.4.0/22", "10.244.6.0/23", "10.244.5.128/25", "10.244.5.192/27"]));
     let taken = prop_oneof![1 => 0.0..0.3_f64, 2 => 0.7..1.0_f64, 1 => Just(1.0)];
-    (fresh_node(1), range, backend(), taken, any::<u64>(), option::of(any::<Index>())).prop_map(
-        |(mut node, other, backend, taken, dice, last)| {
+    let last = option::weighted(0.7, (any::<Index>(), 0..8_u8));
+    (fresh_node(1), range, backend(), taken, any::<u64>(), last, pods()).prop_map(
+        |(mut node, other, backend, taken, dice, last, pods)| {
             if let Some(other) = other {
                 node["range"] = other.into();
             }
-            let mut request = json!({"node": node, "network": {"pods": PODS, "backend": backend}});
+            let mut request = json!({"node": node, "network": {"pods": pods, "backend": backend}});
             let range = node["range"].as_str().and_then(|range| range.parse::<Cidr>().ok());
             let Some(range) = range else { return question("attach", json!({ "request": request })) };
             let size = 1_u64 << (32 - range.prefix);
@@ -307,9 +313,16 @@ fn attach() -> impl Strategy<Value = Value> {
             if dice.is_multiple_of(2) {
                 used.reverse();
             }
+            // Pods and the last address may be from a range that the node had before, wider or elsewhere.
+            let before = ["10.244.1.77", "10.244.9.3", "10.243.255.254", "10.246.0.2"].map(String::from);
+            used.extend(before.iter().filter(|_| dice % 3 == 1).filter(|ip| !all.contains(ip)));
             request["used"] = json!(used);
-            if let Some(last) = last {
-                request["last"] = json!(last.get(&all));
+            if let Some((last, how)) = last {
+                request["last"] = match how {
+                    0 => json!(last.get(&[address(0), address(1), address(size - 1)])),
+                    1 => json!(last.get(&before)),
+                    _ => json!(last.get(&all)),
+                };
             }
             question("attach", json!({ "request": request }))
         },
@@ -357,6 +370,10 @@ fn foreign() -> Value {
             {"destination": "0.0.0.0/0", "via": "10.0.0.254", "device": "eth0"},
             {"destination": "192.168.7.0/24", "via": "10.0.0.253", "device": "eth0"},
             {"destination": "10.0.0.0/8", "via": "10.0.0.254", "device": "eth0"},
+            {"destination": "10.244.0.0/14", "via": "10.0.0.254", "device": "eth0"},
+            {"destination": "10.244.0.0/16", "via": "10.0.0.254", "device": "eth0"},
+            {"destination": "10.244.0.0/22", "via": "10.0.0.254", "device": "eth1"},
+            {"destination": "10.244.77.5/32", "via": "10.0.0.254", "device": "eth0"},
             {"destination": "10.245.0.0/24", "via": "10.0.0.9", "device": "flannel.1", "onlink": true},
         ],
         "neighbours": [{"address": "10.0.0.254", "device": "eth0", "mac": "02:00:00:00:0a:fe"},
@@ -370,8 +387,8 @@ fn sync() -> impl Strategy<Value = Value> {
     // For each node how its entries are (more than 8: right), and whether they are there at all.
     let state = vec((0..24_u8, 0..4_u8, any::<bool>()), 8);
     let ghosts = vec(fresh_node(7), 0..2);
-    (fresh_node(1), others, backend(), state, ghosts, any::<u16>()).prop_map(
-        |(node, others, backend, state, ghosts, extra)| {
+    (fresh_node(1), others, backend(), state, ghosts, any::<u16>(), pods()).prop_map(
+        |(node, others, backend, state, ghosts, extra, pods)| {
             let mut tables = json!({"routes": [], "neighbours": [], "forwarding": []});
             let mut add = |more: Value, keep: &dyn Fn(usize) -> bool| {
                 for table in ["routes", "neighbours", "forwarding"] {
@@ -393,9 +410,11 @@ fn sync() -> impl Strategy<Value = Value> {
             for (other, (wrong, there, other_way)) in others.iter().chain(&ghosts).zip(&state) {
                 let direct = backend == "host_gw" || may_direct && is_near(other);
                 // Now and then as another backend had left it.
-                let direct = if *there == 1 && *wrong % 5 == 0 { *other_way } else { direct };
+                let otherwise = *there == 1 && *wrong % 5 == 0;
+                let direct = if otherwise { *other_way } else { direct };
                 if *there > 0 {
-                    add(entries(other, direct, name == "ipip", *wrong), &|_| true);
+                    let ipip = (name == "ipip") != (otherwise && *wrong % 2 == 0);
+                    add(entries(other, direct, ipip, *wrong), &|_| true);
                 }
                 // A route to a part of the range, which beats the one to all of it.
                 if let (Some((first, prefix)), 9) =
@@ -406,10 +425,10 @@ fn sync() -> impl Strategy<Value = Value> {
                     add(json!({ "routes": [part] }), &|_| true);
                 }
             }
-            if let (Some(range), true) = (node["range"].as_str(), extra & 256 == 256) {
+            if let (Some(range), true) = (node["range"].as_str(), extra & 0x4000 == 0x4000) {
                 add(json!({"routes": [{"destination": range, "via": "10.0.0.252", "device": "eth0"}]}), &|_| true);
             }
-            let network = json!({"pods": PODS, "backend": backend});
+            let network = json!({"pods": pods, "backend": backend});
             question("sync", json!({"request": {"node": node, "others": others, "network": network, "tables": tables}}))
         },
     )
@@ -418,7 +437,7 @@ fn sync() -> impl Strategy<Value = Value> {
 /// A cluster in which a few things happen, and packets go after each.
 fn cluster() -> impl Strategy<Value = Value> {
     let nodes = btree_set(1..5_usize, 2..4);
-    let happens = vec((0..7_u8, any::<Index>()), 1..4);
+    let happens = vec((0..8_u8, any::<Index>()), 1..4);
     (nodes, backend(), vec(any::<bool>(), 8), happens).prop_map(|(numbers, backend, far, happens)| {
         let spec = |number: usize| {
             let net = if far[number % far.len()] { 1 } else { 0 };
@@ -430,7 +449,6 @@ fn cluster() -> impl Strategy<Value = Value> {
         let pods = |number: usize| json!({"start": [name(number), [format!("a/p-{number}"), format!("b/q-{number}")]]});
         let mut play = vec![json!("sync")];
         play.extend(there.iter().map(|number| pods(*number)));
-        play.push(json!("look"));
         let mut next = 6;
         for (what, which) in happens {
             let number = *which.get(&there);
@@ -456,10 +474,25 @@ fn cluster() -> impl Strategy<Value = Value> {
                 }
                 4 if !far[number % far.len()] => play.push(json!({"by_hand": [name(number), [route]]})),
                 5 => play.push(json!({ "stop": format!("a/p-{number}") })),
+                6 => {
+                    // What a tunnel to a node next door left behind.
+                    let is_near = |other: &&usize| **other != number && far[*other % 8] == far[number % 8];
+                    if let (Some(other), true) = (there.iter().find(is_near), backend["vxlan"]["direct"] == true) {
+                        let (range, mac) = (format!("10.244.{other}.0"), "02:00:00:00:0e:01");
+                        let route = json!({"destination": format!("{range}/28"), "via": range, "device": "flannel.1", "onlink": true});
+                        let changes = json!([
+                            {"set_forwarding": {"mac": mac, "device": "flannel.1", "remote": format!("10.0.0.{other}")}},
+                            {"set_neighbour": {"address": range, "device": "flannel.1", "mac": mac}},
+                            {"set_route": route},
+                        ]);
+                        play.push(json!({"by_hand": [name(number), changes]}));
+                    }
+                }
                 _ => play.push(json!({"start": [name(number), [format!("c/r-{number}-{}", play.len())]]})),
             }
-            play.extend([json!("sync"), json!("look")]);
+            play.push(json!("sync"));
         }
+        play.push(json!("look"));
         json!({"backend": backend, "nodes": nodes, "play": play})
     })
 }
