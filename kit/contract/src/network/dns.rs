@@ -28,7 +28,7 @@ contract! {
         /// | `NAMESPACE.svc.D` | likewise, if it is one of `namespaces` |
         /// | `SERVICE.NAMESPACE.svc.D` | a service |
         /// | `HOST.SERVICE.NAMESPACE.svc.D` | one endpoint of it |
-        /// | `_PORT._PROTOCOL.SERVICE.NAMESPACE.svc.D` | a service, but only this port; both underscores may be missing |
+        /// | `_PORT._PROTOCOL.SERVICE.NAMESPACE.svc.D` | a service, but only this port; each underscore may be missing |
         ///
         /// A name of any other form doesn't exist. `HOST` is the endpoint's `hostname`; if it has none, its address with
         /// `-` for each `.` or `:`, and a `0` added if that ends with `-`.

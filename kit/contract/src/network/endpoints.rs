@@ -71,7 +71,8 @@ pub struct Request {
     pub pods: Vec<Pod>,
     /// The slices that the controller keeps for it, as the cache shows them now. No two have the same name.
     pub slices: Vec<Slice>,
-    /// The most endpoints of one slice (`--max-endpoints-per-slice`, 100 by default).
+    /// The most endpoints of one slice (`--max-endpoints-per-slice`, 100 by default), at least 1. Slices may hold more
+    /// already, if it was lowered.
     pub max_endpoints: usize,
 }
 

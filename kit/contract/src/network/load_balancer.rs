@@ -54,7 +54,7 @@ contract! {
         /// Never if it wanted none and wants none. Otherwise if one of these is another than before:
         ///
         /// - whether it wants one;
-        /// - `spec.loadBalancerSourceRanges`, while it wants one; `spec.loadBalancerIP`;
+        /// - `spec.loadBalancerSourceRanges`, with their order, while it wants one; `spec.loadBalancerIP`;
         /// - `spec.ports`, with their order; of each port all fields;
         /// - `spec.sessionAffinity` and `spec.sessionAffinityConfig`;
         /// - `spec.externalIPs`, with their order;

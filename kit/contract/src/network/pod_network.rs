@@ -157,7 +157,7 @@ pub struct AttachRequest {
     pub node: Node,
     /// The network.
     pub network: Network,
-    /// The addresses that pods of this node have, in any order.
+    /// The addresses that pods of this node have, in any order; some may be of a range that it had before.
     #[serde(default)]
     pub used: Vec<Ipv4Addr>,
     /// The address that was given last, perhaps to a pod that is gone; none if there was no pod yet. The node may have
