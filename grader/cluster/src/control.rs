@@ -36,6 +36,15 @@ pub enum Order {
     Speed(f64),
     /// To say whether these conditions hold, and these at the end; without any, those of its incident.
     Check((Vec<String>, Vec<String>)),
+    /// To follow a packet.
+    Packet {
+        /// Who sends it.
+        from: String,
+        /// Where to.
+        to: String,
+        /// By UDP.
+        udp: bool,
+    },
 }
 
 type Answer = Result<String, String>;
@@ -160,6 +169,9 @@ pub fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
         }
         Order::Speed(speed) => driver.set_speed(speed),
         Order::Check(asked) => return incident::verdict(driver, case, &asked),
+        Order::Packet { from, to, udp } => {
+            return driver.engine.packet(&from, &to, udp).map(|lines| lines.join("\n"));
+        }
     }
     Ok(status(driver))
 }

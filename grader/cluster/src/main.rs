@@ -58,6 +58,17 @@ enum Command {
     Step { span: String },
     /// Lets so many seconds of the cluster pass in one second
     Speed { speed: f64 },
+    /// Follows a packet, hop by hop, and the answer to it: from `client`, a node, `pod/shop/web-0` or `deployment/shop/web` to `web.shop:80`,
+    /// `10.96.0.20:80`, `service/shop/web:80`, `pod/shop/web-0:8080` or `node-1:30080`
+    Packet {
+        /// Who sends it
+        from: String,
+        /// Where to
+        to: String,
+        /// By UDP instead of TCP
+        #[arg(long)]
+        udp: bool,
+    },
     /// Says whether conditions hold, `deployment/shop/web Available`; exits with 1 if not
     Check(incident::Check),
 }
@@ -72,6 +83,9 @@ const FAULTS: &str = "\
   pause, resume COMPONENT       a component stops, and goes on
   fill, free, compact etcd      its quota is used up, there is room again, it forgets its history
   scale WORKLOAD=N              a workload is to have so many replicas
+  stop_agent, start_agent NODE  the network plugin's agent stops, and runs again
+  narrow NODE=BYTES, widen NODE its link carries no longer packets, and carries all again
+  flood, ebb NODE               there is no room for more connections, and there is again
 Hosts are nodes and, with `up --control-planes 3`, control-plane-1 and so on. Pods may be named by place: pod/web#1.";
 
 /// How long a cluster may take to end.
@@ -103,6 +117,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             }
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Packet { from, to, udp } => Order::Packet { from: from.clone(), to: to.clone(), udp: *udp },
         Command::Pause { component: Some(component) } => Order::Fault(json!({"pause": component})),
         Command::Resume { component: Some(component) } => Order::Fault(json!({"resume": component})),
         Command::Pause { component: None } => Order::Pause(true),

@@ -2,7 +2,7 @@
 //! takes the place of one that doesn't answer.
 
 use anyhow::{Context, Result, bail};
-use kit_cluster::cluster::{API_SERVER, ASKED};
+use kit_cluster::cluster::{API_SERVER, ASKED, NODES};
 use kit_contract::remote::{Link, Transport};
 use kit_contract::wire::{Answer, NEW};
 use kit_contract::{Modules, Player};
@@ -22,10 +22,6 @@ const GRADER: &str = "CARGO_GRADE";
 const LOOK: Duration = Duration::from_millis(200);
 /// The one module with a memory that its process can't do without.
 const STORE: &str = "control_plane/store";
-/// The DNS server of a live cluster, which keeps nothing between two questions, and never begins anew either.
-const DNS: &str = "dns";
-/// What the engine doesn't ask, but what stands beside it.
-const BESIDE: [(&str, &str); 1] = [("network/dns", DNS)];
 
 /// The places in a cluster that the learner's modules take.
 #[derive(Clone, Default)]
@@ -68,7 +64,7 @@ impl Seats {
                 let (chapter, own) = exercise.split_once('/').unwrap_or_default();
                 name == exercise || name == own || name == chapter && file.is_none()
             };
-            let found: Vec<_> = ASKED.into_iter().chain(BESIDE).filter(|(exercise, _)| meant(exercise)).collect();
+            let found: Vec<_> = ASKED.into_iter().filter(|(exercise, _)| meant(exercise)).collect();
             if found.is_empty() {
                 bail!("{}", unknown(name));
             }
@@ -135,7 +131,7 @@ fn unknown(name: &str) -> String {
     match kit_contract::EXERCISES.iter().find(is) {
         Some(exercise) => format!("nothing in a cluster asks {exercise}; `cargo grade run {exercise}` does"),
         None => {
-            let known: Vec<_> = ASKED.iter().chain(&BESIDE).map(|(exercise, _)| *exercise).collect();
+            let known: Vec<_> = ASKED.iter().map(|(exercise, _)| *exercise).collect();
             format!("`--modules {name}` names no exercise that a cluster asks; there are: {}", known.join(", "))
         }
     }
@@ -181,7 +177,7 @@ impl Seat {
             *taken = Taken { build: taken.build + 1, ..Taken::default() };
         }
         match self.process {
-            API_SERVER | DNS => eprintln!("  {exercise}: built anew"),
+            API_SERVER | NODES => eprintln!("  {exercise}: built anew"),
             process => {
                 eprintln!("  {exercise}: built anew, and {process} begins anew with it");
                 door.request(move |driver| _ = driver.restart(process));
@@ -203,7 +199,7 @@ impl Transport for Seated {
 
     fn another(&mut self) -> Option<Link> {
         let module: Rc<RefCell<dyn Transport>> = match self.0.process {
-            API_SERVER | DNS => Rc::new(RefCell::new(Guarded::new(self.0.clone()))),
+            API_SERVER | NODES => Rc::new(RefCell::new(Guarded::new(self.0.clone()))),
             _ => Rc::new(RefCell::new(Single::new(self.0.clone()))),
         };
         Some(Link::new(module))
@@ -239,7 +235,7 @@ impl Transport for Single {
     }
 }
 
-/// The same for the API server and the DNS server, which can't begin anew: the reference is asked beside the learner's
+/// The same for the API server and for what runs on nodes, which can't begin anew: the reference is asked beside the learner's
 /// worker, knows what that knows, and answers the very question that it was lost with.
 struct Guarded {
     seat: Arc<Seat>,

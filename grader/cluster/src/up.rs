@@ -8,7 +8,7 @@ use crate::ui;
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
-use kit_cluster::cluster::{self, CloudShape, Config, Nodes};
+use kit_cluster::cluster::{self, CloudShape, Config, NetworkShape, Nodes, Plugin};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -28,6 +28,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a detached cluster may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// With more nodes than this there is a network only if somebody asks for it: each node knows the way to each other.
+const NETWORKED: usize = 50;
 /// The most nodes: what a real cluster is tested with is a tenth of it.
 const NODES: usize = 50_000;
 
@@ -45,6 +47,10 @@ pub struct Args {
     /// Leaves out the simulated cloud: services of type LoadBalancer stay <pending>
     #[arg(long)]
     no_cloud: bool,
+    /// The network of pods: `flannel`, `calico`, `cilium`, or `none`, where pods have addresses that nobody routes. Without it flannel, in
+    /// a cluster of up to 50 nodes
+    #[arg(long, value_name = "PLUGIN", value_parser = network)]
+    network: Option<Network>,
     /// How many seconds of the cluster pass in one second: 1, if the incident says nothing else
     #[arg(long)]
     speed: Option<f64>,
@@ -110,6 +116,14 @@ enum LogFormat {
     Json,
 }
 
+/// A plugin, or none.
+#[derive(Debug, Clone, Copy)]
+struct Network(Option<Plugin>);
+
+fn network(name: &str) -> Result<Network, String> {
+    if name == "none" { Ok(Network(None)) } else { Plugin::named(name).map(|plugin| Network(Some(plugin))) }
+}
+
 /// How fast a clock may run.
 pub fn speed(speed: f64) -> Result<f64> {
     match (0.01..=10_000.0).contains(&speed) {
@@ -146,6 +160,11 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
         cloud: (!args.no_cloud).then(CloudShape::default),
+        network: match args.network {
+            Some(Network(plugin)) => plugin,
+            None => (args.nodes <= NETWORKED).then(Plugin::default),
+        }
+        .map(|plugin| NetworkShape { plugin, ..NetworkShape::default() }),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
