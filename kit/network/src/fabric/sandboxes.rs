@@ -159,7 +159,7 @@ impl Fabric {
         }
         if protocol == Protocol::Tcp {
             let answer = Packet { flow: flow.reversed(), ..packet };
-            if let Err(lost) = self.fill(from, place, answer) {
+            if let Some(lost) = self.fill(from, place, answer) {
                 trace.push(String::new());
                 trace.extend(lost.lines());
                 return failed(Failed::Silence, STALLED, trace);
@@ -173,7 +173,7 @@ impl Fabric {
     }
 
     /// The answer in packets as long as both ends take them (TCP's MSS): the way of the one that got lost, if one did.
-    fn fill(&mut self, client: &str, server: &str, answer: Packet) -> Result<(), Walk> {
+    fn fill(&mut self, client: &str, server: &str, answer: Packet) -> Option<Walk> {
         let shortest = |place: &str| {
             let there = self.cluster.world.namespaces.get(place);
             let own = |interface: &&Interface| interface.name == "eth0";
@@ -183,18 +183,18 @@ impl Fabric {
         for _ in 0..SMALLER {
             let walk = self.send(server, answer.clone().with_length(length));
             let fits = match walk.reason() {
-                None => return Ok(()),
+                None => return None,
                 // The kernel knows already what fits, or was told just now.
                 Some(Reason::MessageTooLong { mtu, .. }) => *mtu,
                 Some(Reason::TooLong { mtu, told: true, .. }) => *mtu,
-                Some(_) => return Err(walk),
+                Some(_) => return Some(walk),
             };
             if fits >= length {
-                return Err(walk);
+                return Some(walk);
             }
             length = fits;
         }
-        Ok(())
+        None
     }
 }
 

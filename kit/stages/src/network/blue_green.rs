@@ -23,7 +23,9 @@ pub struct Script {
     release: Plan,
     /// The Service at first.
     released_service: Service,
+    #[serde(rename = "old_version")]
     old: Side,
+    #[serde(rename = "new_version")]
     new: Side,
     /// How many seconds after the EndpointSlices each node follows; at least 1.
     nodes: BTreeMap<String, u32>,
@@ -646,7 +648,7 @@ mod tests {
         let mut script = json!({
             "release": {"label": "version", "replicas": 2, "settle_seconds": 5, "deadline_seconds": 100, "max_errors_percent": 0},
             "released_service": {"selector": {"app": "web", "version": "v1"}, "target_port": "http"},
-            "old": {"template": template("v1"), "pods": 2}, "new": {"template": template("v2")},
+            "old_version": {"template": template("v1"), "pods": 2}, "new_version": {"template": template("v2")},
             "nodes": {"node-1": 1, "node-2": 4}, "until": 60,
         });
         for (pointer, value) in changes {
@@ -691,7 +693,7 @@ mod tests {
             (
                 "deletes at once, with a hook",
                 |now| go(now, now.new.ready == 2, true, &V2),
-                vec![("/old/template/pre_stop_seconds", json!(6))],
+                vec![("/old_version/template/pre_stop_seconds", json!(6))],
                 "none failed",
             ),
             (
@@ -700,8 +702,8 @@ mod tests {
                 vec![],
                 "answered by another application",
             ),
-            ("another port", patient, vec![("/new/template/ports", json!(["web"]))], "rejected"),
-            ("no probe", patient, vec![("/new/template/readiness_probe", json!(false))], "that doesn't listen"),
+            ("another port", patient, vec![("/new_version/template/ports", json!(["web"]))], "rejected"),
+            ("no probe", patient, vec![("/new_version/template/readiness_probe", json!(false))], "that doesn't listen"),
             (
                 "publishes all",
                 |now| go(now, true, false, &V2),

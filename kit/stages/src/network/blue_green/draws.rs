@@ -208,9 +208,9 @@ fn release() -> impl Strategy<Value = Value> {
                 let replicas = plan["replicas"].clone();
                 json!({
                     "release": plan, "released_service": {"selector": selector(label, value, false), "target_port": "http"},
-                    "old": {"template": good(label, old), "pods": replicas, "start_seconds": start},
+                    "old_version": {"template": good(label, old), "pods": replicas, "start_seconds": start},
                     // Now and then pods of an earlier try are still there.
-                    "new": {"template": good(label, new), "pods": if leads == 1 { 2 } else { 0 }, "start_seconds": start},
+                    "new_version": {"template": good(label, new), "pods": if leads == 1 { 2 } else { 0 }, "start_seconds": start},
                     "nodes": nodes, "load": load, "events": events, "until": 400,
                 })
             },
