@@ -301,7 +301,8 @@ def main():
     args = parser.parse_args()
     if args.shots:
         Path(args.shots).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cargo", "build", "--quiet", "--package", "interview", "--example", "room"], cwd=ROOT, check=True)
+    if not os.environ.get("BUILT"):
+        subprocess.run(["cargo", "build", "--quiet", "--package", "interview", "--example", "room"], cwd=ROOT, check=True)
     if not args.chromium:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
-cargo build --quiet --package cluster
+[ -n "${BUILT:-}" ] || cargo build --quiet --package cluster
 cluster=$target/debug/cluster
 
 # check EXPECTED ARGS…: what kubectl prints, on both outputs, must be this; a last line `exit N` stands for its exit code.
@@ -103,8 +103,8 @@ exit 1' logs broken
     check 'out
 command terminated with exit code 4
 exit 4' exec web -- sh -c 'echo out; exit 4'
-    check '*exec: "curl": executable file not found in $PATH: unknown
-exit 1' exec web -- curl localhost
+    check '*exec: "dig": executable file not found in $PATH: unknown
+exit 1' exec web -- dig localhost
     check '*exec: "tar": executable file not found in $PATH: unknown*' cp web:/etc/hostname "$folder/hostname"
     typed 'echo $((6*7))\nexit 5\n' '42
 command terminated with exit code 5

@@ -15,7 +15,7 @@ if ! command -v dig >/dev/null; then
     root=$([ "$(id -u)" = 0 ] || echo sudo)
     $root apt-get install --yes --no-install-recommends bind9-dnsutils
 fi
-cargo build --quiet --package cluster
+[ -n "${BUILT:-}" ] || cargo build --quiet --package cluster
 cluster=$target/debug/cluster
 name=dns-$$ steps=0 failed=0
 folder=$(mktemp -d)
