@@ -16,6 +16,14 @@ pub trait Show: Serialize {
     fn meaning(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
+
+    /// The same for a list of such values. Their order counts, unless their contract leaves it open.
+    fn meaning_of_list(list: &[Self]) -> String
+    where
+        Self: Sized,
+    {
+        format!("{:?}", list.iter().map(Show::meaning).collect::<Vec<_>>())
+    }
 }
 
 /// What a list means whose order is left open.
@@ -33,7 +41,7 @@ impl<T: Show> Show for Vec<T> {
         self.iter().flat_map(Show::lines).collect()
     }
     fn meaning(&self) -> String {
-        format!("{:?}", self.iter().map(Show::meaning).collect::<Vec<_>>())
+        T::meaning_of_list(self)
     }
 }
 

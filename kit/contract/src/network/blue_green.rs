@@ -286,6 +286,9 @@ impl Show for Problem {
     fn lines(&self) -> Vec<String> {
         vec![format!("{self:?}")]
     }
+    fn meaning_of_list(list: &[Problem]) -> String {
+        unordered(list)
+    }
 }
 
 impl Show for Share {
