@@ -256,7 +256,7 @@ pub(super) fn is_node_ready(node: &Node) -> bool {
 }
 
 /// The zone of a node, if it says one.
-pub(super) fn zone_of_node(node: &Node) -> Option<&str> {
+pub(crate) fn zone_of_node(node: &Node) -> Option<&str> {
     let labels = node.metadata.labels.as_ref()?;
     labels.get("topology.kubernetes.io/zone").map(String::as_str).filter(|zone| !zone.is_empty())
 }

@@ -103,17 +103,19 @@ fn sync(world: &mut World<'_>) -> Result<(), Error> {
     if world.cache.fetch::<Service>(NAMESPACE, NAME).is_none() {
         world.server.create(service().into_object())?;
     }
+    let right = endpoints();
     match world.cache.fetch::<Endpoints>(NAMESPACE, NAME).cloned() {
-        None => drop(world.server.create(endpoints().into_object())?),
-        Some(there) if there.subsets != endpoints().subsets => {
-            world.server.update(Endpoints { subsets: endpoints().subsets, ..there }.into_object())?;
+        None => drop(world.server.create(right.into_object())?),
+        Some(there) if there.subsets != right.subsets => {
+            world.server.update(Endpoints { subsets: right.subsets, ..there }.into_object())?;
         }
         Some(_) => {}
     }
+    let right = slice();
     match world.cache.fetch::<EndpointSlice>(NAMESPACE, NAME).cloned() {
-        None => drop(world.server.create(slice().into_object())?),
-        Some(there) if (&there.endpoints, &there.ports) != (&slice().endpoints, &slice().ports) => {
-            let EndpointSlice { endpoints, ports, .. } = slice();
+        None => drop(world.server.create(right.into_object())?),
+        Some(there) if (&there.endpoints, &there.ports) != (&right.endpoints, &right.ports) => {
+            let EndpointSlice { endpoints, ports, .. } = right;
             world.server.update(EndpointSlice { endpoints, ports, ..there }.into_object())?;
         }
         Some(_) => {}

@@ -12,9 +12,10 @@ use crate::dns::resolv_conf::{Kubelet, ResolvConf};
 use crate::dns::resolver::{Library, Resolver};
 use crate::dns::{Config, Kubernetes, NoUpstream, PodsMode, RecordData, RecordType};
 use kit_api::core::Pod;
+use kit_api::meta::ObjectMeta;
 use kit_apimachinery::object::{Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::network::{NotResolved, Resolved};
+use kit_client::network::{NotResolved, Resolved, Sandbox};
 use kit_contract::Modules;
 use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
@@ -100,21 +101,14 @@ fn kubelet() -> Kubelet {
 
 /// What a pod has about which nothing special is said.
 fn usual(namespace: &str) -> ResolvConf {
-    let domain = "cluster.local";
-    ResolvConf {
-        nameservers: vec![SERVER.into()],
-        searches: vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.into()],
-        options: vec!["ndots:5".into()],
-    }
+    let metadata = ObjectMeta { namespace: Some(namespace.into()), ..ObjectMeta::default() };
+    kubelet().resolv_conf(&Pod { metadata, ..Pod::default() }).map(|(conf, _)| conf).unwrap_or_default()
 }
 
 impl Fabric {
     /// What is in the `resolv.conf` of a pod, a node or the client, by its name in the world.
     pub(super) fn conf_of(&self, place: &str) -> ResolvConf {
-        match self.sandboxes.iter().find(|(_, name)| *name == place) {
-            Some((sandbox, _)) => self.names.conf_of(&sandbox.namespace, &sandbox.pod),
-            None => outside(),
-        }
+        self.sandbox_at(place).map_or_else(outside, |sandbox| self.names.conf_of(&sandbox.namespace, &sandbox.pod))
     }
 
     /// What a resolver finds.
@@ -140,9 +134,7 @@ impl Fabric {
     fn question(&mut self, place: &str, servers: &[String], name: &str, took: &mut Instant) -> Option<Vec<IpAddr>> {
         for _ in 0..ATTEMPTS {
             for server in servers.iter().filter_map(|text| text.parse::<IpAddr>().ok()) {
-                let packet = self.first_packet(place, Protocol::Udp, (server, PORT));
-                let (there, back) = self.exchange(place, packet);
-                self.close(place, Protocol::Udp);
+                let (there, back) = self.ask(place, server);
                 let is_back = back.is_some_and(|back| back.delivered_to() == Some(place));
                 match there.delivered_to().filter(|_| is_back) {
                     Some(to) if self.is_server(to) => {
@@ -166,18 +158,23 @@ impl Fabric {
     pub(super) fn question_to_server(&mut self, place: &str) -> Vec<String> {
         let server = self.conf_of(place).nameservers.iter().find_map(|text| text.parse::<IpAddr>().ok());
         let Some(server) = server else { return vec![format!("{place} has no server to ask")] };
-        let packet = self.first_packet(place, Protocol::Udp, (server, PORT));
-        let (there, back) = self.exchange(place, packet);
-        self.close(place, Protocol::Udp);
+        let (there, back) = self.ask(place, server);
         let back = back.iter().flat_map(Walk::lines);
         there.lines().into_iter().chain(back).collect()
     }
 
+    /// A question on its way to a server, and the answer on its way back.
+    fn ask(&mut self, place: &str, server: IpAddr) -> (Walk, Option<Walk>) {
+        let packet = self.first_packet(place, Protocol::Udp, (server, PORT));
+        let walks = self.exchange(place, packet);
+        self.close(place, Protocol::Udp);
+        walks
+    }
+
     fn is_server(&self, place: &str) -> bool {
-        let mut sandboxes = self.sandboxes.iter().filter(|(_, name)| *name == place);
-        let label = |pod: &str| self.policies.labels(pod).get("k8s-app").is_some_and(|app| app == "kube-dns");
-        sandboxes.any(|(sandbox, _)| {
-            sandbox.namespace == NAMESPACE && label(&format!("{}/{}", sandbox.namespace, sandbox.pod))
+        self.sandbox_at(place).is_some_and(|Sandbox { namespace, pod, .. }| {
+            let labels = self.policies.labels(&format!("{namespace}/{pod}"));
+            namespace == NAMESPACE && labels.get("k8s-app").is_some_and(|app| app == "kube-dns")
         })
     }
 }

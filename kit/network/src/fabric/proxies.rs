@@ -5,6 +5,7 @@
 
 use super::{Shared, pods};
 use crate::datapath::packet::Protocol;
+use crate::endpoints::hints::zone_of_node;
 use crate::proxy::Family;
 use crate::proxy::conntrack::Flow;
 use crate::proxy::iptables::{Config, LocalDetector, Proxier, jumps};
@@ -83,14 +84,15 @@ impl Proxies {
         let pods = LocalDetector::Range(pods());
         let config = Config { node_ip: Some(address), pods, ..Config::new(&name, Family::V4) };
         let mut proxier = Proxier::new(config, Box::new(Asked(self.module.clone())));
-        proxier.set_zone(&zone(node));
+        let zone = zone_of_node(node).unwrap_or_default();
+        proxier.set_zone(zone);
         cache.all::<Service>().for_each(|service| _ = proxier.set_service(service));
         cache.all::<EndpointSlice>().for_each(|slice| _ = proxier.set_slice(slice));
         let mut proxy = Proxy::default();
         // What it jumps to is its own, and its names are short enough.
         _ = proxy.rules.restore(&jumps());
         self.fabric.borrow_mut().proxies.insert(name.clone(), proxy);
-        let mut running = Running { proxier, zone: zone(node), due: None, last: None };
+        let mut running = Running { proxier, zone: zone.into(), due: None, last: None };
         running.soon(now);
         self.nodes.insert(name, running);
     }
@@ -104,9 +106,9 @@ impl Proxies {
         }
         let Some(address) = internal_ip(node) else { return };
         match self.nodes.get_mut(name) {
-            Some(running) if running.zone == zone(node) => {}
+            Some(running) if running.zone == zone_of_node(node).unwrap_or_default() => {}
             Some(running) => {
-                running.zone = zone(node);
+                running.zone = zone_of_node(node).unwrap_or_default().into();
                 running.proxier.set_zone(&running.zone);
                 running.soon(now);
             }
@@ -162,11 +164,6 @@ fn as_flow(connection: &crate::datapath::conntrack::Connection) -> Option<Flow> 
         port: original.destination.port,
         replies_from: connection.reply.source.address,
     })
-}
-
-fn zone(node: &Node) -> String {
-    let labels = node.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get("topology.kubernetes.io/zone")).cloned().unwrap_or_default()
 }
 
 /// A node's own address.

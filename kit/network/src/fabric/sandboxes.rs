@@ -121,6 +121,11 @@ impl Fabric {
         self.sandboxes.get(sandbox).unwrap_or(&sandbox.node).clone()
     }
 
+    /// Whose place in the world it is; none for nodes and whoever is outside.
+    pub(super) fn sandbox_at(&self, place: &str) -> Option<&Sandbox> {
+        self.sandboxes.iter().find(|(_, name)| *name == place).map(|(sandbox, _)| sandbox)
+    }
+
     /// What listens on a node: its own, and pods with its network.
     pub(super) fn listen_on_host(&mut self, node: &str) {
         let own = ON_NODES.map(|port| (Protocol::Tcp, port));
@@ -165,8 +170,7 @@ impl Fabric {
                 return failed(Failed::Silence, STALLED, trace);
             }
         }
-        let pod = self.sandboxes.iter().find(|(_, name)| *name == place);
-        let pod = pod.map(|(sandbox, _)| (sandbox.namespace.clone(), sandbox.pod.clone()));
+        let pod = self.sandbox_at(place).map(|sandbox| (sandbox.namespace.clone(), sandbox.pod.clone()));
         let end = |end: crate::datapath::packet::End| SocketAddr::new(end.address, end.port);
         let reached = Reached { pod, at: end(flow.destination), from: end(flow.source) };
         Attempt { end: Ok(reached), took: ROUND_TRIP, trace }
