@@ -9,9 +9,7 @@ mod packet;
 mod tests;
 
 use crate::Door;
-use kit_api::core::{Namespace, Service};
-use kit_api::discovery::EndpointSlice;
-use kit_apimachinery::object::{AsKind, Key, Kind};
+use kit_apimachinery::object::{Key, Kind};
 use kit_network::dns::size::fit;
 use kit_network::dns::{Config, Kubernetes, NoUpstream, PodsMode, Rcode, RecordType, Response};
 use kit_server::{Snapshot, Stored};
@@ -186,33 +184,18 @@ impl Names {
         for kind in [Kind::Namespace, Kind::Service, Kind::EndpointSlice] {
             for stored in now.list(kind) {
                 if !self.objects.get(&stored.key).is_some_and(|before| Arc::ptr_eq(before, stored)) {
-                    self.set(stored);
+                    self.touch();
+                    self.kubernetes.objects.set(&stored.object);
                 }
                 objects.insert(stored.key.clone(), stored.clone());
             }
         }
         let before = std::mem::replace(&mut self.objects, objects);
         for key in before.into_keys().filter(|key| !self.objects.contains_key(key)).collect::<Vec<_>>() {
-            let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
             self.touch();
-            match key.kind {
-                Kind::Namespace => self.kubernetes.objects.remove_namespace(&name),
-                Kind::Service => self.kubernetes.objects.remove_service(&namespace, &name),
-                _ => self.kubernetes.objects.remove_slice(&namespace, &name),
-            }
+            self.kubernetes.objects.remove(&key);
         }
         self.shown = Some(now);
-    }
-
-    fn set(&mut self, stored: &Stored) {
-        self.touch();
-        if let Some(namespace) = Namespace::of(&stored.object) {
-            self.kubernetes.objects.set_namespace(namespace);
-        } else if let Some(service) = Service::of(&stored.object) {
-            self.kubernetes.objects.set_service(service);
-        } else if let Some(slice) = EndpointSlice::of(&stored.object) {
-            self.kubernetes.objects.set_slice(slice);
-        }
     }
 
     /// The serial is the time of the last change.

@@ -5,6 +5,7 @@ use super::plugin::Config;
 use kit_api::core;
 use kit_api::discovery::EndpointSlice;
 use kit_api::meta::ObjectMeta;
+use kit_apimachinery::object::{self, Kind, Object};
 use kit_contract::network::dns::{Endpoint, Port, Service, ServiceKind, Slice};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +75,26 @@ impl Objects {
     /// No object yet. Of the configuration only what decides which objects are kept matters here.
     pub fn new(config: &Config) -> Self {
         Objects { config: config.clone(), ..Objects::default() }
+    }
+
+    /// An object is there, or has changed: a namespace, a service or a slice.
+    pub fn set(&mut self, object: &Object) {
+        match object {
+            Object::Namespace(namespace) => self.set_namespace(namespace),
+            Object::Service(service) => self.set_service(service),
+            Object::EndpointSlice(slice) => self.set_slice(slice),
+            _ => {}
+        }
+    }
+
+    /// It is gone.
+    pub fn remove(&mut self, key: &object::Key) {
+        match key.kind {
+            Kind::Namespace => self.remove_namespace(&key.name),
+            Kind::Service => self.remove_service(&key.namespace, &key.name),
+            Kind::EndpointSlice => self.remove_slice(&key.namespace, &key.name),
+            _ => {}
+        }
     }
 
     /// A namespace is there, or has changed.

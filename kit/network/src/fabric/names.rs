@@ -229,17 +229,10 @@ impl Component for CoreDns {
 
     fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
         let mut fabric = self.fabric.borrow_mut();
-        let gone = change.kind == ChangeKind::Deleted;
-        let key = &change.object.key;
         let objects = &mut fabric.names.server.objects;
-        match (&change.object.object, gone) {
-            (Object::Namespace(namespace), false) => objects.set_namespace(namespace),
-            (Object::Namespace(_), true) => objects.remove_namespace(&key.name),
-            (Object::Service(service), false) => objects.set_service(service),
-            (Object::Service(_), true) => objects.remove_service(&key.namespace, &key.name),
-            (Object::EndpointSlice(slice), false) => objects.set_slice(slice),
-            (Object::EndpointSlice(_), true) => objects.remove_slice(&key.namespace, &key.name),
-            _ => return,
+        match change.kind {
+            ChangeKind::Deleted => objects.remove(&change.object.key),
+            ChangeKind::Added | ChangeKind::Modified => objects.set(&change.object.object),
         }
         fabric.names.server.serial = u32::try_from(change.revision).unwrap_or(u32::MAX);
         fabric.changed();

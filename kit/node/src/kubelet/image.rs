@@ -50,6 +50,11 @@ impl Default for Image {
 /// Images by name, with their tag. What isn't here behaves as the default image does.
 pub type Registry = BTreeMap<String, Image>;
 
+/// What an image is called, without its registry, its path and its version: `nginx` of `docker.io/library/nginx:1.27`.
+pub fn called(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default()
+}
+
 /// How a container behaves in a pod that is restarted `Always`, or not.
 ///
 /// An image that no one described can't be pulled if its name has `broken` in it, and is a task of one second in a

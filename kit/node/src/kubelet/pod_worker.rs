@@ -206,7 +206,7 @@ impl PodWorker {
             let port = |(protocol, port): &(Protocol, u16)| Served {
                 protocol: *protocol,
                 port: *port,
-                image: image.clone(),
+                image: image::called(image).into(),
                 words: words.clone(),
                 hostname: hostname.into(),
             };

@@ -44,7 +44,7 @@ pub struct Served {
     pub protocol: Protocol,
     /// The port.
     pub port: u16,
-    /// The container's image.
+    /// What the container's image is called, without registry and version.
     pub image: String,
     /// Its command and arguments.
     pub words: Vec<String>,
@@ -99,10 +99,9 @@ impl Answer {
 impl Served {
     /// What this container answers to somebody from there.
     pub fn answer(&self, path: &str, from: SocketAddr) -> Answer {
-        let name = self.image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let asked = |word: &str| self.words.iter().any(|given| given == word);
-        match name {
+        match self.image.as_str() {
             "nginx" if ["/", "/index.html"].contains(&path) => Answer::page(200, "OK", "Welcome to nginx!"),
             "nginx" => Answer::page(404, "Not Found", "404 Not Found"),
             "http-echo" => {

@@ -5,6 +5,7 @@
 
 use super::{PodWorker, Run, State, seconds};
 use crate::kubelet::image::Registry;
+use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
 use crate::kubelet::surroundings::{Place, Volumes, expand};
 use crate::program::files::Files;
@@ -58,8 +59,7 @@ impl Life {
     pub(super) fn new(container: &Container, registry: &Registry, network: bool) -> Life {
         let mut container = container.clone();
         let image = container.image.as_deref().unwrap_or_default();
-        let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
-        let shell = SHELLS.iter().find(|(image, _)| *image == name);
+        let shell = SHELLS.iter().find(|(name, _)| *name == called(image));
         let described = registry.contains_key(image);
         let words = || container.command.iter().chain(&container.args).flatten();
         if let (None, Some((_, shell)), false) = (words().next(), shell, described) {

@@ -7,6 +7,7 @@
 
 use super::life::Life;
 use super::{Events, PodWorker, Run, State, seconds};
+use crate::kubelet::image;
 use crate::kubelet::surroundings::Place;
 use crate::program::link::Served;
 use crate::program::{Program, Surroundings, exists};
@@ -367,7 +368,7 @@ impl Run {
         let served = Served {
             protocol: Protocol::Tcp,
             port,
-            image: self.image_name.clone(),
+            image: image::called(&self.image_name).into(),
             words: self.life.iter().flat_map(|life| life.words()).cloned().collect(),
             hostname: String::new(),
         };
