@@ -4,14 +4,14 @@
 //! `INPUT` and whoever listens, or the checks of a router, `FORWARD`, `POSTROUTING` and out. Sources: `net/ipv4/ip_input.c`,
 //! `ip_forward.c`, `ip_output.c`, `route.c`, `net/bridge`, `drivers/net/vxlan/vxlan_core.c`, `net/ipv4/ip_tunnel.c`.
 
+mod programs;
+mod tunnels;
+
 use super::conntrack::{Connection, Direction, State};
 use super::packet::{Content, End, Flow, Frame, Icmp, Mac, Packet, Protocol};
 use super::rules::{At, Hook, Nat, Netfilter, Ruling, Verdict};
 use super::trace::{Event, Outcome, Reason, Resolution, Step, Walk};
-use super::world::{
-    Forwarding, IPIP_OVERHEAD, Interface, Kind, Namespace, Neighbour, Place, Programs, ReversePath, Route, To,
-    VXLAN_OVERHEAD, World,
-};
+use super::world::{Interface, Kind, Namespace, Neighbour, Programs, ReversePath, Route, To, World};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -547,64 +547,6 @@ impl Walker<'_> {
         self.ip_received(at, &interface.name, frame.packet)
     }
 
-    /// A program at the interface that a packet came through: it does what rules do elsewhere, with a table of connections of its own (here the
-    /// host's), and decides where the packet goes.
-    fn program_received(&mut self, at: &str, device: &str, mut packet: Packet) -> Ended {
-        self.came = packet.flow;
-        let mut tracked = self.track(at, &packet)?;
-        self.rules_at(at, Hook::Prerouting, Some(device), None, false, &mut packet, &mut tracked)?;
-        self.program(at, device, packet, Some(tracked))
-    }
-
-    /// A program decides where a packet goes: to a pod of this host, through the overlay, or on to the host's own stack
-    /// (`bpf/bpf_lxc.c`, `bpf_overlay.c` and `bpf_host.c` of Cilium). What the stack itself sends to it has passed the rules.
-    fn program(&mut self, at: &str, device: &str, mut packet: Packet, came: Option<Option<Tracked>>) -> Ended {
-        let destination = packet.flow.destination.address;
-        let Some(programs) = self.here(at)?.programs.clone() else {
-            return Err((at.into(), Reason::NoTunnel(format!("what is sent to {device}"))));
-        };
-        if let Some(end) = programs.endpoints.get(&destination) {
-            let found = format!("endpoint {destination} on {}, identity {}", end.device, end.identity);
-            self.step(at, Event::LookedUp { device: device.into(), found });
-            let interface = self.interface(at, &end.device)?;
-            self.program_rules(at, device, &end.device, &mut packet, came)?;
-            return self.transmit(at, &interface, Frame { source: interface.mac, destination: end.mac, packet });
-        }
-        let known = programs.ipcache.iter().filter(|(cidr, _)| cidr.contains(destination));
-        let known = known.max_by_key(|(cidr, _)| cidr.prefix);
-        if let (Some((cidr, Place { identity, tunnel: Some(remote) })), Some(overlay)) = (known, &programs.overlay) {
-            let found = format!("ipcache {cidr}: identity {identity}, by {overlay} to {remote}");
-            self.step(at, Event::LookedUp { device: device.into(), found });
-            let source = packet.flow.source.address;
-            let sender = programs.endpoints.get(&source).map_or(HOST_IDENTITY, |end| end.identity);
-            let overlay = self.interface(at, overlay)?;
-            let Kind::Overlay { port, local } = overlay.kind else {
-                return Err((at.into(), Reason::NoTunnel(overlay.name)));
-            };
-            self.program_rules(at, device, &overlay.name, &mut packet, came)?;
-            let frame = Frame { source: overlay.mac, destination: overlay.mac, packet };
-            return self.wrap_frame(at, &overlay, (sender, port, local), *remote, frame);
-        }
-        match came {
-            Some(tracked) => self.routed(at, device, packet, tracked),
-            None => Err((at.into(), Reason::NoRoute(destination))),
-        }
-    }
-
-    /// What is asked once a program knows where a packet goes.
-    fn program_rules(
-        &mut self,
-        at: &str,
-        input: &str,
-        output: &str,
-        packet: &mut Packet,
-        came: Option<Option<Tracked>>,
-    ) -> Result<(), (String, Reason)> {
-        let Some(mut tracked) = came else { return Ok(()) };
-        self.rules_at(at, Hook::Forward, Some(input), Some(output), false, packet, &mut tracked)?;
-        self.postrouting(at, Some(input), output, packet, &mut tracked)
-    }
-
     /// A bridge passes a frame on, or up to its own host.
     fn bridge(&mut self, at: &str, bridge: &Interface, from: Option<&str>, mut frame: Frame) -> Ended {
         if frame.destination == bridge.mac {
@@ -771,95 +713,6 @@ impl Walker<'_> {
                 Ok(Outcome::Delivered { to: at.into(), flow, pieces: packet.pieces })
             }
         }
-    }
-
-    fn wrap_vxlan(&mut self, at: &str, device: &Interface, tunnel: (u32, u16, IpAddr), frame: Frame) -> Ended {
-        let (vni, port, local) = tunnel;
-        let known = self.here(at)?.forwarding.iter();
-        let known = known.clone().find(|entry| entry.device == device.name && entry.mac == frame.destination);
-        let Some(Forwarding { remote, .. }) = known.cloned() else {
-            let reason = Reason::NoForwarding { mac: frame.destination, device: device.name.clone() };
-            return Err((at.into(), reason));
-        };
-        self.wrap_frame(at, device, (vni, port, local), remote, frame)
-    }
-
-    fn wrap_frame(
-        &mut self,
-        at: &str,
-        device: &Interface,
-        (vni, port, local): (u32, u16, IpAddr),
-        remote: IpAddr,
-        frame: Frame,
-    ) -> Ended {
-        if frame.packet.depth() >= DEEPEST {
-            return Err((at.into(), Reason::TooDeep));
-        }
-        // The port that it comes from is a hash of the inner flow, so that routers on the way spread flows over links (RFC 7348, 4).
-        let Mac([_, _, a, b, ..]) = Mac::of(&frame.packet.flow.to_string());
-        let from = 32768 | u16::from_be_bytes([a, b]);
-        let flow = Flow::new(Protocol::Udp, (local, from), (remote, port));
-        let length = piece(&frame.packet, device.mtu) + VXLAN_OVERHEAD;
-        let outer = Packet {
-            length,
-            // Pieces of the inner packet go one by one; whether the outer ones are cut is decided anew.
-            content: Content::Vxlan { vni, frame: Box::new(frame) },
-            ..Packet::new(flow)
-        };
-        self.step(at, Event::Wrapped { device: device.name.clone(), vni: Some(vni), flow, length });
-        self.output(at, outer)
-    }
-
-    fn unwrap_vxlan(&mut self, at: &str, flow: Flow, vni: u32, frame: Frame) -> Ended {
-        let here = self.here(at)?;
-        let overlay = here.interfaces.iter().find(|device| {
-            device.up && matches!(device.kind, Kind::Overlay { port, .. } if port == flow.destination.port)
-        });
-        if let Some(device) = overlay.map(|device| device.name.clone()) {
-            self.step(at, Event::Unwrapped { device: device.clone(), vni: Some(vni) });
-            self.came = frame.packet.flow;
-            let packet = Packet { mark: 0, ..frame.packet };
-            // What is for this host itself goes up its stack.
-            if self.here(at)?.owns(packet.flow.destination.address) {
-                return self.ip_received(at, &device, packet);
-            }
-            return self.program_received(at, &device, packet);
-        }
-        let here = self.here(at)?;
-        let fits = |device: &&Interface| match device.kind {
-            Kind::Vxlan { vni: own, port, .. } => device.up && own == vni && port == flow.destination.port,
-            _ => false,
-        };
-        let Some(device) = here.interfaces.iter().find(fits).cloned() else {
-            return Err((at.into(), Reason::NoTunnel(format!("vxlan (VNI {vni}, port {})", flow.destination.port))));
-        };
-        self.step(at, Event::Unwrapped { device: device.name.clone(), vni: Some(vni) });
-        self.receive(at, &device, frame)
-    }
-
-    /// Unlike VXLAN's, the outer packet of IPIP must not be cut if the inner one must not, and the sender is told what fits
-    /// (`tnl_update_pmtu`).
-    fn wrap_ipip(&mut self, at: &str, device: &Interface, local: IpAddr, remote: IpAddr, packet: Packet) -> Ended {
-        if packet.depth() >= DEEPEST {
-            return Err((at.into(), Reason::TooDeep));
-        }
-        let flow = Flow::new(Protocol::Ipip, (local, 0), (remote, 0));
-        let length = piece(&packet, device.mtu) + IPIP_OVERHEAD;
-        let below = match self.route(at, remote) {
-            Ok(Some(route)) => self.interface(at, route.device().unwrap_or("lo"))?.mtu,
-            _ => device.mtu + IPIP_OVERHEAD,
-        };
-        if packet.dont_fragment && length > below {
-            let mtu = below.saturating_sub(IPIP_OVERHEAD);
-            let told = !self.here(at)?.silent;
-            self.complain(at, &packet, Icmp::FragmentationNeeded(mtu));
-            let reason = Reason::TooLong { length: packet.length, mtu, device: device.name.clone(), told };
-            return Err((at.into(), reason));
-        }
-        let dont_fragment = packet.dont_fragment;
-        self.step(at, Event::Wrapped { device: device.name.clone(), vni: None, flow, length });
-        let outer = Packet { length, dont_fragment, content: Content::Packet(Box::new(packet)), ..Packet::new(flow) };
-        self.output(at, outer)
     }
 }
 
