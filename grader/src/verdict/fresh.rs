@@ -103,15 +103,18 @@ impl<'a> Deck<'a> {
         if number.is_multiple_of(TOGETHER) {
             graded.begin(false);
         }
-        let lock = |kept: &Kept| kept.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
-        if let Some(card) = self.kept.as_ref().and_then(lock) {
-            return part(&card, graded);
+        part(self.card(number, graded)?.as_ref(), graded)
+    }
+
+    /// The scenario of this number, drawn once if cards are kept.
+    fn card(&self, number: u64, graded: &Graded<'_>) -> Result<Arc<Card>> {
+        let kept = || self.kept.as_ref().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(card) = kept().and_then(|kept| kept.get(&number).cloned()) {
+            return Ok(card);
         }
         let card = Arc::new(Card::of(self.draw(number)?.scenario(), graded)?);
-        if let Some(kept) = &self.kept {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, card.clone());
-        }
-        part(&card, graded)
+        kept().map(|mut kept| kept.insert(number, card.clone()));
+        Ok(card)
     }
 }
 

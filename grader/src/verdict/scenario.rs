@@ -104,6 +104,9 @@ fn usual() -> u8 {
     2
 }
 
+/// The field that says what kind a scenario without steps is of.
+const KINDS: [&str; 7] = ["timeline", "group", "workers", "client", "backend", "release", "service"];
+
 impl Scenario {
     /// All scenarios of a folder, the most basic and the shortest first: who fails many should
     /// read the simplest one first.
@@ -141,43 +144,32 @@ impl Scenario {
         Scenario::of(typed(path, value)?, path, &Map::new())
     }
 
-    fn of(mut file: File, path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+    fn of(file: File, path: &Path, shared: &Map<String, Value>) -> Result<Scenario> {
+        let File { why, read, level, templates: mut own, new, steps, timeline: body } = file;
         let mut templates = shared.clone();
-        templates.append(&mut file.templates);
-        let script = match file.steps.take() {
-            Some(steps) if file.timeline.is_empty() => Script::Cases(cases(path, steps, &templates)?),
-            None if file.timeline.contains_key("timeline") => {
-                let mut timeline = Value::Object(std::mem::take(&mut file.timeline));
-                expand(&mut timeline, &templates).with_context(|| path.display().to_string())?;
+        templates.append(&mut own);
+        let expanded = |mut body: Value| -> Result<Value> {
+            expand(&mut body, &templates).with_context(|| path.display().to_string())?;
+            Ok(body)
+        };
+        let kind = KINDS.into_iter().find(|kind| body.contains_key(*kind));
+        let unknown = body.keys().find(|field| *field != "timeline").cloned();
+        let is_empty = body.is_empty();
+        let body = Value::Object(body);
+        let script = match (steps, kind) {
+            (Some(steps), _) if is_empty => Script::Cases(cases(path, steps, &templates)?),
+            (None, Some("timeline")) => {
+                let mut timeline = expanded(body)?;
                 manifest::include(&mut timeline, folder(path)).with_context(|| path.display().to_string())?;
-                let timeline = typed(path, timeline)?;
-                Script::Timeline(Box::new(timeline))
+                Script::Timeline(Box::new(typed(path, timeline)?))
             }
-            None if file.timeline.contains_key("group") => {
-                Script::Group(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
-            }
-            None if file.timeline.contains_key("workers") => {
-                Script::Workers(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
-            }
-            None if file.timeline.contains_key("client") => {
-                Script::Writers(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
-            }
-            None if file.timeline.contains_key("backend") => {
-                Script::Nodes(Box::new(typed(path, Value::Object(std::mem::take(&mut file.timeline)))?))
-            }
-            None if file.timeline.contains_key("release") => {
-                let mut script = Value::Object(std::mem::take(&mut file.timeline));
-                expand(&mut script, &templates).with_context(|| path.display().to_string())?;
-                Script::Release(Box::new(typed(path, script)?))
-            }
-            None if file.timeline.contains_key("service") => {
-                let mut script = Value::Object(std::mem::take(&mut file.timeline));
-                expand(&mut script, &templates).with_context(|| path.display().to_string())?;
-                let script = typed(path, script)?;
-                Script::Packets(Box::new(script))
-            }
+            (None, Some("group")) => Script::Group(Box::new(typed(path, body)?)),
+            (None, Some("workers")) => Script::Workers(Box::new(typed(path, body)?)),
+            (None, Some("client")) => Script::Writers(Box::new(typed(path, body)?)),
+            (None, Some("backend")) => Script::Nodes(Box::new(typed(path, body)?)),
+            (None, Some("release")) => Script::Release(Box::new(typed(path, expanded(body)?)?)),
+            (None, Some("service")) => Script::Packets(Box::new(typed(path, expanded(body)?)?)),
             _ => {
-                let unknown = file.timeline.keys().find(|field| *field != "timeline");
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
                     "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client`, a `backend`, a \
@@ -186,7 +178,6 @@ impl Scenario {
                 );
             }
         };
-        let File { why, read, level, new, .. } = file;
         Ok(Scenario { name: stem(path), path: path.into(), why, read, level, new, script })
     }
 
