@@ -35,20 +35,28 @@ fn the_top_level_is_exactly_this() {
     assert_eq!(seen, BTreeSet::from(expected));
 }
 
-/// Exercises are built together with the grader (see `build.rs` there), so the kit is built once if the grader
-/// alone has the same features as the two together.
+/// What Cargo selects for `packages`: each package with its features. What runs on the host stands beside what doesn't.
+fn selected(packages: &[&str], edges: &str) -> BTreeSet<String> {
+    let format = ["tree", "--offline", "--prefix", "none", "--no-dedupe", "--format", "{p} {f}", "--edges", edges];
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    lines(env!("CARGO"), &format.into_iter().chain(packages).collect::<Vec<_>>())
+}
+
+/// A crate with other features is another crate, and so is all that stands on it. So the kit that one program or the
+/// tests have built serves the next only if all of them ask for the same: see `grader/features`. Exercises are built
+/// together with the grader (see `build.rs` there).
 #[test]
-fn exercises_never_rebuild_the_kit() {
-    let tree = |packages: &[&str]| {
-        let format = ["tree", "--offline", "--edges", "normal,build,features", "--prefix", "none", "--no-dedupe"];
-        let packages = packages.iter().flat_map(|p| ["--package", p]);
-        lines(env!("CARGO"), &format.into_iter().chain(packages).collect::<Vec<_>>())
-    };
-    let both = tree(&["grader", "exercises"]);
-    let grader = tree(&["grader"]);
-    let more: Vec<_> =
-        both.difference(&grader).filter(|line| !line.is_empty() && !line.starts_with("exercises ")).collect();
-    assert!(more.is_empty(), "the exercises add features: {more:#?}");
+fn the_kit_is_built_once_for_all_programs() {
+    let programs = ["grader", "cluster", "interview", "book"];
+    let grader = selected(&["grader"], "normal,build");
+    let with_exercises = selected(&["grader", "exercises"], "normal,build");
+    let tests = selected(&[], "normal,build,dev");
+    let of_programs = programs.map(|program| (program, selected(&[program], "normal,build")));
+    let selections = of_programs.iter().map(|(program, crates)| (*program, crates, &tests));
+    for (name, crates, shared) in selections.chain([("grader with exercises", &with_exercises, &grader)]) {
+        let own: Vec<_> = crates.difference(shared).filter(|line| !line.starts_with("exercises ")).collect();
+        assert!(own.is_empty(), "{name} has crates with features of its own, which grader/features lacks: {own:#?}");
+    }
 }
 
 /// The crates of the kit by layer: each may depend on those of the layers above its own.
