@@ -1,4 +1,4 @@
-//! The HPA controller in the cluster: syncs each autoscaler every 15 seconds.
+//! The HPA controller in the cluster: syncs each autoscaler 15 seconds after it was seen, and after each sync.
 //!
 //! What a sync decides is in [`horizontal`]. The metrics are what the nodes measure at that moment; there is
 //! no metrics-server between them that would be late.
@@ -17,7 +17,8 @@ use kit_server::{Change, ChangeKind, Patch};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-/// From one sync to the next (`--horizontal-pod-autoscaler-sync-period`).
+/// From one sync to the next (`--horizontal-pod-autoscaler-sync-period`), and to the first: an autoscaler is put into the
+/// queue with this delay (`pkg/controller/podautoscaler/rate_limiters.go`, `enqueueHPA` in `horizontal.go`).
 const PERIOD: Instant = Instant::seconds(15);
 /// The window over which metrics-server averages.
 const WINDOW_SECONDS: i64 = 15;
@@ -27,13 +28,13 @@ pub struct Autoscalers {
     module: Box<dyn HorizontalPodAutoscaler>,
     usage: Usage,
     histories: BTreeMap<Key, History>,
-    next: Instant,
+    due: BTreeMap<Key, Instant>,
 }
 
 impl Autoscalers {
     /// A controller with the module of the slot, and what the nodes measure.
     pub fn new(modules: &Modules, usage: Usage) -> Self {
-        Autoscalers { module: modules.hpa.make(&()), usage, histories: BTreeMap::new(), next: PERIOD }
+        Autoscalers { module: modules.hpa.make(&()), usage, histories: BTreeMap::new(), due: BTreeMap::new() }
     }
 
     fn metrics(&self, pods: &[Pod], world: &World<'_>) -> Metrics {
@@ -112,24 +113,31 @@ impl Component for Autoscalers {
         &[Kind::HorizontalPodAutoscaler, Kind::Pod]
     }
 
-    fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        let key = &change.object.key;
+        if key.kind != Kind::HorizontalPodAutoscaler {
+            return;
+        }
         if change.kind == ChangeKind::Deleted {
-            self.histories.remove(&change.object.key);
+            self.histories.remove(key);
+            self.due.remove(key);
+        } else {
+            // Of two delays the queue keeps the shorter.
+            self.due.entry(key.clone()).or_insert(world.now + PERIOD);
         }
     }
 
     fn run(&mut self, world: &mut World<'_>) {
-        if world.now < self.next {
-            return;
-        }
-        self.next = self.next + PERIOD;
-        let all: Vec<Autoscaler> = world.cache.all::<Autoscaler>().cloned().collect();
-        for hpa in &all {
-            self.sync(hpa, world);
+        let due: Vec<Key> = self.due.iter().filter(|(_, at)| **at <= world.now).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            if let Some(hpa) = world.cache.get(&key).and_then(|stored| stored.get::<Autoscaler>()).cloned() {
+                self.sync(&hpa, world);
+            }
+            self.due.insert(key, world.now + PERIOD);
         }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        Some(self.next)
+        self.due.values().min().copied()
     }
 }
