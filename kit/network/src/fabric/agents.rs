@@ -2,6 +2,7 @@
 //!
 //! A node that is cut off from the API server keeps what its agent has written. So does one whose agent has stopped.
 
+use super::policies::Unread;
 use super::proxies::internal_ip;
 use super::{Fabric, Kind as PluginKind, MTU, NODE_PREFIX, Shared};
 use crate::datapath::cluster;
@@ -23,8 +24,10 @@ pub struct Agents {
     fabric: Shared,
     /// Nodes whose agent was stopped.
     stopped: BTreeSet<String>,
-    /// Whether policies, or those who they are about, have changed.
-    unread: bool,
+    /// Policies, and those who they are about, that have changed.
+    unread: Unread,
+    /// Whether agents have to take over what was read.
+    untold: bool,
     /// Whether nodes have come or changed.
     unsynced: bool,
     next: Option<Instant>,
@@ -34,7 +37,14 @@ impl Agents {
     /// The agents of this network's plugin.
     pub fn new(fabric: Shared) -> Self {
         let has_timers = fabric.borrow().kind == PluginKind::Calico;
-        Agents { fabric, stopped: BTreeSet::new(), unread: false, unsynced: false, next: has_timers.then_some(TICK) }
+        Agents {
+            fabric,
+            stopped: BTreeSet::new(),
+            unread: Unread::default(),
+            untold: false,
+            unsynced: false,
+            next: has_timers.then_some(TICK),
+        }
     }
 
     fn see(&mut self, node: &Node, gone: bool) {
@@ -63,7 +73,7 @@ impl Agents {
             let pod_cidr = range;
             fabric.join(cluster::Node { mtu: MTU, pod_cidr, ..cluster::Node::new(&name, address) });
         }
-        (self.unread, self.unsynced) = (true, true);
+        (self.untold, self.unsynced) = (true, true);
     }
 
     /// Which agents can't work now.
@@ -91,7 +101,7 @@ impl Agents {
             }
             NetworkFault::StartAgent(_) => {
                 self.stopped.remove(name);
-                self.unread = true;
+                self.untold = true;
                 fabric.cluster.start_agent(name);
             }
             NetworkFault::Narrow { mtu, .. } => _ = fabric.cluster.world.links.insert(name.clone(), *mtu),
@@ -135,7 +145,7 @@ impl Agents {
             _ => _ = fabric.apart.remove(name),
         }
         self.count_down(&mut fabric);
-        self.unread = true;
+        self.untold = true;
         fabric.sync();
         true
     }
@@ -177,11 +187,12 @@ impl Component for Agents {
         let gone = change.kind == ChangeKind::Deleted;
         match &change.object.object {
             Object::Node(node) => self.see(node, gone),
-            Object::Pod(pod) => {
-                self.fabric.borrow_mut().names.configure(pod, gone);
-                self.unread = true;
-            }
-            _ => self.unread = true,
+            Object::Pod(pod) => self.fabric.borrow_mut().names.configure(pod, gone),
+            _ => {}
+        }
+        if change.object.key.kind != Kind::Node {
+            self.unread.note(&change.object.key);
+            self.untold = true;
         }
     }
 
@@ -190,8 +201,8 @@ impl Component for Agents {
         if std::mem::take(&mut self.unsynced) {
             fabric.sync();
         }
-        if std::mem::take(&mut self.unread) {
-            fabric.policies.read(world.cache);
+        if std::mem::take(&mut self.untold) {
+            fabric.policies.read(&std::mem::take(&mut self.unread), world.cache);
             let names = fabric.cluster.nodes.iter().map(|node| &node.name);
             let up = names.filter(|name| !fabric.cluster.agents_down.contains(*name));
             for name in up.cloned().collect::<Vec<_>>() {
