@@ -21,6 +21,7 @@ use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
 use kit_controllers::service_account::ServiceAccounts;
+use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
 use kit_controllers::ttl_after_finished::TtlAfterFinished;
@@ -105,6 +106,8 @@ pub struct Config {
     pub images: Registry,
     /// Flags of the node lifecycle controller.
     pub node_lifecycle: kit_contract::failure::node_lifecycle::Config,
+    /// Whether `maxUnavailable` of StatefulSets counts: the feature gate `MaxUnavailableStatefulSet`, off in 1.33.
+    pub max_unavailable_stateful_set: bool,
     /// The cloud that the nodes stand in; without it services of type LoadBalancer wait for their addresses.
     pub cloud: Option<CloudShape>,
     /// The network of pods: a plugin, kube-proxy on each node, and DNS. Without it pods have addresses that nobody routes.
@@ -136,6 +139,7 @@ impl Default for Config {
             seed: 7,
             images: Registry::new(),
             node_lifecycle: Default::default(),
+            max_unavailable_stateful_set: false,
             cloud: None,
             network: None,
             candidate: None,
@@ -243,6 +247,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
     if config.programs {
         server.aggregate_metrics();
     }
+    server.max_unavailable = config.max_unavailable_stateful_set;
     let usage = Usage::default();
     let mut shapes = config.shapes();
     let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
@@ -271,7 +276,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
         let has_network = config.network.is_some();
+        let max_unavailable = config.max_unavailable_stateful_set;
         move || -> Vec<Box<dyn Component>> {
+            let stateful_sets = StatefulSets::default();
+            let stateful_sets = if max_unavailable { stateful_sets.with_max_unavailable() } else { stateful_sets };
             let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
@@ -289,6 +297,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(TaintEviction::default()),
                 Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
+                Box::new(stateful_sets),
             ];
             if has_network {
                 all.push(Box::new(NodeIpam::new(fabric::pods()).expect("a /16 can be cut into networks of /24")));

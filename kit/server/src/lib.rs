@@ -252,6 +252,8 @@ pub struct Server {
     signer: Arc<dyn Signer>,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
     pub watch_list: bool,
+    /// Whether StatefulSets may say how many pods an update takes at once (`MaxUnavailableStatefulSet`, off in 1.33).
+    pub max_unavailable: bool,
 }
 
 impl Server {
@@ -326,6 +328,7 @@ impl Server {
             raced: false,
             signer: Arc::new(Seal::new(random)),
             watch_list: false,
+            max_unavailable: false,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::admission::Verb;
 use super::apiextensions::shape;
-use super::rules::{defaults, map_in, strategy, update, validate};
+use super::rules::{defaults, gates, map_in, strategy, update, validate};
 use super::{DeleteOptions, Error, Propagation, Server, Stored, canonical};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::managed::equal;
@@ -61,6 +61,9 @@ impl Server {
         value["metadata"]["uid"] = self.uid(&key).into();
         value["metadata"]["creationTimestamp"] = now.as_str().into();
         strategy::prepare_for_create(resource, &mut value, &now, self.qos.as_ref());
+        if kind == Kind::StatefulSet {
+            gates::max_unavailable(&mut value, None, self.max_unavailable);
+        }
         self.allocate(kind, &key, &mut value, None)?;
         if let Some(manager) = &options.manager {
             self.own(kind, &mut value, None, manager, None);
@@ -108,6 +111,9 @@ impl Server {
             None => {
                 defaults::default(&resource.kind, &mut value);
                 self.admit(Verb::Update, key.kind, &mut value)?;
+                if key.kind == Kind::StatefulSet {
+                    gates::max_unavailable(&mut value, Some(&there), self.max_unavailable);
+                }
                 strategy::prepare_for_update(resource, &mut value, &there);
                 self.allocate(key.kind, key, &mut value, Some(&there))?;
             }

@@ -8,6 +8,7 @@ mod job;
 mod replica_set;
 mod rollout;
 mod stage;
+mod stateful_set;
 
 use super::{Check, pure};
 
@@ -21,6 +22,7 @@ pub fn check(table: &str) -> Option<Check> {
         job::check,
         replica_set::check,
         rollout::check,
+        stateful_set::check,
     ];
     files.iter().find_map(|check| check(table))
 }

@@ -45,6 +45,11 @@ impl Stage {
         self.server.forget_events_of(EVERYBODY);
     }
 
+    /// The time since the beginning.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Lets a controller work that has seen nothing but what it is given.
     pub fn act<T>(&mut self, f: impl FnOnce(&mut World<'_>) -> T) -> T {
         let (cache, mut log) = (Cache::default(), Log::default());

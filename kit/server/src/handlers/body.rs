@@ -166,5 +166,10 @@ pub fn advice(kind: Kind, value: &Value) -> Vec<String> {
             }
         }
     }
+    // `pkg/registry/apps/statefulset/strategy.go`.
+    if kind == Kind::StatefulSet && value["spec"]["revisionHistoryLimit"].as_i64().is_some_and(|limit| limit < 0) {
+        let why = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        warnings.push(format!("spec.revisionHistoryLimit: {why}"));
+    }
     warnings
 }

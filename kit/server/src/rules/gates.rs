@@ -1,9 +1,23 @@
-//! Fields of pods whose features are off by default in 1.33; nobody can set them.
+//! Fields whose features are off by default in 1.33; nobody can set them.
 //!
 //! Source: `dropDisabledFields` of `pkg/api/pod/util.go`, and the features of `pkg/features/kube_features.go`.
 
-use super::{inner, items_in};
+use super::{default_to, inner, items_in};
 use serde_json::{Map, Value};
+
+/// What a new specification of a StatefulSet says of `maxUnavailable`. Without the feature it can't be set, but stays where
+/// it was set before (`dropStatefulSetDisabledFields` of `pkg/registry/apps/statefulset/strategy.go`); with it, it is 1
+/// unless somebody says otherwise (`SetDefaults_StatefulSet`).
+pub fn max_unavailable(set: &mut Value, old: Option<&Value>, enabled: bool) {
+    const ROLLING: &str = "/spec/updateStrategy/rollingUpdate";
+    let was_set = old.and_then(|old| old.pointer(ROLLING)).is_some_and(|old| old.get("maxUnavailable").is_some());
+    let Some(rolling) = set.pointer_mut(ROLLING).and_then(Value::as_object_mut) else { return };
+    if enabled {
+        default_to(rolling, "maxUnavailable", 1);
+    } else if !was_set {
+        rolling.shift_remove("maxUnavailable");
+    }
+}
 
 /// Takes out of a pod's spec what its features would need.
 pub fn drop_disabled(spec: &mut Map<String, Value>) {

@@ -5,7 +5,7 @@
 //! `pkg/apis/*/validation` for [`validate`] and [`update`], `pkg/registry/*/*/strategy.go` for [`strategy`].
 
 pub mod defaults;
-mod gates;
+pub mod gates;
 pub mod strategy;
 pub mod update;
 pub mod validate;

@@ -191,7 +191,17 @@ pub fn stateful_set(e: &mut Errors, spec: &At<'_>) {
             e.invalid_as(&rolling, &shown, "only allowed for updateStrategy 'RollingUpdate'");
         }
         "OnDelete" => {}
-        "RollingUpdate" => e.not_negative(&rolling.get("partition")),
+        "RollingUpdate" => {
+            e.not_negative(&rolling.get("partition"));
+            let unavailable = rolling.get("maxUnavailable");
+            if unavailable.is_set() {
+                count_or_percent(e, &unavailable);
+                if is_zero(&unavailable) {
+                    e.invalid_as(&unavailable, &go::int_or_string(unavailable.value), "cannot be 0");
+                }
+                at_most_all(e, &unavailable);
+            }
+        }
         _ => {
             let shown = go::dump_named(strategy.value, "apps.StatefulSetUpdateStrategy");
             e.invalid_as(&strategy, &shown, "must be 'RollingUpdate' or 'OnDelete'");
