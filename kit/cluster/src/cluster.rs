@@ -10,6 +10,7 @@ use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
 use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use kit_controllers::cron_job::CronJobs;
+use kit_controllers::daemon_set::DaemonSets;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::garbage_collector::GarbageCollector;
@@ -283,6 +284,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
+                Box::new(DaemonSets::default()),
                 Box::new(Jobs::default()),
                 Box::new(CronJobs::default()),
                 Box::new(TtlAfterFinished::default()),

@@ -3,11 +3,11 @@
 //! What a sync decides is in [`horizontal`]. The metrics are what the nodes measure at that moment; there is
 //! no metrics-server between them that would be late.
 
-use super::horizontal::{self, History, Scale};
+use super::horizontal::{self, Around, History, Scale};
 use horizontal::metrics::{Metrics, PodMetrics};
 use kit_api::autoscaling::HorizontalPodAutoscaler as Autoscaler;
 use kit_api::core::Pod;
-use kit_api::selector;
+use kit_api::selector::{self, Selector};
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::metrics::Usage;
@@ -28,13 +28,16 @@ pub struct Autoscalers {
     module: Box<dyn HorizontalPodAutoscaler>,
     usage: Usage,
     histories: BTreeMap<Key, History>,
+    /// What each autoscaler was seen to select.
+    selectors: BTreeMap<Key, Selector>,
     due: BTreeMap<Key, Instant>,
 }
 
 impl Autoscalers {
     /// A controller with the module of the slot, and what the nodes measure.
     pub fn new(modules: &Modules, usage: Usage) -> Self {
-        Autoscalers { module: modules.hpa.make(&()), usage, histories: BTreeMap::new(), due: BTreeMap::new() }
+        let module = modules.hpa.make(&());
+        Autoscalers { module, usage, histories: BTreeMap::new(), selectors: BTreeMap::new(), due: BTreeMap::new() }
     }
 
     fn metrics(&self, pods: &[Pod], world: &World<'_>) -> Metrics {
@@ -65,12 +68,18 @@ impl Autoscalers {
         let pods: Vec<Pod> = world.cache.list::<Pod>(&key.namespace).cloned().collect();
         let metrics = self.metrics(&pods, world);
         let history = self.histories.entry(key.clone()).or_default();
-        let scale = scale.as_ref().ok_or(missing.as_str());
-        let result = horizontal::sync(self.module.as_ref(), hpa, scale, &pods, &metrics, history, world.time());
-        if let (Some(replicas), Some(target)) = (result.desired, target) {
+        let others = self.selectors.iter().filter(|(other, _)| other.namespace == key.namespace && **other != key);
+        let others = others.map(|(other, selector)| (other.name.to_string(), selector.clone())).collect();
+        let now = world.time();
+        let mut rescale = |replicas: i32| -> Result<(), String> {
+            let Some(target) = &target else { return Ok(()) };
             let patch = Patch::Merge(serde_json::json!({"spec": {"replicas": replicas}}));
-            _ = world.server.patch(&target, &patch, false);
-        }
+            world.server.patch(target, &patch, false).map(drop).map_err(|error| error.message)
+        };
+        let scale = scale.as_ref().ok_or(missing.as_str());
+        let around = Around { scale, pods: &pods, metrics: &metrics, others: &others, now, rescale: &mut rescale };
+        let result = horizontal::sync(self.module.as_ref(), hpa, around, history);
+        self.selectors.extend(result.selector.map(|selector| (key.clone(), selector)));
         for event in result.events {
             world.server.record(hpa, event.type_, &event.reason, &event.message);
         }
@@ -120,6 +129,7 @@ impl Component for Autoscalers {
         }
         if change.kind == ChangeKind::Deleted {
             self.histories.remove(key);
+            self.selectors.remove(key);
             self.due.remove(key);
         } else {
             // Of two delays the queue keeps the shorter.

@@ -5,6 +5,7 @@
 //! Source: `pkg/controller/deployment/deployment_controller.go`.
 
 pub mod revision;
+mod rollback;
 pub mod status;
 mod sync;
 

@@ -22,7 +22,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    fn is_met(&self) -> bool {
+    /// Whether there is nothing to wait for.
+    pub fn is_met(&self) -> bool {
         self.creations == 0 && self.deletions.is_empty()
     }
 }

@@ -1,9 +1,8 @@
 //! The HPA controller: asks a [`HorizontalPodAutoscaler`] and says what it decided.
 //!
 //! Source: `pkg/controller/podautoscaler/horizontal.go`. The caller syncs each HPA every 15 seconds and forgets the
-//! [`History`] of one that was deleted. What isn't here: the check that no other HPA selects the same pods
-//! (`AmbiguousSelector`), pod-level requests, and tolerances of one HPA (`HPAConfigurableTolerance`); the latter two
-//! are alpha in 1.33 and off.
+//! [`History`] of one that was deleted. What isn't here: pod-level requests, and tolerances of one HPA
+//! (`HPAConfigurableTolerance`); both are alpha in 1.33 and off.
 
 pub mod metrics;
 #[cfg(test)]
@@ -26,6 +25,7 @@ use kit_contract::workloads::hpa::{
     ScalingLimited, ScalingRules, SelectPolicy,
 };
 use metrics::{Evaluation, Failure, Target};
+use std::collections::BTreeMap;
 
 /// No window and no period may be longer than an hour; what is older is forgotten.
 const LONGEST_WINDOW_SECONDS: i64 = 3600;
@@ -48,15 +48,33 @@ pub struct History {
     scale_events: Vec<(Timestamp, i32)>,
 }
 
-/// What one sync decides.
-#[derive(Debug, Clone, PartialEq)]
+/// What a sync sees beside the HPA, and what it may do.
+pub struct Around<'a> {
+    /// The scale of the target; the error's text where the API server gave none.
+    pub scale: Result<&'a Scale, &'a str>,
+    /// The pods of the namespace.
+    pub pods: &'a [Pod],
+    /// What they use.
+    pub metrics: &'a Metrics,
+    /// What the other HPAs of the namespace select, by their names.
+    pub others: &'a BTreeMap<String, Selector>,
+    /// The time.
+    pub now: Timestamp,
+    /// Writes `spec.replicas` of the scale; the error's text where the API server refuses.
+    pub rescale: &'a mut dyn FnMut(i32) -> Result<(), String>,
+}
+
+/// What one sync did.
+#[derive(Debug, Clone)]
 pub struct SyncResult {
-    /// What to write to `spec.replicas` of the scale; none if it stays.
-    pub desired: Option<i32>,
     /// The new status.
     pub status: Status,
     /// In this order.
     pub events: Vec<Event>,
+    /// What the HPA selects, if that is known.
+    pub selector: Option<Selector>,
+    /// What went wrong. The next sync comes at its time all the same.
+    pub error: Option<String>,
 }
 
 /// An event about the HPA, from the component `horizontal-pod-autoscaler`.
@@ -70,36 +88,38 @@ pub struct Event {
     pub message: String,
 }
 
-/// Looks once at one HPA. `scale` is the error's text where the API server gave none; `pods` are those of the
-/// namespace.
+/// Looks once at one HPA.
 pub fn sync(
     module: &dyn HorizontalPodAutoscaler,
     hpa: &Object,
-    scale: Result<&Scale, &str>,
-    pods: &[Pod],
-    metrics: &Metrics,
+    around: Around<'_>,
     history: &mut History,
-    now: Timestamp,
 ) -> SyncResult {
     let status = hpa.status.clone().unwrap_or_default();
-    let mut sync = Sync { status, events: Vec::new(), now };
-    let scale = match scale {
-        Ok(scale) => scale,
+    let mut sync = Sync { status, events: Vec::new(), selector: None, now: around.now };
+    let error = match around.scale {
+        Ok(scale) => sync.run(module, hpa, scale, around, history).err(),
         Err(error) => {
             sync.warn("FailedGetScale", error.into());
             let message = format!("the HPA controller was unable to get the target's current scale: {error}");
             sync.condition("AbleToScale", false, "FailedGetScale", &message);
-            return SyncResult { desired: None, status: sync.status, events: sync.events };
+            Some(format!("failed to query scale subresource for {}: {error}", reference(hpa)))
         }
     };
-    let desired = sync.run(module, hpa, scale, pods, metrics, history);
-    SyncResult { desired, status: sync.status, events: sync.events }
+    SyncResult { status: sync.status, events: sync.events, selector: sync.selector, error }
+}
+
+/// The target as errors name it.
+fn reference(hpa: &Object) -> String {
+    let target = hpa.spec.as_ref().map(|spec| spec.scale_target_ref.clone()).unwrap_or_default();
+    format!("{}/{}/{}", target.kind, hpa.metadata.namespace.as_deref().unwrap_or_default(), target.name)
 }
 
 /// A sync on its way.
 struct Sync {
     status: Status,
     events: Vec<Event>,
+    selector: Option<Selector>,
     now: Timestamp,
 }
 
@@ -109,10 +129,9 @@ impl Sync {
         module: &dyn HorizontalPodAutoscaler,
         hpa: &Object,
         scale: &Scale,
-        pods: &[Pod],
-        metrics: &Metrics,
+        around: Around<'_>,
         history: &mut History,
-    ) -> Option<i32> {
+    ) -> Result<(), String> {
         let spec = hpa.spec.clone().unwrap_or_default();
         let (current, min, max) = (scale.spec_replicas, spec.min_replicas.unwrap_or(1), spec.max_replicas);
         let got = "the HPA controller was able to get the target's current scale";
@@ -123,20 +142,13 @@ impl Sync {
         let asked = (current != 0 || min == 0) && (min..=max).contains(&current);
         let mut evaluations = Vec::new();
         if asked {
-            let selector = match self.selector(&scale.selector) {
-                Ok(selector) => selector,
-                Err(error) => {
-                    self.set_status(scale, None, Vec::new());
-                    self.warn("FailedComputeMetricsReplicas", error);
-                    return None;
-                }
+            let pods = match self.select(hpa, &scale.selector, &around) {
+                Ok(pods) => pods,
+                Err(error) => return self.failed(hpa, scale, Vec::new(), error),
             };
-            let none = Labels::new();
-            let selected = |pod: &&Pod| selector.matches(pod.metadata.labels.as_ref().unwrap_or(&none));
-            let pods: Vec<&Pod> = pods.iter().filter(selected).collect();
             let target = Target { hpa, scale, pods: &pods, now: self.now };
             let specs = spec.metrics.filter(|metrics| !metrics.is_empty()).unwrap_or_else(default_metrics);
-            evaluations = specs.iter().map(|spec| target.evaluate(module, spec, metrics)).collect();
+            evaluations = specs.iter().map(|spec| target.evaluate(module, spec, around.metrics)).collect();
         }
         for failure in evaluations.iter().filter_map(|evaluation| evaluation.as_ref().err()) {
             self.warn(failure.reason, failure.message.clone());
@@ -167,17 +179,19 @@ impl Sync {
                 self.condition("ScalingActive", false, "ScalingDisabled", message);
             }
             Some(ScalingActive::MetricFailed) => {
-                self.set_status(scale, None, statuses().collect());
-                self.metric_failed(&evaluations);
-                return None;
+                if let Some(first) = evaluations.iter().find_map(|evaluation| evaluation.as_ref().err()) {
+                    let message = format!("the HPA was unable to compute the replica count: {}", first.message);
+                    self.condition("ScalingActive", false, first.reason, &message);
+                }
+                let error = invalid(&evaluations).unwrap_or_default();
+                return self.failed(hpa, scale, statuses().collect(), error);
             }
             None => {}
         }
         self.limits(decision.able_to_scale, decision.scaling_limited);
 
-        let desired = Some(decision.replicas).filter(|replicas| *replicas != current);
-        self.set_status(scale, Some(decision.replicas), statuses().collect());
-        if let Some(replicas) = desired {
+        let replicas = decision.replicas;
+        if replicas != current {
             let reason = match winner {
                 None if current > max => "Current number of replicas above Spec.MaxReplicas".into(),
                 None => "Current number of replicas below Spec.MinReplicas".into(),
@@ -185,19 +199,57 @@ impl Sync {
                 Some(winner) if winner.replicas < current => "All metrics below target".into(),
                 Some(_) => String::new(),
             };
-            let message = format!("the HPA controller was able to update the target scale to {replicas}");
-            self.condition("AbleToScale", true, "SucceededRescale", &message);
             let message = format!("New size: {replicas}; reason: {reason}");
+            if let Err(error) = (around.rescale)(replicas) {
+                self.warn("FailedRescale", format!("{message}; error: {error}"));
+                let message = format!("the HPA controller was unable to update the target scale: {error}");
+                self.condition("AbleToScale", false, "FailedUpdateScale", &message);
+                self.set_status(scale, None, statuses().collect());
+                return Err(format!("failed to rescale {}: {error}", reference(hpa)));
+            }
+            let able = format!("the HPA controller was able to update the target scale to {replicas}");
+            self.condition("AbleToScale", true, "SucceededRescale", &able);
             self.events.push(Event { type_: "Normal", reason: "SuccessfulRescale".into(), message });
             self.status.last_scale_time = Some(time::seconds(self.now));
             if spec.behavior.is_some() {
                 history.scale_events.push((self.now, replicas - current));
             }
         }
-        desired
+        self.set_status(scale, Some(replicas), statuses().collect());
+        // What else there is may do for now, and still something is wrong.
+        invalid(&evaluations).map_or(Ok(()), Err)
     }
 
-    /// The selector of the scale, or the error that ends the sync.
+    /// Ends a sync that doesn't know how many replicas there should be.
+    fn failed(&mut self, hpa: &Object, scale: &Scale, metrics: Vec<MetricStatus>, error: String) -> Result<(), String> {
+        self.set_status(scale, None, metrics);
+        self.warn("FailedComputeMetricsReplicas", error.clone());
+        let of = reference(hpa);
+        Err(format!("failed to compute desired number of replicas based on listed metrics for {of}: {error}"))
+    }
+
+    /// The pods that are the HPA's alone, or the error that ends the sync (`validateAndParseSelector`).
+    fn select<'p>(&mut self, hpa: &Object, text: &str, around: &Around<'p>) -> Result<Vec<&'p Pod>, String> {
+        let selector = self.selector(text)?;
+        self.selector = Some(selector.clone());
+        let none = Labels::new();
+        let matches = |selector: &Selector, pod: &Pod| selector.matches(pod.metadata.labels.as_ref().unwrap_or(&none));
+        let pods: Vec<&Pod> = around.pods.iter().filter(|pod| matches(&selector, pod)).collect();
+        let rivals = around.others.iter().filter(|(_, other)| pods.iter().any(|pod| matches(other, pod)));
+        let mut rivals: Vec<&str> = rivals.map(|(name, _)| name.as_str()).collect();
+        if rivals.is_empty() {
+            return Ok(pods);
+        }
+        rivals.push(hpa.metadata.name.as_deref().unwrap_or_default());
+        rivals.sort_unstable();
+        let namespace = hpa.metadata.namespace.as_deref().unwrap_or_default();
+        let rivals: Vec<String> = rivals.into_iter().map(|name| format!("{namespace}/{name}")).collect();
+        let error = format!("pods by selector {text} are controlled by multiple HPAs: [{}]", rivals.join(" "));
+        self.warn("AmbiguousSelector", error.clone());
+        self.condition("ScalingActive", false, "AmbiguousSelector", &error);
+        Err(error)
+    }
+
     fn selector(&mut self, text: &str) -> Result<Selector, String> {
         let (reason, error, message) = if text.is_empty() {
             let message = "the HPA target's scale is missing a selector".to_string();
@@ -215,16 +267,6 @@ impl Sync {
         self.warn(reason, error.clone());
         self.condition("ScalingActive", false, "InvalidSelector", &message);
         Err(error)
-    }
-
-    fn metric_failed(&mut self, evaluations: &[Result<Evaluation, Failure>]) {
-        let failures: Vec<_> = evaluations.iter().filter_map(|evaluation| evaluation.as_ref().err()).collect();
-        let Some(first) = failures.first() else { return };
-        let message = format!("the HPA was unable to compute the replica count: {}", first.message);
-        self.condition("ScalingActive", false, first.reason, &message);
-        let (invalid, all) = (failures.len(), evaluations.len());
-        let message = format!("invalid metrics ({invalid} invalid out of {all}), first error is: {}", first.error);
-        self.warn("FailedComputeMetricsReplicas", message);
     }
 
     fn limits(&mut self, able: Option<AbleToScale>, limited: Option<ScalingLimited>) {
@@ -284,6 +326,14 @@ impl Sync {
     fn warn(&mut self, reason: &str, message: String) {
         self.events.push(Event { type_: "Warning", reason: reason.into(), message });
     }
+}
+
+/// What is wrong with the metrics, if anything is.
+fn invalid(evaluations: &[Result<Evaluation, Failure>]) -> Option<String> {
+    let failures: Vec<_> = evaluations.iter().filter_map(|evaluation| evaluation.as_ref().err()).collect();
+    let (invalid, all) = (failures.len(), evaluations.len());
+    let first = failures.first()?;
+    Some(format!("invalid metrics ({invalid} invalid out of {all}), first error is: {}", first.error))
 }
 
 impl History {

@@ -4,12 +4,15 @@
 //! exercise, it stands in a slot of [`Modules`](kit_contract::Modules).
 
 pub mod autoscaler;
+mod claim;
 pub mod cluster_role_aggregation;
 pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
 mod expectations;
 pub mod garbage_collector;
+mod history;
 pub mod horizontal;
 pub mod job;
 pub mod namespace;
@@ -24,6 +27,7 @@ pub mod taint_eviction;
 mod template;
 pub mod tokens;
 pub mod ttl_after_finished;
+pub mod vertical;
 
 #[cfg(test)]
 mod testing;

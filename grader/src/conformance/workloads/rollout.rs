@@ -27,8 +27,8 @@ pub fn check(table: &str) -> Option<Check> {
 }
 
 /// The API server, and the controller with its cache.
-struct Stage {
-    server: Server,
+pub(super) struct Stage {
+    pub server: Server,
     cache: Cache,
     controller: Deployments,
     /// The next change that the cache hasn't seen.
@@ -42,28 +42,10 @@ struct Stage {
 const EVERYBODY: &str = "user";
 
 fn rollout(case: &Value) -> Result<(), String> {
-    let modules = solutions::modules();
-    let mut stage = Stage {
-        server: Server::new(
-            modules.store.make(&()),
-            modules.qos.make(&()),
-            modules.admission.make(&()),
-            Random::new(7),
-            Timestamp::UNIX_EPOCH,
-        ),
-        cache: Cache::default(),
-        controller: Deployments::new(&modules),
-        seen: 0,
-        now: Instant::default(),
-        running: BTreeMap::new(),
-    };
-    stage.create(deployment(case)?)?;
+    let mut stage = Stage::new(case)?;
     for tick in case["ticks"].as_array().into_iter().flatten() {
         let number: i64 = field(tick, "tick")?;
-        stage.now = Instant::seconds(number);
-        stage.server.enter(stage.now, &EVERYBODY.into());
-        // The recording has events as the controller sends them, before a client combines similar ones.
-        stage.server.forget_events_of(EVERYBODY);
+        stage.enter(number);
         stage.tick(tick).map_err(|why| format!("{} tick {number}: {why}", case["name"]))?;
     }
     Ok(())
@@ -90,12 +72,12 @@ fn deployment(case: &Value) -> Result<Object, String> {
     Object::decode(Kind::Deployment, &manifest.to_string()).map_err(|e| e.to_string())
 }
 
-fn template(version: &str) -> Value {
+pub(super) fn template(version: &str) -> Value {
     json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": version}]}})
 }
 
 /// The template of a set: its image.
-fn version(set: &ReplicaSet) -> String {
+pub(super) fn version(set: &ReplicaSet) -> String {
     let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref()?.spec.as_ref());
     template.and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default()
 }
@@ -104,12 +86,47 @@ fn size(set: &ReplicaSet) -> Option<i32> {
     set.spec.as_ref()?.replicas
 }
 
+/// Type, status and reason of each condition.
+pub(super) fn conditions(deployment: &Deployment) -> Vec<String> {
+    let conditions = deployment.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.map(|c| format!("{}={}:{}", c.type_, c.status, c.reason.as_deref().unwrap_or_default())).collect()
+}
+
 impl Stage {
+    /// A stage with the Deployment of a case.
+    pub fn new(case: &Value) -> Result<Stage, String> {
+        let modules = solutions::modules();
+        let mut stage = Stage {
+            server: Server::new(
+                modules.store.make(&()),
+                modules.qos.make(&()),
+                modules.admission.make(&()),
+                Random::new(7),
+                Timestamp::UNIX_EPOCH,
+            ),
+            cache: Cache::default(),
+            controller: Deployments::new(&modules),
+            seen: 0,
+            now: Instant::default(),
+            running: BTreeMap::new(),
+        };
+        stage.create(deployment(case)?)?;
+        Ok(stage)
+    }
+
+    /// Moves on to so many seconds after the beginning.
+    pub fn enter(&mut self, seconds: i64) {
+        self.now = Instant::seconds(seconds);
+        self.server.enter(self.now, &EVERYBODY.into());
+        // Recordings have events as the controller sends them, before a client combines similar ones.
+        self.server.forget_events_of(EVERYBODY);
+    }
+
     fn create(&mut self, object: Object) -> Result<(), String> {
         self.server.create(object).map(|_| ()).map_err(|e| e.message)
     }
 
-    fn sets(&self) -> Vec<ReplicaSet> {
+    pub fn sets(&self) -> Vec<ReplicaSet> {
         let sets = self.server.snapshot().list(Kind::ReplicaSet).filter_map(|stored| stored.get::<ReplicaSet>());
         sets.cloned().collect()
     }
@@ -134,11 +151,8 @@ impl Stage {
             json!({ "after": self.after(), "events": if events.is_empty() { Value::Null } else { json!(events) } }),
         )?;
         let deployment: Deployment = self.server.fetch("default", "web").map_err(|e| e.message)?;
+        let conditions = conditions(&deployment);
         let status = deployment.status.unwrap_or_default();
-        let conditions = status.conditions.iter().flatten();
-        let conditions: Vec<_> = conditions
-            .map(|c| format!("{}={}:{}", c.type_, c.status, c.reason.as_deref().unwrap_or_default()))
-            .collect();
         let counts = json!({
             "availableReplicas": status.available_replicas.unwrap_or(0),
             "readyReplicas": status.ready_replicas.unwrap_or(0),
@@ -150,7 +164,7 @@ impl Stage {
     }
 
     /// Gives the sets the status that the recording has, and each template that still has pods a pod to stand for them.
-    fn set_statuses(&mut self, tick: &Value) -> Result<(), String> {
+    pub fn set_statuses(&mut self, tick: &Value) -> Result<(), String> {
         let before = tick["before"].as_array().cloned().unwrap_or_default();
         let mut sets: BTreeMap<String, ReplicaSet> = self.sets().into_iter().map(|set| (version(&set), set)).collect();
         for seen in before {
@@ -191,7 +205,7 @@ impl Stage {
     }
 
     /// Shows the controller all that it hasn't seen, and the Deployment in any case.
-    fn show(&mut self) {
+    pub fn show(&mut self) {
         while let Ok(Some(change)) = self.server.change(self.seen) {
             let change = change.clone();
             self.seen += 1;
@@ -206,7 +220,7 @@ impl Stage {
         self.act(|controller, world| controller.observe(&change, world));
     }
 
-    fn act(&mut self, f: impl FnOnce(&mut Deployments, &mut World<'_>)) {
+    pub fn act(&mut self, f: impl FnOnce(&mut Deployments, &mut World<'_>)) {
         let mut log = Log::default();
         let mut world = World { now: self.now, server: &mut self.server, cache: &self.cache, log: &mut log };
         f(&mut self.controller, &mut world);
@@ -228,7 +242,7 @@ impl Stage {
     }
 
     /// Events as the recording has them: kind, reason and message, where a ReplicaSet is `web-<v1>`.
-    fn events(&self, begin: usize) -> Vec<String> {
+    pub fn events(&self, begin: usize) -> Vec<String> {
         let hashes: Map<String, Value> = self
             .sets()
             .iter()

@@ -95,6 +95,22 @@ pub fn annotate(set: &mut ReplicaSet, deployment: &Deployment, revision: i64) {
     }
 }
 
+/// Gives the Deployment the annotations that the set took over from it in its time (`SetDeploymentAnnotationsTo`).
+pub fn annotate_back(deployment: &mut Deployment, set: &ReplicaSet) {
+    let is_copied = |key: &String| !NOT_COPIED.contains(&key.as_str());
+    let annotations = deployment.metadata.annotations.get_or_insert_default();
+    annotations.retain(|key, _| !is_copied(key));
+    let copied = set.metadata.annotations.iter().flatten().filter(|(key, _)| is_copied(key));
+    annotations.extend(copied.map(|(key, value)| (key.clone(), value.clone())));
+}
+
+/// The revision before the newest one; 0 if there is none (`LastRevision`).
+pub fn last<'a>(sets: impl Iterator<Item = &'a ReplicaSet>) -> i64 {
+    let mut revisions: Vec<i64> = sets.map(revision).collect();
+    revisions.sort_unstable();
+    revisions.iter().rev().nth(1).copied().unwrap_or(0)
+}
+
 /// The history with one more revision, without its oldest ones if it gets too long.
 fn remember(history: &str, revision: &str) -> String {
     let mut all: Vec<&str> = history.split(',').filter(|revision| !revision.is_empty()).collect();

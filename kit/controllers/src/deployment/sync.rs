@@ -4,7 +4,7 @@
 //! status several times in one sync, and starts again where that conflicts; here it is written once, at the end.
 
 use super::revision::{self, DESIRED_REPLICAS, HASH, MAX_REPLICAS, REVISION};
-use super::{Name, claim, pods_of, status};
+use super::{Name, claim, pods_of, rollback, status};
 use kit_api::apps::{Deployment, ReplicaSet, ReplicaSetSpec};
 use kit_api::int_or_percent::IntOrString;
 use kit_api::jiff::Timestamp;
@@ -21,15 +21,15 @@ use kit_server::{DeleteOptions, Error};
 use kit_time::agenda::Instant;
 
 /// What a sync knows.
-struct Sync<'a, 'w> {
-    deployment: Deployment,
+pub(super) struct Sync<'a, 'w> {
+    pub deployment: Deployment,
     /// The Deployment's replica sets as they were found, the oldest first.
-    sets: Vec<ReplicaSet>,
+    pub sets: Vec<ReplicaSet>,
     /// Which one has its template.
     new: Option<usize>,
     strategy: Strategy,
     posts: Fenceposts,
-    world: &'a mut World<'w>,
+    pub world: &'a mut World<'w>,
 }
 
 /// Looks at a Deployment. The answer is when to look again even if nothing happens.
@@ -61,6 +61,12 @@ pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_
     let scaling = sync.is_scaling();
     let request = sync.request();
     let actions = module.sync(&request).actions;
+    if let Some(revision) = rollback::wanted(&sync.deployment).filter(|_| !sync.is_paused()) {
+        // The template of now becomes a revision before it is left.
+        let create = actions.iter().filter(|action| matches!(action, Action::CreateNew { .. }));
+        sync.act(&create.cloned().collect::<Vec<_>>(), false)?;
+        return sync.roll_back(revision, &before).map(|()| None);
+    }
     if let Err(error) = sync.act(&actions, scaling) {
         // What was noted of it is for the user to see, even if the rest has to wait.
         if sync.deployment != before {
@@ -348,7 +354,7 @@ impl Sync<'_, '_> {
         Ok(None)
     }
 
-    fn record(&mut self, kind: &str, reason: &str, message: &str) {
+    pub(super) fn record(&mut self, kind: &str, reason: &str, message: &str) {
         self.world.server.record(&self.deployment, kind, reason, message);
     }
 }

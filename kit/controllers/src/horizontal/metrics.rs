@@ -31,6 +31,19 @@ pub struct Metrics {
     pub objects: BTreeMap<(String, String, String), i64>,
     /// `external.metrics.k8s.io`: all series, by the metric's name.
     pub external: BTreeMap<String, Vec<i64>>,
+    /// What they say where they have nothing.
+    pub refusals: Refusals,
+}
+
+/// What APIs answer instead of metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// `metrics.k8s.io`; none if it answers with an empty list.
+    pub resources: Option<String>,
+    /// `custom.metrics.k8s.io`, about an object.
+    pub objects: Option<String>,
+    /// `external.metrics.k8s.io`; none if it answers with an empty list.
+    pub external: Option<String>,
 }
 
 /// A pod in `metrics.k8s.io`.
@@ -150,8 +163,12 @@ impl Target<'_> {
             Some(Sample { value_milli, seconds_ago, window_seconds: measured.window_seconds })
         };
         let pods = self.samples(&sample, &|pod| request(pod, resource, container));
-        if pods.iter().all(|pod| pod.sample.is_none()) {
-            let error = "no metrics returned from resource metrics API";
+        let refusal = metrics.refusals.resources.as_ref();
+        if refusal.is_some() || pods.iter().all(|pod| !metrics.resources.contains_key(&pod.name)) {
+            let error = match refusal {
+                Some(refusal) => format!("unable to fetch metrics from resource metrics API: {refusal}"),
+                None => "no metrics returned from resource metrics API".into(),
+            };
             return Err(failed(format!("unable to get metrics for resource {resource}: {error}")));
         }
         let proposal = module.propose(&self.request(metric, pods)).map_err(|error| {
@@ -225,7 +242,8 @@ impl Target<'_> {
         let Some(value_milli) = metrics.objects.get(&key).copied() else {
             let namespace = self.hpa.metadata.namespace.as_deref().unwrap_or_default();
             let (kind, name) = (&object.kind, &object.name);
-            let error = "unable to fetch metrics from custom metrics API: the server could not find the metric";
+            let refusal = metrics.refusals.objects.as_deref().unwrap_or("the server could not find the metric");
+            let error = format!("unable to fetch metrics from custom metrics API: {refusal}");
             return Err(failure(format!("unable to get metric {}: {kind} on {namespace} {name}/{error}", metric.name)));
         };
         let asked = match &source.target {
@@ -249,7 +267,7 @@ impl Target<'_> {
             (object.clone(), value(&proposal), format!("{} metric {}", object.kind, metric.name))
         } else {
             // Upstream leaves the object out here, and calls the metric external.
-            (Default::default(), average(&proposal), external_name(metric))
+            (Default::default(), self.average(&proposal), external_name(metric))
         };
         status.object = Some(ObjectMetricStatus { described_object, metric: metric.clone(), current });
         Ok(Evaluation { replicas: proposal.replicas, name, status })
@@ -277,7 +295,10 @@ impl Target<'_> {
         if values_milli.is_empty() && (target.average_value.is_some() || target.value.is_some()) {
             let namespace = self.hpa.metadata.namespace.as_deref().unwrap_or_default();
             let of = format!("{namespace}/{}/{}", metric.name, go_selector(metric.selector.as_ref()));
-            let error = "no metrics returned from external metrics API";
+            let error = match &metrics.refusals.external {
+                Some(refusal) => format!("unable to fetch metrics from external metrics API: {refusal}"),
+                None => "no metrics returned from external metrics API".into(),
+            };
             return Err(failure(format!("unable to get external metric {of}: {error}")));
         }
         let asked = match (&target.average_value, &target.value) {
@@ -293,7 +314,7 @@ impl Target<'_> {
         let proposal = module.propose(&self.request(asked, self.samples(&|_| None, &|_| None)));
         let proposal =
             proposal.map_err(|error| failure(format!("unable to calculate ready pods: {}", text(&error))))?;
-        let current = if target.average_value.is_some() { average(&proposal) } else { value(&proposal) };
+        let current = if target.average_value.is_some() { self.average(&proposal) } else { value(&proposal) };
         status.external = Some(ExternalMetricStatus { metric: metric.clone(), current });
         Ok(Evaluation { replicas: proposal.replicas, name: external_name(metric), status })
     }
@@ -301,6 +322,12 @@ impl Target<'_> {
     fn request(&self, metric: Metric, pods: Vec<PodSample>) -> MetricRequest {
         let Scale { spec_replicas, status_replicas, .. } = *self.scale;
         MetricRequest { metric, spec_replicas, status_replicas, pods }
+    }
+
+    /// An average over pods. That over no pod is infinite, which Go makes the least integer of (on amd64).
+    fn average(&self, proposal: &Proposal) -> MetricValueStatus {
+        let of_none = Proposal { current_milli: i64::MIN, ..*proposal };
+        average(if self.scale.status_replicas == 0 { &of_none } else { proposal })
     }
 
     fn samples(

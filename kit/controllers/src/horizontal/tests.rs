@@ -1,6 +1,6 @@
 //! What the controller writes around the decisions of the reference module.
 
-use super::{History, Metrics, PodMetrics, Scale, SyncResult, sync};
+use super::{Around, History, Metrics, PodMetrics, Scale, SyncResult, sync};
 use kit_api::autoscaling::HorizontalPodAutoscaler as Object;
 use kit_api::core::Pod;
 use kit_api::jiff::{SignedDuration, Timestamp};
@@ -46,12 +46,25 @@ fn scale(replicas: i32) -> Scale {
     Scale { spec_replicas: replicas, status_replicas: replicas, selector: "app=web".into() }
 }
 
-fn run(hpa: &mut Object, replicas: i32, metrics: &Metrics, history: &mut History, at: i64) -> SyncResult {
+/// What a sync did, and the new size of the target.
+fn run(
+    hpa: &mut Object,
+    replicas: i32,
+    metrics: &Metrics,
+    history: &mut History,
+    at: i64,
+) -> (SyncResult, Option<i32>) {
     let module = solutions::modules().hpa.make(&());
-    let pods = pods(replicas as usize);
-    let result = sync(&*module, hpa, Ok(&scale(replicas)), &pods, metrics, history, now(at));
+    let (pods, scale, mut desired) = (pods(replicas as usize), scale(replicas), None);
+    let mut rescale = |replicas| {
+        desired = Some(replicas);
+        Ok(())
+    };
+    let (scale, others) = (Ok(&scale), &BTreeMap::new());
+    let around = Around { scale, pods: &pods, metrics, others, now: now(at), rescale: &mut rescale };
+    let result = sync(&*module, hpa, around, history);
     hpa.status = Some(result.status.clone());
-    result
+    (result, desired)
 }
 
 fn conditions(result: &SyncResult) -> Vec<String> {
@@ -68,8 +81,8 @@ fn scales_up_and_says_so() {
     let mut hpa = hpa(json!({"maxReplicas": 10, "metrics": [{"type": "Resource", "resource": {
         "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}));
     let mut history = History::default();
-    let result = run(&mut hpa, 4, &cpu(4, 400, 0), &mut history, 0);
-    assert_eq!(result.desired, Some(7));
+    let (result, desired) = run(&mut hpa, 4, &cpu(4, 400, 0), &mut history, 0);
+    assert_eq!(desired, Some(7));
     assert_eq!(
         events(&result),
         [
@@ -94,12 +107,12 @@ fn scales_up_and_says_so() {
     assert_eq!(status["lastScaleTime"], START);
 
     // Five minutes on, 7 has left the window; until then it holds.
-    let held = run(&mut hpa, 7, &cpu(7, 100, 285), &mut history, 285);
-    assert_eq!((held.desired, held.status.desired_replicas), (None, 7));
+    let (held, desired) = run(&mut hpa, 7, &cpu(7, 100, 285), &mut history, 285);
+    assert_eq!((desired, held.status.desired_replicas), (None, 7));
     assert_eq!(conditions(&held)[0], "AbleToScale True ScaleDownStabilized");
     assert_eq!(held.events, []);
-    let result = run(&mut hpa, 7, &cpu(7, 100, 300), &mut history, 300);
-    assert_eq!(result.desired, Some(3));
+    let (result, desired) = run(&mut hpa, 7, &cpu(7, 100, 300), &mut history, 300);
+    assert_eq!(desired, Some(3));
     assert_eq!(events(&result), ["Normal SuccessfulRescale: New size: 3; reason: All metrics below target"]);
 }
 
@@ -113,10 +126,10 @@ fn tells_of_metrics_that_failed() {
     ]}));
     let mut metrics = Metrics { external: BTreeMap::from([("queue".into(), vec![30_000])]), ..Metrics::default() };
     let mut history = History::default();
-    let result = run(&mut hpa, 2, &metrics, &mut history, 0);
+    let (result, desired) = run(&mut hpa, 2, &metrics, &mut history, 0);
     let failed = "failed to get cpu utilization: unable to get metrics for resource cpu: no metrics returned from \
                   resource metrics API";
-    assert_eq!(result.desired, None);
+    assert_eq!(desired, None);
     assert_eq!(
         events(&result),
         [
@@ -138,8 +151,8 @@ fn tells_of_metrics_that_failed() {
 
     // The queue alone may scale up.
     metrics.external.insert("queue".into(), vec![60_000, 45_000]);
-    let result = run(&mut hpa, 2, &metrics, &mut history, 15);
-    assert_eq!(result.desired, Some(4));
+    let (result, desired) = run(&mut hpa, 2, &metrics, &mut history, 15);
+    assert_eq!(desired, Some(4));
     let name = "external metric queue(&LabelSelector{MatchLabels:map[string]string{of: web,},MatchExpressions:\
                 []LabelSelectorRequirement{},})";
     assert_eq!(events(&result)[1], format!("Normal SuccessfulRescale: New size: 4; reason: {name} above target"));
@@ -152,10 +165,10 @@ fn asks_no_metrics_out_of_range() {
         (12, Some(10), "AbleToScale True SucceededRescale", "Current number of replicas above Spec.MaxReplicas"),
         (1, Some(2), "AbleToScale True SucceededRescale", "Current number of replicas below Spec.MinReplicas"),
     ];
-    for (replicas, desired, condition, reason) in cases {
+    for (replicas, wanted, condition, reason) in cases {
         let mut hpa = hpa(json!({"minReplicas": 2, "maxReplicas": 10}));
-        let result = run(&mut hpa, replicas, &Metrics::default(), &mut History::default(), 0);
-        assert_eq!(result.desired, desired);
+        let (result, desired) = run(&mut hpa, replicas, &Metrics::default(), &mut History::default(), 0);
+        assert_eq!(desired, wanted);
         assert!(conditions(&result).iter().any(|c| c == condition), "{:?}", conditions(&result));
         assert!(events(&result).iter().all(|event| event.ends_with(reason)), "{:?}", events(&result));
     }
@@ -165,7 +178,12 @@ fn asks_no_metrics_out_of_range() {
 fn needs_a_scale_and_a_selector() {
     let module = solutions::modules().hpa.make(&());
     let object = hpa(json!({"maxReplicas": 10}));
-    let sync = |scale| sync(&*module, &object, scale, &[], &Metrics::default(), &mut History::default(), now(0));
+    let sync = |scale: Result<&Scale, &str>| {
+        let (metrics, others, mut rescale) = (Metrics::default(), BTreeMap::new(), |_| Ok(()));
+        let around =
+            Around { scale, pods: &[], metrics: &metrics, others: &others, now: now(0), rescale: &mut rescale };
+        sync(&*module, &object, around, &mut History::default())
+    };
     let error = "deployments.apps \"web\" not found";
     let result = sync(Err(error));
     assert_eq!(events(&result), [format!("Warning FailedGetScale: {error}")]);

@@ -76,13 +76,27 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
             add_finalizer(object, "kubernetes.io/pv-protection");
         }
         "DaemonSet" => {
-            let annotations = map_in(map_value(object, "metadata"), "annotations");
-            annotations.insert("deprecated.daemonset.template.generation".into(), "1".into());
+            let generation = template_generation(object).max(1);
+            set_template_generation(object, generation);
         }
         "Job" => generate_selector(object),
         "CustomResourceDefinition" => remember_storage(object),
         _ => {}
     }
+}
+
+/// How often the template of a DaemonSet changed. Clients of today see it in an annotation only
+/// (`pkg/apis/apps/v1/conversion.go`).
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn template_generation(object: &Value) -> i64 {
+    let text = object["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn set_template_generation(object: &mut Value, generation: i64) {
+    let annotations = map_in(map_value(object, "metadata"), "annotations");
+    annotations.insert(TEMPLATE_GENERATION.into(), generation.to_string().into());
 }
 
 fn map_value<'a>(object: &'a mut Value, name: &str) -> &'a mut Value {
@@ -187,6 +201,10 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
         }
         "Service" => drop_what_the_type_does_not_need(new, old),
         "CustomResourceDefinition" => remember_storage(new),
+        "DaemonSet" => {
+            let changed = !equal(&new["spec"]["template"], &old["spec"]["template"]);
+            set_template_generation(new, template_generation(old) + i64::from(changed));
+        }
         "Pod" => {
             // Only the `resize` and `ephemeralcontainers` subresources change these (`podStrategy.PrepareForUpdate`).
             keep(map_value(new, "spec"), &old["spec"], "ephemeralContainers");

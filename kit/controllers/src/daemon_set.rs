@@ -1,0 +1,193 @@
+//! The DaemonSet controller: keeps one pod on each node that should have one.
+//!
+//! Source: `pkg/controller/daemon`. A look at one DaemonSet is [`sync`]; here are the watches that ask for one.
+
+mod backoff;
+mod place;
+pub mod pods;
+mod revision;
+pub mod sync;
+mod update;
+
+use crate::expectations::Expectations;
+use crate::job::later;
+use kit_api::apps::{ControllerRevision, DaemonSet};
+use kit_api::core::{Node, Pod};
+use kit_api::daemon_set::should_run;
+use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_api::owner::controller_of;
+use kit_api::pod;
+use kit_api::selector::Selector;
+use kit_apimachinery::object::{About, Kind, Object};
+use kit_client::cache::Cache;
+use kit_client::component::{Component, World};
+use kit_client::work_queue::WorkQueue;
+use kit_server::{Change, ChangeKind};
+use kit_time::agenda::Instant;
+use std::collections::BTreeMap;
+use sync::{Memory, Outcome, Seen, sync};
+
+/// Namespace and name.
+type Name = (String, String);
+
+/// Keeps the pods of DaemonSets.
+#[derive(Default)]
+pub struct DaemonSets {
+    queue: WorkQueue<Name>,
+    /// What is to be looked at later, whatever happens until then.
+    later: WorkQueue<Name>,
+    expected: Expectations,
+    /// By uid.
+    memory: BTreeMap<String, Memory>,
+}
+
+fn name_of(set: &DaemonSet) -> Name {
+    let about = About::from(set);
+    (about.namespace().into(), about.name().into())
+}
+
+/// The DaemonSet that a reference means, if it is there (`resolveControllerRef`).
+fn resolve<'a>(owner: &OwnerReference, namespace: &str, cache: &'a Cache) -> Option<&'a DaemonSet> {
+    let set = cache.fetch::<DaemonSet>(namespace, &owner.name).filter(|_| owner.kind == "DaemonSet")?;
+    (set.metadata.uid.as_ref() == Some(&owner.uid)).then_some(set)
+}
+
+/// The DaemonSets that might adopt an object.
+fn matching<'a>(meta: &ObjectMeta, cache: &'a Cache) -> Vec<&'a DaemonSet> {
+    let labels = meta.labels.clone().unwrap_or_default();
+    let matches = |set: &&DaemonSet| {
+        let selector = Selector::try_from(set.spec.as_ref().map(|spec| &spec.selector));
+        selector.is_ok_and(|selector| !selector.is_empty() && selector.matches(&labels))
+    };
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    cache.all::<DaemonSet>().filter(|set| About::from(*set).namespace() == namespace).filter(matches).collect()
+}
+
+impl DaemonSets {
+    fn look_at(&mut self, set: &DaemonSet, world: &World<'_>) {
+        self.queue.add(name_of(set), world.now);
+    }
+
+    /// A pod or a revision: its owner has to look, and so does the owner that it had. What has none is for those whose
+    /// labels it has got, or who may adopt it now. The answer is its owner of now.
+    fn owned_changed<'a>(&mut self, change: &Change, world: &World<'a>) -> Option<&'a DaemonSet> {
+        let meta = change.object.object.meta();
+        let before = change.previous.as_ref().map(|stored| stored.object.meta());
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let (owner, owner_before) = (controller_of(meta), before.and_then(controller_of));
+        let old = owner_before.filter(|_| owner != owner_before);
+        let old = old.and_then(|old| resolve(old, namespace, world.cache));
+        old.into_iter().for_each(|set| self.look_at(set, world));
+        let Some(owner) = owner else {
+            let is_gone = change.kind == ChangeKind::Deleted || meta.deletion_timestamp.is_some();
+            if !is_gone && (old.is_some() || before.is_none_or(|before| before.labels != meta.labels)) {
+                matching(meta, world.cache).into_iter().for_each(|set| self.look_at(set, world));
+            }
+            return None;
+        };
+        resolve(owner, namespace, world.cache)
+    }
+
+    fn pod_changed(&mut self, pod: &Pod, change: &Change, world: &World<'_>) {
+        let Some(set) = self.owned_changed(change, world) else { return };
+        let uid = About::from(set).uid();
+        match change.kind {
+            _ if change.kind == ChangeKind::Deleted || pod::is_terminating(pod) => {
+                self.expected.deleted(uid, About::from(pod).uid());
+            }
+            ChangeKind::Added => self.expected.created(uid),
+            _ => {
+                let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+                let before = change.previous.as_ref().and_then(|stored| stored.get::<Pod>());
+                if min_ready > 0 && pod::is_ready(pod) && !before.is_some_and(pod::is_ready) {
+                    // A second more: availability is counted in whole ones.
+                    self.later.add(name_of(set), world.now + Instant::seconds(i64::from(min_ready) + 1));
+                }
+            }
+        }
+        self.look_at(set, world);
+    }
+
+    /// A node that comes, or that takes other pods than before.
+    fn node_changed(&mut self, node: &Node, change: &Change, world: &World<'_>) {
+        let before = change.previous.as_ref().and_then(|stored| stored.get::<Node>());
+        let taints = |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.clone());
+        let same = |before: &Node| before.metadata.labels == node.metadata.labels && taints(before) == taints(node);
+        if change.kind == ChangeKind::Deleted || before.is_some_and(same) {
+            return;
+        }
+        for set in world.cache.all::<DaemonSet>() {
+            let template = set.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
+            let wants = should_run(&template, node);
+            if before.map_or(wants.should_run, |before| should_run(&template, before) != wants) {
+                self.look_at(set, world);
+            }
+        }
+    }
+
+    fn sync(&mut self, name: Name, world: &mut World<'_>) {
+        let cache = world.cache;
+        let Some(set) = cache.fetch::<DaemonSet>(&name.0, &name.1) else { return self.queue.forget(&name) };
+        let uid = About::from(set).uid().to_string();
+        let nodes: Vec<&Node> = cache.all::<Node>().collect();
+        let mut pods: Vec<&Pod> =
+            [uid.as_str(), ""].iter().flat_map(|uid| cache.controlled_by::<Pod>(&name.0, uid)).collect();
+        pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+        let revisions: Vec<&ControllerRevision> = cache.list::<ControllerRevision>(&name.0).collect();
+        let memory = self.memory.entry(uid.clone()).or_default();
+        memory.waits = self.expected.open(&uid, world.now) != (0, 0);
+        let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions };
+        let Outcome { result, asked, again } = sync(set, &seen, memory, world);
+        self.expected.expect(&uid, asked, world.now);
+        for after in again {
+            self.later.add(name.clone(), world.now + later(after));
+        }
+        self.queue.done(name, &result, world.now);
+    }
+}
+
+impl Component for DaemonSets {
+    fn name(&self) -> &'static str {
+        "daemonset-controller"
+    }
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::DaemonSet, Kind::ControllerRevision, Kind::Pod, Kind::Node]
+    }
+
+    fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        match &change.object.object {
+            Object::DaemonSet(set) => {
+                if change.kind == ChangeKind::Deleted {
+                    let uid = About::from(&**set).uid();
+                    self.expected.forget(uid);
+                    self.memory.remove(uid);
+                }
+                self.look_at(set, world);
+            }
+            Object::Pod(pod) => self.pod_changed(pod, change, world),
+            Object::Node(node) => self.node_changed(node, change, world),
+            // The one who wrote a revision knows of it; only its loss is news.
+            _ => {
+                let owner = self.owned_changed(change, world).filter(|_| change.kind == ChangeKind::Deleted);
+                owner.into_iter().for_each(|set| self.look_at(set, world));
+            }
+        }
+    }
+
+    fn run(&mut self, world: &mut World<'_>) {
+        while let Some(name) = self.later.pop(world.now) {
+            self.queue.add(name, world.now);
+        }
+        while let Some(name) = self.queue.pop(world.now) {
+            self.sync(name, world);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        self.queue.next().into_iter().chain(self.later.next()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;
