@@ -71,7 +71,7 @@ fn a_set_without_volumes_waits_as_on_a_real_control_plane() {
                 if kind == Kind::Pod { &["metadata", "spec"] } else { &["metadata", "spec", "status"] };
             for field in fields {
                 let ours = normal(&ours[field], revision.strip_prefix("db-").expect("its set's name"));
-                assert_eq!(ours, normal(&theirs[field], "-"), "{list} {field}");
+                assert_eq!(ours, normal(&theirs[field], "<rev-1>"), "{list} {field}");
             }
         }
     }
