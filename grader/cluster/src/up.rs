@@ -274,9 +274,10 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     if let (Some(film), Some(file)) = (film, &args.html) {
         std::fs::write(file, film.page()?).with_context(|| format!("can't write {}", file.display()))?;
     }
+    // Whoever waits for the end asks `control` whether it has come.
+    drop(real);
     drop(control);
     drop(names);
-    drop(real);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
 }

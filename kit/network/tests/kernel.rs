@@ -151,7 +151,7 @@ fn packets_end_where_the_walk_says() {
         return;
     }
     type Make = fn() -> Cluster;
-    let worlds: [(&str, Make); 9] = [
+    let worlds: [(&str, Make); 10] = [
         ("vxlan", || flannel(Backend::Vxlan { direct: false })),
         ("vxlan, direct next door", || flannel(Backend::Vxlan { direct: true })),
         ("host-gw", || flannel(Backend::HostGw)),
@@ -160,6 +160,7 @@ fn packets_end_where_the_walk_says() {
         ("a stale forwarding entry", stale_entry),
         ("no neighbours on the tunnel", no_neighbours),
         ("a bridge that carries less", narrow_bridge),
+        ("a link that carries less", narrow_link),
         ("an agent that is down", agent_down),
     ];
     // Most of the time goes by in waiting for packets that don't come.
@@ -189,6 +190,12 @@ fn narrow_bridge() -> Cluster {
     let mut cluster = flannel(Backend::HostGw);
     let host = cluster.world.namespaces.get_mut("node-2").expect("it is there");
     host.interface_mut("cni0").expect("the bridge is there").mtu = 1420;
+    cluster
+}
+
+fn narrow_link() -> Cluster {
+    let mut cluster = flannel(Backend::HostGw);
+    cluster.world.links.insert("node-2".into(), 1400);
     cluster
 }
 
@@ -228,12 +235,16 @@ fn a_change_ends_where_a_new_beginning_does() {
     }
     let vxlan = || flannel(Backend::Vxlan { direct: false });
     let calico = || calico(Encapsulation::Vxlan(When::CrossSubnet));
-    let edits: [(&str, Edit); 9] = [
+    let edits: [(&str, Edit); 10] = [
         ("a pod goes", |cluster| cluster.stop("shop/web-1").expect("it stops")),
         ("two pods come", |cluster| {
             for pod in ["shop/api", "shop/web-1"] {
                 cluster.start("node-3", pod).expect("it starts");
             }
+        }),
+        ("a pod begins anew", |cluster| {
+            cluster.stop("shop/web-1").expect("it stops");
+            cluster.start("node-3", "shop/web-1").expect("it starts");
         }),
         ("a node has no power", |cluster| cluster.crash("node-2")),
         ("it has power again", |cluster| cluster.restart("node-2")),
@@ -252,22 +263,33 @@ fn a_change_ends_where_a_new_beginning_does() {
         ("a link carries less", |cluster| _ = cluster.world.links.insert("node-1".into(), 1400)),
         ("a node goes", |cluster| cluster.leave("node-3")),
     ];
-    for (title, mut cluster) in [("flannel", vxlan()), ("calico", calico())] {
-        let mut script = commands(&cluster.world, &State::default());
-        for (edit, change) in &edits {
-            let before = state(&cluster.world);
-            change(&mut cluster);
-            cluster.sync();
-            script += &format!("# {edit}\n{}", commands(&cluster.world, &before));
-            let told = |script: &str| {
-                let shown = in_a_namespace(&format!("{BEGIN}{script}{}", show()), "");
-                shown.unwrap_or_else(|error| panic!("{title}, {edit}: {error}\n{script}"))
-            };
-            let anew = commands(&cluster.world, &State::default());
-            similar(&told(&script), &told(&anew), &format!("{title}, {edit}:\n{script}"));
+    std::thread::scope(|scope| {
+        for (title, mut cluster) in [("flannel", vxlan()), ("calico", calico())] {
+            let (mut script, mut anew) = (commands(&cluster.world, &State::default()), Vec::new());
+            for (edit, change) in &edits {
+                let before = state(&cluster.world);
+                change(&mut cluster);
+                cluster.sync();
+                script += &format!("# {edit}\n{}{}echo {AFTER}\n", commands(&cluster.world, &before), show());
+                let new = format!("{BEGIN}{}{}", commands(&cluster.world, &State::default()), show());
+                anew.push(
+                    scope.spawn(move || {
+                        in_a_namespace(&new, "").unwrap_or_else(|error| panic!("{edit}: {error}\n{new}"))
+                    }),
+                );
+            }
+            let shown = in_a_namespace(&format!("{BEGIN}{script}"), "");
+            let shown = shown.unwrap_or_else(|error| panic!("{title}: {error}\n{script}"));
+            for ((shown, anew), (edit, _)) in shown.split(AFTER).zip(anew).zip(&edits) {
+                let anew = anew.join().expect("it was told");
+                similar(shown.trim(), &anew, &format!("{title}, {edit}:\n{script}"));
+            }
         }
-    }
+    });
 }
+
+/// Stands behind what is shown after each edit.
+const AFTER: &str = "======";
 
 fn similar(one: &str, other: &str, what: &str) {
     for (one, other) in one.lines().zip(other.lines()) {

@@ -137,6 +137,8 @@ impl Real {
         let thread = std::thread::Builder::new().name("network".into()).spawn({
             let door = door.clone();
             move || {
+                // All of it, so that it lasts as long as this thread.
+                let Claim { names, _socket } = claim;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let Ok(runtime) = runtime.inspect_err(|error| tell(&error.to_string())) else { return };
                 let dns = Dns::new(door, ([127, 0, 0, 1], 53).into(), Box::new(module));
@@ -145,7 +147,7 @@ impl Real {
                 tokio::task::LocalSet::new().block_on(&runtime, keeper.keep(inbox, stopped));
                 // Sockets hold namespaces; all of them are closed by now.
                 drop(runtime);
-                host::clear(&claim.names);
+                host::clear(&names);
             }
         });
         let thread = thread.map_err(|error| error.to_string())?;

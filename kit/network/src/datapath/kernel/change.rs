@@ -75,11 +75,17 @@ impl<'a> Change<'a> {
         (was.kind == is.kind && peer_stays).then_some(was)
     }
 
-    /// Whether the kernel has forgotten by now what lay behind a link, if there was anything.
+    /// Whether the kernel may have forgotten by now what lay behind a link: it is new, was down, has lost an address (`fib_del_ifaddr`), or
+    /// got another Ethernet address (`neigh_changeaddr`).
     fn is_fresh(&self, namespace: &str, device: &str) -> bool {
-        let Some(was) = self.same(namespace, device) else { return true };
-        let lost = |is: &Interface| was.addresses.iter().any(|address| !is.addresses.contains(address));
-        !was.up || Self::link(self.after, namespace, device).is_none_or(|is| !is.up || lost(is))
+        let (was, is) = (self.same(namespace, device), Self::link(self.after, namespace, device));
+        let (Some(was), Some(is)) = (was, is) else { return true };
+        !was.up || was.mac != is.mac || was.addresses.iter().any(|address| !is.addresses.contains(address))
+    }
+
+    /// Whether a link is there before and after, and up in the end.
+    fn stays_up(&self, namespace: &str, device: &str) -> bool {
+        self.same(namespace, device).is_some() && Self::link(self.after, namespace, device).is_some_and(|link| link.up)
     }
 
     /// Links that go though their namespace stays. Of a pair one end is deleted, and the other one goes with it.
@@ -148,11 +154,12 @@ impl<'a> Change<'a> {
                 out.push(format!("link set {device} type bridge_slave hairpin on"));
             }
         }
+        let gone = was.iter().flat_map(|was| &was.addresses).filter(|address| !link.addresses.contains(address));
+        out.extend(gone.map(|address| format!("addr del {address} dev {device}")));
+        // Not before: a second address of a network goes with the first one.
         let had = |address| was.is_some_and(|was| was.addresses.contains(address));
         let new = link.addresses.iter().filter(|address| !had(address));
         out.extend(new.map(|address| format!("addr add {address} dev {device}")));
-        let gone = was.iter().flat_map(|was| &was.addresses).filter(|address| !link.addresses.contains(address));
-        out.extend(gone.map(|address| format!("addr del {address} dev {device}")));
         match (was.is_some_and(|was| was.up), link.up) {
             (false, true) => out.push(format!("link set {device} up")),
             (true, false) => out.push(format!("link set {device} down")),
@@ -180,9 +187,9 @@ impl<'a> Change<'a> {
         (!new.is_empty()).then(|| Batch::plain(&format!("ip netns exec {name} sysctl -q -w{new}")))
     }
 
-    /// Entries that go while their interface stays as it is: for `ip` and for `bridge`.
+    /// Entries that go while their interface stays: for `ip` and for `bridge`.
     fn entries_gone(&self, name: &str, was: &Net, is: &Net) -> (Vec<String>, Vec<String>) {
-        let stays = |device: &str| !self.is_fresh(name, device);
+        let stays = |device: &str| self.stays_up(name, device);
         let routes =
             was.routes.iter().filter(|(key, route)| !is.routes.contains_key(*key) && route.device().is_none_or(stays));
         let neighbours = was.neighbours.keys().filter(|key| !is.neighbours.contains_key(*key) && stays(&key.1));
