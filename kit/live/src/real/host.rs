@@ -156,19 +156,22 @@ fn try_out(trial: &str, with_ipip: bool) -> Result<(), String> {
     let rules = Batch::plain(&format!("ip netns exec {trial} iptables-restore --noflush"));
     let steps = [
         ("network namespaces", Batch::plain(&format!("ip netns add {trial}"))),
-        ("settings of a namespace that can be written", {
+        ("settings of a namespace", {
             Batch::plain(&format!("ip netns exec {trial} sysctl -q -w net.ipv4.ip_forward=1"))
         }),
         ("pairs of interfaces (veth)", link("one type veth peer name two")),
         ("bridges", link("three type bridge")),
-        ("VXLAN", link("four type vxlan id 1 local 10.0.0.1 dstport 8472 nolearning")),
-        ("iptables with NAT", Batch { lines: RULES.map(str::to_string).into(), ..rules }),
-        ("IPIP, which Calico needs: take `--network flannel`", link("five type ipip local 10.0.0.1 remote 10.0.0.2")),
+        ("VXLAN interfaces", link("four type vxlan id 1 local 10.0.0.1 dstport 8472 nolearning")),
+        ("rules of iptables with NAT", Batch { lines: RULES.map(str::to_string).into(), ..rules }),
+        (
+            "IPIP interfaces, which Calico needs; `--network flannel` does without",
+            link("five type ipip local 10.0.0.1 remote 10.0.0.2"),
+        ),
     ];
     let needed = if with_ipip { steps.len() } else { steps.len() - 1 };
     for (what, batch) in &steps[..needed] {
         if let Some(why) = run(batch).first() {
-            return Err(format!("this machine's kernel has no {what} ({why})"));
+            return Err(format!("this machine can't make {what} ({why})"));
         }
     }
     Ok(())

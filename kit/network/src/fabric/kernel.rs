@@ -39,7 +39,7 @@ impl Kind {
     pub fn is_for_kernels(self) -> Result<(), String> {
         match self {
             Kind::Flannel | Kind::Calico => Ok(()),
-            Kind::Cilium => Err("Cilium's datapath are eBPF programs, which are only simulated here; take `--network flannel`, or follow \
+            Kind::Cilium => Err("Cilium's datapath is made of eBPF programs, which are only simulated here; take `--network flannel`, or follow \
                  simulated packets with `cargo grade cluster packet`"
                 .into()),
         }
