@@ -2,6 +2,7 @@
 
 use crate::incident::{self, Case};
 use crate::modules::Seats;
+use crate::real;
 use anyhow::{Context, Result, bail};
 use kit_cluster::timeline::{Step, act};
 use kit_live::{Door, Driver};
@@ -36,6 +37,8 @@ pub enum Order {
     Speed(f64),
     /// To say whether these conditions hold, and these at the end; without any, those of its incident.
     Check((Vec<String>, Vec<String>)),
+    /// To say in which network namespace somebody is.
+    Enter(String),
     /// To follow a packet.
     Packet {
         /// Who sends it.
@@ -80,6 +83,19 @@ pub fn runs(folder: &Path) -> bool {
     std::fs::read_link(socket(folder)).is_ok_and(|path| UnixStream::connect(path).is_ok())
 }
 
+/// What orders are about.
+#[derive(Clone)]
+pub struct About {
+    /// The cluster.
+    pub door: Door,
+    /// Whose modules are in it.
+    pub seats: Seats,
+    /// Its incident.
+    pub case: Option<Case>,
+    /// Its network in this machine's kernel.
+    pub real: Option<real::Status>,
+}
+
 /// The socket of a cluster that runs; it is gone when this is.
 pub struct Control {
     folder: tempfile::TempDir,
@@ -92,7 +108,7 @@ impl Control {
     /// # Errors
     ///
     /// If the socket can't be made.
-    pub fn listen(folder: &Path, door: Door, seats: Seats, case: Option<Case>, down: Sender<()>) -> Result<Control> {
+    pub fn listen(folder: &Path, about: About, down: Sender<()>) -> Result<Control> {
         let private = tempfile::Builder::new().prefix("kit-").tempdir().context("no folder for a socket")?;
         let path = private.path().join("control");
         let listener = UnixListener::bind(&path).with_context(|| format!("can't listen at {}", path.display()))?;
@@ -101,8 +117,8 @@ impl Control {
         std::os::unix::fs::symlink(&path, &link).with_context(|| format!("can't write {}", link.display()))?;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (door, seats, case, down) = (door.clone(), seats.clone(), case.clone(), down.clone());
-                std::thread::spawn(move || serve(stream, &door, &seats, case, &down));
+                let (about, down) = (about.clone(), down.clone());
+                std::thread::spawn(move || serve(stream, &about, &down));
             }
         });
         Ok(Control { folder: private, link })
@@ -117,7 +133,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, case: Option<Case>, down: &Sender<()>) {
+fn serve(mut stream: UnixStream, about: &About, down: &Sender<()>) {
     let mut line = String::new();
     _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let read = BufReader::new((&stream).take(LONGEST)).read_line(&mut line);
@@ -125,10 +141,9 @@ fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, case: Option<Case>,
         return;
     }
     let order = serde_json::from_str(&line);
-    let (ends, status) = (matches!(order, Ok(Order::Down)), matches!(order, Ok(Order::Status)));
+    let ends = matches!(order, Ok(Order::Down));
     let answer = match order {
-        Ok(order) if status => ask(door, order, case).map(|said| [vec![said], seats.lines()].concat().join("\n")),
-        Ok(order) => ask(door, order, case),
+        Ok(order) => about.answer(order),
         Err(error) => Answer::Err(format!("an order that nobody knows: {error}")),
     };
     _ = serde_json::to_writer(&stream, &answer);
@@ -138,13 +153,33 @@ fn serve(mut stream: UnixStream, door: &Door, seats: &Seats, case: Option<Case>,
     }
 }
 
-fn ask(door: &Door, order: Order, case: Option<Case>) -> Answer {
-    let (tell, answer) = channel();
-    door.request(move |driver| {
-        let answer = obey(driver, order, case.as_ref());
-        driver.answer(move || _ = tell.send(answer));
-    });
-    answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))
+impl About {
+    fn answer(&self, order: Order) -> Answer {
+        let real =
+            || self.real.as_ref().ok_or("this cluster's network is simulated; `up --real-network` makes a real one");
+        match order {
+            Order::Status => {
+                let real = self.real.as_ref().map(real::Status::lines).unwrap_or_default();
+                self.ask(order).map(|said| [vec![said], real, self.seats.lines()].concat().join("\n"))
+            }
+            Order::Enter(_) => {
+                let real = real()?;
+                self.ask(order).map(|place| real.namespace(&place))
+            }
+            order => self.ask(order),
+        }
+    }
+
+    /// Lets the engine's thread answer.
+    fn ask(&self, order: Order) -> Answer {
+        let (tell, answer) = channel();
+        let case = self.case.clone();
+        self.door.request(move |driver| {
+            let answer = obey(driver, order, case.as_ref());
+            driver.answer(move || _ = tell.send(answer));
+        });
+        answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Answer::Err("the cluster has ended".into()))
+    }
 }
 
 /// Carries out an order.
@@ -169,6 +204,7 @@ pub fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
         }
         Order::Speed(speed) => driver.set_speed(speed),
         Order::Check(asked) => return incident::verdict(driver, case, &asked),
+        Order::Enter(who) => return driver.engine.place(&who),
         Order::Packet { from, to, udp } => {
             return driver.engine.packet(&from, &to, udp).map(|lines| lines.join("\n"));
         }

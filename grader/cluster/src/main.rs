@@ -7,6 +7,7 @@ mod control;
 mod data;
 mod incident;
 mod modules;
+mod real;
 mod ui;
 mod up;
 
@@ -69,6 +70,15 @@ enum Command {
         #[arg(long)]
         udp: bool,
     },
+    /// Runs a command in the network namespace of a node or a pod, after `up --real-network`: `enter node-1 -- iptables-save`,
+    /// `enter shop/web-0 -- curl catalog`, `enter deployment/shop/web`. Without a command, your shell
+    Enter {
+        /// Where: a node, `[NAMESPACE/]POD`, a workload for the first of its pods, or `client`
+        place: String,
+        /// The command and its arguments
+        #[arg(last = true)]
+        command: Vec<std::ffi::OsString>,
+    },
     /// Says whether conditions hold, `deployment/shop/web Available`; exits with 1 if not
     Check(incident::Check),
 }
@@ -109,6 +119,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let order = match &cli.command {
         Command::Up(args) => return up::up(&name, &folder, args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => return incident::check(&folder, args),
+        Command::Enter { place, command } => return real::enter(&folder, place, command),
         Command::Down => Order::Down,
         Command::Status => Order::Status,
         Command::Fault { verb, targets } => {

@@ -1,10 +1,10 @@
 //! `cluster up`: starts the cluster, says where it is, and runs it until it is told to end.
 
-use crate::control::{self, Control};
+use crate::control::{self, About, Control};
 use crate::data::DataDir;
 use crate::incident::Case;
 use crate::modules::Seats;
-use crate::ui;
+use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
@@ -51,6 +51,10 @@ pub struct Args {
     /// a cluster of up to 50 nodes
     #[arg(long, value_name = "PLUGIN", value_parser = network)]
     network: Option<Network>,
+    /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,
+    /// `tcpdump` or `iptables-save` there. Linux, as root
+    #[arg(long, conflicts_with = "etcd")]
+    real_network: bool,
     /// How many seconds of the cluster pass in one second: 1, if the incident says nothing else
     #[arg(long)]
     speed: Option<f64>,
@@ -173,6 +177,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         ..Config::default()
     };
     let config = case.iter().fold(config, |config, case| case.config(config));
+    let claim = claim(name, args, config.network.as_ref())?;
     let port = match (args.port, &data) {
         (0, Some(data)) => data.port(args.listen),
         (port, _) => port,
@@ -220,7 +225,15 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         Dns::serve(live.door(), SocketAddr::new(own, args.dns_port), move || seats.modules().dns.make(&()))
     };
     let names = names.with_context(|| format!("can't serve DNS at {}", SocketAddr::new(own, args.dns_port)))?;
-    let control = Control::listen(folder, live.door(), seats, case.clone(), down.clone())?;
+    let real = claim.map(|claim| {
+        let seats = seats.clone();
+        let tell = |why: &str| println!("  warning: the real network: {why}");
+        real::Real::start(claim, &live.door(), move || seats.modules().dns.make(&()), tell)
+    });
+    let real = real.transpose().map_err(|why| anyhow::anyhow!("the network can't be made real: {why}"))?;
+    let status = real.as_ref().map(real::Real::status);
+    let about = About { door: live.door(), seats, case: case.clone(), real: status };
+    let control = Control::listen(folder, about, down.clone())?;
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
@@ -246,6 +259,9 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     }
     println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), nodes, live.address());
     println!("  dns  {}", names.address());
+    if real.is_some() {
+        println!("  network  real   cargo grade cluster enter node-1");
+    }
     picture.iter().for_each(|picture| println!("  picture {}", picture.address()));
     println!("  export KUBECONFIG={}", file.display());
     loop {
@@ -258,10 +274,34 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     if let (Some(film), Some(file)) = (film, &args.html) {
         std::fs::write(file, film.page()?).with_context(|| format!("can't write {}", file.display()))?;
     }
+    // Whoever waits for the end asks `control` whether it has come.
+    drop(real);
     drop(control);
     drop(names);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
+}
+
+/// A claim to network namespaces, if the cluster is to have any and this machine can make them.
+fn claim(name: &str, args: &Args, network: Option<&NetworkShape>) -> Result<Option<real::Claim>> {
+    if !args.real_network {
+        // One that was killed takes nothing away.
+        if real::has_left(name) {
+            _ = real::Claim::take(name);
+        }
+        return Ok(None);
+    }
+    let Some(shape) = network else {
+        bail!("--real-network needs a network of pods: `--network flannel`");
+    };
+    let claim = real::Claim::take(name).map_err(anyhow::Error::msg)?;
+    real::check(&claim, shape.plugin).map_err(anyhow::Error::msg)?;
+    if shape.plugin == Plugin::Calico {
+        println!(
+            "  warning: the kernel enforces no NetworkPolicy here; `cargo grade cluster packet` says what they do"
+        );
+    }
+    Ok(Some(claim))
 }
 
 /// What keeps the objects longer than this process lives, if anything does.

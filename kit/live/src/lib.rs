@@ -19,6 +19,8 @@ mod limits;
 mod metrics;
 mod openapi;
 mod protobuf;
+#[cfg(target_os = "linux")]
+pub mod real;
 pub mod store;
 mod stream;
 pub mod ui;

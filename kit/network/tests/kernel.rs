@@ -7,11 +7,12 @@
 use kit_contract::network::pod_network::Backend;
 use kit_network::datapath::calico::{Calico, Encapsulation, Peering, When};
 use kit_network::datapath::cluster::{Cluster, Node, Plugin};
-use kit_network::datapath::flannel::Flannel;
+use kit_network::datapath::flannel::{Flannel, reinstall};
+use kit_network::datapath::kernel::{Names, State};
 use kit_network::datapath::packet::{Flow, Packet, Protocol};
 use kit_network::datapath::rules::NoRules;
 use kit_network::datapath::trace::{Outcome, Reason, Walk};
-use kit_network::datapath::world::{Interface, Kind, Route, To, World};
+use kit_network::datapath::world::World;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -30,6 +31,9 @@ bridge -n trial fdb add 02:00:00:00:00:02 dev vxlan dst 10.0.0.2
 python3 -c 'import ctypes; ctypes.CDLL(None).setns'
 ";
 
+/// Namespaces are named where nobody else sees it.
+const BEGIN: &str = "set -e\nmount -t tmpfs none /run/netns\n";
+
 fn in_a_namespace(script: &str, input: &str) -> Result<String, String> {
     std::fs::create_dir_all("/run/netns").map_err(|error| format!("/run/netns: {error}"))?;
     let mut command = Command::new("unshare");
@@ -44,91 +48,18 @@ fn in_a_namespace(script: &str, input: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// The commands that make a world real. Names of namespaces and interfaces are short and without slashes.
-fn commands(world: &World, names: &BTreeMap<String, String>) -> String {
-    let mut script = String::from("set -e\nmount -t tmpfs none /run/netns\n");
-    let mut run = |line: String| {
-        script += &line;
-        script.push('\n');
-    };
-    let mut plugs = 0;
-    for name in names.values() {
-        run(format!("ip netns add {name}\nip -n {name} link set lo up"));
-        run(format!("ip netns exec {name} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0"));
-    }
-    let mut wires: BTreeMap<&str, usize> = BTreeMap::new();
-    for wire in world.wires.keys() {
-        let number = wires.len();
-        wires.insert(wire, number);
-        run(format!("ip link add wire{number} type bridge\nip link set wire{number} up mtu 9000"));
-    }
-    for (namespace, there) in &world.namespaces {
-        let name = &names[namespace];
-        run(format!("ip netns exec {name} sysctl -qw net.ipv4.ip_forward={}", u8::from(there.forwards)));
-        for interface in &there.interfaces {
-            let device = &interface.name;
-            match &interface.kind {
-                Kind::Ethernet { wire } => {
-                    plugs += 1;
-                    run(format!("ip link add plug{plugs} type veth peer name {device} netns {name}"));
-                    run(format!("ip link set plug{plugs} up mtu 9000 master wire{}", wires[wire.as_str()]));
-                }
-                // Made once, from the side whose name comes first.
-                Kind::Veth { namespace: other, name: peer } if namespace < other => {
-                    run(format!("ip -n {name} link add {device} type veth peer name {peer} netns {}", names[other]));
-                }
-                Kind::Bridge => run(format!("ip -n {name} link add {device} type bridge")),
-                _ => {}
-            }
-        }
-    }
-    for (namespace, there) in &world.namespaces {
-        let name = &names[namespace];
-        for interface in &there.interfaces {
-            if interface.kind != Kind::Loopback {
-                set_up(&mut run, name, interface);
-            }
-        }
-        for route in &there.routes {
-            run(format!("ip -n {name} route replace {}", shown(route)));
-        }
-        for entry in there.neighbours.iter().filter(|entry| entry.permanent) {
-            let (address, device, mac) = (entry.address, &entry.device, entry.mac);
-            run(format!("ip -n {name} neigh replace {address} lladdr {mac} dev {device} nud permanent"));
-        }
-        for entry in &there.forwarding {
-            run(format!("bridge -n {name} fdb append {} dev {} dst {}", entry.mac, entry.device, entry.remote));
-        }
-    }
-    script
+/// The commands that make a world real, out of nothing or out of what it was.
+fn commands(world: &World, before: &State) -> String {
+    let batches = state(world).since(before);
+    batches.iter().map(|batch| format!("{batch}\n")).collect()
 }
 
-fn set_up(run: &mut impl FnMut(String), name: &str, interface: &Interface) {
-    let (device, mtu, mac) = (&interface.name, interface.mtu, interface.mac);
-    if let Kind::Vxlan { vni, port, local } = interface.kind {
-        run(format!("ip -n {name} link add {device} type vxlan id {vni} local {local} dstport {port} nolearning"));
-    }
-    run(format!("ip -n {name} link set {device} address {mac} mtu {mtu}"));
-    if let Some(bridge) = &interface.bridge {
-        run(format!("ip -n {name} link set {device} master {bridge}"));
-        // Whatever joins a bridge may change its address; it was given one.
-    }
-    for address in &interface.addresses {
-        run(format!("ip -n {name} addr add {address} dev {device}"));
-    }
-    run(format!("ip -n {name} link set {device} up"));
-    if interface.proxy_arp {
-        run(format!(
-            "ip netns exec {name} sysctl -qw net.ipv4.conf.{device}.proxy_arp=1 net.ipv4.neigh.{device}.proxy_delay=0"
-        ));
-    }
+fn names() -> Names {
+    Names::new("t")
 }
 
-fn shown(route: &Route) -> String {
-    match &route.to {
-        To::Device(_) => format!("{route} scope link"),
-        _ => route.to_string(),
-    }
+fn state(world: &World) -> State {
+    State::of(world, &names()).expect("tables can do it")
 }
 
 /// As the kernel's side says it. A packet that nobody gets is sent again, when its sender may know more.
@@ -143,9 +74,10 @@ fn ending(walk: &Walk, again: &Walk, names: &BTreeMap<String, String>) -> String
 }
 
 fn hold_against_the_kernel(title: &str, cluster: &mut Cluster) {
-    let names = cluster.world.namespaces.keys().enumerate();
-    let names: BTreeMap<String, String> = names.map(|(at, name)| (name.clone(), format!("n{at}"))).collect();
-    let script = commands(&cluster.world, &names);
+    let own = names();
+    let names = cluster.world.namespaces.keys();
+    let names: BTreeMap<String, String> = names.map(|name| (name.clone(), own.of(name))).collect();
+    let script = format!("{BEGIN}{}", commands(&cluster.world, &State::default()));
     let (mut probes, mut walks) = (Vec::new(), Vec::new());
     let pods: Vec<String> = cluster.pods.keys().cloned().collect();
     let senders = pods.iter().chain(cluster.nodes.iter().map(|node| &node.name)).cloned().collect::<Vec<_>>();
@@ -166,7 +98,6 @@ fn hold_against_the_kernel(title: &str, cluster: &mut Cluster) {
         }
     }
     let task = json!({"namespaces": names.values().collect::<Vec<_>>(), "probes": probes}).to_string();
-    // The shell stays in the namespace where the wires are, which would vanish with its last process.
     let python = format!("{script}python3 {}/tests/kernel.py\nexit $?\n", env!("CARGO_MANIFEST_DIR"));
     let answer = in_a_namespace(&python, &task).unwrap_or_else(|error| panic!("{title}: {error}"));
     let answers: Vec<String> = serde_json::from_str(&answer).expect("the probes answer in JSON");
@@ -220,7 +151,7 @@ fn packets_end_where_the_walk_says() {
         return;
     }
     type Make = fn() -> Cluster;
-    let worlds: [(&str, Make); 9] = [
+    let worlds: [(&str, Make); 10] = [
         ("vxlan", || flannel(Backend::Vxlan { direct: false })),
         ("vxlan, direct next door", || flannel(Backend::Vxlan { direct: true })),
         ("host-gw", || flannel(Backend::HostGw)),
@@ -229,6 +160,7 @@ fn packets_end_where_the_walk_says() {
         ("a stale forwarding entry", stale_entry),
         ("no neighbours on the tunnel", no_neighbours),
         ("a bridge that carries less", narrow_bridge),
+        ("a link that carries less", narrow_link),
         ("an agent that is down", agent_down),
     ];
     // Most of the time goes by in waiting for packets that don't come.
@@ -261,6 +193,12 @@ fn narrow_bridge() -> Cluster {
     cluster
 }
 
+fn narrow_link() -> Cluster {
+    let mut cluster = flannel(Backend::HostGw);
+    cluster.world.links.insert("node-2".into(), 1400);
+    cluster
+}
+
 fn agent_down() -> Cluster {
     let mut cluster = flannel(Backend::Vxlan { direct: false });
     cluster.stop_agent("node-1");
@@ -269,4 +207,94 @@ fn agent_down() -> Cluster {
     cluster.sync();
     cluster.start("node-4", "shop/web-4").expect("it starts");
     cluster
+}
+
+/// What a kernel has to show of itself in one namespace after the other.
+fn show() -> &'static str {
+    "for name in $(ls /run/netns | sort); do
+    echo \"= $name\"
+    ip -n $name -d -o link show | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/link-netns [^ ]*//; s/ip netns//' |
+        grep -o '^[^ ]*\\|mtu [0-9]*\\|link/ether [0-9a-f:]*\\|master [^ ]*\\|hairpin on\\|vxlan id .* dstport [0-9]*\\|state UP' | sort
+    ip -n $name -o address show | sed 's/^[0-9]*: //' | sort
+    ip -n $name route show table all | sort
+    ip -n $name neigh show nud permanent | sort
+    bridge -n $name fdb show | grep dst | sort
+    ip netns exec $name sysctl net.ipv4.ip_forward
+done
+"
+}
+
+type Edit = fn(&mut Cluster);
+
+/// One change after the other, each held against a kernel that was told all of the outcome at once.
+#[test]
+fn a_change_ends_where_a_new_beginning_does() {
+    if in_a_namespace(TRIAL, "").is_err() {
+        // The other test says why.
+        return;
+    }
+    let vxlan = || flannel(Backend::Vxlan { direct: false });
+    let calico = || calico(Encapsulation::Vxlan(When::CrossSubnet));
+    let edits: [(&str, Edit); 10] = [
+        ("a pod goes", |cluster| cluster.stop("shop/web-1").expect("it stops")),
+        ("two pods come", |cluster| {
+            for pod in ["shop/api", "shop/web-1"] {
+                cluster.start("node-3", pod).expect("it starts");
+            }
+        }),
+        ("a pod begins anew", |cluster| {
+            cluster.stop("shop/web-1").expect("it stops");
+            cluster.start("node-3", "shop/web-1").expect("it starts");
+        }),
+        ("a node has no power", |cluster| cluster.crash("node-2")),
+        ("it has power again", |cluster| cluster.restart("node-2")),
+        ("a node comes", |cluster| {
+            let node = Node::new("node-4", "10.0.1.4/24".parse().expect("an address"));
+            cluster.join(node.with_range("10.244.4.0/24".parse().expect("a range")));
+        }),
+        ("a node is set up anew", |cluster| {
+            let Cluster { world, nodes, .. } = cluster;
+            reinstall(world, nodes, "node-1");
+        }),
+        ("a pod moves", |cluster| {
+            cluster.stop("shop/api").expect("it stops");
+            cluster.start("node-4", "shop/api").expect("it starts");
+        }),
+        ("a link carries less", |cluster| _ = cluster.world.links.insert("node-1".into(), 1400)),
+        ("a node goes", |cluster| cluster.leave("node-3")),
+    ];
+    std::thread::scope(|scope| {
+        for (title, mut cluster) in [("flannel", vxlan()), ("calico", calico())] {
+            let (mut script, mut anew) = (commands(&cluster.world, &State::default()), Vec::new());
+            for (edit, change) in &edits {
+                let before = state(&cluster.world);
+                change(&mut cluster);
+                cluster.sync();
+                script += &format!("# {edit}\n{}{}echo {AFTER}\n", commands(&cluster.world, &before), show());
+                let new = format!("{BEGIN}{}{}", commands(&cluster.world, &State::default()), show());
+                anew.push(
+                    scope.spawn(move || {
+                        in_a_namespace(&new, "").unwrap_or_else(|error| panic!("{edit}: {error}\n{new}"))
+                    }),
+                );
+            }
+            let shown = in_a_namespace(&format!("{BEGIN}{script}"), "");
+            let shown = shown.unwrap_or_else(|error| panic!("{title}: {error}\n{script}"));
+            for ((shown, anew), (edit, _)) in shown.split(AFTER).zip(anew).zip(&edits) {
+                let anew = anew.join().expect("it was told");
+                similar(shown.trim(), &anew, &format!("{title}, {edit}:\n{script}"));
+            }
+        }
+    });
+}
+
+/// Stands behind what is shown after each edit.
+const AFTER: &str = "======";
+
+fn similar(one: &str, other: &str, what: &str) {
+    for (one, other) in one.lines().zip(other.lines()) {
+        assert_eq!(one, other, "{what}");
+    }
+    assert_eq!(one.lines().count(), other.lines().count(), "{what}");
+    assert!(one.lines().count() > 100, "the kernel shows little: {one}");
 }

@@ -184,6 +184,15 @@ impl Engine {
         network.borrow_mut().follow(&from, &if udp { to.by_udp() } else { to })
     }
 
+    /// Where somebody is in the network, by the name there: a node, `[NAMESPACE/]POD`, or the first pod of `deployment/NAMESPACE/NAME`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no network, or nobody of this name in it.
+    pub fn place(&self, who: &str) -> Result<String, String> {
+        self.network().ok_or("this cluster simulates no network")?.borrow().place(who)
+    }
+
     /// Gives back what this control plane leads: it ends, and others go on.
     pub fn leave(&mut self) {
         if let Some(plane) = &mut self.control_plane {

@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// How long a connection may be silent (`idle` of CoreDNS' plugin `timeouts`).
 const IDLE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ const BREATH: Duration = Duration::from_millis(10);
 const TTL: u32 = 30;
 
 /// Makes the module of the exercise `network/dns`.
-type Maker = Box<dyn Fn() -> Box<dyn kit_contract::network::Dns>>;
+pub(crate) type Maker = Box<dyn Fn() -> Box<dyn kit_contract::network::Dns>>;
 
 /// A DNS server that runs. It ends when it is dropped.
 pub struct Dns {
@@ -64,7 +65,14 @@ impl Dns {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("dns".into()).spawn(move || {
             let names = Rc::new(RefCell::new(Names::new(door, address, Box::new(module))));
-            tokio::task::LocalSet::new().block_on(&runtime, run(tcp, udp, names, stopped));
+            tokio::task::LocalSet::new().block_on(&runtime, async {
+                let (Ok(tcp), Ok(udp)) = (TcpListener::from_std(tcp), UdpSocket::from_std(udp)) else { return };
+                tokio::select! {
+                    () = over_udp(udp, names.clone()) => {}
+                    () = over_tcp(tcp, names) => {}
+                    _ = stopped => {}
+                }
+            });
         })?;
         Ok(Dns { address, stop: Some(stop), thread: Some(thread) })
     }
@@ -100,40 +108,32 @@ fn bind(listen: SocketAddr) -> std::io::Result<(std::net::TcpListener, std::net:
     Err(taken.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()))
 }
 
-async fn run(
-    tcp: std::net::TcpListener,
-    udp: std::net::UdpSocket,
-    names: Rc<RefCell<Names>>,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let (Ok(tcp), Ok(udp)) = (TcpListener::from_std(tcp), UdpSocket::from_std(udp)) else { return };
+/// Answers what comes to a socket, for good.
+pub(crate) async fn over_udp(udp: UdpSocket, names: Rc<RefCell<Names>>) {
     let mut packet = vec![0; packet::MAX];
-    // Each connection holds one.
-    let connections = Rc::new(());
     loop {
-        tokio::select! {
-            _ = &mut stopped => return,
-            received = udp.recv_from(&mut packet) => {
-                // An error is that of an earlier answer, whose client is gone.
-                let Ok((length, from)) = received else { continue };
-                let answer = names.borrow_mut().answer(&packet[..length], false);
-                if let Some(answer) = answer {
-                    _ = udp.send_to(&answer, from).await;
-                }
-            }
-            accepted = tcp.accept() => {
-                let Ok((stream, _)) = accepted else {
-                    tokio::time::sleep(BREATH).await;
-                    continue;
-                };
-                if Rc::strong_count(&connections) <= CONNECTIONS {
-                    let (names, held) = (names.clone(), connections.clone());
-                    tokio::task::spawn_local(async move {
-                        _ = converse(stream, &names).await;
-                        drop(held);
-                    });
-                }
-            }
+        // An error is that of an earlier answer, whose client is gone.
+        let Ok((length, from)) = udp.recv_from(&mut packet).await else { continue };
+        let answer = names.borrow_mut().answer(&packet[..length], false);
+        if let Some(answer) = answer {
+            _ = udp.send_to(&answer, from).await;
+        }
+    }
+}
+
+/// Answers over connections, for good.
+pub(crate) async fn over_tcp(tcp: TcpListener, names: Rc<RefCell<Names>>) {
+    // They end with this.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = tcp.accept().await else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        if connections.len() < CONNECTIONS {
+            let names = names.clone();
+            connections.spawn_local(async move { converse(stream, &names).await });
         }
     }
 }
@@ -157,7 +157,7 @@ async fn converse(mut stream: TcpStream, names: &RefCell<Names>) -> std::io::Res
 }
 
 /// The server's view of the cluster.
-struct Names {
+pub(crate) struct Names {
     door: Door,
     kubernetes: Kubernetes,
     module: Maker,
@@ -167,7 +167,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(door: Door, address: SocketAddr, module: Maker) -> Names {
+    pub(crate) fn new(door: Door, address: SocketAddr, module: Maker) -> Names {
         let config =
             Config { pods: PodsMode::Insecure, ttl: TTL, local_addresses: vec![address.ip()], ..Config::default() };
         let kubernetes = Kubernetes::new(config, module());

@@ -3,9 +3,10 @@
 //! One [`Fabric`] is shared by all who have a part in it. The component [`agents`] joins nodes and pods to the [`datapath`](crate::datapath) by a
 //! plugin, and tells it the policies; [`proxies`] is kube-proxy on every node; [`names`] is CoreDNS. Kubelets and containers
 //! meet it as a [`Network`](kit_client::network::Network) ([`sandboxes`]). [`netfilter`] puts the rules of all of them into the kernel's order,
-//! and [`reach`] follows a connection for whoever asks from outside.
+//! [`reach`] follows a connection for whoever asks from outside, and [`kernel`] says what a real kernel would have to hold.
 
 pub mod agents;
+pub mod kernel;
 pub mod names;
 pub mod netfilter;
 pub mod policies;

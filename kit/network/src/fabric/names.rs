@@ -171,7 +171,7 @@ impl Fabric {
         walks
     }
 
-    fn is_server(&self, place: &str) -> bool {
+    pub(super) fn is_server(&self, place: &str) -> bool {
         self.sandbox_at(place).is_some_and(|Sandbox { namespace, pod, .. }| {
             let labels = self.policies.labels(&format!("{namespace}/{pod}"));
             namespace == NAMESPACE && labels.get("k8s-app").is_some_and(|app| app == "kube-dns")

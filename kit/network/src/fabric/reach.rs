@@ -232,7 +232,7 @@ impl Fabric {
         Looked { all, any, seen }
     }
 
-    fn places(&self, from: &From) -> Result<Vec<String>, String> {
+    pub(super) fn places(&self, from: &From) -> Result<Vec<String>, String> {
         match from {
             From::Client => Ok(vec![CLIENT.into()]),
             From::Node(name) => {
@@ -313,7 +313,7 @@ fn is_of(pod: &str, kind: &str, workload: &str) -> bool {
     }
 }
 
-fn shown(from: &From) -> String {
+pub(super) fn shown(from: &From) -> String {
     match from {
         From::Client => CLIENT.into(),
         From::Node(name) => name.clone(),

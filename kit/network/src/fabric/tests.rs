@@ -454,3 +454,41 @@ fn what_is_no_connection_is_told_why() {
         assert!(Target::read(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_kernel_is_told_of_names_ports_and_rules() {
+    use crate::datapath::kernel::Names;
+    let bench = shop(Plugin::Flannel, &modules(), json!({}));
+    let fabric = bench.fabric.borrow();
+    let wanted = fabric.wanted(&Names::new("t")).expect("tables can do it");
+    let place =
+        |name: &str| wanted.places.get(name).unwrap_or_else(|| panic!("{name} is missing: {:?}", wanted.places.keys()));
+    let of = |name: &str| ("shop".to_string(), name.to_string());
+    let listens: Vec<_> = place("t:shop:web-1").pods[&of("web-1")].iter().map(|(_, port)| *port).collect();
+    assert_eq!(listens, [8080]);
+    assert!(place("t:shop:asks").pods[&of("asks")].is_empty());
+    assert!(place("t:kube-system:coredns-1-a").answers_dns && !place("t:shop:web-1").answers_dns);
+    assert!(place("t:shop:asks").resolv_conf.contains("search shop.svc.cluster.local"));
+    assert!(format!("{:?}", wanted.rules["t:node-2"]).contains("KUBE-SVC-"));
+    for (who, at) in [
+        ("node-1", Ok("node-1")),
+        ("shop/web-1", Ok("shop/web-1")),
+        ("pod/shop/web-1", Ok("shop/web-1")),
+        ("daemonset/shop/web", Ok("shop/web-1")),
+        ("client", Ok("client")),
+        ("web-1", Err("pod/default/web-1 is no node, and no pod with a network")),
+        ("deployment/shop/none", Err("deployment/shop/none is no node, and no pod with a network")),
+        (
+            "a/b/c/d",
+            Err("connections come from `client`, a node, `pod/shop/web` or `deployment/shop/web`, and not `a/b/c/d`"),
+        ),
+    ] {
+        assert_eq!(fabric.place(who).as_deref().map_err(String::as_str), at, "{who}");
+    }
+}
+
+#[test]
+fn programs_are_not_for_kernels() {
+    assert!(Plugin::Flannel.is_for_kernels().is_ok() && Plugin::Calico.is_for_kernels().is_ok());
+    assert!(Plugin::Cilium.is_for_kernels().is_err_and(|why| why.contains("--network flannel")));
+}

@@ -11,6 +11,7 @@ use kit_client::component::World;
 use kit_client::network::{Protocol, Refused, Sandbox, Shared};
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
+use std::collections::BTreeMap;
 
 /// The interface of one pod.
 pub struct Interface {
@@ -104,6 +105,11 @@ impl Kubelets {
     pub fn with_network(self, network: Shared) -> Self {
         let wires = Wires { network, servers: Servers::default() };
         Kubelets { wires: Some(wires), ..self }
+    }
+
+    /// What the pods of all nodes serve, by namespace and name.
+    pub fn serving(&self) -> BTreeMap<(String, String), Vec<Served>> {
+        self.wires.as_ref().map(|wires| wires.servers.borrow().clone()).unwrap_or_default()
     }
 
     /// Gives a pod its interface, or lets it wait for one.
