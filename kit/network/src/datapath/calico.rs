@@ -321,10 +321,11 @@ impl Plugin for Calico {
 
         let pool = self.pool;
         let host = world.namespaces.get_mut(node).ok_or_else(|| format!("there is no host {node}"))?;
-        if let Some(tunnel) = tunnel
-            && host.interface(&tunnel.name).is_none()
-        {
-            host.interfaces.push(tunnel);
+        if let Some(tunnel) = tunnel {
+            match host.interface_mut(&tunnel.name) {
+                Some(there) => there.mtu = tunnel.mtu,
+                None => host.interfaces.push(tunnel),
+            }
         }
         let mut said = Vec::new();
         let is_pod = |route: &Route| route.device().is_some_and(|device| device.starts_with("cali"));

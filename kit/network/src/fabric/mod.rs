@@ -12,6 +12,7 @@ pub mod policies;
 pub mod proxies;
 pub mod reach;
 mod sandboxes;
+mod settings;
 #[cfg(test)]
 mod tests;
 
