@@ -2,14 +2,15 @@
 //!
 //! There is no bridge. A pod has its address alone (prefix 32) and a gateway that nobody has, 169.254.1.1, for which the host's end answers. A
 //! node takes addresses from blocks of 64 to which it has the affinity, claims another block when those are full, and borrows single
-//! addresses from others' blocks when there is none left to claim. In eBPF mode, which is not walked here, Felix loads programs in place of iptables chains,
-//! kube-proxy is not needed, and a client's address is kept because nodes send answers back directly.
+//! addresses from others' blocks when there is none left to claim. In eBPF mode Felix keeps the [maps](super::felix) of programs that stand in place of
+//! kube-proxy; routes, blocks and BGP are the same.
 //!
 //! Sources in projectcalico/calico: `libcalico-go/lib/ipam/{ipam,ipam_block}.go`, `cni-plugin/pkg/dataplane/linux/dataplane_linux.go`,
 //! `felix/dataplane/linux/{ipip_mgr,vxlan_mgr}.go`, `confd/etc/calico/confd/templates/bird*.template`.
 
 use super::cluster::{Node, Plugin, ROUTER};
 use super::cni::{Answer, Code, Error, Given, Made, Request, ToRoute};
+use super::felix::{self, Felix, Owner};
 use super::flannel::{check_as_made, remove_pair};
 use super::packet::Mac;
 use super::rules::{Action, Hook, Nat, Rule};
@@ -27,9 +28,9 @@ const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 /// The Ethernet address of the host's end of every pod.
 const HOST_END: Mac = Mac([0xee; 6]);
 /// Identifier and port of Calico's VXLAN.
-const VXLAN: (u32, u16) = (4096, 4789);
+const VXLAN: (u32, u16) = (4096, felix::TUNNEL_PORT);
 const IPIP_DEVICE: &str = "tunl0";
-const VXLAN_DEVICE: &str = "vxlan.calico";
+const VXLAN_DEVICE: &str = felix::TUNNEL;
 /// After so many seconds without a word a neighbour is gone (BIRD's `hold time`).
 const HOLD_TIME: u64 = 240;
 /// For so many seconds routes stay after a session ended that promised to come back (BIRD's `graceful restart time`).
@@ -53,6 +54,20 @@ pub enum When {
     Always,
     /// Only to nodes in other networks.
     CrossSubnet,
+}
+
+/// What stands at the interfaces of nodes (`bpfEnabled`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dataplane {
+    /// Chains of iptables, beside those of kube-proxy.
+    #[default]
+    Iptables,
+    /// Programs, and no kube-proxy. What came from outside, and was passed on by another node, is answered through that node, or directly
+    /// (`bpfExternalServiceMode: DSR`).
+    Bpf {
+        /// Directly.
+        direct_return: bool,
+    },
 }
 
 /// Who talks BGP with whom.
@@ -96,6 +111,8 @@ pub struct Calico {
     pub router_peers: bool,
     /// Nodes may not borrow (`strictAffinity`).
     pub strict_affinity: bool,
+    /// What stands at the interfaces.
+    pub dataplane: Dataplane,
     blocks: BTreeMap<Cidr, Block>,
     now: u64,
     gone: BTreeMap<(String, String), Gone>,
@@ -113,6 +130,7 @@ impl Calico {
             peering,
             router_peers: false,
             strict_affinity: false,
+            dataplane: Dataplane::default(),
             blocks: BTreeMap::new(),
             now: 0,
             gone: BTreeMap::new(),
@@ -300,7 +318,11 @@ impl Plugin for Calico {
         let tunnel = self.tunnel(&me)?;
         let mut wanted: Vec<Route> = Vec::new();
         let mut entries = Vec::new();
+        let mut owners = vec![(single(me.address.address), Owner::LocalHost)];
         for other in nodes.iter().filter(|other| other.name != node) {
+            let host = other.address.address;
+            owners.push((single(host), Owner::RemoteHost(host)));
+            owners.extend(self.announced(&other.name).into_iter().map(|cidr| (cidr, Owner::RemoteWorkload(host))));
             // Felix knows from the API where VXLAN's blocks are; everything else comes by BGP.
             let by_api = matches!(self.encapsulation, Encapsulation::Vxlan(_)) && self.ready.contains(&other.name);
             if !by_api && !self.counts(world, node, &other.name) {
@@ -326,6 +348,19 @@ impl Plugin for Calico {
                 Some(there) => there.mtu = tunnel.mtu,
                 None => host.interfaces.push(tunnel),
             }
+        }
+        if let Dataplane::Bpf { direct_return } = self.dataplane {
+            if host.interface(VXLAN_DEVICE).is_none() {
+                let kind = Kind::Overlay { port: VXLAN.1, local: me.address.address };
+                host.interfaces.push(Interface::new(node, VXLAN_DEVICE, kind));
+            }
+            if let Some(device) = host.interface_mut(VXLAN_DEVICE) {
+                device.mtu = me.mtu.saturating_sub(VXLAN_OVERHEAD);
+            }
+            let felix = host.felix.get_or_insert_default();
+            felix.direct_return = direct_return;
+            felix.routes.retain(|_, owner| matches!(owner, Owner::LocalWorkload(_)));
+            felix.routes.extend(owners);
         }
         let mut said = Vec::new();
         let is_pod = |route: &Route| route.device().is_some_and(|device| device.starts_with("cali"));
@@ -371,6 +406,9 @@ impl Plugin for Calico {
             (end.mac, end.proxy_arp) = (HOST_END, true);
         }
         host.replace_route(Route::new(single(own), To::Device(outer.clone()))).map_err(internal)?;
+        if let Some(felix) = &mut host.felix {
+            felix.routes.insert(single(own), Owner::LocalWorkload(outer.clone()));
+        }
         let pod = world.namespaces.get_mut(&request.netns).ok_or_else(|| internal("the pod is gone".into()))?;
         let inner = pod.interface_mut(&request.ifname).ok_or_else(|| internal("the interface is gone".into()))?;
         inner.addresses.push(single(own));
@@ -408,6 +446,9 @@ impl Plugin for Calico {
     }
 
     fn del(&mut self, world: &mut World, node: &str, request: &Request) -> Result<(), Error> {
+        if let (Some(own), Some(felix)) = (self.held(node, &request.container_id), felix_of(world, node)) {
+            felix.routes.remove(&single(own));
+        }
         self.release(node, Some(&request.container_id));
         remove_pair(world, request);
         Ok(())
@@ -434,16 +475,28 @@ impl Plugin for Calico {
         self.gone.retain(|(one, other), _| one != node && other != node);
     }
 
-    /// `cali-nat-outgoing`: what leaves the pool comes from the node.
+    /// `cali-nat-outgoing`: what leaves the pool comes from the node. In eBPF mode programs leave that to iptables, too, and what a pod
+    /// sends to itself by way of a Service.
     fn rules(&self) -> Vec<Rule> {
-        vec![Rule {
+        let outgoing = Rule {
             hook: Some(Hook::Postrouting),
             source: Some((false, self.pool)),
             destination: Some((true, self.pool)),
             what: "cali-nat-outgoing: from a pod to the outside".into(),
             action: Action::Translate(Nat::Masquerade),
             ..Rule::default()
-        }]
+        };
+        let to_itself = Rule {
+            hook: Some(Hook::Postrouting),
+            mark: felix::MASQUERADE,
+            what: "cali-POSTROUTING: from a pod to itself".into(),
+            action: Action::Translate(Nat::Masquerade),
+            ..Rule::default()
+        };
+        match self.dataplane {
+            Dataplane::Iptables => vec![outgoing],
+            Dataplane::Bpf { .. } => vec![to_itself, outgoing],
+        }
     }
 }
 
@@ -464,6 +517,10 @@ impl Calico {
         router.routes.retain(|route| !self.pool.contains(route.destination.address));
         router.routes.extend(wanted);
     }
+}
+
+fn felix_of<'a>(world: &'a mut World, node: &str) -> Option<&'a mut Felix> {
+    world.namespaces.get_mut(node)?.felix.as_mut()
 }
 
 fn single(address: IpAddr) -> Cidr {

@@ -1,5 +1,7 @@
 //! Nodes, pods and Services of an API server, and the packets between them.
 
+mod ebpf;
+
 use super::agents::Agents;
 use super::names::CoreDns;
 use super::proxies::Proxies;
@@ -44,15 +46,14 @@ fn modules() -> Modules {
 }
 
 impl Bench {
-    fn new(plugin: Plugin, modules: &Modules) -> Bench {
+    fn new(shape: &Shape, modules: &Modules) -> Bench {
         let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
         let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
         let server = Server::new(store, qos, admission, Random::new(1), epoch);
         let clock: Rc<Cell<Instant>> = Rc::default();
         let time = clock.clone();
-        let shape = Shape { plugin, ..Shape::default() };
         let fabric: Shared =
-            Rc::new(RefCell::new(Fabric::new(&shape, modules, Random::new(1), Box::new(move || time.get()))));
+            Rc::new(RefCell::new(Fabric::new(shape, modules, Random::new(1), Box::new(move || time.get()))));
         let components: Vec<Box<dyn Component>> = vec![
             Box::new(NodeIpam::new(pods()).expect("it can be cut")),
             Box::new(EndpointSlices::new(modules)),
@@ -195,7 +196,11 @@ const WEB: [(Protocol, u16); 1] = [(Protocol::Tcp, 8080)];
 
 /// The Service shop/web before two pods on different nodes, and a pod that asks.
 fn shop(plugin: Plugin, modules: &Modules, spec: Value) -> Bench {
-    let mut bench = Bench::new(plugin, modules);
+    shop_on(&Shape { plugin, ..Shape::default() }, modules, spec)
+}
+
+fn shop_on(shape: &Shape, modules: &Modules, spec: Value) -> Bench {
+    let mut bench = Bench::new(shape, modules);
     for (name, node, ports) in [("web-1", "node-1", &WEB[..]), ("web-2", "node-2", &WEB[..]), ("asks", "node-1", &[])] {
         let app = name.split('-').next();
         bench.pod(&format!("shop/{name}"), node, json!({"app": app}), ports);
