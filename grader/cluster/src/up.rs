@@ -8,7 +8,7 @@ use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
-use kit_cluster::cluster::{self, CloudShape, Config, NetworkShape, Nodes, Plugin};
+use kit_cluster::cluster::{self, CloudShape, Config, NetworkShape, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -47,7 +47,7 @@ pub struct Args {
     /// Leaves out the simulated cloud: services of type LoadBalancer stay <pending>
     #[arg(long)]
     no_cloud: bool,
-    /// The network of pods: `flannel`, `calico`, `cilium`, or `none`, where pods have addresses that nobody routes. Without it flannel, in
+    /// The network of pods: `flannel`, `calico`, `calico-ebpf` (without kube-proxy), `cilium`, or `none`, where pods have addresses that nobody routes. Without it flannel, in
     /// a cluster of up to 50 nodes
     #[arg(long, value_name = "PLUGIN", value_parser = network)]
     network: Option<Network>,
@@ -120,12 +120,12 @@ enum LogFormat {
     Json,
 }
 
-/// A plugin, or none.
-#[derive(Debug, Clone, Copy)]
-struct Network(Option<Plugin>);
+/// A network of pods, or none.
+#[derive(Debug, Clone)]
+struct Network(Option<NetworkShape>);
 
 fn network(name: &str) -> Result<Network, String> {
-    if name == "none" { Ok(Network(None)) } else { Plugin::named(name).map(|plugin| Network(Some(plugin))) }
+    if name == "none" { Ok(Network(None)) } else { NetworkShape::named(name).map(|shape| Network(Some(shape))) }
 }
 
 /// How fast a clock may run.
@@ -164,11 +164,10 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
         control_planes: args.control_planes,
         cloud: (!args.no_cloud).then(CloudShape::default),
-        network: match args.network {
-            Some(Network(plugin)) => plugin,
-            None => (args.nodes <= NETWORKED).then(Plugin::default),
-        }
-        .map(|plugin| NetworkShape { plugin, ..NetworkShape::default() }),
+        network: match &args.network {
+            Some(Network(shape)) => shape.clone(),
+            None => (args.nodes <= NETWORKED).then(NetworkShape::default),
+        },
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),

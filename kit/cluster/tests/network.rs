@@ -60,6 +60,7 @@ fn pods_reach_services_by_name_and_outside_by_node_ports() {
         for to in ["web.shop:80", "web:80", "web.shop.svc.cluster.local.:80", "service/shop/web:80"] {
             holds(&engine, &format!("deployment/shop/asks reaches {to}"));
         }
+        holds(&engine, "deployment/shop/asks resolves web.shop within 2ms");
         holds(&engine, "deployment/shop/asks not reaches web:81");
         holds(&engine, "client reaches node-2:30080");
         let snapshot = engine.server().snapshot();

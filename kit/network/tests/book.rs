@@ -2,7 +2,7 @@
 //! `tests/book` that two of its pages include. `UPDATE=1 cargo test -p kit-network --test book` writes them anew.
 
 use kit_contract::network::pod_network::Backend;
-use kit_network::datapath::calico::{Calico, Encapsulation, Peering, When};
+use kit_network::datapath::calico::{Calico, Dataplane, Encapsulation, Peering, When};
 use kit_network::datapath::cilium::{Cilium, Routing};
 use kit_network::datapath::cluster::{CLIENT, Cluster, Node, Plugin, ROUTER};
 use kit_network::datapath::flannel::Flannel;
@@ -13,6 +13,7 @@ use kit_network::datapath::world::{Route, To};
 use kit_network::dns::resolver::{Library, Resolver};
 use kit_network::ipam::cidr::Cidr;
 use kit_network::proxy::Family;
+use kit_network::proxy::bpf::Numbers;
 use kit_network::proxy::iptables::{Config, LocalDetector, Proxier, jumps};
 use kit_network::proxy::ruleset::Ruleset;
 use kit_network::proxy::walk::{self, Connection, Host, Step};
@@ -177,8 +178,8 @@ fn short(chain: &str) -> String {
     if hash.len() == 16 { format!("{name}-{}…", &hash[..4]) } else { chain.into() }
 }
 
-/// The service `shop/web` with the pods `web-…`, and kube-proxy on each node.
-fn rules(cluster: &Cluster, policy: &str) -> Rules {
+/// What is known on each node of the service `shop/web` with the pods `web-…`.
+fn proxiers(cluster: &Cluster, policy: &str) -> BTreeMap<String, Proxier> {
     let service = json!({
         "metadata": {"namespace": "shop", "name": "web"},
         "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"], "ipFamilies": ["IPv4"],
@@ -199,19 +200,27 @@ fn rules(cluster: &Cluster, policy: &str) -> Rules {
         "metadata": {"namespace": "shop", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4", "endpoints": endpoints, "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
     });
-    let mut proxies = BTreeMap::new();
-    for node in &cluster.nodes {
+    let proxier = |node: &Node| {
         let mut config = Config::new(&node.name, Family::V4);
         config.pods = LocalDetector::Range(cidr(PODS));
         config.node_ip = Some(node.address.address);
         let mut proxier = Proxier::new(config, solutions::modules().kube_proxy.make(&()));
         proxier.set_service(&serde_json::from_value(service.clone()).expect("a service"));
         proxier.set_slice(&serde_json::from_value(slice.clone()).expect("a slice"));
+        (node.name.clone(), proxier)
+    };
+    cluster.nodes.iter().map(proxier).collect()
+}
+
+/// kube-proxy on each node.
+fn rules(cluster: &Cluster, policy: &str) -> Rules {
+    let ruleset = |(node, mut proxier): (String, Proxier)| {
         let mut ruleset = Ruleset::default();
         ruleset.restore(&jumps()).expect("the jumps are good");
         ruleset.restore(&proxier.sync(0, &[]).restore).expect("iptables takes it");
-        proxies.insert(node.name.clone(), ruleset);
-    }
+        (node, ruleset)
+    };
+    let proxies = proxiers(cluster, policy).into_iter().map(ruleset).collect();
     Rules { proxies, walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() }
 }
 
@@ -388,6 +397,32 @@ fn a_socket_that_is_translated() {
     assert_eq!((there.delivered_to(), back.delivered_to()), (Some("shop/web-a"), Some("shop/cart")), "{there}{back}");
     golden("cilium.golden", &both(&there, &Some(back.clone())));
     golden("cilium.md", &fields(&[&there, &back]));
+}
+
+#[test]
+fn a_node_port_without_kube_proxy() {
+    for direct_return in [false, true] {
+        let mut calico = Calico::new(cidr(PODS), Encapsulation::Ipip(When::CrossSubnet), Peering::Mesh);
+        calico.dataplane = Dataplane::Bpf { direct_return };
+        let mut cluster = cluster(Box::new(calico));
+        for (node, mut proxier) in proxiers(&cluster, "Cluster") {
+            proxier.refresh();
+            let address = cluster.address(&node).expect("a node");
+            let services = Numbers::default().services(proxier.ports(), address, "");
+            let host = cluster.world.namespaces.get_mut(&node).expect("a host");
+            host.felix.as_mut().expect("programs").services = services;
+        }
+        let mut rules =
+            Rules { proxies: BTreeMap::new(), walks: BTreeMap::new(), others: cluster.rules(), met: Vec::new() };
+        let (there, back) = send(&mut cluster, &mut rules, CLIENT, "10.0.0.1:30080", 60);
+        let back = back.expect("an answer");
+        assert_eq!(there.seen().map(|seen| seen.source.address), cluster.address(CLIENT), "{there}");
+        assert_eq!(back.delivered_to(), Some(CLIENT), "{back}");
+        match direct_return {
+            false => golden("calico_ebpf.golden", &both(&there, &Some(back))),
+            true => golden("calico_ebpf_dsr.md", &fields(&[&there, &back])),
+        }
+    }
 }
 
 /// Each plugin, with the name of its files.

@@ -4,6 +4,7 @@ use kit_network::policy::Direction;
 use kit_network::policy::cilium::http::Request;
 use kit_network::policy::cilium::identity::{Identities, IdentityId, pod_labels};
 use kit_network::policy::cilium::repository::{Decision, EndpointPolicy, NamedPorts, Repository};
+use kit_network::policy::cilium::service::Service;
 use kit_network::policy::hubble::{self, Filter, FlowVerdict, Packet};
 use serde_json::{Value, json};
 
@@ -131,6 +132,109 @@ fn the_host_enters_through_the_proxy_too() {
 }
 
 #[test]
+fn types_of_icmp_stand_for_ports() {
+    use Decision::{Allowed, Denied, NotAllowed};
+    let rule = |fields: Value| json!({"icmps": [{"fields": fields}]});
+    let echo = json!([{"type": 8}]);
+    let (v4, v6) = (1, 58);
+    for (spec, protocol, kind, decision) in [
+        (json!({"ingress": [rule(echo.clone())]}), v4, 8, Allowed),
+        (json!({"ingress": [rule(echo.clone())]}), v4, 13, NotAllowed),
+        (json!({"ingress": [rule(echo.clone())]}), v6, 8, NotAllowed),
+        (json!({"ingress": [rule(echo.clone())]}), 6, 8, NotAllowed),
+        (json!({"ingress": [rule(json!([{"type": "EchoRequest"}]))]}), v4, 8, Allowed),
+        (json!({"ingress": [rule(json!([{"type": "8", "family": "IPv4"}]))]}), v4, 8, Allowed),
+        (json!({"ingress": [rule(json!([{"type": "EchoRequest", "family": "IPv6"}]))]}), v6, 128, Allowed),
+        (json!({"ingress": [rule(json!([{"type": "EchoRequest", "family": "IPv6"}]))]}), v4, 8, NotAllowed),
+        // A map has no entry for type 0 alone.
+        (json!({"ingress": [rule(json!([{"type": "EchoReply"}]))]}), v4, 13, Allowed),
+        (json!({"ingress": [{"toPorts": [{"ports": [{"port": "80"}]}]}]}), v4, 8, NotAllowed),
+        (json!({"ingress": [{"fromEntities": ["world"], "icmps": [{"fields": echo}]}]}), v4, 8, NotAllowed),
+        (json!({"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [rule(echo.clone())]}), v4, 8, Denied),
+        (json!({"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [rule(echo.clone())]}), v4, 11, Allowed),
+        (json!({"egress": [rule(echo.clone())]}), v4, 8, Allowed),
+    ] {
+        let shown = format!("{spec} {protocol} {kind}");
+        let mut spec = spec;
+        spec["endpointSelector"] = json!({});
+        let mut cluster = Cluster::new(json!([spec]));
+        let (web, peer) = (cluster.pod("web"), cluster.pod("peer"));
+        let policy = cluster.policy(web, &NamedPorts::new());
+        assert_eq!(policy.decide(Direction::Ingress, peer, protocol, kind), decision, "{shown}");
+    }
+}
+
+#[test]
+fn a_service_stands_for_what_is_behind_it() {
+    let service = |name: &str, labels: Value, selector: Value, endpoints: &[&str]| Service {
+        namespace: "shop".into(),
+        name: name.into(),
+        labels: serde_json::from_value(labels).expect("labels"),
+        selector: serde_json::from_value(selector).expect("labels"),
+        endpoints: endpoints.iter().map(|text| text.parse().expect("an address")).collect(),
+    };
+    let services = [
+        service("api", json!({"tier": "back"}), json!({"app": "api"}), &["10.244.1.7"]),
+        service("mainframe", json!({"tier": "old"}), json!({}), &["198.51.100.7"]),
+    ];
+    let by_name = |name: &str, namespace: &str| json!({"k8sService": {"serviceName": name, "namespace": namespace}});
+    let by_labels = |tier: &str| json!({"k8sServiceSelector": {"selector": {"matchLabels": {"tier": tier}}}});
+    // Whether the pods `api`, the pods `db`, the mainframe and another address outside may be asked.
+    for (to, may) in [
+        (json!([by_name("api", "shop")]), [true, false, false, false]),
+        (json!([by_name("api", "")]), [true, false, false, false]),
+        (json!([by_name("api", "billing")]), [false; 4]),
+        (json!([by_name("mainframe", "shop")]), [false, false, true, false]),
+        (json!([by_labels("back")]), [true, false, false, false]),
+        (json!([by_labels("none")]), [false; 4]),
+        (json!([by_name("api", "shop"), by_labels("old")]), [true, false, true, false]),
+        (json!([]), [false; 4]),
+    ] {
+        let mut cluster = Cluster::new(json!([{"endpointSelector": {}, "egress": [{"toServices": to}]}]));
+        let pods = ["web", "api", "db"].map(|app| cluster.pod(app));
+        let outside =
+            |cluster: &Cluster, address: &str| cluster.identities.of_address(address.parse().expect("an address"));
+        let looked = |cluster: &Cluster| {
+            let policy = cluster.policy(pods[0], &NamedPorts::new());
+            let peers = [pods[1], pods[2], outside(cluster, "198.51.100.7"), outside(cluster, "198.51.100.8")];
+            peers.map(|peer| policy.decide(Direction::Egress, peer, 6, 80) == Decision::Allowed)
+        };
+        assert_eq!(looked(&cluster), [false; 4], "{to}: nothing is known of Services yet");
+        cluster.repository.resolve_services(&services);
+        cluster.repository.know_networks(&mut cluster.identities);
+        assert_eq!(looked(&cluster), may, "{to}");
+        cluster.repository.resolve_services(&[]);
+        assert_eq!(looked(&cluster), [false; 4], "{to}: they are gone");
+    }
+}
+
+#[test]
+fn the_world_is_two_where_there_are_two_families() {
+    for (entity, dual, may) in [
+        ("world", false, [true, true]),
+        ("world", true, [true, true]),
+        ("world-ipv4", true, [true, false]),
+        ("world-ipv6", true, [false, true]),
+        ("world-ipv4", false, [false, false]),
+        ("cluster", true, [false, false]),
+        ("all", true, [true, true]),
+    ] {
+        let mut cluster = Cluster::new(json!([{"endpointSelector": {}, "egress": [{"toEntities": [entity]}]}]));
+        if dual {
+            cluster.identities = Identities::of_dual_stack();
+        }
+        let web = cluster.pod("web");
+        let policy = cluster.policy(web, &NamedPorts::new());
+        let outside = ["198.51.100.7", "2001:db8::7"];
+        let looked = outside.map(|address| {
+            let peer = cluster.identities.of_address(address.parse().expect("an address"));
+            policy.decide(Direction::Egress, peer, 6, 443) == Decision::Allowed
+        });
+        assert_eq!(looked, may, "{entity}, both families: {dual}");
+    }
+}
+
+#[test]
 fn what_cilium_refuses() {
     let ingress = |rule: Value| json!({"endpointSelector": {}, "ingress": [rule]});
     let egress = |rule: Value| json!({"endpointSelector": {}, "egress": [rule]});
@@ -171,6 +275,34 @@ fn what_cilium_refuses() {
         (
             egress(json!({"toFQDNs": [{"matchName": "*.example.com"}]})),
             "Invalid characters in MatchName: \"*.example.com\". Only 0-9, a-z, A-Z and . and - characters are allowed",
+        ),
+        (ingress(json!({"icmps": [{"fields": [{"type": "EchoRequest", "family": "IPX"}]}]})), "wrong family: IPX"),
+        (
+            ingress(json!({"icmps": [{"fields": [{"type": "PacketTooBig", "family": "IPv4"}]}]})),
+            "ICMP type PacketTooBig not found in IPv4",
+        ),
+        (ingress(json!({"icmps": [{"fields": vec![json!({"type": 8}); 41]}]})), "too many types, the max is 40"),
+        (
+            ingress(json!({"icmps": [{"fields": [{"type": 8}]}], "toPorts": [{"ports": port("80", "TCP")}]})),
+            "The ICMPs block may only be present without ToPorts. Define a separate rule to use ToPorts.",
+        ),
+        (
+            egress(
+                json!({"toServices": [{"k8sService": {"serviceName": "a"}}], "toPorts": [{"ports": port("80", "TCP")}]}),
+            ),
+            "Combining ToServices and ToPorts is not supported yet",
+        ),
+        (
+            egress(json!({"toServices": [{"k8sService": {"serviceName": "a"}}], "toEntities": ["world"]})),
+            "Combining ToEntities and ToServices is not supported yet",
+        ),
+        (
+            ingress(json!({"fromNodes": [{}]})),
+            "FromNodes/ToNodes rules can only be applied when the \"enable-node-selector-labels\" flag is set",
+        ),
+        (
+            egress(json!({"toGroups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]})),
+            "ToGroups asks a cloud for addresses, which is not simulated",
         ),
         (ingress(json!({"toEndpoints": [{}]})), "a rule of ingress has no fields that begin with to, but for toPorts"),
     ];

@@ -8,8 +8,9 @@
 //! | `quota/shop/team spec.hard[requests.cpu] <= 4` | the same where a name has dots; `containers[web].image` is the element of this name or `type` |
 //! | `cronjob/shop/copy status.lastSuccessfulTime younger than 6m` | a time in the object is no longer ago than this |
 //! | `node/node-2 Ready`, `job/shop/copy not Failed` | its status has this condition with `True`, or has it not |
-//! | `service/shop/web endpoints >= 3` | so many endpoints of the Service are ready |
+//! | `service/shop/web endpoints >= 3` | so many endpoints of the Service are ready, and have a port that it has |
 //! | `pod/shop/client reaches web.shop:80`, `client not reaches node-1:30080` | connections from there come about, all of twelve, or none; of a cluster with a `network` only. From `client` (outside), a node, a pod, or all pods of `deployment/shop/web`; to a name as a program there would write it, an address, `service/shop/web:80` or `pod/shop/web-0:80`, each with `/udp` after it if so |
+//! | `deployment/shop/web resolves db.shop within 1s` | all of those who ask get an address for the name in this time; of a cluster with a `network` only |
 //! | `exists pdb/shop/web`, `no namespace/shop` | there is such an object, or none |
 //! | `kube-apiserver answers`, `kube-scheduler leads` | writes are taken, or a process has a leader |
 //!
@@ -19,7 +20,7 @@
 use super::observe::workload;
 use super::step::Span;
 use crate::engine::Engine;
-use kit_api::core::Pod;
+use kit_api::core::{Pod, Service};
 use kit_api::discovery::EndpointSlice;
 use kit_api::jiff::Timestamp;
 use kit_api::pod;
@@ -33,6 +34,8 @@ use serde_json::Value;
 
 /// The process that answers requests.
 const API_SERVER: &str = "kube-apiserver";
+/// What is seen of a network where there is none.
+const NO_NETWORK: &str = "this cluster simulates no network";
 /// What says which Service a slice is about.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// What stands for a field that isn't there.
@@ -55,6 +58,7 @@ enum What {
     Endpoints { service: Key, relation: Relation, bound: i64 },
     There { object: Key, there: bool },
     Reaches { from: Sender, to: Target, holds: bool },
+    Resolves { from: Sender, name: String, within: Instant },
     Answers,
     Leads(String),
 }
@@ -128,6 +132,10 @@ fn read(text: &str) -> Result<What, String> {
         [from, "reaches", to] => Ok(What::Reaches { from: Sender::read(from)?, to: Target::read(to)?, holds: true }),
         [from, "not", "reaches", to] => {
             Ok(What::Reaches { from: Sender::read(from)?, to: Target::read(to)?, holds: false })
+        }
+        [from, "resolves", name, "within", span] => {
+            let Span(within) = Span::try_from(span.to_string())?;
+            Ok(What::Resolves { from: Sender::read(from)?, name: name.into(), within })
         }
         [process, "answers"] if process == API_SERVER => Ok(What::Answers),
         [_, "answers"] => Err(format!("only `{API_SERVER}` answers")),
@@ -387,9 +395,14 @@ impl Condition {
             }),
             What::Endpoints { service, relation, bound } => {
                 let slices = snapshot.list_in(Kind::EndpointSlice, &service.namespace);
+                let spec = snapshot.get(service).and_then(|stored| stored.get::<Service>()?.spec.as_ref());
+                // A pod without the named port that the Service wants is in a slice without ports, where nobody finds it.
+                let has_ports = spec.is_some_and(|spec| spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()));
                 let slices = slices.filter_map(|stored| stored.get::<EndpointSlice>()).filter(|slice| {
                     let labels = slice.metadata.labels.as_ref();
-                    labels.and_then(|labels| labels.get(SERVICE_NAME)).is_some_and(|name| **name == *service.name)
+                    let is_own =
+                        labels.and_then(|labels| labels.get(SERVICE_NAME)).is_some_and(|name| **name == *service.name);
+                    is_own && (!has_ports || slice.ports.as_ref().is_some_and(|ports| !ports.is_empty()))
                 });
                 let ready = slices.flat_map(|slice| &slice.endpoints).filter(|endpoint| {
                     endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
@@ -406,8 +419,15 @@ impl Condition {
                 };
                 (stored.is_some() == *there, seen.to_string())
             }
+            What::Resolves { from, name, within } => match engine.network() {
+                None => (false, NO_NETWORK.into()),
+                Some(network) => {
+                    let looked = network.borrow_mut().resolves(from, name, *within);
+                    (looked.all, looked.seen)
+                }
+            },
             What::Reaches { from, to, holds } => match engine.network() {
-                None => (false, "this cluster simulates no network".into()),
+                None => (false, NO_NETWORK.into()),
                 Some(network) => {
                     let looked = network.borrow_mut().look(from, to);
                     (if *holds { looked.all } else { !looked.any }, looked.seen)
@@ -430,7 +450,10 @@ impl Condition {
 
     /// Whether it can change though no object did.
     pub(crate) fn is_of_more_than_objects(&self) -> bool {
-        matches!(self.what, What::Answers | What::Leads(_) | What::Younger { .. } | What::Reaches { .. })
+        matches!(
+            self.what,
+            What::Answers | What::Leads(_) | What::Younger { .. } | What::Reaches { .. } | What::Resolves { .. }
+        )
     }
 }
 
@@ -453,7 +476,9 @@ mod tests {
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
             "spec": {"selector": labels, "ports": [{"port": 80}]}});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-        act(&mut engine, &Step::Apply(vec![namespace, web, service])).expect("good objects");
+        let by_name = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "named", "namespace": "shop"},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]}});
+        act(&mut engine, &Step::Apply(vec![namespace, web, service, by_name])).expect("good objects");
         engine.run_until(Instant::seconds(10)).expect("the reference answers");
         for (text, holds, seen) in [
             ("web ready >= 3", true, "3"),
@@ -476,11 +501,14 @@ mod tests {
             ("node/node-1 Ready", true, "True (KubeletReady)"),
             ("node/node-1 not MemoryPressure", true, "False (KubeletHasSufficientMemory)"),
             ("service/shop/web endpoints >= 4", false, "3"),
+            // Its pods are ready, and none of their containers calls a port so.
+            ("service/shop/named endpoints >= 1", false, "0"),
             ("exists pdb/shop/web", false, "it is not there"),
             ("no namespace/shop", false, "it is there"),
             ("kube-apiserver answers", true, "it does"),
             ("kube-scheduler leads", true, "it always leads"),
             ("client reaches web.shop:80", false, "this cluster simulates no network"),
+            ("pod/shop/client resolves web.shop within 1s", false, "this cluster simulates no network"),
         ] {
             let condition = Condition::try_from(text.to_string()).unwrap_or_else(|why| panic!("{why}"));
             let expected = Seen { text: text.into(), holds, seen: seen.into() };
@@ -505,6 +533,7 @@ mod tests {
             ("kubelet answers", "only `kube-apiserver`"),
             ("pod/a/b/c reaches web:80", "connections come from"),
             ("client not reaches web", "nothing to connect to"),
+            ("pod/shop/client resolves web within no time", "is no condition"),
         ] {
             let refused = Condition::try_from(text.to_string()).expect_err(text);
             assert!(refused.contains(why), "{refused}");

@@ -2,34 +2,35 @@
 //!
 //! There is no bridge. A pod has its address alone (prefix 32) and a gateway that nobody has, 169.254.1.1, for which the host's end answers. A
 //! node takes addresses from blocks of 64 to which it has the affinity, claims another block when those are full, and borrows single
-//! addresses from others' blocks when there is none left to claim. In eBPF mode, which is not walked here, Felix loads programs in place of iptables chains,
-//! kube-proxy is not needed, and a client's address is kept because nodes send answers back directly.
+//! addresses from others' blocks when there is none left to claim. In eBPF mode Felix keeps the [maps](super::felix) of programs that stand in place of
+//! kube-proxy; routes, blocks and BGP are the same.
 //!
-//! Sources in projectcalico/calico: `libcalico-go/lib/ipam/{ipam,ipam_block}.go`, `cni-plugin/pkg/dataplane/linux/dataplane_linux.go`,
+//! Sources in projectcalico/calico: `cni-plugin/pkg/dataplane/linux/dataplane_linux.go`,
 //! `felix/dataplane/linux/{ipip_mgr,vxlan_mgr}.go`, `confd/etc/calico/confd/templates/bird*.template`.
+
+mod blocks;
+
+pub use blocks::{BLOCK_PREFIX, Block};
 
 use super::cluster::{Node, Plugin, ROUTER};
 use super::cni::{Answer, Code, Error, Given, Made, Request, ToRoute};
+use super::felix::{self, Felix, Owner};
 use super::flannel::{check_as_made, remove_pair};
 use super::packet::Mac;
 use super::rules::{Action, Hook, Nat, Rule};
 use super::world::{Forwarding, IPIP_OVERHEAD, Interface, Kind, Neighbour, Route, To, VXLAN_OVERHEAD, World};
 use crate::ipam::cidr::{Cidr, address, bits, number};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The prefix of a block: 64 addresses.
-pub const BLOCK_PREFIX: u8 = 26;
-/// How many blocks a node may claim (`maxBlocksPerHost`).
-const MOST_BLOCKS: usize = 20;
 /// The gateway of every pod.
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 /// The Ethernet address of the host's end of every pod.
 const HOST_END: Mac = Mac([0xee; 6]);
 /// Identifier and port of Calico's VXLAN.
-const VXLAN: (u32, u16) = (4096, 4789);
+const VXLAN: (u32, u16) = (4096, felix::TUNNEL_PORT);
 const IPIP_DEVICE: &str = "tunl0";
-const VXLAN_DEVICE: &str = "vxlan.calico";
+const VXLAN_DEVICE: &str = felix::TUNNEL;
 /// After so many seconds without a word a neighbour is gone (BIRD's `hold time`).
 const HOLD_TIME: u64 = 240;
 /// For so many seconds routes stay after a session ended that promised to come back (BIRD's `graceful restart time`).
@@ -55,6 +56,20 @@ pub enum When {
     CrossSubnet,
 }
 
+/// What stands at the interfaces of nodes (`bpfEnabled`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dataplane {
+    /// Chains of iptables, beside those of kube-proxy.
+    #[default]
+    Iptables,
+    /// Programs, and no kube-proxy. What came from outside, and was passed on by another node, is answered through that node, or directly
+    /// (`bpfExternalServiceMode: DSR`).
+    Bpf {
+        /// Directly.
+        direct_return: bool,
+    },
+}
+
 /// Who talks BGP with whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peering {
@@ -62,17 +77,6 @@ pub enum Peering {
     Mesh,
     /// Each node with these, which tell the others.
     Reflectors(BTreeSet<String>),
-}
-
-/// A block of addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    /// Whose it is.
-    pub affinity: String,
-    /// What is free, in the order in which it is given. What is given back goes to the end.
-    free: VecDeque<IpAddr>,
-    /// Who has which address: the node, and the sandbox or the purpose.
-    owners: BTreeMap<IpAddr, (String, String)>,
 }
 
 /// A session that ended, as its other end sees it.
@@ -96,6 +100,8 @@ pub struct Calico {
     pub router_peers: bool,
     /// Nodes may not borrow (`strictAffinity`).
     pub strict_affinity: bool,
+    /// What stands at the interfaces.
+    pub dataplane: Dataplane,
     blocks: BTreeMap<Cidr, Block>,
     now: u64,
     gone: BTreeMap<(String, String), Gone>,
@@ -113,84 +119,13 @@ impl Calico {
             peering,
             router_peers: false,
             strict_affinity: false,
+            dataplane: Dataplane::default(),
             blocks: BTreeMap::new(),
             now: 0,
             gone: BTreeMap::new(),
             restarting: BTreeSet::new(),
             ready: BTreeSet::new(),
         }
-    }
-
-    /// The blocks that are claimed.
-    pub fn blocks(&self) -> &BTreeMap<Cidr, Block> {
-        &self.blocks
-    }
-
-    fn all_blocks(&self) -> impl Iterator<Item = Cidr> + use<> {
-        let (pool, like) = (self.pool, self.pool.address);
-        let prefix = BLOCK_PREFIX.max(pool.prefix);
-        let (count, size) = (1_u128 << (prefix - pool.prefix), 1_u128 << (bits(like) - prefix));
-        (0..count).map(move |at| Cidr { address: address(number(like) + at * size, like), prefix })
-    }
-
-    /// Gives an address to somebody on a node: from its own blocks, from one that it claims, or from another node's.
-    ///
-    /// # Errors
-    ///
-    /// If there is none.
-    pub fn assign(&mut self, node: &str, owner: &str) -> Result<IpAddr, String> {
-        let own = self.blocks.iter().filter(|(_, block)| block.affinity == node);
-        let own: Vec<Cidr> = own.map(|(cidr, _)| *cidr).collect();
-        let mut candidates = own.clone();
-        let with_room =
-            |plugin: &Calico, cidr: &Cidr| plugin.blocks.get(cidr).is_some_and(|block| !block.free.is_empty());
-        if !own.iter().any(|cidr| with_room(self, cidr)) && own.len() < MOST_BLOCKS {
-            let unclaimed = self.all_blocks().find(|cidr| !self.blocks.contains_key(cidr));
-            if let Some(cidr) = unclaimed {
-                let size = 1_u128 << (bits(cidr.address) - cidr.prefix);
-                let free = (0..size).map(|at| address(number(cidr.address) + at, cidr.address)).collect();
-                let block = Block { affinity: node.into(), free, owners: BTreeMap::new() };
-                self.blocks.insert(cidr, block);
-                candidates.push(cidr);
-            }
-        }
-        if !self.strict_affinity {
-            candidates.extend(self.blocks.keys().filter(|cidr| !own.contains(cidr)));
-        }
-        for cidr in candidates {
-            if let Some(block) = self.blocks.get_mut(&cidr)
-                && let Some(address) = block.free.pop_front()
-            {
-                block.owners.insert(address, (node.into(), owner.into()));
-                return Ok(address);
-            }
-        }
-        Err("failed to request IPv4 addresses: No IPs available in pools".into())
-    }
-
-    fn release(&mut self, node: &str, owner: Option<&str>) {
-        for block in self.blocks.values_mut() {
-            let gone = block.owners.iter().filter(|(_, (on, by))| on == node && owner.is_none_or(|owner| by == owner));
-            let gone: Vec<IpAddr> = gone.map(|(address, _)| *address).collect();
-            for address in gone {
-                block.owners.remove(&address);
-                block.free.push_back(address);
-            }
-        }
-    }
-
-    fn held(&self, node: &str, owner: &str) -> Option<IpAddr> {
-        let all = self.blocks.values().flat_map(|block| &block.owners);
-        let mut held = all.filter(|(_, (on, by))| on == node && by == owner);
-        held.next().map(|(address, _)| *address)
-    }
-
-    /// What a node tells others: its blocks, and single addresses that it has borrowed (the rest is aggregated).
-    fn announced(&self, node: &str) -> Vec<Cidr> {
-        let own = self.blocks.iter().filter(|(_, block)| block.affinity == node).map(|(cidr, _)| *cidr);
-        let others = self.blocks.values().filter(|block| block.affinity != node);
-        let borrowed = others.flat_map(|block| block.owners.iter().filter(|(_, (on, _))| on == node));
-        own.chain(borrowed.map(|(address, _)| single(*address))).collect()
     }
 
     /// Whether a node hears of what another one announces, directly or through a reflector.
@@ -300,7 +235,11 @@ impl Plugin for Calico {
         let tunnel = self.tunnel(&me)?;
         let mut wanted: Vec<Route> = Vec::new();
         let mut entries = Vec::new();
+        let mut owners = vec![(single(me.address.address), Owner::LocalHost)];
         for other in nodes.iter().filter(|other| other.name != node) {
+            let host = other.address.address;
+            owners.push((single(host), Owner::RemoteHost(host)));
+            owners.extend(self.announced(&other.name).into_iter().map(|cidr| (cidr, Owner::RemoteWorkload(host))));
             // Felix knows from the API where VXLAN's blocks are; everything else comes by BGP.
             let by_api = matches!(self.encapsulation, Encapsulation::Vxlan(_)) && self.ready.contains(&other.name);
             if !by_api && !self.counts(world, node, &other.name) {
@@ -321,10 +260,24 @@ impl Plugin for Calico {
 
         let pool = self.pool;
         let host = world.namespaces.get_mut(node).ok_or_else(|| format!("there is no host {node}"))?;
-        if let Some(tunnel) = tunnel
-            && host.interface(&tunnel.name).is_none()
-        {
-            host.interfaces.push(tunnel);
+        if let Some(tunnel) = tunnel {
+            match host.interface_mut(&tunnel.name) {
+                Some(there) => there.mtu = tunnel.mtu,
+                None => host.interfaces.push(tunnel),
+            }
+        }
+        if let Dataplane::Bpf { direct_return } = self.dataplane {
+            if host.interface(VXLAN_DEVICE).is_none() {
+                let kind = Kind::Overlay { port: VXLAN.1, local: me.address.address };
+                host.interfaces.push(Interface::new(node, VXLAN_DEVICE, kind));
+            }
+            if let Some(device) = host.interface_mut(VXLAN_DEVICE) {
+                device.mtu = me.mtu.saturating_sub(VXLAN_OVERHEAD);
+            }
+            let felix = host.felix.get_or_insert_default();
+            felix.direct_return = direct_return;
+            felix.routes.retain(|_, owner| matches!(owner, Owner::LocalWorkload(_)));
+            felix.routes.extend(owners);
         }
         let mut said = Vec::new();
         let is_pod = |route: &Route| route.device().is_some_and(|device| device.starts_with("cali"));
@@ -370,6 +323,9 @@ impl Plugin for Calico {
             (end.mac, end.proxy_arp) = (HOST_END, true);
         }
         host.replace_route(Route::new(single(own), To::Device(outer.clone()))).map_err(internal)?;
+        if let Some(felix) = &mut host.felix {
+            felix.routes.insert(single(own), Owner::LocalWorkload(outer.clone()));
+        }
         let pod = world.namespaces.get_mut(&request.netns).ok_or_else(|| internal("the pod is gone".into()))?;
         let inner = pod.interface_mut(&request.ifname).ok_or_else(|| internal("the interface is gone".into()))?;
         inner.addresses.push(single(own));
@@ -407,6 +363,9 @@ impl Plugin for Calico {
     }
 
     fn del(&mut self, world: &mut World, node: &str, request: &Request) -> Result<(), Error> {
+        if let (Some(own), Some(felix)) = (self.held(node, &request.container_id), felix_of(world, node)) {
+            felix.routes.remove(&single(own));
+        }
         self.release(node, Some(&request.container_id));
         remove_pair(world, request);
         Ok(())
@@ -433,16 +392,28 @@ impl Plugin for Calico {
         self.gone.retain(|(one, other), _| one != node && other != node);
     }
 
-    /// `cali-nat-outgoing`: what leaves the pool comes from the node.
+    /// `cali-nat-outgoing`: what leaves the pool comes from the node. In eBPF mode programs leave that to iptables, too, and what a pod
+    /// sends to itself by way of a Service.
     fn rules(&self) -> Vec<Rule> {
-        vec![Rule {
+        let outgoing = Rule {
             hook: Some(Hook::Postrouting),
             source: Some((false, self.pool)),
             destination: Some((true, self.pool)),
             what: "cali-nat-outgoing: from a pod to the outside".into(),
             action: Action::Translate(Nat::Masquerade),
             ..Rule::default()
-        }]
+        };
+        let to_itself = Rule {
+            hook: Some(Hook::Postrouting),
+            mark: felix::MASQUERADE,
+            what: "cali-POSTROUTING: from a pod to itself".into(),
+            action: Action::Translate(Nat::Masquerade),
+            ..Rule::default()
+        };
+        match self.dataplane {
+            Dataplane::Iptables => vec![outgoing],
+            Dataplane::Bpf { .. } => vec![to_itself, outgoing],
+        }
     }
 }
 
@@ -463,6 +434,10 @@ impl Calico {
         router.routes.retain(|route| !self.pool.contains(route.destination.address));
         router.routes.extend(wanted);
     }
+}
+
+fn felix_of<'a>(world: &'a mut World, node: &str) -> Option<&'a mut Felix> {
+    world.namespaces.get_mut(node)?.felix.as_mut()
 }
 
 fn single(address: IpAddr) -> Cidr {

@@ -112,15 +112,19 @@ impl Plugin for Cilium {
             self.nodes.insert(node.into(), (range, HostLocal::new(&[config])?));
         }
         let router = self.router(node).ok_or("the node has no range")?;
+        let overhead = self.overhead();
         let host = world.namespaces.get_mut(node).ok_or_else(|| format!("there is no host {node}"))?;
-        if host.interface(HOST_DEVICE).is_none() {
-            let device = Interface::new(node, HOST_DEVICE, Kind::Program).with_address(single(router));
-            host.interfaces.push(device.with_mtu(me.mtu.saturating_sub(self.overhead())));
-        }
-        if self.routing == Routing::Tunnel && host.interface(OVERLAY_DEVICE).is_none() {
+        let mut devices = vec![Interface::new(node, HOST_DEVICE, Kind::Program).with_address(single(router))];
+        if self.routing == Routing::Tunnel {
             let kind = Kind::Overlay { port: VXLAN_PORT, local: me.address.address };
-            host.interfaces
-                .push(Interface::new(node, OVERLAY_DEVICE, kind).with_mtu(me.mtu.saturating_sub(VXLAN_OVERHEAD)));
+            devices.push(Interface::new(node, OVERLAY_DEVICE, kind));
+        }
+        for device in devices {
+            let mtu = me.mtu.saturating_sub(overhead);
+            match host.interface_mut(&device.name) {
+                Some(there) => there.mtu = mtu,
+                None => host.interfaces.push(device.with_mtu(mtu)),
+            }
         }
         let mut said = Vec::new();
         let mut ipcache = BTreeMap::new();

@@ -25,7 +25,7 @@ pub struct Node {
     pub name: String,
     /// Its address, with the prefix of the network there.
     pub address: Cidr,
-    /// What its interface carries.
+    /// What its interface carries, or what its agent was told that it does.
     pub mtu: u32,
     /// `spec.podCIDR`.
     pub pod_cidr: Option<Cidr>,

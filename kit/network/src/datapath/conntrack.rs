@@ -7,6 +7,7 @@
 use super::packet::{End, Flow};
 use super::rules::Nat;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// A connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,19 @@ pub struct Connection {
     pub reply: Flow,
     /// An answer was seen.
     pub is_answered: bool,
+    /// Another host has a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
+}
+
+/// A connection that one host takes, and another one serves (Calico's `CALI_CT_FLAG_NP_FWD` and `tun_ip`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relay {
+    /// Its packets go on to this host.
+    To(IpAddr),
+    /// They come from this one.
+    For(IpAddr),
 }
 
 /// Where a packet belongs.
@@ -94,7 +108,7 @@ impl Conntrack {
 
     /// Translates a connection before its first packet goes on. If the reply would be taken for that of another connection, another port is
     /// taken (`nf_nat_l4proto_unique_tuple`).
-    pub fn translate(&self, connection: &mut Connection, nat: Nat, masquerade: Option<std::net::IpAddr>) {
+    pub fn translate(&self, connection: &mut Connection, nat: Nat, masquerade: Option<IpAddr>) {
         let changed = |old: End, address, port: Option<u16>| End { address, port: port.unwrap_or(old.port) };
         let before = connection.reply;
         match nat {
@@ -126,7 +140,7 @@ impl Conntrack {
 impl Connection {
     /// A connection that nothing has translated yet.
     pub fn new(original: Flow) -> Connection {
-        Connection { original, reply: original.reversed(), is_answered: false }
+        Connection { original, reply: original.reversed(), is_answered: false, relay: None }
     }
 
     /// Where a packet of the connection goes, after the translation of its destination.

@@ -10,6 +10,7 @@ pub mod cilium;
 pub mod cluster;
 pub mod cni;
 pub mod conntrack;
+pub mod felix;
 pub mod flannel;
 pub mod kernel;
 pub mod model;

@@ -4,6 +4,7 @@
 //! `INPUT` and whoever listens, or the checks of a router, `FORWARD`, `POSTROUTING` and out. Sources: `net/ipv4/ip_input.c`,
 //! `ip_forward.c`, `ip_output.c`, `route.c`, `net/bridge`, `drivers/net/vxlan/vxlan_core.c`, `net/ipv4/ip_tunnel.c`.
 
+mod felix;
 mod programs;
 mod tunnels;
 
@@ -182,6 +183,7 @@ impl Walker<'_> {
     /// A process sends.
     fn output(&mut self, at: &str, mut packet: Packet) -> Ended {
         let drop = |reason| Err((at.to_string(), reason));
+        self.at_connect(at, &mut packet);
         let destination = packet.flow.destination.address;
         let route = match self.route(at, destination) {
             Ok(route) => route,
@@ -201,6 +203,7 @@ impl Walker<'_> {
         self.sent.get_or_insert(packet.flow);
         self.came = packet.flow;
         let mut tracked = self.track(at, &packet)?;
+        self.felix_sent(at, &packet, &mut tracked)?;
         let output = route.as_ref().and_then(Route::device).unwrap_or("lo").to_string();
         self.rules_at(at, Hook::Output, None, Some(&output), false, &mut packet, &mut tracked)?;
         let route = match self.route(at, packet.flow.destination.address) {
@@ -592,6 +595,9 @@ impl Walker<'_> {
 
     /// A packet came in.
     fn ip_received(&mut self, at: &str, input: &str, packet: Packet) -> Ended {
+        if self.here(at)?.felix.is_some() {
+            return self.felix_received(at, input, packet, None);
+        }
         self.came = packet.flow;
         let tracked = self.track(at, &packet)?;
         self.ip(at, input, packet, tracked)

@@ -1,6 +1,7 @@
 //! What packets walk through: the network namespaces of hosts and pods with their interfaces and tables, and the wires between.
 
 use super::conntrack::Conntrack;
+use super::felix::Felix;
 use super::packet::{Mac, Protocol};
 use crate::ipam::cidr::{Cidr, bits};
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,8 @@ pub struct Namespace {
     pub bridge_calls_rules: bool,
     /// Programs at its interfaces, if there are any.
     pub programs: Option<Programs>,
+    /// Calico's programs at its interfaces, if there are any.
+    pub felix: Option<Felix>,
     /// Connections that it tracks; a pod's namespace has no rules and tracks nothing.
     pub conntrack: Option<Conntrack>,
     /// What listens there; everything does if there is no list.
@@ -294,6 +297,8 @@ pub struct World {
     pub wires: BTreeMap<String, Wire>,
     /// Hosts whose link to the switch carries less than their interface believes: a longer packet vanishes there.
     pub links: BTreeMap<String, u32>,
+    /// What time it is, in seconds.
+    pub now: i64,
     /// Pairs of hosts between which nothing gets through, each in the order of names.
     pub partitions: BTreeSet<(String, String)>,
 }

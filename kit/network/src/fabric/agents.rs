@@ -1,9 +1,11 @@
 //! The plugin's agents, one on each node: they join nodes and pods to the network, and enforce policies where the plugin does.
 //!
-//! A node that is cut off from the API server keeps what its agent has written. So does one whose agent has stopped.
+//! A node that is cut off from the API server keeps what its agent has written. So does one whose agent has stopped. Where the API has a DaemonSet
+//! of agents they come and go with its pods, and [`settings`](super::settings) are what they read when they start.
 
 use super::policies::Unread;
 use super::proxies::internal_ip;
+use super::settings::{Agent, Settings};
 use super::{Fabric, Kind as PluginKind, MTU, NODE_PREFIX, Shared};
 use crate::datapath::cluster;
 use crate::datapath::conntrack::Conntrack;
@@ -22,6 +24,7 @@ const TICK: Instant = Instant::seconds(10);
 /// All agents.
 pub struct Agents {
     fabric: Shared,
+    settings: Settings,
     /// Nodes whose agent was stopped.
     stopped: BTreeSet<String>,
     /// Policies, and those who they are about, that have changed.
@@ -36,14 +39,15 @@ pub struct Agents {
 impl Agents {
     /// The agents of this network's plugin.
     pub fn new(fabric: Shared) -> Self {
-        let has_timers = fabric.borrow().kind == PluginKind::Calico;
+        let kind = fabric.borrow().kind;
         Agents {
             fabric,
+            settings: Settings::new(kind),
             stopped: BTreeSet::new(),
             unread: Unread::default(),
             untold: false,
             unsynced: false,
-            next: has_timers.then_some(TICK),
+            next: (kind == PluginKind::Calico).then_some(TICK),
         }
     }
 
@@ -72,6 +76,7 @@ impl Agents {
             }
             let pod_cidr = range;
             fabric.join(cluster::Node { mtu: MTU, pod_cidr, ..cluster::Node::new(&name, address) });
+            self.configure(&mut fabric, &name);
         }
         (self.untold, self.unsynced) = (true, true);
     }
@@ -83,7 +88,8 @@ impl Agents {
     }
 
     fn of_network(&mut self, fault: &NetworkFault) -> Result<(), String> {
-        let mut fabric = self.fabric.borrow_mut();
+        let fabric = self.fabric.clone();
+        let mut fabric = fabric.borrow_mut();
         let (NetworkFault::StopAgent(name)
         | NetworkFault::StartAgent(name)
         | NetworkFault::Narrow { node: name, .. }
@@ -95,15 +101,8 @@ impl Agents {
             return Err(format!("there is no node `{name}` in the network; there are: {}", all.join(", ")));
         }
         match fault {
-            NetworkFault::StopAgent(_) => {
-                self.stopped.insert(name.clone());
-                fabric.cluster.stop_agent(name);
-            }
-            NetworkFault::StartAgent(_) => {
-                self.stopped.remove(name);
-                self.untold = true;
-                fabric.cluster.start_agent(name);
-            }
+            NetworkFault::StopAgent(_) => self.stop(&mut fabric, name),
+            NetworkFault::StartAgent(_) => self.start(&mut fabric, name),
             NetworkFault::Narrow { mtu, .. } => _ = fabric.cluster.world.links.insert(name.clone(), *mtu),
             NetworkFault::Widen(_) => _ = fabric.cluster.world.links.remove(name),
             NetworkFault::Flood(_) | NetworkFault::Ebb(_) => {
@@ -123,6 +122,41 @@ impl Agents {
         Ok(())
     }
 
+    fn stop(&mut self, fabric: &mut Fabric, node: &str) {
+        self.stopped.insert(node.into());
+        fabric.cluster.stop_agent(node);
+    }
+
+    fn start(&mut self, fabric: &mut Fabric, node: &str) {
+        self.stopped.remove(node);
+        self.untold = true;
+        self.configure(fabric, node);
+        fabric.cluster.start_agent(node);
+    }
+
+    /// A node's agent starts, and reads what it is told.
+    fn configure(&self, fabric: &mut Fabric, node: &str) {
+        if let Some(node) = fabric.cluster.nodes.iter_mut().find(|known| known.name == node) {
+            node.mtu = self.settings.mtu().unwrap_or(MTU);
+        }
+    }
+
+    /// A pod of the agents' DaemonSet has come or gone.
+    fn of_pod(&mut self, agent: &Agent) {
+        let fabric = self.fabric.clone();
+        let mut fabric = fabric.borrow_mut();
+        let (Agent::Started(node) | Agent::Ended(node)) = agent;
+        if !fabric.cluster.nodes.iter().any(|known| known.name == *node) {
+            return;
+        }
+        match agent {
+            Agent::Started(_) => self.start(&mut fabric, node),
+            Agent::Ended(_) => self.stop(&mut fabric, node),
+        }
+        self.count_down(&mut fabric);
+        self.unsynced = true;
+    }
+
     /// Power and the way to the control plane.
     fn of_machine(&mut self, fault: &Fault) -> bool {
         let mut fabric = self.fabric.borrow_mut();
@@ -139,6 +173,7 @@ impl Agents {
             }
             Fault::Restart(_) => {
                 fabric.crashed.remove(name);
+                self.configure(&mut fabric, name);
                 fabric.cluster.restart(name);
             }
             Fault::Partition(_) => _ = fabric.apart.insert(name.clone()),
@@ -180,20 +215,23 @@ impl Component for Agents {
     }
 
     fn watches(&self) -> &'static [Kind] {
-        &[Kind::Node, Kind::Pod, Kind::Namespace, Kind::NetworkPolicy]
+        &[Kind::Node, Kind::Pod, Kind::Namespace, Kind::NetworkPolicy, Kind::ConfigMap]
     }
 
     fn observe(&mut self, change: &Change, _world: &mut World<'_>) {
         let gone = change.kind == ChangeKind::Deleted;
         match &change.object.object {
             Object::Node(node) => self.see(node, gone),
-            Object::Pod(pod) => self.fabric.borrow_mut().names.configure(pod, gone),
+            Object::Pod(pod) => {
+                self.fabric.borrow_mut().names.configure(pod, gone);
+                if let Some(agent) = self.settings.see(pod, gone) {
+                    self.of_pod(&agent);
+                }
+            }
+            Object::ConfigMap(map) => self.settings.read(map, gone),
             _ => {}
         }
-        if change.object.key.kind != Kind::Node {
-            self.unread.note(&change.object.key);
-            self.untold = true;
-        }
+        self.untold |= self.unread.note(&change.object.key);
     }
 
     fn run(&mut self, world: &mut World<'_>) {

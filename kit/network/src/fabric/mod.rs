@@ -13,10 +13,11 @@ pub mod policies;
 pub mod proxies;
 pub mod reach;
 mod sandboxes;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use crate::datapath::calico::{Calico, Encapsulation, Peering, When};
+use crate::datapath::calico::{self, Calico, Encapsulation, Peering, When};
 use crate::datapath::cilium::{Cilium, Routing};
 use crate::datapath::cluster::{Cluster, Plugin};
 use crate::datapath::flannel::Flannel;
@@ -61,12 +62,38 @@ const CLIENT_PORTS: std::ops::Range<u16> = 32_768..60_999;
 
 /// What a network is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Shape {
     /// The plugin.
     pub plugin: Kind,
+    /// What stands at the interfaces of nodes, where the plugin is Calico.
+    pub dataplane: Dataplane,
+    /// With programs: how answers go back that came through another node.
+    pub external_service_mode: ExternalServiceMode,
     /// What the switches between nodes carry, if it is less than the 1500 bytes that nodes take for granted. A longer packet vanishes.
     pub carries: Option<u32>,
+}
+
+/// What decides about packets of a Calico node (`bpfEnabled`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dataplane {
+    /// Chains, beside those of kube-proxy.
+    #[default]
+    Iptables,
+    /// Programs, and no kube-proxy.
+    Bpf,
+}
+
+/// How an answer goes back to a client outside whose node has passed its connection on (`bpfExternalServiceMode`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExternalServiceMode {
+    /// Through that node.
+    #[default]
+    Tunnel,
+    /// Directly (direct server return).
+    Dsr,
 }
 
 /// A plugin.
@@ -92,31 +119,50 @@ impl Kind {
         }
     }
 
-    /// By its name.
-    ///
-    /// # Errors
-    ///
-    /// Which there are.
-    pub fn named(name: &str) -> Result<Kind, String> {
-        let all = [Kind::Flannel, Kind::Calico, Kind::Cilium];
-        let found = all.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| format!("networks are flannel, calico and cilium, and not `{name}`"))
-    }
-
     /// Whether it enforces NetworkPolicies.
     pub fn enforces(self) -> bool {
         self != Kind::Flannel
     }
+}
 
-    fn plugin(self, modules: &Modules) -> Box<dyn Plugin> {
+impl Shape {
+    /// By its name: a plugin's, or `calico-ebpf`.
+    ///
+    /// # Errors
+    ///
+    /// Which there are.
+    pub fn named(name: &str) -> Result<Shape, String> {
+        let of = |plugin, dataplane| Ok(Shape { plugin, dataplane, ..Shape::default() });
+        match name {
+            "flannel" => of(Kind::Flannel, Dataplane::Iptables),
+            "calico" => of(Kind::Calico, Dataplane::Iptables),
+            "calico-ebpf" => of(Kind::Calico, Dataplane::Bpf),
+            "cilium" => of(Kind::Cilium, Dataplane::Iptables),
+            _ => Err(format!("networks are flannel, calico, calico-ebpf and cilium, and not `{name}`")),
+        }
+    }
+
+    /// Whether there are programs in place of kube-proxy.
+    fn has_programs(&self) -> bool {
+        self.plugin == Kind::Calico && self.dataplane == Dataplane::Bpf
+    }
+
+    fn plugin(&self, modules: &Modules) -> Box<dyn Plugin> {
         let pool = pods();
-        match self {
+        match self.plugin {
             Kind::Flannel => {
                 let pods = pod_network::Cidr { address: PODS, prefix: pool.prefix };
                 let module = modules.pod_network.make(&());
                 Box::new(Flannel::new(module, pods, Backend::Vxlan { direct: false }))
             }
-            Kind::Calico => Box::new(Calico::new(pool, Encapsulation::Ipip(When::Always), Peering::Mesh)),
+            Kind::Calico => {
+                let mut calico = Calico::new(pool, Encapsulation::Ipip(When::Always), Peering::Mesh);
+                if self.has_programs() {
+                    let direct_return = self.external_service_mode == ExternalServiceMode::Dsr;
+                    calico.dataplane = calico::Dataplane::Bpf { direct_return };
+                }
+                Box::new(calico)
+            }
             Kind::Cilium => {
                 Box::new(Cilium::new(pool, 24, Routing::Tunnel).expect("a /16 can be cut into networks of /24"))
             }
@@ -127,6 +173,7 @@ impl Kind {
 /// The state of the network.
 pub struct Fabric {
     kind: Kind,
+    has_programs: bool,
     carries: Option<u32>,
     cluster: Cluster,
     /// The sandboxes that have an interface, and the name of each in the world.
@@ -155,8 +202,9 @@ impl Fabric {
         let policies = Policies::new(shape.plugin, modules);
         Fabric {
             kind: shape.plugin,
+            has_programs: shape.has_programs(),
             carries: shape.carries,
-            cluster: Cluster::new(Vec::new(), shape.plugin.plugin(modules)),
+            cluster: Cluster::new(Vec::new(), shape.plugin(modules)),
             sandboxes: BTreeMap::new(),
             on_hosts: BTreeMap::new(),
             crashed: BTreeSet::new(),
@@ -215,6 +263,7 @@ impl Fabric {
 
     fn by_the_rules<T>(&mut self, send: impl FnOnce(&mut World, &mut netfilter::Rules<'_>) -> T) -> T {
         let now = (self.clock)();
+        self.cluster.world.now = now.nanos / 1_000_000_000;
         let Fabric { cluster, proxies, policies, random, connections, .. } = self;
         let of_plugin = cluster.rules();
         let mut rules = netfilter::Rules::new(of_plugin, proxies, policies, (*random, *connections), now);

@@ -49,14 +49,15 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Notes that an object of the API has changed, or is gone.
-    pub fn note(&mut self, key: &Key) {
+    /// Notes that an object of the API has changed, or is gone: whether that matters to policies.
+    pub fn note(&mut self, key: &Key) -> bool {
         match key.kind {
             ObjectKind::Pod => _ = self.pods.insert(key.clone()),
             ObjectKind::Namespace => _ = self.namespaces.insert(key.name.to_string()),
             ObjectKind::NetworkPolicy => self.policies = true,
-            _ => {}
+            _ => return false,
         }
+        true
     }
 }
 

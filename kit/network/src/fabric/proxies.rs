@@ -1,12 +1,14 @@
-//! kube-proxy on every node: it hears of Services and EndpointSlices, and writes rules for its node.
+//! kube-proxy on every node: it hears of Services and EndpointSlices, and writes rules for its node. Where Calico's programs stand in its place, Felix
+//! hears of the same, and writes their maps.
 //!
 //! It writes at most once a second (`minSyncPeriod`; upstream two syncs may follow each other faster after a pause). So a change
 //! waits for three: the EndpointSlice controller, the watch, and this. Sources: `pkg/proxy/iptables/proxier.go`, `pkg/util/async/bounded_frequency_runner.go`.
 
-use super::{Shared, pods};
+use super::{Fabric, Shared, pods};
 use crate::datapath::packet::Protocol;
 use crate::endpoints::hints::zone_of_node;
 use crate::proxy::Family;
+use crate::proxy::bpf::Numbers;
 use crate::proxy::conntrack::Flow;
 use crate::proxy::iptables::{Config, LocalDetector, Proxier, jumps};
 use crate::proxy::ruleset::Ruleset;
@@ -50,6 +52,8 @@ pub struct Proxies {
 
 struct Running {
     proxier: Proxier,
+    numbers: Numbers,
+    address: IpAddr,
     zone: String,
     /// When it writes next, and when it did last.
     due: Option<Instant>,
@@ -72,6 +76,34 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Writes the maps of the programs of its node (`Syncer.Apply`).
+    fn write_maps(&mut self, name: &str, fabric: &mut Fabric) {
+        self.proxier.refresh();
+        let mut services = self.numbers.services(self.proxier.ports(), self.address, &self.zone);
+        let host = fabric.cluster.world.namespaces.get_mut(name);
+        let Some(felix) = host.and_then(|host| host.felix.as_mut()) else {
+            // The agent has not come so far.
+            self.due = self.last.map(|last| last + MIN_SYNC_PERIOD);
+            return;
+        };
+        services.affinity = std::mem::take(&mut felix.services.affinity);
+        services.forget_gone();
+        felix.services = services;
+        self.forget_flows(name, fabric);
+        fabric.changed();
+    }
+
+    /// Flows by UDP to endpoints that are gone would lead there as long as somebody uses them.
+    fn forget_flows(&self, name: &str, fabric: &mut Fabric) {
+        let host = fabric.cluster.world.namespaces.get_mut(name);
+        let Some(conntrack) = host.and_then(|host| host.conntrack.as_mut()) else { return };
+        let flows: Vec<Flow> = conntrack.connections.iter().filter_map(as_flow).collect();
+        let stale = self.proxier.stale_flows(&flows);
+        conntrack.forget(|connection| as_flow(connection).is_some_and(|flow| stale.contains(&flow)));
+    }
+}
+
 impl Proxies {
     /// No node yet.
     pub fn new(fabric: Shared, modules: &Modules) -> Self {
@@ -88,11 +120,15 @@ impl Proxies {
         proxier.set_zone(zone);
         cache.all::<Service>().for_each(|service| _ = proxier.set_service(service));
         cache.all::<EndpointSlice>().for_each(|slice| _ = proxier.set_slice(slice));
-        let mut proxy = Proxy::default();
-        // What it jumps to is its own, and its names are short enough.
-        _ = proxy.rules.restore(&jumps());
-        self.fabric.borrow_mut().proxies.insert(name.clone(), proxy);
-        let mut running = Running { proxier, zone: zone.into(), due: None, last: None };
+        let has_programs = self.fabric.borrow().has_programs;
+        if !has_programs {
+            let mut proxy = Proxy::default();
+            // What it jumps to is its own, and its names are short enough.
+            _ = proxy.rules.restore(&jumps());
+            self.fabric.borrow_mut().proxies.insert(name.clone(), proxy);
+        }
+        let numbers = Numbers::default();
+        let mut running = Running { proxier, numbers, address, zone: zone.into(), due: None, last: None };
         running.soon(now);
         self.nodes.insert(name, running);
     }
@@ -129,6 +165,9 @@ impl Proxies {
     fn sync(&mut self, name: &str, now: Instant) {
         let Some(running) = self.nodes.get_mut(name) else { return };
         (running.due, running.last) = (None, Some(now));
+        if self.fabric.borrow().has_programs {
+            return running.write_maps(name, &mut self.fabric.borrow_mut());
+        }
         let existing = {
             let fabric = self.fabric.borrow();
             let Some(proxy) = fabric.proxies.get(name) else { return };
@@ -144,12 +183,7 @@ impl Proxies {
             running.due = Some(now + SYNC_PERIOD);
         }
         if sync.cleans_flows {
-            let host = fabric.cluster.world.namespaces.get_mut(name);
-            if let Some(conntrack) = host.and_then(|host| host.conntrack.as_mut()) {
-                let flows: Vec<Flow> = conntrack.connections.iter().filter_map(as_flow).collect();
-                let stale = running.proxier.stale_flows(&flows);
-                conntrack.forget(|connection| as_flow(connection).is_some_and(|flow| stale.contains(&flow)));
-            }
+            running.forget_flows(name, &mut fabric);
         }
         fabric.changed();
     }
@@ -175,7 +209,7 @@ pub(super) fn internal_ip(node: &Node) -> Option<IpAddr> {
 
 impl Component for Proxies {
     fn name(&self) -> &'static str {
-        "kube-proxy"
+        if self.fabric.borrow().has_programs { "felix" } else { "kube-proxy" }
     }
 
     fn watches(&self) -> &'static [Kind] {

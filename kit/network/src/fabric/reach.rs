@@ -8,6 +8,7 @@ use super::Fabric;
 use crate::datapath::cluster::{CLIENT, ROUTER};
 use crate::datapath::packet::Protocol;
 use kit_client::network::{Attempt, Failed, NotResolved, Reached};
+use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -145,6 +146,42 @@ impl Fabric {
         let looked = self.without_a_trace(|fabric| fabric.try_all(from, to));
         self.reached.insert(key, (self.generation, looked.clone()));
         looked
+    }
+
+    /// Looks a name up from there, and says whether each of them has an address within this time.
+    pub fn resolves(&mut self, from: &From, name: &str, within: Instant) -> Looked {
+        let key = (format!("{from:?}"), format!("{name} within {within}"));
+        if let Some((generation, looked)) = self.reached.get(&key)
+            && *generation == self.generation
+        {
+            return looked.clone();
+        }
+        let looked = self.without_a_trace(|fabric| fabric.resolve_all(from, name, within));
+        self.reached.insert(key, (self.generation, looked.clone()));
+        looked
+    }
+
+    fn resolve_all(&mut self, from: &From, name: &str, within: Instant) -> Looked {
+        let nobody = |seen| Looked { all: false, any: false, seen };
+        let places = match self.places(from) {
+            Ok(places) if places.is_empty() => return nobody(format!("{} has no pod in the network", shown(from))),
+            Ok(places) => places,
+            Err(seen) => return nobody(seen),
+        };
+        let found = places.iter().map(|place| {
+            let conf = self.conf_of(place);
+            let resolved = self.resolve_by(place, &conf, name);
+            let why = match resolved.addresses {
+                Ok(_) => format!("an address after {}", resolved.took),
+                Err(NotResolved::Unknown) => format!("no name {name} is known there, after {}", resolved.took),
+                Err(NotResolved::Silence) => format!("no DNS server answers within {}", resolved.took),
+            };
+            (resolved.addresses.is_ok() && resolved.took <= within, resolved.took, why)
+        });
+        let found: Vec<_> = found.collect();
+        let (all, any) = (found.iter().all(|(is_fine, ..)| *is_fine), found.iter().any(|(is_fine, ..)| *is_fine));
+        let worst = found.into_iter().max_by_key(|(is_fine, took, _)| (!is_fine, *took));
+        Looked { all, any, seen: worst.map(|(.., why)| why).unwrap_or_default() }
     }
 
     /// Follows one connection, from the question for a name to the answer.

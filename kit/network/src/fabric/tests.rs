@@ -1,5 +1,7 @@
 //! Nodes, pods and Services of an API server, and the packets between them.
 
+mod ebpf;
+
 use super::agents::Agents;
 use super::names::CoreDns;
 use super::proxies::Proxies;
@@ -44,15 +46,14 @@ fn modules() -> Modules {
 }
 
 impl Bench {
-    fn new(plugin: Plugin, modules: &Modules) -> Bench {
+    fn new(shape: &Shape, modules: &Modules) -> Bench {
         let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
         let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
         let server = Server::new(store, qos, admission, Random::new(1), epoch);
         let clock: Rc<Cell<Instant>> = Rc::default();
         let time = clock.clone();
-        let shape = Shape { plugin, ..Shape::default() };
         let fabric: Shared =
-            Rc::new(RefCell::new(Fabric::new(&shape, modules, Random::new(1), Box::new(move || time.get()))));
+            Rc::new(RefCell::new(Fabric::new(shape, modules, Random::new(1), Box::new(move || time.get()))));
         let components: Vec<Box<dyn Component>> = vec![
             Box::new(NodeIpam::new(pods()).expect("it can be cut")),
             Box::new(EndpointSlices::new(modules)),
@@ -195,7 +196,11 @@ const WEB: [(Protocol, u16); 1] = [(Protocol::Tcp, 8080)];
 
 /// The Service shop/web before two pods on different nodes, and a pod that asks.
 fn shop(plugin: Plugin, modules: &Modules, spec: Value) -> Bench {
-    let mut bench = Bench::new(plugin, modules);
+    shop_on(&Shape { plugin, ..Shape::default() }, modules, spec)
+}
+
+fn shop_on(shape: &Shape, modules: &Modules, spec: Value) -> Bench {
+    let mut bench = Bench::new(shape, modules);
     for (name, node, ports) in [("web-1", "node-1", &WEB[..]), ("web-2", "node-2", &WEB[..]), ("asks", "node-1", &[])] {
         let app = name.split('-').next();
         bench.pod(&format!("shop/{name}"), node, json!({"app": app}), ports);
@@ -419,6 +424,55 @@ fn a_narrow_link_loses_what_is_long() {
         bench.fault(Fault::Network(NetworkFault::Ebb("node-2".into())));
         bench.assert("pod/shop/asks", "pod/shop/web-2:8080", true, "web-2");
     }
+}
+
+#[test]
+fn agents_read_how_long_packets_may_be_when_they_start() {
+    for (plugin, config, data) in [
+        (
+            Plugin::Flannel,
+            "kube-flannel/kube-flannel-cfg",
+            json!({"net-conf.json": "{\"Backend\": {\"Type\": \"vxlan\", \"MTU\": 1400}}"}),
+        ),
+        (Plugin::Calico, "kube-system/calico-config", json!({"veth_mtu": "1380"})),
+        (Plugin::Cilium, "kube-system/cilium-config", json!({"mtu": "1400"})),
+    ] {
+        let mut bench = shop(plugin, &modules(), json!({}));
+        for at in 1..=3 {
+            bench.fault(Fault::Network(NetworkFault::Narrow { node: format!("node-{at}"), mtu: 1400 }));
+        }
+        let (namespace, name) = config.split_once('/').expect("a namespace and a name");
+        if namespace != "kube-system" {
+            bench.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        }
+        bench.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}));
+        // Whoever runs has read it before.
+        bench.pod("shop/web-3", "node-2", json!({"app": "web"}), &WEB);
+        bench.assert("pod/shop/asks", "pod/shop/web-3:8080", false, "no answer (node-2: ");
+        for at in 1..=3 {
+            bench.fault(Fault::Network(NetworkFault::StartAgent(format!("node-{at}"))));
+        }
+        // Pods keep their interfaces. A host whose tunnel has become narrower tells them, where it was made so.
+        bench.assert("pod/shop/asks", "pod/shop/web-3:8080", plugin == Plugin::Calico, "");
+        bench.stop("shop/web-3");
+        bench.pod("shop/web-4", "node-2", json!({"app": "web"}), &WEB);
+        bench.assert("pod/shop/asks", "pod/shop/web-4:8080", true, "web-4");
+        bench.assert("node-3", "pod/shop/web-4:8080", true, "web-4");
+    }
+}
+
+#[test]
+fn a_node_whose_agents_pod_is_gone_hears_nothing_new() {
+    let mut bench = shop(Plugin::Calico, &modules(), json!({}));
+    bench.pod("kube-system/calico-node-x", "node-2", json!({"k8s-app": "calico-node"}), &[]);
+    bench.stop("kube-system/calico-node-x");
+    bench.create(deny(None));
+    bench.run(1);
+    bench.assert("pod/shop/asks", "pod/shop/web-1:8080", false, "no answer");
+    bench.assert("pod/shop/asks", "pod/shop/web-2:8080", true, "web-2");
+    bench.pod("kube-system/calico-node-y", "node-2", json!({"k8s-app": "calico-node"}), &[]);
+    bench.run(1);
+    bench.assert("pod/shop/asks", "pod/shop/web-2:8080", false, "no answer");
 }
 
 /// Sends to the port of the Service at the pod, too.

@@ -4,6 +4,7 @@
 
 use super::Direction;
 use super::cilium::http::Request;
+use super::cilium::icmp::PROTOCOLS;
 use super::cilium::identity::{Identities, Identity, IdentityId};
 use super::cilium::map::PolicyMap;
 use super::cilium::repository::Decision;
@@ -94,9 +95,9 @@ pub struct Packet<'a> {
     pub node: &'a str,
     /// From where.
     pub from: SocketAddr,
-    /// To where.
+    /// To where; what is ICMP has its type in place of the port.
     pub to: SocketAddr,
-    /// 6, 17 or 132.
+    /// As IP headers have it: 6, 17, 132, or ICMP's 1 and 58.
     pub protocol: u8,
 }
 
@@ -120,6 +121,7 @@ fn protocol_name(protocol: u8) -> &'static str {
         6 => "TCP",
         17 => "UDP",
         132 => "SCTP",
+        58 => "ICMPv6",
         _ => "ICMPv4",
     }
 }
@@ -149,7 +151,10 @@ pub fn connection(
         Decision::Denied => (FlowVerdict::Dropped, Some((POLICY_DENY, "POLICY_DENY"))),
     };
     let name = protocol_name(packet.protocol);
-    let mut l4 = json!({name: {"source_port": packet.from.port(), "destination_port": packet.to.port()}});
+    let mut l4 = match PROTOCOLS.contains(&packet.protocol) {
+        true => json!({name: {"type": packet.to.port()}}),
+        false => json!({name: {"source_port": packet.from.port(), "destination_port": packet.to.port()}}),
+    };
     if packet.protocol == 6 {
         l4[name]["flags"] = json!({"SYN": true});
     }

@@ -285,6 +285,11 @@ impl Proxier {
         checks.into_iter().map(|(port, (name, local))| (port, (name, local.len()))).collect()
     }
 
+    /// Takes over what was changed, and writes nothing: for whoever only wants [`Proxier::ports`].
+    pub fn refresh(&mut self) {
+        self.take_changes();
+    }
+
     /// The rules as they are to be now. `existing` are the chains of `nat` on the node.
     pub fn sync(&mut self, now: i64, existing: &[String]) -> Sync {
         let is_full = self.needs_full || now.saturating_sub(self.last_full) > FULL_SYNC;

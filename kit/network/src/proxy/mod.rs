@@ -2,8 +2,9 @@
 //!
 //! [`service`] and [`endpoints`] are what it reads, [`choice`] which endpoints a node uses. From these [`iptables`] makes the input of
 //! `iptables-restore`: the rules of each service port are the answers of a module of the exercise `network/kube_proxy`, and the rest stands around them. [`ruleset`] reads such text as iptables
-//! would, and [`walk`] follows packets through it, so that rules are judged by what they do. [`nftables`] is the newer mode, and [`conntrack`] says which UDP flows are to be forgotten.
+//! would, and [`walk`] follows packets through it, so that rules are judged by what they do. [`nftables`] is the newer mode, [`bpf`] what Calico has in its place, and [`conntrack`] says which UDP flows are to be forgotten.
 
+pub mod bpf;
 pub mod chains;
 pub mod choice;
 pub mod conntrack;

@@ -1,10 +1,10 @@
 //! Addresses and ports that Services get.
 //!
 //! Source: `pkg/registry/core/service/storage/alloc.go`. Of the [`range`]s one is left with what no other service has, for
-//! each request, and [`repair`] mends a record that is kept beside the services.
+//! each request. So there is no record beside the services, and nothing of upstream's repair loops, which every three minutes
+//! hold such a record against them (`ipallocator/controller`, `portallocator/controller`).
 
 pub mod range;
-pub mod repair;
 
 use super::field::{At, Errors, quoted};
 use super::rules::{default_to, map_in};

@@ -44,7 +44,7 @@ pub enum Band {
 
 /// The numbers behind addresses and ports.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers {
+struct Numbers {
     first: u128,
     /// How many there are, from the first on.
     size: u128,
@@ -78,17 +78,8 @@ impl Numbers {
         self.size.saturating_sub(self.used.len() as u128)
     }
 
-    /// The same range with nothing given away.
-    pub(super) fn emptied(&self) -> Numbers {
-        Numbers { used: BTreeSet::new(), ..self.clone() }
-    }
-
-    pub(super) fn used(&self) -> &BTreeSet<u128> {
-        &self.used
-    }
-
     /// Gives a number away: `None` if it isn't one of these, `Some(false)` if somebody has it.
-    pub(super) fn take(&mut self, number: u128) -> Option<bool> {
+    fn take(&mut self, number: u128) -> Option<bool> {
         self.holds(number).then(|| self.used.insert(number))
     }
 }
@@ -98,7 +89,7 @@ impl Numbers {
 pub struct AddressRange {
     cidr: String,
     is_v4: bool,
-    pub(super) numbers: Numbers,
+    numbers: Numbers,
 }
 
 impl AddressRange {
@@ -213,12 +204,12 @@ impl AddressRange {
         }
     }
 
-    pub(super) fn address(&self, number: u128) -> IpAddr {
+    fn address(&self, number: u128) -> IpAddr {
         of_number(number, self.is_v4)
     }
 }
 
-pub(super) fn number(address: IpAddr) -> u128 {
+fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u32::from(address).into(),
         IpAddr::V6(address) => address.into(),
@@ -235,7 +226,7 @@ fn of_number(number: u128, is_v4: bool) -> IpAddr {
 /// The node ports, `--service-node-port-range`.
 #[derive(Debug, Clone)]
 pub struct PortRange {
-    pub(super) numbers: Numbers,
+    numbers: Numbers,
 }
 
 impl PortRange {

@@ -1,6 +1,7 @@
 //! Packets within packets: VXLAN and IPIP.
 
 use super::{DEEPEST, Ended, Walker, piece};
+use crate::datapath::felix;
 use crate::datapath::packet::{Content, Flow, Frame, Icmp, Mac, Packet, Protocol};
 use crate::datapath::trace::{Event, Reason};
 use crate::datapath::world::{Forwarding, IPIP_OVERHEAD, Interface, Kind, VXLAN_OVERHEAD};
@@ -51,6 +52,11 @@ impl Walker<'_> {
     }
 
     pub(super) fn unwrap_vxlan(&mut self, at: &str, flow: Flow, vni: u32, frame: Frame) -> Ended {
+        if vni == felix::VNI && self.here(at)?.felix.is_some() {
+            let device = self.interface(at, felix::TUNNEL)?.name;
+            self.step(at, Event::Unwrapped { device: device.clone(), vni: Some(vni) });
+            return self.felix_received(at, &device, Packet { mark: 0, ..frame.packet }, Some(flow.source.address));
+        }
         let here = self.here(at)?;
         let overlay = here.interfaces.iter().find(|device| {
             device.up && matches!(device.kind, Kind::Overlay { port, .. } if port == flow.destination.port)

@@ -1,6 +1,6 @@
 //! Identities: numbers for sets of labels. Pods with the same labels share one, wherever they run.
 //!
-//! Sources: `pkg/identity/numericidentity.go`, `pkg/identity/reserved.go` and `pkg/ipcache/cidr.go`.
+//! Sources: `pkg/identity/numericidentity.go`, `pkg/identity/reserved.go`, `pkg/labels/cidr.go` and `pkg/ipcache/cidr.go`.
 
 use super::dns::NameSelector;
 use super::selector::{CLUSTER, LabelKey, NAMESPACE, NAMESPACE_LABELS};
@@ -16,7 +16,7 @@ pub type Labels = BTreeMap<LabelKey, String>;
 pub type IdentityId = u32;
 
 /// What a rule can mean by a name, with its number.
-pub const RESERVED: [(&str, IdentityId); 8] = [
+pub const RESERVED: [(&str, IdentityId); 10] = [
     ("host", 1),
     ("world", 2),
     ("unmanaged", 3),
@@ -25,6 +25,8 @@ pub const RESERVED: [(&str, IdentityId); 8] = [
     ("remote-node", 6),
     ("kube-apiserver", 7),
     ("ingress", 8),
+    ("world-ipv4", 9),
+    ("world-ipv6", 10),
 ];
 /// Nodes number pods from here on, the same everywhere in the cluster.
 const FIRST_POD: IdentityId = 256;
@@ -47,6 +49,8 @@ pub struct Identity {
 /// All identities of a cluster as one node knows them, and whose they are: what Cilium keeps in its ipcache.
 #[derive(Debug, Clone)]
 pub struct Identities {
+    /// Both families are in use, and the world outside is two.
+    is_dual_stack: bool,
     by_id: BTreeMap<IdentityId, Identity>,
     next_pod: IdentityId,
     next_local: IdentityId,
@@ -69,6 +73,7 @@ impl Default for Identities {
             by_id.insert(id, Identity { id, labels, network: None, names: BTreeSet::new() });
         }
         Identities {
+            is_dual_stack: false,
             by_id,
             next_pod: FIRST_POD,
             next_local: FIRST_LOCAL + 1,
@@ -87,6 +92,20 @@ pub fn pod_labels(namespace: &str, own: &KubernetesLabels, of_namespace: &Kubern
 }
 
 impl Identities {
+    /// Those of a cluster with addresses of both families.
+    pub fn of_dual_stack() -> Identities {
+        Identities { is_dual_stack: true, ..Identities::default() }
+    }
+
+    /// What an address outside is about which nothing else is known (`AddWorldLabel` in `pkg/labels/cidr.go`).
+    fn world(&self, address: IpAddr) -> &'static str {
+        match address {
+            _ if !self.is_dual_stack => "world",
+            IpAddr::V4(_) => "world-ipv4",
+            IpAddr::V6(_) => "world-ipv6",
+        }
+    }
+
     /// The identity of pods with these labels; a new one, if they are the first.
     pub fn of_labels(&mut self, labels: Labels) -> IdentityId {
         let known = self.by_id.values().find(|identity| identity.network.is_none() && identity.labels == labels);
@@ -133,7 +152,7 @@ impl Identities {
     fn new_outside(&mut self, network: Cidr, names: BTreeSet<NameSelector>) -> IdentityId {
         let id = self.next_local;
         self.next_local += 1;
-        let mut labels = reserved("world");
+        let mut labels = reserved(self.world(network.address));
         labels.insert(LabelKey::new("cidr", &network.to_string()), String::new());
         labels.extend(names.iter().map(|name| (LabelKey::new("fqdn", &name.to_string()), String::new())));
         self.by_id.insert(id, Identity { id, labels, network: Some(network), names });
@@ -146,7 +165,8 @@ impl Identities {
             return *id;
         }
         let around = self.networks.iter().filter(|(network, _)| network.contains(address));
-        around.max_by_key(|(network, _)| network.prefix).map_or(2, |(_, id)| *id)
+        let smallest = around.max_by_key(|(network, _)| network.prefix).map(|(_, id)| *id);
+        smallest.or_else(|| self.of_entity(self.world(address))).unwrap_or_default()
     }
 
     /// The reserved identity of that name.

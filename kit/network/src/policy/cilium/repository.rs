@@ -8,6 +8,7 @@ use super::identity::{Identities, Identity, IdentityId};
 use super::map::{Key, PolicyMap, blocks};
 use super::rule::{ANY, Peer, Ports, ProtocolNumber, Rule, Spec, WITH_PORTS};
 use super::selector::EndpointSelector;
+use super::service::Service;
 use crate::policy::Direction;
 use kit_api::cidr::Cidr;
 use std::collections::BTreeMap;
@@ -110,6 +111,11 @@ impl Repository {
         let name = namespace.map_or(name.to_string(), |namespace| format!("{namespace}/{name}"));
         self.policies.push(Policy { name, namespace: namespace.map(str::to_string), spec });
         Ok(())
+    }
+
+    /// Takes over which Services there are; to be called again whenever that changes.
+    pub fn resolve_services(&mut self, services: &[Service]) {
+        self.policies.iter_mut().for_each(|policy| policy.spec.resolve_services(services));
     }
 
     /// The policies in the order in which they came.
@@ -226,8 +232,9 @@ fn add_rule(
     };
     let derived_from = vec![policy.name.clone()];
     let to_ports = rule.to_ports.as_deref().unwrap_or_default();
+    let icmps = rule.icmps.as_deref().unwrap_or_default();
     // A rule without peers and without ports admits nobody: `ingress: [{}]` only isolates.
-    if to_ports.is_empty() {
+    if to_ports.is_empty() && icmps.is_empty() {
         for peer in peers {
             let said = ProxyPolicy { deny, derived_from: derived_from.clone(), ..ProxyPolicy::default() };
             merge(filters, (ANY, Ports::Range(0, u16::MAX)), peer, said, None)?;
@@ -236,6 +243,13 @@ fn add_rule(
     }
     if peers.is_empty() {
         peers.push(Peer::Labels(EndpointSelector::default()));
+    }
+    for field in icmps.iter().flat_map(|icmp| &icmp.fields) {
+        let port = field.parse()?;
+        for peer in &peers {
+            let said = ProxyPolicy { deny, derived_from: derived_from.clone(), ..ProxyPolicy::default() };
+            merge(filters, port.clone(), peer.clone(), said, None)?;
+        }
     }
     for to_ports in to_ports {
         let rules = to_ports.rules.clone().unwrap_or_default();

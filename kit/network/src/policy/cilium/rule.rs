@@ -1,14 +1,20 @@
 //! The `spec` of a CiliumNetworkPolicy, and what Cilium refuses in it.
 //!
-//! Sources: `pkg/policy/api/{rule,ingress,egress,l4,cidr,entity}.go` and `rule_validation.go` beside them.
+//! Not simulated is what asks somebody outside: `fromGroups` and `toGroups` mean addresses that a cloud knows, which Cilium's operator looks up
+//! there and writes into a policy of its own.
+//!
+//! Sources: `pkg/policy/api/{rule,ingress,egress,l4,cidr,entity,groups}.go` and `rule_validation.go` beside them.
 
 use super::dns::NameSelector;
 use super::http::HttpRule;
+use super::icmp::IcmpRule;
 use super::selector::{CLUSTER, EndpointSelector};
+use super::service::ServiceRule;
 use crate::policy::Direction;
 use kit_api::cidr::{Cidr, bits};
 use kit_api::meta::LabelSelector;
 use serde::Deserialize;
+use serde_json::Value;
 use std::net::IpAddr;
 
 /// A policy as it is applied.
@@ -60,7 +66,16 @@ pub struct Rule {
     pub to_entities: Option<Vec<String>>,
     #[serde(rename = "toFQDNs")]
     pub to_fqdns: Option<Vec<NameSelector>>,
+    pub to_services: Option<Vec<ServiceRule>>,
+    pub from_groups: Option<Vec<Value>>,
+    pub to_groups: Option<Vec<Value>>,
+    pub from_nodes: Option<Vec<LabelSelector>>,
+    pub to_nodes: Option<Vec<LabelSelector>>,
     pub to_ports: Option<Vec<PortRule>>,
+    pub icmps: Option<Vec<IcmpRule>>,
+    /// What `toServices` means now (see [`Spec::resolve_services`]).
+    #[serde(skip)]
+    pub of_services: Vec<Peer>,
 }
 
 /// Addresses without some of them.
@@ -155,9 +170,10 @@ fn entity(name: &str) -> Result<Vec<EndpointSelector>, String> {
             .map(reserved)
             .chain([EndpointSelector::label("k8s", CLUSTER, "default")])
             .collect(),
-        "world" | "host" | "init" | "ingress" | "remote-node" | "health" | "unmanaged" | "none" | "kube-apiserver" => {
-            vec![reserved(name)]
-        }
+        // Where nodes have addresses of both families, the world is two.
+        "world" => ["world", "world-ipv4", "world-ipv6"].into_iter().map(reserved).collect(),
+        "world-ipv4" | "world-ipv6" | "host" | "init" | "ingress" | "remote-node" | "health" | "unmanaged" | "none"
+        | "kube-apiserver" => vec![reserved(name)],
         other => return Err(format!("unsupported entity: {other}")),
     })
 }
@@ -273,7 +289,9 @@ impl Rule {
             || pick(self.from_cidr.is_some(), self.to_cidr.is_some())
             || pick(self.from_cidr_set.is_some(), self.to_cidr_set.is_some())
             || pick(self.from_entities.is_some(), self.to_entities.is_some())
-            || (ingress && self.to_fqdns.is_some())
+            || pick(self.from_groups.is_some(), self.to_groups.is_some())
+            || pick(self.from_nodes.is_some(), self.to_nodes.is_some())
+            || (ingress && (self.to_fqdns.is_some() || self.to_services.is_some()))
         {
             let (wrong, side) = if ingress { ("to", "ingress") } else { ("from", "egress") };
             return Err(format!("a rule of {side} has no fields that begin with {wrong}, but for toPorts"));
@@ -283,19 +301,34 @@ impl Rule {
         let networks = self.from_cidr_set.as_ref().or(self.to_cidr_set.as_ref());
         let entities = self.from_entities.as_ref().or(self.to_entities.as_ref());
         let names = self.to_fqdns.as_ref();
+        let services = self.to_services.as_ref();
         let lengths = [
             ("CIDR", addresses.map(Vec::len)),
             ("CIDRSet", networks.map(Vec::len)),
             ("Endpoints", endpoints.map(Vec::len)),
             ("Entities", entities.map(Vec::len)),
             ("FQDNs", names.map(Vec::len)),
+            ("Groups", self.from_groups.as_ref().or(self.to_groups.as_ref()).map(Vec::len)),
+            ("Nodes", self.from_nodes.as_ref().or(self.to_nodes.as_ref()).map(Vec::len)),
+            ("Services", services.map(Vec::len)),
         ];
         let prefix = if ingress { "From" } else { "To" };
         let used: Vec<_> = lengths.iter().filter(|(_, length)| length.is_some_and(|length| length > 0)).collect();
         if let [(one, _), (other, _), ..] = used.as_slice() {
             return Err(format!("Combining {prefix}{one} and {prefix}{other} is not supported yet"));
         }
-        let mut peers = Vec::new();
+        let is_used = |name: &str| used.iter().any(|(used, _)| *used == name);
+        if is_used("Services") && self.to_ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
+            return Err("Combining ToServices and ToPorts is not supported yet".into());
+        }
+        if is_used("Nodes") {
+            let flag = "enable-node-selector-labels";
+            return Err(format!("FromNodes/ToNodes rules can only be applied when the {flag:?} flag is set"));
+        }
+        if is_used("Groups") {
+            return Err(format!("{prefix}Groups asks a cloud for addresses, which is not simulated"));
+        }
+        let mut peers = self.of_services.clone();
         for selector in endpoints.into_iter().flatten() {
             peers.push(Peer::Labels(EndpointSelector::of_peer(selector, namespace, about_init)?));
         }
@@ -312,7 +345,7 @@ impl Rule {
             name.check()?;
             peers.push(Peer::Name(name.clone()));
         }
-        let nobody = lengths.iter().any(|(_, length)| *length == Some(0));
+        let nobody = lengths.iter().any(|(_, length)| *length == Some(0)) || services.is_some() && peers.is_empty();
         Ok((!nobody).then_some(peers))
     }
 }
@@ -350,6 +383,13 @@ impl Spec {
         for direction in [Direction::Ingress, Direction::Egress] {
             for (rule, deny) in self.rules(direction) {
                 rule.peers(direction, namespace, false)?;
+                let icmps = rule.icmps.as_deref().unwrap_or_default();
+                if !icmps.is_empty() && rule.to_ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
+                    let why =
+                        "The ICMPs block may only be present without ToPorts. Define a separate rule to use ToPorts.";
+                    return Err(why.into());
+                }
+                icmps.iter().try_for_each(IcmpRule::check)?;
                 for ports in rule.to_ports.iter().flatten() {
                     ports.check(direction)?;
                     if ports.rules.is_some() && self.node_selector.is_some() {
