@@ -6,6 +6,7 @@
 pub mod autoscaler;
 pub mod cluster_role_aggregation;
 pub mod cron_job;
+pub mod csi;
 pub mod deployment;
 pub mod disruption;
 mod expectations;
@@ -23,6 +24,7 @@ pub mod taint_eviction;
 mod template;
 pub mod tokens;
 pub mod ttl_after_finished;
+pub mod volume;
 
 #[cfg(test)]
 mod testing;
