@@ -8,6 +8,7 @@ mod network;
 mod node;
 mod pure;
 mod scheduler;
+mod storage;
 mod workloads;
 
 use crate::Format;
@@ -111,7 +112,15 @@ fn walk(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The check for a table by its name.
 fn check_for(table: &str) -> Option<Check> {
-    let chapters = [control_plane::check, pure::check, scheduler::check, node::check, workloads::check, network::check];
+    let chapters = [
+        control_plane::check,
+        pure::check,
+        scheduler::check,
+        node::check,
+        workloads::check,
+        network::check,
+        storage::check,
+    ];
     chapters.iter().find_map(|check| check(table))
 }
 

@@ -26,6 +26,7 @@ pub mod selector;
 pub mod time;
 pub mod toleration;
 pub mod view;
+pub mod volume;
 pub mod withheld;
 
 pub use intern::Name;

@@ -210,6 +210,12 @@ objects! {
     ServiceAccount(core::ServiceAccount) "serviceaccounts" "v1" true;
     /// Which traffic pods accept.
     NetworkPolicy(networking::NetworkPolicy) "networkpolicies" "networking.k8s.io/v1" true;
+    /// A driver that makes and attaches volumes.
+    CSIDriver(storage::CSIDriver) "csidrivers" "storage.k8s.io/v1" false;
+    /// The drivers that are at work on a node.
+    CSINode(storage::CSINode) "csinodes" "storage.k8s.io/v1" false;
+    /// That a volume is to be attached to a node, and whether it is.
+    VolumeAttachment(storage::VolumeAttachment) "volumeattachments" "storage.k8s.io/v1" false;
 }
 
 impl Kind {

@@ -10,6 +10,7 @@ use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
 use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use kit_controllers::cron_job::CronJobs;
+use kit_controllers::csi::CsiDrivers;
 use kit_controllers::daemon_set::DaemonSets;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
@@ -26,6 +27,11 @@ use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
 use kit_controllers::ttl_after_finished::TtlAfterFinished;
+use kit_controllers::volume::attach_detach::AttachDetach;
+use kit_controllers::volume::binder::PersistentVolumes;
+use kit_controllers::volume::ephemeral::EphemeralVolumes;
+use kit_controllers::volume::expand::Expansion;
+use kit_controllers::volume::protection::{ClaimProtection, VolumeProtection};
 use kit_network::cloud::Shared;
 use kit_network::cloud::health::HealthChecks;
 use kit_network::cloud::lifecycle::Lifecycle;
@@ -300,6 +306,12 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
                 Box::new(stateful_sets),
+                Box::new(PersistentVolumes::default()),
+                Box::new(EphemeralVolumes::default()),
+                Box::new(AttachDetach::default()),
+                Box::new(Expansion::default()),
+                Box::new(ClaimProtection::default()),
+                Box::new(VolumeProtection::default()),
             ];
             if has_network {
                 all.push(Box::new(NodeIpam::new(fabric::pods()).expect("a /16 can be cut into networks of /24")));
@@ -327,7 +339,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 ]
             });
             let api = is_served.then(|| Box::new(KubernetesService::default()) as Box<dyn Component>);
-            [kubelets()].into_iter().chain(checks).chain(api).chain(of_network).collect()
+            let drivers = if is_served { CsiDrivers::installed() } else { CsiDrivers::default() };
+            let drivers: Box<dyn Component> = Box::new(drivers);
+            [kubelets(), drivers].into_iter().chain(checks).chain(api).chain(of_network).collect()
         }
     };
     let with_network = |engine: Engine| match network.clone() {

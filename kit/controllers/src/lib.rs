@@ -7,6 +7,7 @@ pub mod autoscaler;
 mod claim;
 pub mod cluster_role_aggregation;
 pub mod cron_job;
+pub mod csi;
 pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
@@ -28,6 +29,7 @@ mod template;
 pub mod tokens;
 pub mod ttl_after_finished;
 pub mod vertical;
+pub mod volume;
 
 #[cfg(test)]
 mod testing;

@@ -349,6 +349,11 @@ impl Server {
         }
     }
 
+    /// Who is at work now.
+    pub fn actor(&self) -> Arc<str> {
+        self.actor.clone()
+    }
+
     /// The calendar time at which the virtual clock stands at zero.
     pub fn epoch(&self) -> Timestamp {
         self.epoch

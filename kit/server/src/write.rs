@@ -105,7 +105,7 @@ impl Server {
         self.check_preconditions(key, &value, &old)?;
         give_shape(resource, &mut value)?;
         match options.subresource {
-            Some("status") => strategy::prepare_for_status_update(resource, &mut value, &there),
+            Some("status") => strategy::prepare_for_status_update(resource, &mut value, &there, &self.stamp()),
             // The caller has made the change, and the rules are those of the subresource.
             Some(_) => {}
             None => {

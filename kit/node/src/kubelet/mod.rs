@@ -13,6 +13,7 @@ mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usage;
+mod volumes;
 
 use crate::program::link::Wires;
 use image::{Images, Registry};
@@ -77,6 +78,8 @@ struct Kubelet {
     /// How far its clock is ahead.
     skew: Instant,
     reported: Option<Instant>,
+    /// The attached volumes that its pods use, as its status says.
+    in_use: Vec<String>,
 }
 
 struct Running {
@@ -84,6 +87,7 @@ struct Running {
     worker: PodWorker,
     timer: Option<Instant>,
     net: network::Interface,
+    volumes: volumes::Claimed,
 }
 
 impl Kubelets {
@@ -107,6 +111,7 @@ impl Kubelets {
                     behind,
                     skew,
                     reported: None,
+                    in_use: Vec::new(),
                 },
             )
         });
@@ -133,7 +138,7 @@ impl Kubelets {
         Kubelets { programs: true, ..self }
     }
 
-    /// Keeps the addresses of pods that ran before the kubelets began.
+    /// Keeps the addresses of pods that ran before the kubelets began, and their volumes.
     fn begin(&mut self, world: &World<'_>) {
         self.begun = true;
         for pod in world.server.snapshot().list(Kind::Pod).filter_map(|stored| stored.get::<Pod>()) {
@@ -144,6 +149,11 @@ impl Kubelets {
             {
                 kubelet.addresses = kubelet.addresses.max(usize::saturating_sub(last, 1));
             }
+        }
+        for (name, kubelet) in &mut self.nodes {
+            let node = world.server.get(&Key::new(Kind::Node, "", name)).ok();
+            let status = node.and_then(|stored| stored.get::<Node>()?.status.clone()).unwrap_or_default();
+            kubelet.in_use = status.volumes_in_use.unwrap_or_default();
         }
     }
 
@@ -163,6 +173,7 @@ impl Kubelets {
                 running.net.leave(self.wires.as_ref());
             }
             self.pods.remove(&uid);
+            self.drop_volumes(&node, world);
             return;
         }
         if !kubelet.pods.contains_key(&uid) {
@@ -179,10 +190,13 @@ impl Kubelets {
             let net = network::Interface::new(pod, &node);
             if let Some(kubelet) = self.nodes.get_mut(&node) {
                 worker.images().for_each(|image| kubelet.images.insert(image));
-                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net });
+                let volumes = volumes::Claimed::new(pod, world.now);
+                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes });
             }
             self.pods.insert(uid.clone(), node.clone());
-            self.plug(&node, &uid, world);
+            if self.mount(&node, &uid, world) {
+                self.plug(&node, &uid, world);
+            }
             self.post(&node, &uid, world);
         }
         if let Some(running) = self.nodes.get_mut(&node).and_then(|kubelet| kubelet.pods.get_mut(&uid))
@@ -271,7 +285,9 @@ impl Kubelets {
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         running.timer = None;
         if running.worker.waits_for_network(world.now) {
-            self.plug(node, uid, world);
+            if self.mount(node, uid, world) {
+                self.plug(node, uid, world);
+            }
             self.post(node, uid, world);
             self.go_on(node, uid, world);
             return;
@@ -298,12 +314,14 @@ impl Kubelets {
                 self.ended.insert(uid.into());
             }
             self.unmeasured = true;
+            self.drop_volumes(node, world);
             return;
         }
         self.tell(node, uid, events, world);
         // A program that only goes on changes nothing that others could see.
         if !quiet || ended {
             self.post(node, uid, world);
+            self.drop_volumes(node, world);
         }
         self.listen(node, uid, world.now);
         self.arm(node, uid);
@@ -333,6 +351,7 @@ impl Kubelets {
             kubelet.reported = None;
             kubelet.heartbeat(world);
         }
+        self.report_volumes(node, world);
     }
 }
 

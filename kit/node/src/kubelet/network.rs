@@ -112,10 +112,17 @@ impl Kubelets {
         self.wires.as_ref().map(|wires| wires.servers.borrow().clone()).unwrap_or_default()
     }
 
-    /// Gives a pod its interface, or lets it wait for one.
+    /// Gives a pod its interface, or lets it wait for one. Without a network a pod has an address from the beginning.
     pub(super) fn plug(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
-        let Some(wires) = self.wires.clone() else { return };
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let Some(wires) = self.wires.clone() else {
+            // It has waited for its volumes: its address comes now.
+            if kubelet.pods.get(uid).is_some_and(|running| running.worker.is_held()) {
+                let ip = kubelet.address();
+                self.plugged(node, uid, ip, world);
+            }
+            return;
+        };
         let address = kubelet.shape.address(kubelet.index);
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         let refused = match running.net.enter(&wires.network, &address) {

@@ -2,7 +2,7 @@
 //!
 //! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
 //! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass; then
-//! those that only check: LimitRanger and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
+//! those that only check: LimitRanger, PersistentVolumeClaimResize and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
 //! ResourceQuota are the module of `control_plane/admission`; what it looks at is made here ([`view`]).
 //!
 //! There is no controller that makes a `default` service account for each namespace: every namespace has one. Pods
@@ -20,6 +20,7 @@ use super::{Error, Server};
 use kit_api::core::Namespace;
 use kit_api::scheduling::PriorityClass;
 use kit_api::storage::StorageClass;
+use kit_api::volume;
 use kit_apimachinery::object::{Key, Kind};
 use kit_contract::control_plane::admission::{self, AdmitRequest, Operation};
 use serde_json::{Value, json};
@@ -35,7 +36,6 @@ pub(super) enum Verb {
 
 /// Namespaces that can't be deleted (`NamespaceLifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 fn key_of(kind: Kind, value: &Value) -> Key {
     let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
@@ -83,10 +83,39 @@ impl Server {
             return Ok(());
         }
         let dying = old.is_some_and(|old| old["metadata"]["deletionTimestamp"].is_string());
+        if let (Kind::PersistentVolumeClaim, Some(old)) = (kind, old) {
+            self.may_grow(&key, value, old)?;
+        }
         if kind == Kind::PersistentVolumeClaim && !dying {
             self.check_claim(&key, value)?;
         }
         self.check_limits_and_quotas(&key, value, old, dying, options.dry_run)
+    }
+
+    /// Refuses to let a claim grow unless its class allows it (`plugin/pkg/admission/storage/persistentvolume/resize/admission.go`).
+    fn may_grow(&self, key: &Key, value: &Value, old: &Value) -> Result<(), Error> {
+        let size = |claim: &Value| {
+            let text = claim.pointer("/spec/resources/requests/storage").and_then(Value::as_str).unwrap_or_default();
+            text.parse::<kit_api::Quantity>().unwrap_or_default()
+        };
+        if size(value) <= size(old) {
+            return Ok(());
+        }
+        if old.pointer("/status/phase").and_then(Value::as_str) != Some("Bound") {
+            return Err(Error::forbidden(key, "Only bound persistent volume claims can be expanded"));
+        }
+        let class = |claim: &Value| {
+            let beta = claim["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].as_str();
+            beta.or(claim["spec"]["storageClassName"].as_str()).unwrap_or_default().to_string()
+        };
+        let of = self.state.get(&Key::new(Kind::StorageClass, "", &class(value)));
+        let allows = of.and_then(|stored| stored.get::<StorageClass>()).and_then(|class| class.allow_volume_expansion);
+        if class(value) != class(old) || allows != Some(true) {
+            let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
+                       support resize";
+            return Err(Error::forbidden(key, why));
+        }
+        Ok(())
     }
 
     /// Refuses to delete what the system can't do without.
@@ -165,11 +194,7 @@ impl Server {
             return;
         }
         let classes = self.state.list(Kind::StorageClass).filter_map(|stored| stored.get::<StorageClass>());
-        let says = |class: &&StorageClass| {
-            let annotations = class.metadata.annotations.as_ref();
-            annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
-        };
-        let newest = classes.filter(says).max_by_key(|class| class.metadata.creation_timestamp.clone());
+        let newest = volume::default_class(classes);
         if let Some(name) = newest.and_then(|class| class.metadata.name.clone()) {
             spec.insert("storageClassName".into(), name.into());
         }

@@ -229,7 +229,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
 }
 
 /// A status update changes no specification. Most kinds take labels and annotations with it, as upstream does.
-pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Value) {
+pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Value, now: &str) {
     let kind = resource.kind.as_str();
     let mut result = old.clone();
     match new.get("status").cloned() {
@@ -249,6 +249,15 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
         && let Some(class) = old.pointer("/status/qosClass")
     {
         result["status"]["qosClass"] = class.clone();
+    }
+    // Whoever changes the phase may say since when, and else it is since now.
+    let since = |object: &Value| object.pointer("/status/lastPhaseTransitionTime").cloned();
+    let phase = |object: &Value| object.pointer("/status/phase").cloned();
+    if kind == "PersistentVolume"
+        && phase(&result) != phase(old)
+        && (since(&result).is_none() || since(&result) == since(old))
+    {
+        result["status"]["lastPhaseTransitionTime"] = now.into();
     }
     *new = result;
 }
