@@ -39,6 +39,11 @@ pub trait Network {
     /// On which ports the containers of a sandbox listen from now on.
     fn listen(&mut self, sandbox: &Sandbox, ports: Vec<(Protocol, u16)>);
 
+    /// What stands in the `resolv.conf` of a sandbox's containers; none, if the network has nothing to say about that.
+    fn resolv_conf(&self, _of: &Sandbox) -> Option<String> {
+        None
+    }
+
     /// What the resolver of a container finds for a name.
     fn resolve(&mut self, from: &Sandbox, name: &str) -> Resolved;
 

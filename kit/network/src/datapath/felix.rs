@@ -44,11 +44,14 @@ pub struct Felix {
     pub routes: BTreeMap<Cidr, Owner>,
 }
 
+/// Networks of senders, each with what counts for those who are in no smaller one.
+pub type Senders = Vec<(Cidr, Frontend)>;
+
 /// The maps about Services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Services {
-    /// For each, the networks of senders.
-    pub frontends: BTreeMap<(Protocol, IpAddr, u16), Vec<(Cidr, Frontend)>>,
+    /// By where packets go to.
+    pub frontends: BTreeMap<(Protocol, IpAddr, u16), Senders>,
     /// By the number of the Service and their own.
     pub backends: BTreeMap<(u32, u32), End>,
     /// Who was sent where by which frontend, and when that was, in seconds.

@@ -105,6 +105,17 @@ impl Network for Fabric {
         self.changed();
     }
 
+    fn resolv_conf(&self, of: &Sandbox) -> Option<String> {
+        let conf = self.names.conf_of(&of.namespace, &of.pod);
+        // In the order in which containerd writes it (`parseDNSOptions`).
+        let line = |word: &str, all: &[String]| match all.is_empty() {
+            true => String::new(),
+            false => format!("{word} {}\n", all.join(" ")),
+        };
+        let servers: String = conf.nameservers.iter().map(|server| format!("nameserver {server}\n")).collect();
+        Some(format!("{}{servers}{}", line("search", &conf.searches), line("options", &conf.options)))
+    }
+
     fn resolve(&mut self, from: &Sandbox, name: &str) -> Resolved {
         let conf = self.names.conf_of(&from.namespace, &from.pod);
         self.resolve_by(&self.place_of(from), &conf, name)

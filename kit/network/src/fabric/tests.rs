@@ -397,6 +397,10 @@ fn flows_to_dns_follow_its_pods() {
     let sandbox = bench.pods["shop/asks"].clone();
     let resolve = |bench: &Bench| bench.fabric.borrow_mut().resolve(&sandbox, "web.shop");
     assert_eq!(resolve(&bench).name, "web.shop.svc.cluster.local.");
+    let file = bench.fabric.borrow().resolv_conf(&sandbox);
+    let usual =
+        "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+    assert_eq!(file.as_deref(), Some(usual));
     bench.pod("kube-system/coredns-1-b", "node-2", json!({"k8s-app": "kube-dns"}), &[(Protocol::Udp, 53)]);
     bench.stop("kube-system/coredns-1-a");
     bench.run(5);

@@ -4,7 +4,7 @@
 
 use super::endpoints::Endpoint;
 use super::service::{PortInfo, PortName};
-use crate::datapath::felix::{EVERY_NODE, Frontend, Services};
+use crate::datapath::felix::{EVERY_NODE, Frontend, Senders, Services};
 use crate::datapath::packet::{End, Protocol};
 use crate::ipam::cidr::{Cidr, address};
 use kit_contract::network::{ProxyPolicy, ServiceProtocol};
@@ -74,7 +74,7 @@ fn protocol(of: ServiceProtocol) -> Protocol {
 }
 
 /// All addresses of a service port, each with the networks of senders that may use it.
-fn frontends(port: &PortInfo, node: IpAddr, own: Frontend) -> Vec<((IpAddr, u16), Vec<(Cidr, Frontend)>)> {
+fn frontends(port: &PortInfo, node: IpAddr, own: Frontend) -> Vec<((IpAddr, u16), Senders)> {
     let everybody = Cidr { address: address(0, port.cluster_ip), prefix: 0 };
     let open = |frontend: Frontend| vec![(everybody, frontend)];
     let from_outside = Frontend { external_local: port.external_policy == ProxyPolicy::Local, ..own };

@@ -181,13 +181,17 @@ impl<'a> Place<'a> {
 
     fn files(&self, container: &Container, volumes: &mut Volumes, hostname: &str) -> Files {
         let mut files = Files::default();
-        let search = format!("search {}.svc.cluster.local svc.cluster.local cluster.local", self.namespace());
+        let usual = || {
+            let search = format!("search {}.svc.cluster.local svc.cluster.local cluster.local", self.namespace());
+            format!("{search}\nnameserver {DNS}\noptions ndots:5\n")
+        };
+        let resolv = self.link.as_ref().and_then(|link| link.wires.network.borrow().resolv_conf(&link.sandbox));
         let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
                      fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
         for (at, text) in [
             ("/etc/hostname", format!("{hostname}\n")),
             ("/etc/hosts", format!("{hosts}{}\t{hostname}\n", self.ip)),
-            ("/etc/resolv.conf", format!("{search}\nnameserver {DNS}\noptions ndots:5\n")),
+            ("/etc/resolv.conf", resolv.unwrap_or_else(usual)),
         ] {
             files.mount(at, tree([(String::new(), text.into_bytes())]), false);
         }
