@@ -295,7 +295,7 @@ fn claim(name: &str, args: &Args, network: Option<&NetworkShape>) -> Result<Opti
     };
     let claim = real::Claim::take(name).map_err(anyhow::Error::msg)?;
     real::check(&claim, shape.plugin).map_err(anyhow::Error::msg)?;
-    if shape.plugin == Plugin::Calico {
+    if shape.plugin == kit_cluster::cluster::Plugin::Calico {
         println!(
             "  warning: the kernel enforces no NetworkPolicy here; `cargo grade cluster packet` says what they do"
         );

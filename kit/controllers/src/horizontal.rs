@@ -163,8 +163,9 @@ impl Sync {
             recommendations: history.recommendations(self.now),
             scale_events: history.scale_events(self.now),
         });
-        // The first of the greatest proposals gives the reason.
-        let winner = evaluations.iter().flatten().reduce(|a, b| if b.replicas > a.replicas { b } else { a });
+        // The first of the greatest proposals gives the reason; of those for no replicas the last one.
+        let greater = |a: &Evaluation, b: &Evaluation| b.replicas > a.replicas || a.replicas == 0;
+        let winner = evaluations.iter().flatten().reduce(|a, b| if greater(a, b) { b } else { a });
         let statuses =
             || evaluations.iter().map(|e| e.as_ref().map_or_else(|_| MetricStatus::default(), |e| e.status.clone()));
         match decision.scaling_active {

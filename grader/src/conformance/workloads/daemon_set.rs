@@ -29,11 +29,14 @@ struct Life<'c> {
     memory: Memory,
     /// How many pods each node got; the real suffixes are random.
     made: BTreeMap<String, usize>,
+    /// What the user wrote onto nodes. The recording shows labels as they were at its end.
+    labels: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 fn life(case: &Value) -> Result<(), String> {
     let stage = Stage::at(Timestamp::UNIX_EPOCH);
-    let mut life = Life { case, stage, memory: Memory::default(), made: BTreeMap::new() };
+    let (made, labels) = (BTreeMap::new(), BTreeMap::new());
+    let mut life = Life { case, stage, memory: Memory::default(), made, labels };
     let mut spec = case["spec"].clone();
     spec.as_object_mut().map(|fields| fields.shift_remove("podSpec"));
     spec["selector"] = json!({"matchLabels": {"app": "agent"}});
@@ -61,14 +64,14 @@ fn version(revision: &ControllerRevision) -> String {
     image.and_then(|image| image.as_str().map(String::from)).unwrap_or_default()
 }
 
-fn node(seen: &Value) -> Result<Node, String> {
+fn node(seen: &Value, labels: Option<&BTreeMap<String, String>>) -> Result<Node, String> {
     let taints = texts(&seen["taints"]).into_iter().map(|taint| {
         let (key, effect) = taint.rsplit_once(':').unwrap_or((taint, ""));
         let (key, value) = key.split_once('=').unwrap_or((key, ""));
         json!({"key": key, "value": value, "effect": effect})
     });
     let taints: Vec<Value> = taints.collect();
-    let node = json!({"metadata": {"name": seen["name"], "labels": seen["labels"]},
+    let node = json!({"metadata": {"name": seen["name"], "labels": labels},
         "spec": {"taints": taints, "unschedulable": seen["unschedulable"]}});
     serde_json::from_value(node).map_err(|e| e.to_string())
 }
@@ -94,7 +97,7 @@ impl Life<'_> {
         all.filter_map(|stored| stored.get().cloned()).collect()
     }
 
-    /// What the user does to the DaemonSet. The rest shows in nodes and pods.
+    /// What the user does to the DaemonSet, and to labels of nodes. The rest shows in nodes and pods.
     fn change(&mut self, change: &str) -> Result<(), String> {
         let key = Key::new(Kind::DaemonSet, "default", "agent");
         let words: Vec<&str> = change.split(' ').collect();
@@ -107,6 +110,19 @@ impl Life<'_> {
             ["delete-daemonset"] => {
                 let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
                 return self.stage.server.delete(&key, &options).map(drop).map_err(|e| e.message);
+            }
+            ["label", node, label] => {
+                let (key, value) = label.split_once('=').unwrap_or((label, ""));
+                self.labels.entry(node.to_string()).or_default().insert(key.into(), value.into());
+                return Ok(());
+            }
+            ["unlabel", node, key] => {
+                self.labels.entry(node.to_string()).or_default().remove(*key);
+                return Ok(());
+            }
+            ["remove-node", node] => {
+                self.labels.remove(*node);
+                return Ok(());
             }
             _ => return Ok(()),
         };
@@ -158,8 +174,15 @@ impl Life<'_> {
         for change in texts(&tick["user"]) {
             self.change(change)?;
         }
-        let nodes = tick["nodes"].as_array().into_iter().flatten().map(node).collect::<Result<Vec<_>, _>>()?;
-        let (pods, revisions, set) = (self.pods(tick)?, self.revisions(), self.set()?);
+        let nodes = tick["nodes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|seen| node(seen, seen["name"].as_str().and_then(|name| self.labels.get(name))));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let (pods, revisions, mut set) = (self.pods(tick)?, self.revisions(), self.set()?);
+        // The recording counts templates that are set once more, too.
+        set.metadata.generation = field(tick, "generation")?;
         let mut numbered: Vec<String> =
             revisions.iter().map(|revision| format!("{}={}", version(revision), revision.revision)).collect();
         numbered.sort();

@@ -156,6 +156,7 @@ fn show(status: &HorizontalPodAutoscalerStatus, now: i64) -> Value {
         format!("{}={}:{} {}", condition.type_, condition.status, of(&condition.reason), of(&condition.message))
     });
     shown.insert("conditions".into(), json!(conditions.collect::<Vec<_>>()));
+    shown.entry("currentReplicas").or_insert(0.into());
     // Only a new time is told.
     let scaled_now = status.last_scale_time.as_ref().is_some_and(|time| time.0 == at(now));
     shown.shift_remove("lastScaleTime");

@@ -57,6 +57,8 @@ fn tick(stage: &mut Stage, tick: &Value) -> Result<(), String> {
             stage.server.patch(&key, &Patch::Merge(patch), false).map_err(|e| e.message)?;
         }
     }
+    // Here pods don't take longer than from one tick to the next.
+    stage.running.clear();
     stage.set_statuses(tick)?;
     stage.show();
     let begin = stage.server.end();

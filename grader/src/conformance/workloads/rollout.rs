@@ -35,7 +35,7 @@ pub(super) struct Stage {
     seen: usize,
     now: Instant,
     /// How many pods each template had in the tick before.
-    running: BTreeMap<String, i64>,
+    pub running: BTreeMap<String, i64>,
 }
 
 /// The controller and its user, as the API server knows them here.

@@ -5,8 +5,10 @@ use kit_apimachinery::object::{AsKind, Key};
 use kit_server::{DeleteOptions, Patch};
 use serde_json::{Value, json};
 
-fn node(name: &str, taints: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": taints}})
+/// A node with these taints only: a new one has others until its kubelet is ready.
+fn add_node(bench: &mut Bench, name: &str, taints: Value) {
+    bench.create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
+    patch(bench, Kind::Node, name, json!({"spec": {"taints": taints}}));
 }
 
 fn agent(spec: Value) -> Value {
@@ -25,7 +27,7 @@ fn batch() -> Value {
 fn bench(spec: Value) -> Bench {
     let mut bench = Bench::new(DaemonSets::default());
     for (name, taints) in [("node-1", json!([])), ("node-2", json!([])), ("node-3", batch())] {
-        bench.create(node(name, taints));
+        add_node(&mut bench, name, taints);
     }
     bench.create(agent(spec));
     settle(&mut bench);
@@ -37,10 +39,13 @@ fn settle(bench: &mut Bench) {
     for _ in 0..10 {
         bench.settle();
         let new: Vec<Pod> = pods(bench).into_iter().filter(|pod| pod::node_name(pod).is_none()).collect();
-        for pod in &new {
-            start(bench, pod);
+        let going: Vec<Pod> = pods(bench).into_iter().filter(pod::is_terminating).collect();
+        new.iter().for_each(|pod| start(bench, pod));
+        let now = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        for pod in &going {
+            bench.server.delete(&About::from(pod).key(), &now).expect("it can end");
         }
-        if new.is_empty() {
+        if new.is_empty() && going.is_empty() {
             return;
         }
     }
@@ -99,7 +104,8 @@ fn pods_follow_nodes_and_their_taints() {
     assert!(labels.contains_key("controller-revision-hash"));
     patch(&mut bench, Kind::Node, "node-3", json!({"spec": {"taints": null}}));
     patch(&mut bench, Kind::Node, "node-1", json!({"spec": {"taints": batch()}}));
-    bench.create(node("node-4", json!([{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}])));
+    let cordoned = json!([{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]);
+    add_node(&mut bench, "node-4", cordoned);
     settle(&mut bench);
     // Node 1 keeps its pod, which should not have come.
     assert_eq!(places(&bench), ["node-1 agent:1", "node-2 agent:1", "node-3 agent:1", "node-4 agent:1"]);
@@ -161,6 +167,7 @@ fn failed_pods_are_replaced_later_each_time() {
 #[test]
 fn orphans_are_adopted_and_what_matches_no_more_is_released() {
     let mut bench = bench(json!({}));
+    bench.run_until(Instant::seconds(5));
     let name = pods(&bench)[0].metadata.name.clone().expect("a name");
     patch(&mut bench, Kind::Pod, &name, json!({"metadata": {"labels": {"app": "debug"}}}));
     settle(&mut bench);

@@ -6,11 +6,22 @@ use super::revision::{self, HASH, ROLLBACK_TO};
 use super::sync::Sync;
 use kit_api::apps::{Deployment, ReplicaSet};
 use kit_apimachinery::object::AsKind;
+use kit_contract::workloads::rolling_update::{Strategy, SyncRequest};
 use kit_server::Error;
 
 /// The revision that is asked for; 0 means the last one (`getRollbackTo`).
 pub(super) fn wanted(deployment: &Deployment) -> Option<i64> {
     deployment.metadata.annotations.as_ref()?.get(ROLLBACK_TO)?.parse().ok()
+}
+
+/// The question that is answered with a new set, if there is none: as if nobody had scaled, and no old pods were in the way.
+pub(super) fn creating(mut request: SyncRequest) -> SyncRequest {
+    request.old_pods_running = false;
+    match request.strategy {
+        Strategy::Recreate => request.replica_sets.retain(|set| set.new),
+        Strategy::RollingUpdate(_) => request.replica_sets.iter_mut().for_each(|set| set.desired_replicas = None),
+    }
+    request
 }
 
 impl Sync<'_, '_> {

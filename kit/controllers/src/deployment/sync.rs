@@ -60,13 +60,14 @@ pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_
     sync.follow_revision()?;
     let scaling = sync.is_scaling();
     let request = sync.request();
-    let actions = module.sync(&request).actions;
-    if let Some(revision) = rollback::wanted(&sync.deployment).filter(|_| !sync.is_paused()) {
+    if let Some(revision) = rollback::wanted(&sync.deployment).filter(|_| !request.paused) {
         // The template of now becomes a revision before it is left.
-        let create = actions.iter().filter(|action| matches!(action, Action::CreateNew { .. }));
-        sync.act(&create.cloned().collect::<Vec<_>>(), false)?;
+        let actions = module.sync(&rollback::creating(request)).actions;
+        let create = actions.into_iter().filter(|action| matches!(action, Action::CreateNew { .. }));
+        sync.act(&create.collect::<Vec<_>>(), false)?;
         return sync.roll_back(revision, &before).map(|()| None);
     }
+    let actions = module.sync(&request).actions;
     if let Err(error) = sync.act(&actions, scaling) {
         // What was noted of it is for the user to see, even if the rest has to wait.
         if sync.deployment != before {
@@ -119,15 +120,19 @@ impl Sync<'_, '_> {
         self.old().map(revision::revision).max().unwrap_or(0) + 1
     }
 
-    /// Brings the annotations of an existing new set up to date, and the Deployment's revision to that of the set.
+    /// Brings the annotations of an existing new set up to date, or else the Deployment's revision to that of the set: one
+    /// after the other, in two looks (`getNewReplicaSet`).
     fn follow_revision(&mut self) -> Result<(), Error> {
         let Some(index) = self.new else { return Ok(()) };
         let mut set = self.sets[index].clone();
         revision::annotate(&mut set, &self.deployment, self.next_revision());
         let min_ready_seconds = self.deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
-        set.spec.get_or_insert_default().min_ready_seconds = min_ready_seconds;
-        if set != self.sets[index] {
+        let before = set.spec.get_or_insert_default().min_ready_seconds;
+        let as_before = before.unwrap_or(0) == min_ready_seconds.unwrap_or(0);
+        if !as_before || set.metadata.annotations != self.sets[index].metadata.annotations {
+            set.spec.get_or_insert_default().min_ready_seconds = min_ready_seconds;
             self.sets[index] = self.update(set)?;
+            return Ok(());
         }
         let set = &self.sets[index];
         let name = set.metadata.name.clone().unwrap_or_default();

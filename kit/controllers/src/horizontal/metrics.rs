@@ -266,8 +266,8 @@ impl Target<'_> {
         let (described_object, current, name) = if is_value {
             (object.clone(), value(&proposal), format!("{} metric {}", object.kind, metric.name))
         } else {
-            // Upstream leaves the object out here, and calls the metric external.
-            (Default::default(), self.average(&proposal), external_name(metric))
+            // Upstream calls the metric external here.
+            (object.clone(), self.average(&proposal), external_name(metric))
         };
         status.object = Some(ObjectMetricStatus { described_object, metric: metric.clone(), current });
         Ok(Evaluation { replicas: proposal.replicas, name, status })

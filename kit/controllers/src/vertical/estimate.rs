@@ -46,7 +46,8 @@ pub fn recommend<'m>(models: &BTreeMap<&'m str, &Model>) -> BTreeMap<&'m str, Re
 fn of_container(model: &Model, least: Amounts) -> Recommendation {
     let confidence = confidence(model);
     // With little history the bounds are wide: nobody is evicted for what may be chance.
-    let (low, high) = ((1.0 + 0.001 / confidence).powf(-2.0), 1.0 + 1.0 / confidence);
+    let little = 1.0 + 0.001 / confidence;
+    let (low, high) = (1.0 / (little * little), 1.0 + 1.0 / confidence);
     let estimate = |part: f64, factor: f64| Amounts {
         cpu: of_resource(&model.cpu, part, 1000.0, factor).max(least.cpu),
         memory: of_resource(&model.memory, part, 1.0, factor).max(least.memory),

@@ -41,8 +41,21 @@ impl Scale {
     }
 
     fn start(self, bucket: usize) -> f64 {
-        self.first * (GROWTH.powf(bucket as f64) - 1.0) / (GROWTH - 1.0)
+        self.first * (power(GROWTH, bucket) - 1.0) / (GROWTH - 1.0)
     }
+}
+
+/// By squaring, as Go's `math.Pow` does it: amounts are cut to whole numbers, so that the last digit matters.
+fn power(mut base: f64, mut exponent: usize) -> f64 {
+    let mut result = 1.0;
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            result *= base;
+        }
+        base *= base;
+        exponent /= 2;
+    }
+    result
 }
 
 fn log(x: f64) -> f64 {
