@@ -361,3 +361,58 @@ fn an_ephemeral_claim_comes_and_goes_with_its_pod() {
     let left = engine.server().snapshot().list(Kind::PersistentVolumeClaim).count();
     assert_eq!(left, 0);
 }
+
+#[test]
+fn a_claim_for_one_pod_a_zone_and_a_limit_keep_pods_away() {
+    let mut engine = with_driver();
+    let said = |reason: &str| format!("0/3 nodes are available: 3 {reason}.");
+    let alone = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "alone"},
+        "spec": {"storageClassName": "now", "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    apply(&mut engine, &alone).expect("a good claim");
+    for name in ["first", "second"] {
+        pod(&mut engine, name, &["alone"]);
+        run(&mut engine, 20);
+    }
+    assert_eq!(get(&engine, Kind::Pod, "first")["status"]["phase"], "Running");
+    let reason = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+    assert!(why(&engine, "second").starts_with(&said(reason)), "{}", why(&engine, "second"));
+    delete(&mut engine, Kind::Pod, "first");
+    run(&mut engine, 60);
+    assert_eq!(get(&engine, Kind::Pod, "second")["status"]["phase"], "Running");
+
+    claim(&mut engine, "far", "now", "1Gi");
+    run(&mut engine, 20);
+    let volume = get(&engine, Kind::PersistentVolumeClaim, "far")["spec"]["volumeName"].clone();
+    let here = Patch::Merge(json!({"metadata": {"labels": {"topology.kubernetes.io/zone": "west__east"}}}));
+    let key = Key::new(Kind::PersistentVolume, "", volume.as_str().unwrap_or_default());
+    engine.request(|server| server.patch(&key, &here, false)).expect("a volume can be labelled");
+    for (node, zone) in [("node-1", "north"), ("node-2", "south"), ("node-3", "north")] {
+        let zone = Patch::Merge(json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}}));
+        engine.request(|server| server.patch(&Key::new(Kind::Node, "", node), &zone, false)).expect("a node");
+    }
+    run(&mut engine, 1);
+    pod(&mut engine, "traveller", &["far"]);
+    run(&mut engine, 5);
+    let zone = said("node(s) had no available volume zone");
+    assert!(why(&engine, "traveller").starts_with(&zone), "{}", why(&engine, "traveller"));
+    let east = Patch::Merge(json!({"metadata": {"labels": {"topology.kubernetes.io/zone": "east"}}}));
+    engine.request(|server| server.patch(&Key::new(Kind::Node, "", "node-2"), &east, false)).expect("a node");
+    run(&mut engine, 30);
+    assert_eq!(get(&engine, Kind::Pod, "traveller")["spec"]["nodeName"], "node-2");
+
+    for node in ["node-1", "node-2", "node-3"] {
+        let drivers =
+            json!([{"name": "csi.example.com", "nodeID": node, "topologyKeys": null, "allocatable": {"count": 1}}]);
+        let limit = Patch::Merge(json!({"spec": {"drivers": drivers}}));
+        engine.request(|server| server.patch(&Key::new(Kind::CSINode, "", node), &limit, false)).expect("it is there");
+    }
+    run(&mut engine, 1);
+    for name in ["third", "fourth", "fifth"] {
+        claim(&mut engine, name, "now", "1Gi");
+        pod(&mut engine, name, &[name]);
+        run(&mut engine, 30);
+    }
+    assert!(why(&engine, "fifth").contains("node(s) exceed max volume count"), "{}", why(&engine, "fifth"));
+}

@@ -3,11 +3,11 @@
 //! Pods of one template are alike in all that scheduling looks at: they share a [`Class`], which is worked out once. So a rule
 //! that holds between two pods is asked once for each pair of classes, and a node counts classes, not pods.
 
-use super::volumes::{self, Claim};
 use kit_api::core::{Affinity, Pod as ApiPod, PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint};
 use kit_api::meta::LabelSelector;
 use kit_api::selector::{Labels, Operator, Requirement, Selector};
 use kit_api::view::PodRequest;
+use kit_api::volume::{self, Claim};
 use kit_api::{Name, name, owner, pod};
 use kit_contract::scheduler::{
     InclusionPolicy, NodeOperator, NodeRequirement, NodeTerm, PodNodeAffinity, PreferredTerm, SpreadConstraint,
@@ -166,7 +166,7 @@ impl Classes {
         let init = spec.init_containers.as_ref().map_or(0, Vec::len);
         let rules = (&spec.affinity, &spec.tolerations, &spec.node_selector, &spec.topology_spread_constraints);
         let (namespace, labels) = (&pod.metadata.namespace, &pod.metadata.labels);
-        let claims = volumes::claims(pod.metadata.name.as_deref().unwrap_or_default(), spec);
+        let claims = volume::claims(pod.metadata.name.as_deref().unwrap_or_default(), spec);
         let claimed: Vec<_> = claims.iter().map(|claim| (&claim.name, claim.ephemeral)).collect();
         let key = (namespace, labels, init, parts, rules, &spec.overhead, &controller, claimed);
         let key = serde_json::to_string(&key);

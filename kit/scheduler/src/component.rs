@@ -413,6 +413,8 @@ impl Component for Scheduler {
             Kind::PersistentVolumeClaim,
             Kind::PersistentVolume,
             Kind::StorageClass,
+            Kind::CSINode,
+            Kind::VolumeAttachment,
         ]
     }
 
@@ -440,9 +442,11 @@ impl Component for Scheduler {
                     Object::PersistentVolumeClaim(_) if !gone => {
                         self.happened(&Event::Claim(object.namespace(), object.name()), now);
                     }
-                    Object::PersistentVolume(_) | Object::StorageClass(_) if !gone => {
+                    Object::PersistentVolume(_) | Object::StorageClass(_) | Object::CSINode(_) if !gone => {
                         self.happened(&Event::Storage, now);
                     }
+                    // What is detached makes room for another.
+                    Object::VolumeAttachment(_) if gone => self.happened(&Event::Storage, now),
                     _ => {}
                 }
             }

@@ -7,6 +7,7 @@ use super::class::{Class, Pod, Spread};
 use super::nodes::{Node, Nodes};
 use super::objects::Objects;
 use super::tables::{AffinityTable, SpreadTables, affinity_pod};
+use super::volume_limits;
 use kit_api::core::Taint;
 use kit_api::selector::Selector;
 use kit_api::{Name, toleration};
@@ -39,21 +40,27 @@ pub enum Filter {
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    VolumeRestrictions,
+    NodeVolumeLimits,
     VolumeBinding,
+    VolumeZone,
     PodTopologySpread,
     InterPodAffinity,
 }
 
 impl Filter {
     /// All of them, in their order.
-    pub const ALL: [Filter; 9] = [
+    pub const ALL: [Filter; 12] = [
         Filter::NodeUnschedulable,
         Filter::NodeName,
         Filter::TaintToleration,
         Filter::NodeAffinity,
         Filter::NodePorts,
         Filter::NodeResourcesFit,
+        Filter::VolumeRestrictions,
+        Filter::NodeVolumeLimits,
         Filter::VolumeBinding,
+        Filter::VolumeZone,
         Filter::PodTopologySpread,
         Filter::InterPodAffinity,
     ];
@@ -67,7 +74,10 @@ impl Filter {
             Filter::NodeAffinity => "NodeAffinity",
             Filter::NodePorts => "NodePorts",
             Filter::NodeResourcesFit => "NodeResourcesFit",
+            Filter::VolumeRestrictions => "VolumeRestrictions",
+            Filter::NodeVolumeLimits => "NodeVolumeLimits",
             Filter::VolumeBinding => "VolumeBinding",
+            Filter::VolumeZone => "VolumeZone",
             Filter::PodTopologySpread => "PodTopologySpread",
             Filter::InterPodAffinity => "InterPodAffinity",
         }
@@ -83,7 +93,9 @@ impl Filter {
                 class.node_affinity.required.is_some() || !class.node_affinity.node_selector.is_empty()
             }
             Filter::NodePorts => !class.ports.is_empty(),
-            Filter::VolumeBinding => !class.claims.is_empty(),
+            Filter::VolumeRestrictions | Filter::NodeVolumeLimits | Filter::VolumeBinding | Filter::VolumeZone => {
+                !class.claims.is_empty()
+            }
             Filter::PodTopologySpread => class.spread.iter().any(|spread| spread.hard),
             Filter::InterPodAffinity => {
                 let required = !class.terms.affinity.is_empty() || !class.terms.anti_affinity.is_empty();
@@ -243,6 +255,15 @@ impl Framework {
                 }
                 let reasons = lacks.iter().flat_map(Show::lines).collect();
                 return Some(Refusal { plugin: filter.name(), reasons, unresolvable: false });
+            }
+            Filter::VolumeRestrictions => {
+                objects.volumes.is_taken(class, nodes).then(|| (false, volume_limits::ALONE.into()))
+            }
+            Filter::NodeVolumeLimits => {
+                objects.volumes.are_too_many(class, node).then(|| (false, volume_limits::LIMIT.into()))
+            }
+            Filter::VolumeZone => {
+                objects.volumes.is_elsewhere(class, &node.labels).then(|| (true, volume_limits::ZONE.into()))
             }
             Filter::VolumeBinding => {
                 let reasons = objects.volumes.plan(&class.namespace, &class.claims, &node.labels).err()?;

@@ -64,11 +64,17 @@ pub fn helps(
         ("NodeResourcesFit", Event::Node { old, new }) => {
             could_hold(class, new) && old.is_none_or(|old| grew(old, new))
         }
-        ("VolumeBinding", Event::Storage) => true,
-        ("VolumeBinding", Event::Claim(namespace, name)) => {
+        ("VolumeBinding" | "VolumeZone" | "NodeVolumeLimits", Event::Storage) => true,
+        ("VolumeRestrictions" | "NodeVolumeLimits", Event::PodGone(gone)) => {
+            gone.class.namespace == class.namespace && !gone.class.claims.is_empty()
+        }
+        ("VolumeRestrictions" | "NodeVolumeLimits", Event::Node { old: None, .. }) => true,
+        ("VolumeBinding" | "VolumeZone" | "VolumeRestrictions", Event::Claim(namespace, name)) => {
             class.namespace == *namespace && class.claims.iter().any(|claim| claim.name == *name)
         }
-        ("VolumeBinding", Event::Node { old, new }) => old.is_none_or(|old| old.metadata.labels != new.metadata.labels),
+        ("VolumeBinding" | "VolumeZone", Event::Node { old, new }) => {
+            old.is_none_or(|old| old.metadata.labels != new.metadata.labels)
+        }
         ("PodTopologySpread", Event::Pod { old, new }) => {
             old.is_none_or(|old| old.class.labels != new.class.labels)
                 && (counts(class, new) || old.is_some_and(|old| counts(class, old)))

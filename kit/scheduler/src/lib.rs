@@ -4,7 +4,7 @@
 //! pod that the queue lets go, one [`cycle`] asks the modules in the [`framework`] and, where no node is left, [`preemption`];
 //! then [`component`] binds the pod, or says why it can't be placed. [`hints`] say which waiting pods a change could help.
 //!
-//! Source: `pkg/scheduler` with its default profile. Of the plugins for volumes there is VolumeBinding;
+//! Source: `pkg/scheduler` with its default profile. Of the plugins for volumes there are all;
 //! VolumeRestrictions, VolumeZone, NodeVolumeLimits, resource claims, extenders and other profiles are left out.
 
 pub mod class;
@@ -18,6 +18,7 @@ pub mod objects;
 pub mod preemption;
 pub mod report;
 pub mod tables;
+mod volume_limits;
 pub mod volumes;
 
 pub use component::Scheduler;
