@@ -1,7 +1,7 @@
 //! What one look at a set decides: which pods to make, to delete, to mend, and in which order.
 //!
-//! Nothing is done here. The order matters: with `OrderedReady` a pod that is not ready holds up all that come after it,
-//! with `Parallel` nothing waits, except for the replacement of old pods. Source: `updateStatefulSet`, `processReplica`
+//! Nothing is done here. The order matters: with `OrderedReady` a pod that is not ready holds up all that come after
+//! it, with `Parallel` nothing waits, except for the replacement of old pods. Source: `updateStatefulSet`, `processReplica`
 //! and `processCondemned` of `pkg/controller/statefulset/stateful_set_control.go`.
 
 use super::{identity, retention};
@@ -13,7 +13,7 @@ use kit_api::pod;
 use kit_apimachinery::object::About;
 use std::collections::BTreeMap;
 
-/// The most pods of one batch (`MaxBatchSize`), and that one sync creates in parallel: their appearance asks for another.
+/// The most pods of one batch (`MaxBatchSize`), and that one sync creates in parallel: they ask for another sync.
 const MAX_BATCH: usize = 500;
 
 /// A template and the name of its revision.
