@@ -105,16 +105,12 @@ impl CsiDrivers {
                 {
                     provision::announce(claim, &driver, world);
                 }
-                match resize::driver(claim, world.server.snapshot()) {
-                    Some((driver, false)) if self.drivers.contains(&driver) => {
-                        if self.begin(Job::Resize(key.clone()), world.now) {
-                            resize::announce(claim, &driver, world)?;
-                        }
+                let resizer = resize::driver(claim, world.server.snapshot());
+                if let Some((driver, only_files)) = resizer.filter(|(driver, _)| self.drivers.contains(driver)) {
+                    let job = if only_files { Job::ResizeFiles } else { Job::Resize };
+                    if self.begin(job(key.clone()), world.now) && !only_files {
+                        resize::announce(claim, &driver, world)?;
                     }
-                    Some((driver, true)) if self.drivers.contains(&driver) => {
-                        self.begin(Job::ResizeFiles(key.clone()), world.now);
-                    }
-                    _ => {}
                 }
             }
             Object::PersistentVolume(volume) => {
