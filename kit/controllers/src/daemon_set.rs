@@ -3,6 +3,7 @@
 //! Source: `pkg/controller/daemon`. A look at one DaemonSet is [`sync`]; here are the watches that ask for one.
 
 mod backoff;
+mod history;
 mod place;
 pub mod pods;
 mod revision;

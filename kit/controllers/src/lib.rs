@@ -13,7 +13,6 @@ pub mod deployment;
 pub mod disruption;
 mod expectations;
 pub mod garbage_collector;
-mod history;
 pub mod horizontal;
 pub mod job;
 pub mod namespace;

@@ -4,8 +4,8 @@
 //! pod that the queue lets go, one [`cycle`] asks the modules in the [`framework`] and, where no node is left, [`preemption`];
 //! then [`component`] binds the pod, or says why it can't be placed. [`hints`] say which waiting pods a change could help.
 //!
-//! Source: `pkg/scheduler` with its default profile. Of the plugins for volumes there are all;
-//! VolumeRestrictions, VolumeZone, NodeVolumeLimits, resource claims, extenders and other profiles are left out.
+//! Source: `pkg/scheduler` with its default profile. Resource claims, disks that a pod names itself, extenders and other
+//! profiles are left out.
 
 pub mod class;
 pub mod component;

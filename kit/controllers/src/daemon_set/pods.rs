@@ -3,7 +3,8 @@
 //! Source: `pkg/controller/daemon/util/daemonset_util.go`. The scheduler places the pods, so that a pod names its node in
 //! an affinity.
 
-use crate::{history, template};
+use super::history;
+use crate::template;
 use kit_api::apps::DaemonSet;
 use kit_api::core::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod};
 use kit_api::{daemon_set, pod};

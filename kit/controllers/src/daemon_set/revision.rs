@@ -2,10 +2,10 @@
 //!
 //! Source: `pkg/controller/daemon/update.go`.
 
+use super::history;
 use super::sync::Sync;
 use crate::claim::{change, claim};
 use crate::deployment::revision::hash;
-use crate::history;
 use kit_api::apps::{ControllerRevision, DaemonSet};
 use kit_api::core::Pod;
 use kit_api::meta::ObjectMeta;
