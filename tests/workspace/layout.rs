@@ -47,13 +47,15 @@ fn selected(packages: &[&str], edges: &str) -> BTreeSet<String> {
 /// together with the grader (see `build.rs` there).
 #[test]
 fn the_kit_is_built_once_for_all_programs() {
-    let programs = ["grader", "cluster", "interview", "book"];
     let grader = selected(&["grader"], "normal,build");
     let with_exercises = selected(&["grader", "exercises"], "normal,build");
     let tests = selected(&[], "normal,build,dev");
-    let of_programs = programs.map(|program| (program, selected(&[program], "normal,build")));
-    let selections = of_programs.iter().map(|(program, crates)| (*program, crates, &tests));
-    for (name, crates, shared) in selections.chain([("grader with exercises", &with_exercises, &grader)]) {
+    let programs = ["grader", "cluster", "interview", "book"];
+    let programs = programs.map(|program| (program.to_string(), selected(&[program], "normal,build")));
+    let kit = LAYERS.concat().into_iter().map(|name| format!("kit-{name}"));
+    let kit = kit.map(|name| (format!("a test of {name}"), selected(&[&name], "normal,build,dev")));
+    let selections = programs.into_iter().chain(kit).map(|(name, crates)| (name, crates, &tests));
+    for (name, crates, shared) in selections.chain([("grader with exercises".into(), with_exercises, &grader)]) {
         let own: Vec<_> =
             crates.difference(shared).filter(|line| !line.is_empty() && !line.starts_with("exercises ")).collect();
         assert!(own.is_empty(), "{name} has crates with features of its own, which grader/features lacks: {own:#?}");
