@@ -50,11 +50,19 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
     }
 
     /// After a look at a key: what failed is looked at again, later each time, and what did not has never failed.
-    pub fn done<E>(&mut self, key: K, result: &Result<(), E>, now: Instant) {
+    pub fn done<T, E>(&mut self, key: K, result: &Result<T, E>, now: Instant) {
         match result {
-            Ok(()) => self.forget(&key),
+            Ok(_) => self.forget(&key),
             Err(_) => self.retry(key, now),
         }
+    }
+
+    /// The same after a look that says when to look again, even if nothing happens until then.
+    pub fn looked<E>(&mut self, key: K, again: &Result<Option<Instant>, E>, now: Instant) {
+        if let Ok(Some(after)) = again {
+            self.add(key.clone(), now + *after);
+        }
+        self.done(key, again, now);
     }
 
     /// Forgets that a key ever failed.

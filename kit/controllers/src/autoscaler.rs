@@ -40,11 +40,11 @@ impl Autoscalers {
         Autoscalers { module, usage, histories: BTreeMap::new(), selectors: BTreeMap::new(), due: BTreeMap::new() }
     }
 
-    fn metrics(&self, pods: &[Pod], world: &World<'_>) -> Metrics {
+    fn metrics(&self, pods: &[&Pod], world: &World<'_>) -> Metrics {
         let usage = self.usage.borrow();
         let mut metrics = Metrics::default();
         for pod in pods {
-            let key = About::from(pod).key();
+            let key = About::from(*pod).key();
             let Some((milli_cpu, memory)) = usage.get(&key) else { continue };
             // All of it is the first container's: the nodes measure pods.
             let containers = pod.spec.iter().flat_map(|spec| &spec.containers).enumerate().map(|(index, container)| {
@@ -65,11 +65,12 @@ impl Autoscalers {
         let target = Kind::named(&reference.kind).map(|kind| Key::new(kind, &key.namespace, &reference.name));
         let scale = target.as_ref().and_then(|target| scale_of(&world.server.get(target).ok()?.object));
         let missing = format!("{}s \"{}\" not found", reference.kind.to_lowercase(), reference.name);
-        let pods: Vec<Pod> = world.cache.list::<Pod>(&key.namespace).cloned().collect();
+        let cache = world.cache;
+        let pods: Vec<&Pod> = cache.list::<Pod>(&key.namespace).collect();
         let metrics = self.metrics(&pods, world);
         let history = self.histories.entry(key.clone()).or_default();
         let others = self.selectors.iter().filter(|(other, _)| other.namespace == key.namespace && **other != key);
-        let others = others.map(|(other, selector)| (other.name.to_string(), selector.clone())).collect();
+        let others = others.map(|(other, selector)| (&*other.name, selector)).collect();
         let now = world.time();
         let mut rescale = |replicas: i32| -> Result<(), String> {
             let Some(target) = &target else { return Ok(()) };

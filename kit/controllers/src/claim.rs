@@ -1,11 +1,10 @@
-//! What belongs to an owner: it takes in objects that match its selector and belong to nobody, and lets go of its own that
+//! What belongs to an owner: it takes in objects that match and belong to nobody, and lets go of its own that
 //! don't match.
 //!
 //! Source: `pkg/controller/controller_ref_manager.go`.
 
-use kit_api::meta::LabelSelector;
+use kit_api::meta::ObjectMeta;
 use kit_api::owner::controller_of;
-use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Object};
 use kit_client::component::World;
 use kit_server::Error;
@@ -14,34 +13,39 @@ use kit_server::Error;
 ///
 /// # Errors
 ///
-/// The API server refused to let an object change its owner.
-pub(crate) fn claim<'a, T: AsKind>(
+/// The API server refused to let an object change its owner: the first one that it was. The others are claimed all the same.
+pub(crate) fn claim<'a, T: AsKind + 'a>(
     owner: About<'_>,
-    selector: &LabelSelector,
-    objects: &[&'a T],
+    matches: impl Fn(&ObjectMeta) -> bool,
+    objects: impl IntoIterator<Item = &'a T>,
     world: &mut World<'_>,
 ) -> Result<Vec<&'a T>, Error> {
-    let selector = Selector::try_from(Some(selector)).map_err(Error::internal)?;
     let owner_goes = owner.meta.deletion_timestamp.is_some();
-    let mut own = Vec::new();
-    for object in objects.iter().copied() {
+    let (mut own, mut done) = (Vec::new(), Ok(()));
+    for object in objects {
         let meta = object.meta();
-        let matches = selector.matches(&meta.labels.clone().unwrap_or_default());
+        let matches = matches(meta);
         let is_own = match controller_of(meta) {
             Some(there) if there.uid != owner.uid() => false,
             Some(_) if matches => true,
             Some(_) => {
                 if !owner_goes {
-                    unless_gone(release(owner, About::from(object), world))?;
+                    done = done.and(unless_gone(release(owner, About::from(object), world)).map(drop));
                 }
                 false
             }
             None if owner_goes || !matches || meta.deletion_timestamp.is_some() => false,
-            None => unless_gone(adopt(owner, About::from(object), world))?,
+            None => match unless_gone(adopt(owner, About::from(object), world)) {
+                Ok(is_there) => is_there,
+                Err(error) => {
+                    done = done.and(Err(error));
+                    false
+                }
+            },
         };
         own.extend(is_own.then_some(object));
     }
-    Ok(own)
+    done.map(|()| own)
 }
 
 /// Whether it was done; what is gone needs nothing any more.
@@ -53,7 +57,7 @@ fn unless_gone(result: Result<(), Error>) -> Result<bool, Error> {
 }
 
 /// Takes an object in, if the owner is still what the cache says (`RecheckDeletionTimestamp`).
-fn adopt(owner: About<'_>, object: About<'_>, world: &mut World<'_>) -> Result<(), Error> {
+pub(crate) fn adopt(owner: About<'_>, object: About<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let fresh = world.server.get(&owner.key())?.object.meta();
     if fresh.uid != owner.meta.uid || fresh.deletion_timestamp.is_some() {
         return Err(Error::internal(format!("{} is being deleted, or another one", owner.name())));

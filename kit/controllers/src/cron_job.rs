@@ -5,6 +5,7 @@
 mod times;
 
 use crate::job::{later, view};
+use crate::names::Name;
 use kit_api::batch::{CronJob, CronJobSpec, CronJobStatus, Job};
 use kit_api::core::ObjectReference;
 use kit_api::cron::{Schedule, time_zone};
@@ -21,9 +22,6 @@ use kit_time::agenda::Instant;
 
 /// The annotation of a job with the time that it was made for.
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Makes jobs by their schedules.
 #[derive(Default)]
@@ -337,15 +335,8 @@ impl CronJobs {
         let own = |owner: &OwnerReference| owner.name == name.1;
         let jobs = cache.list::<Job>(&name.0).filter(|job| controller_of(&job.metadata).is_some_and(own));
         let jobs: Vec<&Job> = jobs.collect();
-        match sync(cron, &jobs, world) {
-            Err(_) => self.queue.retry(name, world.now),
-            Ok(wait) => {
-                self.queue.forget(&name);
-                if let Some(wait) = wait {
-                    self.queue.add(name, world.now + later(wait));
-                }
-            }
-        }
+        let again = sync(cron, &jobs, world).map(|wait| wait.map(later));
+        self.queue.looked(name, &again, world.now);
     }
 }
 

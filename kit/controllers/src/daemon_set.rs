@@ -12,10 +12,11 @@ mod update;
 
 use crate::expectations::Expectations;
 use crate::job::later;
+use crate::names::{Name, name_of, resolve};
 use kit_api::apps::{ControllerRevision, DaemonSet};
 use kit_api::core::{Node, Pod};
 use kit_api::daemon_set::should_run;
-use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_api::meta::ObjectMeta;
 use kit_api::owner::controller_of;
 use kit_api::pod;
 use kit_api::selector::Selector;
@@ -28,9 +29,6 @@ use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 use sync::{Memory, Outcome, Seen, sync};
 
-/// Namespace and name.
-type Name = (String, String);
-
 /// Keeps the pods of DaemonSets.
 #[derive(Default)]
 pub struct DaemonSets {
@@ -42,31 +40,20 @@ pub struct DaemonSets {
     memory: BTreeMap<String, Memory>,
 }
 
-fn name_of(set: &DaemonSet) -> Name {
-    let about = About::from(set);
-    (about.namespace().into(), about.name().into())
-}
-
-/// The DaemonSet that a reference means, if it is there (`resolveControllerRef`).
-fn resolve<'a>(owner: &OwnerReference, namespace: &str, cache: &'a Cache) -> Option<&'a DaemonSet> {
-    let set = cache.fetch::<DaemonSet>(namespace, &owner.name).filter(|_| owner.kind == "DaemonSet")?;
-    (set.metadata.uid.as_ref() == Some(&owner.uid)).then_some(set)
-}
-
 /// The DaemonSets that might adopt an object.
-fn matching<'a>(meta: &ObjectMeta, cache: &'a Cache) -> Vec<&'a DaemonSet> {
+fn matching<'a>(meta: &'a ObjectMeta, cache: &'a Cache) -> Vec<&'a DaemonSet> {
     let labels = meta.labels.clone().unwrap_or_default();
     let matches = |set: &&DaemonSet| {
         let selector = Selector::try_from(set.spec.as_ref().map(|spec| &spec.selector));
         selector.is_ok_and(|selector| !selector.is_empty() && selector.matches(&labels))
     };
     let namespace = meta.namespace.as_deref().unwrap_or_default();
-    cache.all::<DaemonSet>().filter(|set| About::from(*set).namespace() == namespace).filter(matches).collect()
+    cache.list::<DaemonSet>(namespace).filter(matches).collect()
 }
 
 impl DaemonSets {
     fn look_at(&mut self, set: &DaemonSet, world: &World<'_>) {
-        self.queue.add(name_of(set), world.now);
+        self.queue.add(name_of(&set.metadata), world.now);
     }
 
     /// A pod or a revision: its owner has to look, and so does the owner that it had. What has none is for those whose
@@ -102,7 +89,7 @@ impl DaemonSets {
                 let before = change.previous.as_ref().and_then(|stored| stored.get::<Pod>());
                 if min_ready > 0 && pod::is_ready(pod) && !before.is_some_and(pod::is_ready) {
                     // A second more: availability is counted in whole ones.
-                    self.later.add(name_of(set), world.now + Instant::seconds(i64::from(min_ready) + 1));
+                    self.later.add(name_of(&set.metadata), world.now + Instant::seconds(i64::from(min_ready) + 1));
                 }
             }
         }

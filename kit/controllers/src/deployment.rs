@@ -9,9 +9,10 @@ mod rollback;
 pub mod status;
 mod sync;
 
+use crate::names::{Name, name_of, resolve};
 use kit_api::apps::{Deployment, ReplicaSet};
 use kit_api::core::Pod;
-use kit_api::meta::{LabelSelector, ObjectMeta, OwnerReference};
+use kit_api::meta::{LabelSelector, ObjectMeta};
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
@@ -22,9 +23,6 @@ use kit_contract::Modules;
 use kit_contract::workloads::DeploymentController;
 use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Brings the pods of each Deployment to its template and number, without stopping the service that they are.
 pub struct Deployments {
@@ -44,7 +42,8 @@ impl Deployments {
         let meta = change.object.object.meta();
         let previous = change.previous.as_ref().map(|stored| stored.object.meta());
         for owner in [Some(meta), previous].into_iter().flatten().filter_map(controller_of) {
-            if let Some(deployment) = resolve(world.cache, meta, owner) {
+            let namespace = meta.namespace.as_deref().unwrap_or_default();
+            if let Some(deployment) = resolve::<Deployment>(owner, namespace, world.cache) {
                 self.queue.add(name_of(&deployment.metadata), world.now);
             }
         }
@@ -88,16 +87,9 @@ impl Component for Deployments {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(name) = self.queue.pop(world.now) {
-            match sync::sync(self.module.as_ref(), &name, world) {
-                Ok(again) => {
-                    self.queue.forget(&name);
-                    if let Some(after) = again {
-                        self.queue.add(name, world.now + after);
-                    }
-                }
-                // Mostly a conflict: the cache was late.
-                Err(_) => self.queue.retry(name, world.now),
-            }
+            // What fails is mostly a conflict: the cache was late.
+            let again = sync::sync(self.module.as_ref(), &name, world);
+            self.queue.looked(name, &again, world.now);
         }
     }
 
@@ -106,22 +98,10 @@ impl Component for Deployments {
     }
 }
 
-fn name_of(meta: &ObjectMeta) -> Name {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
-}
-
-/// The Deployment that an owner reference of an object means, by name and uid.
-fn resolve<'a>(cache: &'a Cache, of: &ObjectMeta, owner: &OwnerReference) -> Option<&'a Deployment> {
-    let namespace = of.namespace.as_deref().unwrap_or_default();
-    let deployment = (owner.kind == "Deployment").then(|| cache.fetch::<Deployment>(namespace, &owner.name))??;
-    (deployment.metadata.uid.as_deref() == Some(&owner.uid)).then_some(deployment)
-}
-
 fn deployment_of<'a>(cache: &'a Cache, pod: &Pod) -> Option<&'a Deployment> {
-    let owner = controller_of(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet")?;
-    let set: &ReplicaSet = cache.fetch(pod.metadata.namespace.as_deref()?, &owner.name)?;
-    (set.metadata.uid.as_deref() == Some(&owner.uid)).then_some(())?;
-    resolve(cache, &set.metadata, controller_of(&set.metadata)?)
+    let namespace = pod.metadata.namespace.as_deref()?;
+    let set: &ReplicaSet = resolve(controller_of(&pod.metadata)?, namespace, cache)?;
+    resolve(controller_of(&set.metadata)?, namespace, cache)
 }
 
 /// The pods of all ReplicaSets of a Deployment, whatever their state.

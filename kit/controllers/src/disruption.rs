@@ -6,6 +6,7 @@
 //!
 //! Source: `pkg/controller/disruption/disruption.go`.
 
+use crate::names::Name;
 use kit_api::apps::{Deployment, ReplicaSet, StatefulSet};
 use kit_api::core::{Pod, PodCondition};
 use kit_api::disruption_budget;
@@ -22,9 +23,6 @@ use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, Error, Request};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// After so long a pod that should have been deleted counts again (`DeletionTimeout`).
 const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
@@ -78,10 +76,8 @@ impl Component for Disruptions {
             self.queue.done(name, &done, world.now);
         }
         while let Some(name) = self.stale.pop(world.now) {
-            match self.take_back(&name, world) {
-                Ok(()) => self.stale.forget(&name),
-                Err(_) => self.stale.retry(name, world.now),
-            }
+            let done = self.take_back(&name, world);
+            self.stale.done(name, &done, world.now);
         }
     }
 

@@ -53,11 +53,11 @@ pub struct Around<'a> {
     /// The scale of the target; the error's text where the API server gave none.
     pub scale: Result<&'a Scale, &'a str>,
     /// The pods of the namespace.
-    pub pods: &'a [Pod],
+    pub pods: &'a [&'a Pod],
     /// What they use.
     pub metrics: &'a Metrics,
     /// What the other HPAs of the namespace select, by their names.
-    pub others: &'a BTreeMap<String, Selector>,
+    pub others: &'a BTreeMap<&'a str, &'a Selector>,
     /// The time.
     pub now: Timestamp,
     /// Writes `spec.replicas` of the scale; the error's text where the API server refuses.
@@ -235,9 +235,9 @@ impl Sync {
         self.selector = Some(selector.clone());
         let none = Labels::new();
         let matches = |selector: &Selector, pod: &Pod| selector.matches(pod.metadata.labels.as_ref().unwrap_or(&none));
-        let pods: Vec<&Pod> = around.pods.iter().filter(|pod| matches(&selector, pod)).collect();
+        let pods: Vec<&Pod> = around.pods.iter().copied().filter(|pod| matches(&selector, pod)).collect();
         let rivals = around.others.iter().filter(|(_, other)| pods.iter().any(|pod| matches(other, pod)));
-        let mut rivals: Vec<&str> = rivals.map(|(name, _)| name.as_str()).collect();
+        let mut rivals: Vec<&str> = rivals.map(|(name, _)| *name).collect();
         if rivals.is_empty() {
             return Ok(pods);
         }

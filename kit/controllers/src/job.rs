@@ -13,6 +13,7 @@ mod tracking;
 pub(crate) mod view;
 
 use crate::expectations::{Expectations, Expected};
+use crate::names::{Name, name_of, resolve};
 use kit_api::batch::Job;
 use kit_api::core::Pod;
 use kit_api::jiff::{SignedDuration, Timestamp};
@@ -20,7 +21,6 @@ use kit_api::meta::OwnerReference;
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
-use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
@@ -33,9 +33,6 @@ use view::{TRACKING, is_tracked};
 const BATCH: Instant = Instant::seconds(1);
 /// Delays after errors (`DefaultJobApiBackOff`, `MaxJobApiBackOff`).
 const RETRIES: (Instant, Instant) = (Instant::seconds(1), Instant::seconds(60));
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Runs jobs.
 pub struct Jobs {
@@ -55,17 +52,6 @@ impl Default for Jobs {
             memory: BTreeMap::new(),
         }
     }
-}
-
-/// The job that a reference means, if it is there (`resolveControllerRef`).
-fn resolve<'a>(owner: &OwnerReference, namespace: &str, cache: &'a Cache) -> Option<&'a Job> {
-    let job = cache.fetch::<Job>(namespace, &owner.name).filter(|_| owner.kind == "Job")?;
-    (job.metadata.uid.as_ref() == Some(&owner.uid)).then_some(job)
-}
-
-fn name_of(job: &Job) -> Name {
-    let about = About::from(job);
-    (about.namespace().into(), about.name().into())
 }
 
 impl Jobs {
@@ -105,8 +91,8 @@ impl Jobs {
 
     /// A change of a pod that this owner controls, or did.
     fn pod_of(&mut self, owner: &OwnerReference, namespace: &str, uid: &str, released: bool, world: &World<'_>) {
-        let Some(job) = resolve(owner, namespace, world.cache) else { return };
-        let name = name_of(job);
+        let Some(job) = resolve::<Job>(owner, namespace, world.cache) else { return };
+        let name = name_of(&job.metadata);
         if let Some(memory) = self.memory.get_mut(&name).filter(|_| released) {
             memory.released.remove(uid);
         }
@@ -119,7 +105,7 @@ impl Jobs {
             let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
             let matches = Selector::try_from(selector).is_ok_and(|s| !s.is_empty() && s.matches(&labels));
             if matches {
-                self.queue.add(name_of(job), world.now + BATCH);
+                self.queue.add(name_of(&job.metadata), world.now + BATCH);
             }
         }
     }
@@ -129,7 +115,7 @@ impl Jobs {
         let gone = change.kind == ChangeKind::Deleted;
         let same_spec = before.is_some_and(|before| before.metadata.generation == job.metadata.generation);
         let wait = if same_spec && !gone { BATCH } else { Instant::default() };
-        self.queue.add(name_of(job), world.now + wait);
+        self.queue.add(name_of(&job.metadata), world.now + wait);
         if gone || view::finished(job).is_some() {
             let about = About::from(job);
             for pod in world.cache.stored_controlled_by(Kind::Pod, about.namespace(), about.uid()) {
@@ -144,7 +130,7 @@ impl Jobs {
             && deadline(before) != Some(seconds)
         {
             let left = SignedDuration::from_secs(seconds) - world.time().duration_since(started.0);
-            self.queue.add(name_of(job), world.now + later(left));
+            self.queue.add(name_of(&job.metadata), world.now + later(left));
         }
     }
 

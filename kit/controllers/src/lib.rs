@@ -15,6 +15,7 @@ mod expectations;
 pub mod garbage_collector;
 pub mod horizontal;
 pub mod job;
+mod names;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_garbage_collector;

@@ -3,10 +3,11 @@
 //! Source: `pkg/controller/replicaset/replica_set.go`.
 
 use crate::expectations::{Expectations, Expected};
+use crate::names::{Name, name_of};
 use crate::template;
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
-use kit_api::meta::{LabelSelector, ObjectMeta};
+use kit_api::meta::LabelSelector;
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_api::time;
@@ -24,9 +25,6 @@ use std::sync::Arc;
 
 /// The most pods that one sync creates.
 const BURST_REPLICAS: u32 = 500;
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Keeps as many pods as each ReplicaSet asks for.
 pub struct ReplicaSets {
@@ -268,10 +266,6 @@ impl Component for ReplicaSets {
     fn next_wake(&self) -> Option<Instant> {
         self.queue.next()
     }
-}
-
-fn name_of(meta: &ObjectMeta) -> Name {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
 /// What a sync needs to see: its own pods, those that it might adopt, and those of its siblings, by name; and the selectors

@@ -12,24 +12,22 @@ mod retention;
 mod revision;
 mod status;
 
+use crate::claim;
+use crate::names::{Name, name_of, resolve};
 use hands::Hands;
 use kit_api::apps::{ControllerRevision, StatefulSet, StatefulSetSpec};
 use kit_api::core::{PersistentVolumeClaim, Pod};
 use kit_api::jiff::Timestamp;
-use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_api::meta::ObjectMeta;
 use kit_api::owner::controller_of;
 use kit_api::pod;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Kind, Object};
-use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
 use plan::Seen;
-
-/// Namespace and name.
-type Name = (String, String);
 
 /// Keeps the pods of StatefulSets.
 #[derive(Default)]
@@ -50,12 +48,12 @@ impl StatefulSets {
         let before = change.previous.as_ref().and_then(|stored| stored.get::<Pod>());
         let (owner, owner_before) = (controller_of(&pod.metadata), before.and_then(|pod| controller_of(&pod.metadata)));
         if let Some(old) = owner_before.filter(|_| owner != owner_before)
-            && let Some(set) = resolve(old, namespace, world.cache)
+            && let Some(set) = resolve::<StatefulSet>(old, namespace, world.cache)
         {
             self.queue.add(name_of(&set.metadata), world.now);
         }
         if let Some(owner) = owner {
-            if let Some(set) = resolve(owner, namespace, world.cache) {
+            if let Some(set) = resolve::<StatefulSet>(owner, namespace, world.cache) {
                 self.queue.add(name_of(&set.metadata), world.now);
             }
             return;
@@ -80,8 +78,7 @@ impl StatefulSets {
         let about = About::from(set);
         for revision in history::list(cache, about, &selector) {
             if controller_of(&revision.metadata).is_none() {
-                check_alive(set, world)?;
-                history::adopt(about, revision, world)?;
+                claim::adopt(about, About::from(revision), world)?;
             }
         }
         let pods = claim(set, &selector, world)?;
@@ -155,16 +152,6 @@ fn next_available(pods: &[&Pod], seconds: i32, now: Timestamp) -> Option<Instant
     left.min().map(|left| Instant::seconds(left + i64::from(seconds)))
 }
 
-fn name_of(meta: &ObjectMeta) -> Name {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
-}
-
-/// The set that a reference means, by name and uid (`resolveControllerRef`).
-fn resolve<'a>(owner: &OwnerReference, namespace: &str, cache: &'a Cache) -> Option<&'a StatefulSet> {
-    let set = (owner.kind == "StatefulSet").then(|| cache.fetch::<StatefulSet>(namespace, &owner.name))??;
-    (set.metadata.uid.as_ref() == Some(&owner.uid)).then_some(set)
-}
-
 fn selector(set: &StatefulSet) -> Option<Selector> {
     Selector::try_from(set.spec.as_ref().map(|spec| &spec.selector)).ok()
 }
@@ -173,61 +160,15 @@ fn selects(selector: &Selector, meta: &ObjectMeta) -> bool {
     selector.matches(&meta.labels.clone().unwrap_or_default())
 }
 
-/// Whether the set is still there and stays, whatever the cache says (`canAdoptFunc`).
-fn check_alive(set: &StatefulSet, world: &World<'_>) -> Result<(), Error> {
-    let about = About::from(set);
-    let fresh: StatefulSet = world.server.fetch(about.namespace(), about.name())?;
-    if fresh.metadata.uid != set.metadata.uid || fresh.metadata.deletion_timestamp.is_some() {
-        return Err(Error::internal(format!("{} is being deleted, or another one", about.name())));
-    }
-    Ok(())
-}
-
-/// The pods of a set. One that has lost its labels is released, and one with the labels, the name of a pod of the set
-/// and no controller is adopted (`ClaimPods` of `pkg/controller/controller_ref_manager.go`).
+/// The pods of a set: by its labels, and by the name of a pod of the set.
 fn claim<'a>(set: &'a StatefulSet, selector: &Selector, world: &mut World<'a>) -> Result<Vec<&'a Pod>, Error> {
     let (about, cache) = (About::from(set), world.cache);
-    let stays = set.metadata.deletion_timestamp.is_none();
-    let is_member = |pod: &Pod| {
-        let parent = identity::parent_and_ordinal(About::from(pod).name()).map(|(parent, _)| parent);
-        parent == Some(about.name()) && selects(selector, &pod.metadata)
+    let is_member = |meta: &ObjectMeta| {
+        let parent = identity::parent_and_ordinal(meta.name.as_deref().unwrap_or_default()).map(|(parent, _)| parent);
+        parent == Some(about.name()) && selects(selector, meta)
     };
-    let mut pods = Vec::new();
-    let mut result = Ok(());
-    for pod in cache.controlled_by::<Pod>(about.namespace(), about.uid()) {
-        if is_member(pod) {
-            pods.push(pod);
-        } else if stays {
-            result = result.and(set_owner(pod, about, false, world));
-        }
-    }
-    for pod in cache.controlled_by::<Pod>(about.namespace(), "") {
-        if stays && !pod::is_terminating(pod) && is_member(pod) {
-            check_alive(set, world)?;
-            match set_owner(pod, about, true, world) {
-                Ok(()) => pods.push(pod),
-                failed => result = result.and(failed),
-            }
-        }
-    }
-    result.map(|()| pods)
-}
-
-/// Makes a set the owner of a pod, or undoes that. A pod that is gone needs neither.
-fn set_owner(pod: &Pod, set: About<'_>, adopt: bool, world: &mut World<'_>) -> Result<(), Error> {
-    let about = About::from(pod);
-    let mut fresh: Pod = match world.server.fetch(about.namespace(), about.name()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        fetched => fetched?,
-    };
-    if fresh.metadata.uid != pod.metadata.uid {
-        return Ok(());
-    }
-    let mut owners = fresh.metadata.owner_references.take().unwrap_or_default();
-    owners.retain(|owner| owner.uid != set.uid());
-    owners.extend(adopt.then(|| set.controller_ref()));
-    fresh.metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
-    world.server.update(fresh.into_object()).map(drop)
+    let pods = [about.uid(), ""].into_iter().flat_map(|uid| cache.controlled_by::<Pod>(about.namespace(), uid));
+    claim::claim(about, is_member, pods, world)
 }
 
 impl Component for StatefulSets {
@@ -249,15 +190,8 @@ impl Component for StatefulSets {
 
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(name) = self.queue.pop(world.now) {
-            match self.sync(&name, world) {
-                Ok(again) => {
-                    self.queue.forget(&name);
-                    if let Some(after) = again {
-                        self.queue.add(name, world.now + after);
-                    }
-                }
-                Err(_) => self.queue.retry(name, world.now),
-            }
+            let again = self.sync(&name, world);
+            self.queue.looked(name, &again, world.now);
         }
     }
 

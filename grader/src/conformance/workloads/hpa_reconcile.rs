@@ -100,15 +100,16 @@ fn tick(
     let now: i64 = field(tick, "t")?;
     let pods = tick["pods"].as_array().into_iter().flatten().map(|seen| pod(case, seen, now));
     let pods = pods.collect::<Result<Vec<_>, _>>()?;
+    let pods: Vec<_> = pods.iter().collect();
     let selector = tick["scaleSelector"].as_str().unwrap_or("app=web").to_string();
     let scale = Scale {
         spec_replicas: field(tick, "specReplicas")?,
         status_replicas: field(tick, "statusReplicas")?,
         selector,
     };
-    let mut others = BTreeMap::new();
+    let (mut others, other) = (BTreeMap::new(), "app=web".parse()?);
     if tick["anotherHpaSelectsThePods"] == true {
-        others.insert("zz-other".into(), "app=web".parse()?);
+        others.insert("zz-other", &other);
     }
     let mut scaled = None;
     let mut rescale = |replicas: i32| -> Result<(), String> {

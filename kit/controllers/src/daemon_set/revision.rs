@@ -4,7 +4,7 @@
 
 use super::history;
 use super::sync::Sync;
-use crate::claim::{change, claim};
+use crate::claim::change;
 use crate::deployment::revision::hash;
 use kit_api::apps::{ControllerRevision, DaemonSet};
 use kit_api::core::Pod;
@@ -28,7 +28,7 @@ impl Sync<'_, '_> {
     pub(super) fn history(&mut self, pods: &[&Pod]) -> Result<History, Error> {
         let patch = history::patch(&self.spec.template);
         let (mut current, mut old) = (Vec::new(), Vec::new());
-        for revision in claim(About::from(self.set), &self.spec.selector, self.seen.revisions, self.world)? {
+        for revision in self.own(self.seen.revisions)? {
             let mut revision = revision.clone();
             if history::hash_of(&revision.metadata).is_empty() {
                 let name = revision.metadata.name.clone().unwrap_or_default();

@@ -11,7 +11,8 @@ use kit_api::core::{Node, Pod, PodSpec};
 use kit_api::daemon_set::{ShouldRun, should_run};
 use kit_api::int_or_percent::IntOrString;
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::meta::LabelSelector;
+use kit_api::meta::{LabelSelector, ObjectMeta};
+use kit_api::selector::Selector;
 use kit_api::{daemon_set, pod};
 use kit_apimachinery::object::{About, AsKind};
 use kit_client::component::World;
@@ -91,7 +92,7 @@ impl<'a> Sync<'a, '_> {
         if self.set.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        let all = claim(About::from(self.set), &self.spec.selector, self.seen.pods, self.world)?;
+        let all = self.own(self.seen.pods)?;
         let history = self.history(&all)?;
         let pods: Vec<&Pod> = all.iter().copied().filter(|pod| !pods::is_over(pod)).collect();
         if self.memory.waits {
@@ -104,6 +105,13 @@ impl<'a> Sync<'a, '_> {
         let done = done.and_then(|()| self.clean_up(history.old, &all));
         let written = self.write_status(&pods, &history.hash, true);
         done.and(written)
+    }
+
+    /// Those of some objects that are its own.
+    pub(super) fn own<T: AsKind>(&mut self, objects: &[&'a T]) -> Result<Vec<&'a T>, Error> {
+        let selector = Selector::try_from(Some(&self.spec.selector)).map_err(Error::internal)?;
+        let matches = |meta: &ObjectMeta| selector.matches(&meta.labels.clone().unwrap_or_default());
+        claim(About::from(self.set), matches, objects.iter().copied(), self.world)
     }
 
     pub(super) fn now(&self) -> Timestamp {

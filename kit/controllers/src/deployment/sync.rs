@@ -4,7 +4,8 @@
 //! status several times in one sync, and starts again where that conflicts; here it is written once, at the end.
 
 use super::revision::{self, DESIRED_REPLICAS, HASH, MAX_REPLICAS, REVISION};
-use super::{Name, claim, pods_of, rollback, status};
+use super::{claim, pods_of, rollback, status};
+use crate::names::Name;
 use kit_api::apps::{Deployment, ReplicaSet, ReplicaSetSpec};
 use kit_api::int_or_percent::IntOrString;
 use kit_api::jiff::Timestamp;

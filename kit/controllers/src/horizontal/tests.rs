@@ -61,6 +61,7 @@ fn run(
         Ok(())
     };
     let (scale, others) = (Ok(&scale), &BTreeMap::new());
+    let pods: Vec<&Pod> = pods.iter().collect();
     let around = Around { scale, pods: &pods, metrics, others, now: now(at), rescale: &mut rescale };
     let result = sync(&*module, hpa, around, history);
     hpa.status = Some(result.status.clone());

@@ -121,18 +121,6 @@ pub fn renumber(
     Ok(fresh)
 }
 
-/// Makes a workload the controller of a revision that has none (`AdoptControllerRevision`).
-///
-/// # Errors
-///
-/// If it is gone, or the API server refuses.
-pub fn adopt(owner: About<'_>, revision: &ControllerRevision, world: &mut World<'_>) -> Result<(), Error> {
-    let about = About::from(revision);
-    let mut fresh: ControllerRevision = world.server.fetch(about.namespace(), about.name())?;
-    fresh.metadata.owner_references.get_or_insert_default().push(owner.controller_ref());
-    world.server.update(fresh.into_object()).map(drop)
-}
-
 /// Deletes the oldest revisions that nobody is at, down to so many (`truncateHistory`). A negative limit keeps all.
 ///
 /// # Errors

@@ -44,8 +44,7 @@ impl AttachDetach {
     fn begin(&mut self, world: &World<'_>) {
         self.begun = true;
         let pods = world.server.snapshot().list(Kind::Pod);
-        let uses = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| !claims("", spec).is_empty());
-        self.users.extend(pods.filter(|stored| stored.get().is_some_and(uses)).map(|stored| stored.key.clone()));
+        self.users.extend(pods.filter(|stored| stored.get().is_some_and(has_claims)).map(|stored| stored.key.clone()));
     }
 
     fn look_soon(&mut self, now: Instant) {
@@ -162,6 +161,10 @@ impl AttachDetach {
     }
 }
 
+fn has_claims(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| !claims("", spec).is_empty())
+}
+
 fn volume_by_name<'a>(state: &'a Snapshot, name: &str) -> Option<&'a PersistentVolume> {
     state.get(&Key::new(Kind::PersistentVolume, "", name))?.get()
 }
@@ -231,11 +234,12 @@ impl Component for AttachDetach {
         let Some(pod) = change.object.get::<Pod>() else {
             return self.look_soon(world.now);
         };
-        let uses = pod.spec.as_ref().is_some_and(|spec| !claims("", spec).is_empty());
-        if change.kind == ChangeKind::Deleted && self.users.remove(key) || change.kind != ChangeKind::Deleted && uses {
-            if change.kind != ChangeKind::Deleted {
-                self.users.insert(key.clone());
+        if change.kind == ChangeKind::Deleted {
+            if self.users.remove(key) {
+                self.look_soon(world.now);
             }
+        } else if has_claims(pod) {
+            self.users.insert(key.clone());
             self.look_soon(world.now);
         }
     }

@@ -3,7 +3,8 @@
 //! Source: `syncClaim` and what it calls in `pkg/controller/volume/persistentvolume/{pv_controller,index}.go`. Left out are
 //! volumes of drivers that are a part of Kubernetes: those few that are left make none.
 
-use super::decision::{Decision, Name, View, name_of};
+use super::decision::{Decision, View};
+use crate::names::{Name, name_of};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
 use kit_api::volume::{
     self, BETA_PROVISIONER, BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONER, SELECTED_NODE, Seeker, annotation,

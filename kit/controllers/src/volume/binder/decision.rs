@@ -1,5 +1,6 @@
 //! What a sync writes, in order, and the steps of which binding consists.
 
+use crate::names::{Name, name_of};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
 use kit_api::meta::ObjectMeta;
 use kit_api::storage::StorageClass;
@@ -9,9 +10,6 @@ use std::collections::BTreeMap;
 
 /// On a volume: how large it was before it grew, as long as its file system hasn't grown as well (`AnnPreResizeCapacity`).
 const PRE_RESIZE_CAPACITY: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
-
-/// Namespace and name.
-pub type Name = (String, String);
 
 /// Claims and volumes as the controller knows them: as it was shown them, or as it has written them itself.
 #[derive(Debug, Default)]
@@ -46,11 +44,6 @@ impl Known {
             _ => {}
         }
     }
-}
-
-/// Namespace and name of an object.
-pub fn name_of(meta: &ObjectMeta) -> Name {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
 /// What a sync looks at beside the object itself.

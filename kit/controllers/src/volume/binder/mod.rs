@@ -9,8 +9,9 @@ pub mod claim;
 pub mod decision;
 pub mod volume;
 
-use self::decision::{Action, Decision, Known, Name, View, name_of};
+use self::decision::{Action, Decision, Known, View};
 use super::users;
+use crate::names::{Name, name_of};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kit_api::pod;
 use kit_api::storage::StorageClass;

@@ -3,7 +3,8 @@
 //! Source: `syncVolume` and `reclaimVolume` of `pkg/controller/volume/persistentvolume/pv_controller.go`. The pod that empties
 //! a volume for the next claim (`Recycle`) is left out: the volume is empty at once.
 
-use super::decision::{Action, Decision, View, name_of};
+use super::decision::{Action, Decision, View};
+use crate::names::name_of;
 use kit_api::core::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use kit_api::volume::{self, PROVISIONED_BY, annotation, volume_of};
 use kit_apimachinery::object::{Key, Kind};
