@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long etcd may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often it is started again, on other ports, when somebody else has taken one of its own.
+const ATTEMPTS: usize = 5;
+
 /// A server on two free ports of the loopback interface; it ends with this value.
 #[derive(Debug)]
 pub struct Server {
@@ -26,7 +29,20 @@ impl Server {
     ///
     /// If there is no `etcd` or it doesn't start.
     pub fn start(folder: &Path, extra: &[&str]) -> Result<Server> {
-        let (client, peer) = (free_port()?, free_port()?);
+        // A port that was free is anybody's until etcd has it.
+        let mut result = Server::start_once(folder, extra);
+        for _ in 0..ATTEMPTS {
+            match &result {
+                Err(Error::Other(message)) if message.contains("address already in use") => {}
+                _ => break,
+            }
+            result = Server::start_once(folder, extra);
+        }
+        result
+    }
+
+    fn start_once(folder: &Path, extra: &[&str]) -> Result<Server> {
+        let [client, peer] = free_ports()?;
         let endpoint = format!("http://127.0.0.1:{client}");
         let peers = format!("http://127.0.0.1:{peer}");
         let log = folder.join("etcd.log");
@@ -48,14 +64,15 @@ impl Server {
         let mut server = Server { child, endpoint };
         let begun = Instant::now();
         loop {
+            // Something else may answer on a port that etcd could not get, so its end is looked for first.
+            if let Ok(Some(status)) = server.child.try_wait() {
+                return Err(Error::Other(format!("etcd ended with {status}: {}", last_line(&log))));
+            }
             if server.connect().is_ok_and(|mut etcd| etcd.leases().is_ok()) {
                 return Ok(server);
             }
-            if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(Error::Other(format!("etcd ended with {status}; see {}", log.display())));
-            }
             if begun.elapsed() > PATIENCE {
-                return Err(Error::Other(format!("etcd doesn't answer; see {}", log.display())));
+                return Err(Error::Other(format!("etcd doesn't answer: {}", last_line(&log))));
             }
             sleep(Duration::from_millis(20));
         }
@@ -84,8 +101,20 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on; somebody may come before etcd does.
-fn free_port() -> Result<u16> {
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|e| Error::Other(format!("no free port: {e}")))
+/// What etcd said last; why it ended stands there.
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().last().unwrap_or("it said nothing").to_owned()
+}
+
+/// Two ports that nobody listens on; somebody may come before etcd does. Both are held until both are known, so that they
+/// differ.
+fn free_ports() -> Result<[u16; 2]> {
+    let bound = [TcpListener::bind(("127.0.0.1", 0)), TcpListener::bind(("127.0.0.1", 0))];
+    let mut ports = [0; 2];
+    for (port, listener) in ports.iter_mut().zip(&bound) {
+        let listener = listener.as_ref().map_err(|e| Error::Other(format!("no free port: {e}")))?;
+        *port = listener.local_addr().map_err(|e| Error::Other(format!("no free port: {e}")))?.port();
+    }
+    Ok(ports)
 }
