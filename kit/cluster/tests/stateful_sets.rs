@@ -1,5 +1,4 @@
-//! StatefulSets in the cluster: a set held against what a real control plane recorded
-//! (`tests/conformance/cluster/stateful_set.json`), and lives that no recording covers.
+//! StatefulSets in the cluster: lives that no recording covers (`controllers_live.rs` plays what was recorded).
 
 mod common;
 
@@ -22,67 +21,6 @@ fn set(more: Value) -> Value {
 
 fn names(engine: &Engine, kind: Kind) -> Vec<String> {
     all(engine, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap_or_default().into()).collect()
-}
-
-/// What a recording and the cluster have in common: no uids, times and versions, and names without what is random.
-fn normal(value: &Value, revision: &str) -> Value {
-    const OTHERS: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "lastTransitionTime", "namespace"];
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(name, _)| !OTHERS.contains(&name.as_str()));
-            kept.map(|(name, value)| (name.clone(), normal(value, revision))).collect()
-        }
-        Value::Array(items) => items.iter().map(|item| normal(item, revision)).collect(),
-        // The recorder took ordinals for something random.
-        Value::String(text) => text.replace("<rand-1>", "0").replace(revision, "<rev-1>").into(),
-        other => other.clone(),
-    }
-}
-
-#[test]
-fn a_set_without_volumes_waits_as_on_a_real_control_plane() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance/cluster/stateful_set.json");
-    let recorded: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
-    let mut engine = start();
-    create(
-        &mut engine,
-        &set(json!({
-            "replicas": 2,
-            "template": {"metadata": {"labels": {"app": "web"}},
-                "spec": {"automountServiceAccountToken": false, "containers": [{"name": "c", "image": "app:1"}]}},
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "none",
-                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}],
-        })),
-    );
-    wait(&mut engine, 20);
-    let revision = names(&engine, Kind::ControllerRevision).remove(0);
-    let objects = &recorded["checkpoints"][0]["objects"];
-    for (kind, list) in [
-        (Kind::StatefulSet, "statefulsets"),
-        (Kind::PersistentVolumeClaim, "persistentvolumeclaims"),
-        (Kind::Pod, "pods"),
-    ] {
-        let ours = all(&engine, kind);
-        let theirs = objects[list].as_array().expect("a list");
-        assert_eq!(ours.len(), theirs.len(), "{list}");
-        for (ours, theirs) in ours.iter().zip(theirs) {
-            // The kit's scheduler has another number of nodes to tell of.
-            let fields: &[&str] =
-                if kind == Kind::Pod { &["metadata", "spec"] } else { &["metadata", "spec", "status"] };
-            for field in fields {
-                let ours = normal(&ours[field], revision.strip_prefix("db-").expect("its set's name"));
-                assert_eq!(ours, normal(&theirs[field], "<rev-1>"), "{list} {field}");
-            }
-        }
-    }
-    let told = |event: &Value| event["message"].as_str().unwrap_or_default().replace("<rand-1>", "0");
-    let by_us = |event: &&Value| event["component"] == "statefulset-controller";
-    let theirs: Vec<String> = recorded["events"].as_array().expect("events").iter().filter(by_us).map(told).collect();
-    let mut ours = all(&engine, Kind::Event);
-    ours.retain(|event| event["source"]["component"] == "statefulset-controller");
-    let mut ours: Vec<String> = ours.iter().map(told).collect();
-    ours.sort();
-    assert_eq!(ours, theirs);
 }
 
 /// kubernetes/kubernetes#67250, and the documentation on forced rollbacks.
