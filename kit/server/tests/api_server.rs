@@ -398,3 +398,65 @@ fn no_body_breaks_the_server() {
         }
     }
 }
+
+/// `pkg/apis/storage/validation/validation.go` and `ValidatePersistentVolumeUpdate`.
+#[test]
+fn storage_is_held_to_its_rules() {
+    let mut client = Client::new();
+    const STORAGE: &str = "/apis/storage.k8s.io/v1";
+    let object = |kind: &str, name: &str, more: Value| {
+        let version = if kind == "PersistentVolume" { "v1" } else { "storage.k8s.io/v1" };
+        let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+        more.as_object().into_iter().flatten().for_each(|(field, value)| object[field] = value.clone());
+        object
+    };
+    let zones = |values: Value| json!({"matchLabelExpressions": [{"key": "zone", "values": values}]});
+    let classes =
+        json!({"provisioner": "disks", "allowedTopologies": [zones(json!(["a", "a"])), zones(json!([])), {}]});
+    let attachment = json!({"spec": {"attacher": "", "nodeName": "", "source": {}}});
+    let inline = json!({"spec": {"attacher": "disks", "nodeName": "n", "source": {"inlineVolumeSpec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "c",
+        "persistentVolumeReclaimPolicy": "Delete", "hostPath": {"path": "/x"}}}}});
+    let node = json!({"spec": {"drivers": [
+        {"name": "disks", "nodeID": "", "allocatable": {"count": -1}, "topologyKeys": ["zone", "zone", ""]},
+        {"name": "disks", "nodeID": "n"},
+    ]}});
+    let driver = json!({"spec": {"fsGroupPolicy": "Some", "volumeLifecycleModes": ["Persistent", "Long"],
+        "tokenRequests": [{"audience": "a", "expirationSeconds": 60}, {"audience": "a"}]}});
+    let mut told = String::new();
+    for (path, kind, body) in [
+        ("storageclasses", "StorageClass", classes),
+        ("volumeattachments", "VolumeAttachment", attachment),
+        ("volumeattachments", "VolumeAttachment", inline),
+        ("csinodes", "CSINode", node),
+        ("csidrivers", "CSIDriver", driver),
+    ] {
+        let (code, answer) = client.ask(&format!("POST {STORAGE}/{path}"), object(kind, "one", body));
+        assert_eq!(code, 422, "{answer}");
+        told += &format!("{}\n\n", answer["message"].as_str().expect("a message").replace(", ", ",\n  "));
+    }
+    let volume = |path: &str| json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": path}}});
+    client.make("/api/v1/persistentvolumes", object("PersistentVolume", "pv", volume("/a")));
+    let attached = json!({"spec": {"attacher": "disks", "nodeName": "n", "source": {"persistentVolumeName": "pv"}}});
+    client.make(&format!("{STORAGE}/volumeattachments"), object("VolumeAttachment", "va", attached));
+    let driver = json!({"spec": {"drivers": [{"name": "disks", "nodeID": "n", "topologyKeys": null}]}});
+    client.make(&format!("{STORAGE}/csinodes"), object("CSINode", "n", driver));
+    client.make(&format!("{STORAGE}/csidrivers"), object("CSIDriver", "disks", json!({"spec": {}})));
+    for (path, change) in [
+        ("/api/v1/persistentvolumes/pv", volume("/b")),
+        ("/apis/storage.k8s.io/v1/volumeattachments/va", json!({"spec": {"nodeName": "m"}})),
+        (
+            "/apis/storage.k8s.io/v1/csinodes/n",
+            json!({"spec": {"drivers": [{"name": "disks", "nodeID": "m", "topologyKeys": null}]}}),
+        ),
+        (
+            "/apis/storage.k8s.io/v1/csidrivers/disks",
+            json!({"spec": {"attachRequired": false, "volumeLifecycleModes": ["Ephemeral"]}}),
+        ),
+    ] {
+        let (code, answer) = client.patch(&format!("PATCH {path}"), MERGE, change);
+        assert_eq!(code, 422, "{answer}");
+        told += &format!("{}\n\n", answer["message"].as_str().expect("a message").replace(", ", ",\n  "));
+    }
+    insta::with_settings!({omit_expression => true}, { insta::assert_snapshot!(told) });
+}

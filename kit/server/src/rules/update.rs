@@ -6,7 +6,7 @@ use super::validate;
 use crate::apiextensions;
 use crate::diff::diff;
 use crate::field::{At, Errors, quoted};
-use crate::go::dump;
+use crate::go::{dump, dump_list};
 use crate::schema::named;
 use kit_apimachinery::managed::equal;
 use kit_apimachinery::resource::Resource;
@@ -85,6 +85,33 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
                 }
             }
             same(e, &at.get("volumeBindingMode"), &was.get("volumeBindingMode"));
+            false
+        }
+        "PersistentVolume" => {
+            e.0.extend(validate::validate(resource, new).0);
+            volume(e, &at, &was);
+            false
+        }
+        "VolumeAttachment" => {
+            e.0.extend(validate::validate(resource, new).0);
+            immutable(e, &at.get("spec"), &was.get("spec"), "storage.VolumeAttachmentSpec");
+            false
+        }
+        "CSINode" => {
+            e.0.extend(validate::validate(resource, new).0);
+            csi_node(e, &at.at("spec.drivers"), &was.at("spec.drivers"));
+            false
+        }
+        "CSIDriver" => {
+            e.0.extend(validate::validate(resource, new).0);
+            let (spec, before) = (at.get("spec"), was.get("spec"));
+            // Told of under another name than it has.
+            let attach = spec.get("attachRequired").as_path("spec.attachedRequired".into());
+            same(e, &attach, &before.get("attachRequired"));
+            let modes = spec.get("volumeLifecycleModes");
+            if modes.value != before.get("volumeLifecycleModes").value {
+                e.invalid_as(&modes, &dump_list(modes.value, "storage.VolumeLifecycleMode"), IMMUTABLE);
+            }
             false
         }
         "RoleBinding" | "ClusterRoleBinding" => {
@@ -330,6 +357,39 @@ fn node(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     let (provider, before) = (new.get("providerID"), old.get("providerID"));
     if !before.text().is_empty() && provider.value != before.value {
         e.forbidden(&provider, "node updates may not change providerID except from \"\" to valid");
+    }
+}
+
+/// Where a volume is can't change, and from where it can be reached only once (`ValidatePersistentVolumeUpdate`).
+fn volume(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
+    let source = |of: &At<'_>| -> Value {
+        let said = validate::SOURCES.iter().map(|name| (name.to_string(), of.get("spec").get(name)));
+        said.filter(|(_, at)| at.is_set()).map(|(name, at)| (name, at.value.clone())).collect()
+    };
+    let (mut now, before) = (source(new), source(old));
+    let secret = "/csi/controllerExpandSecretRef";
+    if before.get("csi").is_some() && before.pointer(secret).is_none_or(Value::is_null) && now.pointer(secret).is_some()
+    {
+        now["csi"].as_object_mut().into_iter().for_each(|csi| drop(csi.shift_remove("controllerExpandSecretRef")));
+    }
+    if now != before {
+        let shown = named("core.PersistentVolumeSource").map(|of| diff(&before, &now, of)).unwrap_or_default();
+        let at = At { value: new.value, path: "spec.persistentvolumesource".into() };
+        e.forbidden(&at, &format!("spec.persistentvolumesource is immutable after creation\n{shown}"));
+    }
+    same(e, &new.at("spec.volumeMode").as_path("volumeMode".into()), &old.at("spec.volumeMode"));
+    let affinity = new.at("spec.nodeAffinity").as_path("nodeAffinity".into());
+    if old.at("spec.nodeAffinity").is_set() {
+        immutable(e, &affinity, &old.at("spec.nodeAffinity"), "core.VolumeNodeAffinity");
+    }
+}
+
+/// What a driver says of itself on a node stays.
+fn csi_node(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
+    for before in old.items() {
+        for driver in new.items().iter().filter(|driver| driver.get("name").value == before.get("name").value) {
+            immutable(e, &driver.as_path(new.path.clone()), &before, "storage.CSINodeDriver");
+        }
     }
 }
 

@@ -17,10 +17,12 @@ mod resources;
 mod scheduling;
 mod security;
 mod service;
+mod storage;
 mod volumes;
 mod workloads;
 
 pub use meta::{finalizers_added, label_selector};
+pub use node::SOURCES;
 
 use crate::apiextensions;
 use crate::field::{At, Errors};
@@ -70,7 +72,10 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "Node" => node::node(e, &root),
         "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
         "PersistentVolume" => node::volume(e, &root.get("spec")),
-        "StorageClass" => node::storage_class(e, &root),
+        "StorageClass" => storage::class(e, &root),
+        "VolumeAttachment" => storage::attachment(e, &root),
+        "CSINode" => storage::csi_node(e, &root.get("spec")),
+        "CSIDriver" => storage::csi_driver(e, &root.get("spec")),
         "CustomResourceDefinition" => apiextensions::rules::check(e, &root),
         _ => {}
     }

@@ -1,13 +1,39 @@
 //! Nodes, volumes and claims.
 //!
 //! Source: `ValidateNode`, `ValidatePersistentVolume` and `ValidatePersistentVolumeClaim` of
-//! `pkg/apis/core/validation/validation.go`; `pkg/apis/storage/validation/validation.go`.
+//! `pkg/apis/core/validation/validation.go`.
 
 use super::{meta, network, resources, scheduling, volumes};
 use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
 use std::collections::BTreeSet;
+
+/// The fields that say where a volume is.
+pub const SOURCES: [&str; 22] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "hostPath",
+    "iscsi",
+    "local",
+    "nfs",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
@@ -112,11 +138,8 @@ fn data_source(e: &mut Errors, spec: &At<'_>) {
 }
 
 pub fn volume(e: &mut Errors, spec: &At<'_>) {
-    let (modes, capacity) = (spec.get("accessModes"), spec.get("capacity"));
-    if modes.is_empty() {
-        e.required(&modes, "");
-    }
-    unsupported_modes(e, &modes);
+    let capacity = spec.get("capacity");
+    modes_of_volume(e, spec);
     if capacity.is_empty() {
         e.required(&capacity, "");
     }
@@ -145,31 +168,49 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
             false => e.required(&affinity, "must specify required node constraints"),
         }
     }
-    let sources = [
-        "awsElasticBlockStore",
-        "azureDisk",
-        "azureFile",
-        "cephfs",
-        "cinder",
-        "csi",
-        "fc",
-        "flexVolume",
-        "flocker",
-        "gcePersistentDisk",
-        "glusterfs",
-        "hostPath",
-        "iscsi",
-        "local",
-        "nfs",
-        "photonPersistentDisk",
-        "portworxVolume",
-        "quobyte",
-        "rbd",
-        "scaleIO",
-        "storageos",
-        "vsphereVolume",
-    ];
-    let said: Vec<At<'_>> = sources.iter().map(|source| spec.get(source)).filter(At::is_set).collect();
+    source(e, spec);
+    class_and_mode(e, spec);
+}
+
+/// A volume that an attachment describes itself, since no object does.
+pub fn inline_volume(e: &mut Errors, spec: &At<'_>) {
+    const WHY: &str = "in the context of inline volumes";
+    let forbidden = |e: &mut Errors, field: &str| {
+        let at = spec.get(field);
+        let said = if at.value.is_object() { !at.is_empty() } else { at.is_set() && at.value != "" };
+        if said {
+            e.forbidden(&at, &format!("may not be specified {WHY}"));
+        }
+    };
+    forbidden(e, "claimRef");
+    forbidden(e, "capacity");
+    if !spec.get("csi").is_set() {
+        e.required(&spec.get("csi"), &format!("has to be specified {WHY}"));
+    }
+    modes_of_volume(e, spec);
+    let (reclaim, mode) = (spec.get("persistentVolumeReclaimPolicy"), spec.get("volumeMode"));
+    if !["", "Retain"].contains(&reclaim.text()) {
+        e.forbidden(&reclaim, &format!("may only be Retain {WHY}"));
+    }
+    forbidden(e, "nodeAffinity");
+    source(e, spec);
+    forbidden(e, "storageClassName");
+    if mode.is_set() && mode.text() != "Filesystem" {
+        e.forbidden(&mode, &format!("may not specify volumeMode other than Filesystem {WHY}"));
+    }
+}
+
+fn modes_of_volume(e: &mut Errors, spec: &At<'_>) {
+    let modes = spec.get("accessModes");
+    if modes.is_empty() {
+        e.required(&modes, "");
+    }
+    unsupported_modes(e, &modes);
+}
+
+/// Where the bytes of a volume are: one place, of those that upstream knows.
+fn source(e: &mut Errors, spec: &At<'_>) {
+    let said: Vec<At<'_>> = SOURCES.iter().map(|source| spec.get(source)).filter(At::is_set).collect();
     for source in said.iter().skip(1) {
         e.forbidden(source, "may not specify more than 1 volume type");
     }
@@ -198,10 +239,10 @@ pub fn volume(e: &mut Errors, spec: &At<'_>) {
         volumes::driver_name(e, &csi.get("driver"));
         volumes::named(e, &csi, "volumeHandle");
     }
+    let reclaim = spec.get("persistentVolumeReclaimPolicy");
     if path.text() == "/" && reclaim.text() == "Recycle" {
         e.forbidden(&reclaim, "may not be 'recycle' for a hostPath mount of '/'");
     }
-    class_and_mode(e, spec);
 }
 
 /// What claims and volumes say alike.
@@ -213,29 +254,5 @@ fn class_and_mode(e: &mut Errors, spec: &At<'_>) {
     let mode = spec.get("volumeMode");
     if mode.is_set() && !["Block", "Filesystem"].contains(&mode.text()) {
         e.not_supported(&mode, &["Block", "Filesystem"]);
-    }
-}
-
-pub fn storage_class(e: &mut Errors, class: &At<'_>) {
-    let provisioner = class.get("provisioner");
-    match provisioner.text() {
-        "" => e.required(&provisioner, ""),
-        text => {
-            for problem in name::qualified_name(&text.to_lowercase()) {
-                e.invalid_as(&provisioner, &quoted(text), &problem);
-            }
-        }
-    }
-    let reclaim = class.get("reclaimPolicy");
-    if !reclaim.text().is_empty() && !["Delete", "Retain"].contains(&reclaim.text()) {
-        e.not_supported(&reclaim, &["Delete", "Retain"]);
-    }
-    let mode = class.get("volumeBindingMode");
-    match mode.is_set() {
-        false => e.required(&mode, ""),
-        true if !["Immediate", "WaitForFirstConsumer"].contains(&mode.text()) => {
-            e.not_supported(&mode, &["Immediate", "WaitForFirstConsumer"]);
-        }
-        true => {}
     }
 }
