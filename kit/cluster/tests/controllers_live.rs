@@ -29,8 +29,8 @@ impl Life {
     fn start(name: &str, config: Value) -> Life {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance/cluster/controllers_live.json");
         let table: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON");
-        let mut cases = table["cases"].as_array().expect("cases").iter();
-        let recorded = cases.find(|case| case["name"] == name).expect("it was recorded").clone();
+        let mut lives = table["lives"].as_array().expect("lives").iter();
+        let recorded = lives.find(|life| life["name"] == name).expect("it was recorded").clone();
         let node = |number: i32, zone: &str| json!({"name": format!("node-{number}"), "zone": format!("zone-{zone}")});
         let mut nodes = vec![node(1, "a"), node(2, "b"), node(3, "c"), node(4, "a")];
         nodes[3]["taints"] = json!([{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]);

@@ -3,6 +3,7 @@
 //! Each runs the pods that are bound to its node ([`pod_worker`]), with containers that behave as their image says
 //! ([`image`]); it posts the node's status and renews its lease. Upstream: `pkg/kubelet/kubelet.go`.
 
+pub mod back_off;
 pub mod image;
 pub mod log;
 mod network;

@@ -1,4 +1,7 @@
-//! Tables of what happens to nodes and on them, held against the reference modules and `kit-api`.
+//! Tables of what happens to nodes and on them, held against the reference modules and the kit.
+
+mod kubelet;
+mod runtime;
 
 use super::Check;
 use super::pure::{compare, field};
@@ -19,8 +22,13 @@ pub fn check(table: &str) -> Option<Check> {
         "job_pod_backoff" => Some(job_pod_backoff),
         "node_zone_state" => Some(node_zone_state),
         "pod_phase_and_conditions" => Some(pod_phase_and_conditions),
-        _ => None,
+        _ => kubelet::check(table).or_else(|| runtime::check(table)),
     }
+}
+
+/// A value of a case as a type.
+fn from<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|e| e.to_string())
 }
 
 fn node_zone_state(case: &Value) -> Result<(), String> {

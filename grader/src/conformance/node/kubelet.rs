@@ -1,0 +1,247 @@
+//! Tables of what a kubelet decides, held against `kit-node`.
+
+use super::super::Check;
+use super::super::pure::{compare, field};
+use super::from;
+use kit_api::core::{Container, Pod, ResourceRequirements};
+use kit_api::pod_resources::Side;
+use kit_api::qos::QosClass;
+use kit_contract::node::Qos;
+use kit_node::cgroup::name::{self, Driver};
+use kit_node::cgroup::throttling::{self, Demand, Limit};
+use kit_node::cgroup::{self, container, pod};
+use kit_node::eviction;
+use kit_node::kubelet::back_off::BackOff;
+use kit_node::shutdown::{self, Group};
+use kit_node::termination::{self, Reason};
+use kit_time::agenda::Instant;
+use serde_json::{Value, json};
+use solutions::node::qos;
+use std::collections::BTreeMap;
+
+/// The check for one table by its name, if it is covered.
+pub fn check(table: &str) -> Option<Check> {
+    Some(match table {
+        "container_cgroup" => container_cgroup,
+        "cpu_shares_quota" => cpu_shares_quota,
+        "cpu_throttling_model" => cpu_throttling_model,
+        "crashloop_backoff" => crashloop_backoff,
+        "eviction_admission" => eviction_admission,
+        "graceful_node_shutdown" => graceful_node_shutdown,
+        "kill_grace_period" => kill_grace_period,
+        "pod_cgroup" => pod_cgroup,
+        "pod_cgroup_names" => pod_cgroup_names,
+        _ => return None,
+    })
+}
+
+fn cpu_shares_quota(case: &Value) -> Result<(), String> {
+    let milli = field(case, "milliCPU")?;
+    let shares = cgroup::shares(milli);
+    let weight = cgroup::weight(shares);
+    compare(
+        case,
+        json!({
+            "shares": shares, "weight": weight, "sharesFromWeight": cgroup::shares_of_weight(weight),
+            "runtimeWeight": cgroup::runtime_weight(shares),
+            "quota100ms": cgroup::quota(milli, 100_000), "quota10ms": cgroup::quota(milli, 10_000),
+            "quota5ms": cgroup::quota(milli, 5_000), "quota1s": cgroup::quota(milli, 1_000_000),
+        }),
+    )
+}
+
+fn container_cgroup(case: &Value) -> Result<(), String> {
+    const GIBIBYTES: i64 = 1 << 30;
+    let resources = json!({"requests": case["requests"], "limits": case["limits"]});
+    let of: Container = from(json!({"name": "c", "resources": resources}))?;
+    let whole: ResourceRequirements = from(case.get("podResources").cloned().unwrap_or_else(|| json!({})))?;
+    // The exercise knows no resources of pods as a whole: what a container gets of them may not make it Guaranteed.
+    let counted =
+        if case["podResources"].is_null() { resources.clone() } else { json!({"requests": case["requests"]}) };
+    let pod: Pod = from(json!({"spec": {"containers": [{"name": "c", "resources": counted}], "resources": whole}}))?;
+    let (requests, limits) = (Side::Requests.of(&of), container::limits_in(&whole, Side::Limits.of(&of)));
+    let score = match case["qos"].as_str() {
+        Some("Guaranteed") => -997,
+        _ => qos::Exercise.oom_score_adj(&container::shared_out(&pod), "c", 32 * GIBIBYTES),
+    };
+    let told = |setup: container::Setup| container::told(&requests, &limits, &setup);
+    let shown = |told: container::Told| {
+        let mut shown = json!({
+            "cpuPeriod": told.cpu_period, "cpuQuota": told.cpu_quota, "cpuShares": told.cpu_shares,
+            "memoryLimitInBytes": told.memory_limit, "oomScoreAdj": score,
+        });
+        if !told.unified.is_empty() {
+            shown["unified"] = json!(told.unified);
+        }
+        shown
+    };
+    let v2 = container::Setup::default();
+    let v1 = container::Setup { v2: false, ..v2 };
+    let memory = container::Setup { memory_qos: Some((0.9, 32 * GIBIBYTES)), ..v2 };
+    let own = container::told(&requests, &Side::Limits.of(&of), &memory).unified;
+    compare(
+        case,
+        json!({
+            "cgroupV1": shown(told(v1)), "cgroupV2": shown(told(v2)),
+            "memoryQoS": own,
+        }),
+    )
+}
+
+fn pod_cgroup(case: &Value) -> Result<(), String> {
+    let containers = |list: &str| -> Vec<Value> {
+        let all = case["pod"][list].as_array().into_iter().flatten().enumerate();
+        let made = all.map(|(number, of)| {
+            let mut made = json!({"name": format!("{list}-{number}"), "resources": of});
+            if of["sidecar"] == true {
+                made["restartPolicy"] = json!("Always");
+            }
+            made
+        });
+        made.collect()
+    };
+    let pod: Pod = from(json!({"spec": {
+        "containers": containers("containers"), "initContainers": containers("initContainers"),
+        "overhead": case["pod"]["overhead"], "resources": case["pod"]["podResources"],
+    }}))?;
+    let class: QosClass = field(case, "qos")?;
+    let setup = pod::Setup { memory_qos: true, pod_level_resources: true, ..pod::Setup::default() };
+    let config = pod::config(&pod, class, &setup);
+    let free = pod::config(&pod, class, &pod::Setup { cpu_quota: false, ..setup });
+    let mut shown = json!({
+        "cpuPeriod": config.cpu_period, "cpuQuota": config.cpu_quota, "cpuShares": config.cpu_shares,
+        "memory": config.memory,
+    });
+    if !config.huge_pages.is_empty() {
+        let pages: BTreeMap<String, i64> =
+            config.huge_pages.iter().map(|(size, most)| (size.to_string(), *most)).collect();
+        shown["hugepages"] = json!(pages);
+    }
+    let unified = Some(config.unified).filter(|unified| !unified.is_empty());
+    compare(case, json!({"cgroup": shown, "memoryQoS": unified, "withoutCPUQuota": free.cpu_quota}))
+}
+
+fn pod_cgroup_names(case: &Value) -> Result<(), String> {
+    let (root, uid): (String, String) = (field(case, "cgroupRoot")?, field(case, "uid")?);
+    let name = |driver| Ok::<_, String>(name::of_pod(&root, field(case, "qos")?, &uid, driver));
+    compare(case, json!({"cgroupfs": name(Driver::Cgroupfs)?, "systemd": name(Driver::Systemd)?}))
+}
+
+fn cpu_throttling_model(case: &Value) -> Result<(), String> {
+    let requests: Vec<BTreeMap<String, f64>> = field(case, "requests")?;
+    let demands: Vec<Demand> = requests.iter().map(|of| Demand { at: of["atMs"], cpu: of["cpuMs"] }).collect();
+    let limit = Limit { period: field(case, "periodMs")?, quota: field(case, "quotaMs")?, cpus: field(case, "cpus")? };
+    let outcome = throttling::run(&limit, &demands);
+    // The table has microseconds of milliseconds, and whole numbers as such.
+    let shown = |number: f64| {
+        let rounded = (number * 1e6).round() / 1e6;
+        if rounded.fract() == 0.0 { json!(rounded as i64) } else { json!(rounded) }
+    };
+    let finished: Vec<Value> = outcome.finished.iter().map(|at| shown(*at)).collect();
+    compare(
+        case,
+        json!({
+            "finishedAtMs": finished, "periodsWithDemand": outcome.periods,
+            "throttledPeriods": outcome.throttled_periods, "throttledMs": shown(outcome.throttled),
+        }),
+    )
+}
+
+fn eviction_admission(case: &Value) -> Result<(), String> {
+    let toleration: String = field(case, "toleration")?;
+    let pressure = |of: &str| format!("node.kubernetes.io/{of}");
+    let tolerations = match toleration.split_once(':') {
+        _ if toleration == "none" => json!([]),
+        _ if toleration == "everything" => json!([{"operator": "Exists"}]),
+        Some((of, effect)) => json!([{"key": pressure(of), "operator": "Exists", "effect": effect}]),
+        None => json!([{"key": pressure(&toleration), "operator": "Exists"}]),
+    };
+    let pod: Pod = from(json!({"spec": {"containers": [], "priority": case["priority"], "tolerations": tolerations}}))?;
+    let conditions: Vec<String> = field(case, "conditions")?;
+    let conditions: Vec<&str> = conditions.iter().map(String::as_str).collect();
+    let answer = eviction::admit(&pod, field(case, "qos")?, &conditions);
+    let reason = answer.is_err().then_some("Evicted");
+    compare(case, json!({"admit": answer.is_ok(), "message": answer.err(), "reason": reason}))
+}
+
+fn kill_grace_period(case: &Value) -> Result<(), String> {
+    let probe = |of: &str| match &case[format!("{of}ProbeTerminationGracePeriodSeconds")] {
+        Value::Null => Value::Null,
+        seconds => json!({"terminationGracePeriodSeconds": seconds}),
+    };
+    let container = json!({"name": "c", "livenessProbe": probe("liveness"), "startupProbe": probe("startup")});
+    let pod: Pod = from(json!({
+        "metadata": {"deletionGracePeriodSeconds": case["deletionGracePeriodSeconds"]},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": case["terminationGracePeriodSeconds"]},
+    }))?;
+    let reason = match case["reason"].as_str() {
+        Some("LivenessProbe") => Some(Reason::LivenessProbe),
+        Some("StartupProbe") => Some(Reason::StartupProbe),
+        _ => None,
+    };
+    compare(case, json!({"grace": termination::grace(&pod, &from(container)?, reason)}))
+}
+
+fn crashloop_backoff(case: &Value) -> Result<(), String> {
+    let runs: Vec<i64> = field(case, "runSeconds")?;
+    let (mut memory, mut now, mut restarts) = (BackOff::default(), Instant::default(), Vec::new());
+    for (index, run) in runs.iter().enumerate() {
+        let started = now;
+        now = now + Instant::seconds(*run);
+        let ended = now;
+        let delay = memory.delay(ended);
+        let mut restart = json!({
+            "restart": index + 1, "startedAt": started.nanos / 1_000_000_000, "finishedAt": ended.nanos / 1_000_000_000,
+            "delay": delay.map_or(0, |delay| delay.nanos / 1_000_000_000),
+        });
+        if let Some(delay) = delay {
+            restart["error"] = json!("CrashLoopBackOff");
+            restart["message"] = json!(format!("back-off {delay} restarting failed container=c pod=p_ns(u)"));
+            now = now + delay;
+        }
+        memory.start(ended, now);
+        restarts.push(restart);
+    }
+    compare(case, json!({"restarts": restarts}))
+}
+
+/// A pod of a case: name, priority, its own grace period, and how long it takes.
+type Leaving = (String, i32, Option<i64>, Option<i64>);
+
+fn graceful_node_shutdown(case: &Value) -> Result<(), String> {
+    let mut groups: Vec<Group> = Vec::new();
+    for of in case["shutdownGracePeriodByPodPriority"].as_array().into_iter().flatten() {
+        groups.push(Group { priority: field(of, "priority")?, seconds: field(of, "shutdownGracePeriodSeconds")? });
+    }
+    if case["shutdownGracePeriod"].is_i64() {
+        groups =
+            shutdown::two_groups(field(case, "shutdownGracePeriod")?, field(case, "shutdownGracePeriodCriticalPods")?);
+    }
+    groups.sort_by_key(|group| group.priority);
+    let pod = |of: &Value| -> Result<Leaving, String> {
+        let (own, takes) = (field(of, "terminationGracePeriodSeconds")?, field(of, "exitsAfterSeconds")?);
+        Ok((field(of, "name")?, field(of, "priority")?, own, takes))
+    };
+    let pods: Vec<Leaving> = case["pods"].as_array().into_iter().flatten().map(pod).collect::<Result<_, _>>()?;
+    let (mut now, mut timeline) = (0, Vec::new());
+    for (index, group) in groups.iter().enumerate() {
+        let mut last = now;
+        for (name, _, own, takes) in pods.iter().filter(|pod| shutdown::group_of(&groups, pod.1) == index) {
+            let grace = shutdown::grace(*group, *own);
+            let gone = now + takes.map_or(grace, |takes| takes.min(grace));
+            timeline.push(json!({"event": "kill", "gracePeriodSeconds": grace, "pod": name, "t": now}));
+            timeline.push(json!({"event": "gone", "pod": name, "t": gone}));
+            last = last.max(gone);
+        }
+        now = last;
+    }
+    timeline.sort_by_key(|event| (event["t"].as_i64(), event["event"].to_string(), event["pod"].to_string()));
+    let shown = groups.iter().map(|group| json!({"priority": group.priority, "seconds": group.seconds}));
+    compare(
+        case,
+        json!({
+            "groups": shown.collect::<Vec<_>>(), "inhibitorSeconds": shutdown::delay(&groups), "doneAt": now,
+            "timeline": timeline,
+        }),
+    )
+}
