@@ -162,7 +162,7 @@ pub struct Observation {
 
 impl Level {
     /// The amount that is meant where there is so much in all (`GetThresholdQuantity`).
-    fn of(&self, capacity: &Quantity) -> Quantity {
+    pub fn of(&self, capacity: &Quantity) -> Quantity {
         match self {
             Level::Quantity(quantity) => quantity.clone(),
             Level::Percentage(part) => {

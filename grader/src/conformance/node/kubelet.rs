@@ -3,14 +3,18 @@
 use super::super::Check;
 use super::super::pure::{compare, field};
 use super::from;
+use kit_api::Quantity;
 use kit_api::core::{Container, Pod, ResourceRequirements};
+use kit_api::eviction::{Observation, ThresholdConfig, Usage};
 use kit_api::pod_resources::Side;
 use kit_api::qos::QosClass;
+use kit_api::quantity::Format;
 use kit_contract::node::Qos;
 use kit_node::cgroup::name::{self, Driver};
 use kit_node::cgroup::throttling::{self, Demand, Limit};
 use kit_node::cgroup::{self, container, pod};
 use kit_node::eviction;
+use kit_node::eviction::manager::{Config, Figures, Manager, Node, PodFigures};
 use kit_node::kubelet::back_off::BackOff;
 use kit_node::shutdown::{self, Group};
 use kit_node::termination::{self, Reason};
@@ -27,6 +31,7 @@ pub fn check(table: &str) -> Option<Check> {
         "cpu_throttling_model" => cpu_throttling_model,
         "crashloop_backoff" => crashloop_backoff,
         "eviction_admission" => eviction_admission,
+        "eviction_sync" => eviction_sync,
         "graceful_node_shutdown" => graceful_node_shutdown,
         "kill_grace_period" => kill_grace_period,
         "pod_cgroup" => pod_cgroup,
@@ -244,4 +249,99 @@ fn graceful_node_shutdown(case: &Value) -> Result<(), String> {
             "timeline": timeline,
         }),
     )
+}
+
+/// The node of a case at one tick.
+struct Tick<'a> {
+    said: &'a Value,
+    figures: Figures,
+    collected: bool,
+}
+
+impl Node for Tick<'_> {
+    fn usage(&self, pod: &Pod) -> Option<PodFigures> {
+        let name = pod.metadata.name.as_deref()?;
+        let amount = |of: &str| {
+            let said = &self.said[of][name];
+            said.as_i64().or_else(|| Some(said.as_str()?.parse::<Quantity>().ok()?.value()))
+        };
+        let (memory, disk, processes) = (amount("memory"), amount("rootfs"), amount("processes"));
+        let usage = Usage { memory: memory.unwrap_or(0), disk: disk.unwrap_or(0), processes: processes.unwrap_or(0) };
+        Some(PodFigures { usage, inodes: 0, containers: vec![("c".into(), memory, disk)] })
+    }
+
+    fn collect_garbage(&mut self) -> Figures {
+        self.collected = true;
+        self.figures.clone()
+    }
+}
+
+fn eviction_sync(case: &Value) -> Result<(), String> {
+    let seconds = |of: &Value| Instant::seconds(of.as_i64().unwrap_or(0));
+    let thresholds: ThresholdConfig = field(case, "config")?;
+    let image_fs = case["dedicatedImageFs"] == true;
+    let mut manager = Manager::new(Config {
+        thresholds: thresholds.parse()?,
+        transition: seconds(&case["config"]["pressureTransitionPeriodSeconds"]),
+        max_grace: field(&case["config"], "maxPodGracePeriodSeconds")?,
+        image_fs,
+    });
+    let pod = |of: &Value| -> Result<Pod, String> {
+        let source = (of["static"] == true).then_some(json!({"kubernetes.io/config.source": "file"}));
+        let memory = |of: &Value| if of.is_null() { json!({}) } else { json!({"memory": of}) };
+        from(json!({
+            "metadata": {"name": of["name"], "annotations": source},
+            "spec": {
+                "priority": of["priority"], "terminationGracePeriodSeconds": of["terminationGracePeriodSeconds"],
+                "containers": [{"name": "c", "resources":
+                    {"requests": memory(&of["memoryRequest"]), "limits": memory(&of["memoryLimit"])}}],
+            },
+        }))
+    };
+    let mut pods: Vec<Pod> = case["pods"].as_array().into_iter().flatten().map(pod).collect::<Result<_, _>>()?;
+    let mut before = Instant::default();
+    for tick in case["ticks"].as_array().into_iter().flatten() {
+        let now = seconds(&tick["t"]);
+        let mut figures = Figures::default();
+        figures.measured = if tick["staleStats"] == true { before } else { now };
+        before = figures.measured;
+        for (signal, of, format) in [
+            ("memory.available", "memory", Format::BinarySI),
+            ("nodefs.available", "nodefs", Format::BinarySI),
+            ("nodefs.inodesFree", "nodefsInodes", Format::DecimalSI),
+            ("imagefs.available", "imagefs", Format::BinarySI),
+            ("pid.available", "pids", Format::DecimalSI),
+        ] {
+            let amount = |said: &Value| {
+                let text = said.as_str()?;
+                Some(Quantity::new(text.parse::<Quantity>().ok()?.value(), format))
+            };
+            if let Some((available, capacity)) = amount(&tick["available"][of]).zip(amount(&case["capacity"][of])) {
+                figures.observations.insert(signal.into(), Observation { available, capacity });
+            }
+        }
+        // Without one of their own, images are on the node's file system.
+        for of in ["available", "inodesFree"].into_iter().filter(|_| !image_fs) {
+            let nodefs = figures.observations.get(&format!("nodefs.{of}")).cloned();
+            figures.observations.extend(nodefs.map(|nodefs| (format!("imagefs.{of}"), nodefs)));
+        }
+        let mut node = Tick { said: tick, figures: figures.clone(), collected: false };
+        let outcome = manager.synchronize(now, &figures, &pods, &mut node);
+        let mut shown = json!({"conditions": outcome.conditions});
+        if let Some(resource) = outcome.reclaims {
+            shown["nodeEvents"] = json!([format!("Warning EvictionThresholdMet Attempting to reclaim {resource}")]);
+        }
+        if node.collected {
+            (shown["containerGC"], shown["imageGC"]) = (json!(true), json!(true));
+        }
+        if let Some(evicted) = outcome.evicted {
+            pods.retain(|pod| pod.metadata.name.as_ref() != Some(&evicted.pod));
+            shown["evicted"] = json!({
+                "pod": evicted.pod, "gracePeriodSeconds": evicted.grace, "message": evicted.message, "phase": "Failed",
+                "reason": "Evicted", "condition": "DisruptionTarget=True TerminationByKubelet",
+            });
+        }
+        compare(tick, json!({"out": shown}))?;
+    }
+    Ok(())
 }

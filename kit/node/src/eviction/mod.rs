@@ -2,6 +2,8 @@
 //!
 //! Source: `pkg/kubelet/eviction/eviction_manager.go`.
 
+pub mod manager;
+
 use kit_api::core::{Pod, Taint};
 use kit_api::qos::{self, QosClass};
 use kit_api::toleration;
