@@ -49,6 +49,7 @@ pub mod workloads {
     //! The controllers that run workloads.
     pub mod hpa;
     pub mod replica_set;
+    pub mod rollback;
     pub mod rolling_update;
 }
 
@@ -81,6 +82,7 @@ pub fn modules() -> Modules {
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         pod_network: Slot::of::<network::pod_network::Exercise>(),
         resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
+        rollback: Slot::of::<workloads::rollback::Exercise>(),
         rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
         raft_election: Slot::of::<control_plane::raft_election::Exercise>(),
         raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),

@@ -11,7 +11,6 @@ pub mod duration;
 pub mod eviction;
 pub mod int_or_percent;
 pub mod intern;
-pub mod job;
 pub mod name;
 pub mod node_selector;
 pub mod owner;

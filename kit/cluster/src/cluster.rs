@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
+use crate::pipeline::{self, Pipeline};
 use kit_api::core::NodeAddress;
 use kit_api::jiff::Timestamp;
 use kit_client::component::Component;
@@ -63,7 +64,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 22] = [
+pub const ASKED: [(&str, &str); 23] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -85,6 +86,7 @@ pub const ASKED: [(&str, &str); 22] = [
     ("scheduler/topology_spread", SCHEDULER),
     ("workloads/hpa", CONTROLLERS),
     ("workloads/replica_set", CONTROLLERS),
+    ("workloads/rollback", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
 ];
 /// The process that keeps the objects. It is one, and never begins anew.
@@ -119,6 +121,8 @@ pub struct Config {
     pub cloud: Option<CloudShape>,
     /// The network of pods: a plugin, kube-proxy on each node, and DNS. Without it pods have addresses that nobody routes.
     pub network: Option<NetworkShape>,
+    /// Somebody who deploys with `kubectl rollout`; without it nobody undoes anything.
+    pub pipeline: Option<pipeline::Shape>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -149,6 +153,7 @@ impl Default for Config {
             max_unavailable_stateful_set: false,
             cloud: None,
             network: None,
+            pipeline: None,
             candidate: None,
             programs: false,
             epoch: None,
@@ -328,6 +333,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
     let machines = {
         let (cloud, network, modules) = (cloud.clone(), network.clone(), modules.clone());
         let is_served = config.accounts.is_some();
+        let pipeline = config.pipeline.clone();
         move || -> Vec<Box<dyn Component>> {
             let checks =
                 cloud.iter().map(|(cloud, _)| Box::new(HealthChecks::new(cloud.clone())) as Box<dyn Component>);
@@ -341,7 +347,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             let api = is_served.then(|| Box::new(KubernetesService::default()) as Box<dyn Component>);
             let drivers = if is_served { CsiDrivers::installed() } else { CsiDrivers::default() };
             let drivers: Box<dyn Component> = Box::new(drivers);
-            [kubelets(), drivers].into_iter().chain(checks).chain(api).chain(of_network).collect()
+            let pipeline =
+                pipeline.iter().map(|shape| -> Box<dyn Component> { Box::new(Pipeline::new(&modules, shape.clone())) });
+            let beside = [kubelets(), drivers].into_iter().chain(checks).chain(api).chain(of_network);
+            beside.chain(pipeline).collect()
         }
     };
     let with_network = |engine: Engine| match network.clone() {

@@ -8,5 +8,6 @@ pub mod cluster;
 pub mod control_plane;
 pub mod engine;
 pub mod incident;
+pub mod pipeline;
 pub mod recording;
 pub mod timeline;

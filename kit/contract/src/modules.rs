@@ -180,6 +180,8 @@ modules! {
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
+    /// What a Deployment remembers, and how it goes back.
+    "workloads/rollback" rollback: crate::workloads::DeploymentHistory;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
 }

@@ -1,7 +1,8 @@
 //! The Deployment controller around the module that decides.
 //!
 //! A Deployment has a ReplicaSet for each of its templates. One [`sync`] claims them, finds the one with the template
-//! of now ([`revision`]), asks the module which sizes all should have, makes it so, and writes the [`status`].
+//! of now ([`revision`]), asks one module which sizes all should have, makes it so, and writes the [`status`]. Another
+//! module keeps the history.
 //! Source: `pkg/controller/deployment/deployment_controller.go`.
 
 pub mod revision;
@@ -20,20 +21,25 @@ use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
-use kit_contract::workloads::DeploymentController;
+use kit_contract::workloads::{DeploymentController, DeploymentHistory};
 use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
 
 /// Brings the pods of each Deployment to its template and number, without stopping the service that they are.
 pub struct Deployments {
     module: Box<dyn DeploymentController>,
+    history: Box<dyn DeploymentHistory>,
     queue: WorkQueue<Name>,
 }
 
 impl Deployments {
-    /// A controller with the module of the slot.
+    /// A controller with the modules of its slots.
     pub fn new(modules: &Modules) -> Self {
-        Deployments { module: modules.rolling_update.make(&()), queue: WorkQueue::default() }
+        Deployments {
+            module: modules.rolling_update.make(&()),
+            history: modules.rollback.make(&()),
+            queue: WorkQueue::default(),
+        }
     }
 
     /// Looks at the Deployments that a change of a ReplicaSet may be about: its owner, its last one, and if it has
@@ -88,7 +94,7 @@ impl Component for Deployments {
     fn run(&mut self, world: &mut World<'_>) {
         while let Some(name) = self.queue.pop(world.now) {
             // What fails is mostly a conflict: the cache was late.
-            let again = sync::sync(self.module.as_ref(), &name, world);
+            let again = sync::sync(self.module.as_ref(), self.history.as_ref(), &name, world);
             self.queue.looked(name, &again, world.now);
         }
     }

@@ -3,7 +3,7 @@
 //! Source: `pkg/controller/job`. A look at one job is [`sync`]; here are the watches that ask for one, and the hands that
 //! do what follows. Pods end often together, so looks that they ask for come a second later.
 
-mod backoff;
+pub mod backoff;
 mod claim;
 mod indexes;
 mod manage;

@@ -327,6 +327,11 @@ const ALL: &[Ask] = &[
     choose("workloads/hpa", "propose", "What does this metric propose?", "the-formula", First),
     choose("workloads/hpa", "decide", "How many replicas does the target get?", "from-proposals-to-a-decision", First),
     choose("workloads/replica_set", "sync", "What does this sync do?", "create-and-delete", Without("status ")),
+    choose("workloads/rollback", "new_set", "Which set is the new one?", "which-set-is-the-new-one", Whole),
+    choose("workloads/rollback", "annotate", "What are the new set's annotations?", "revisions", Whole),
+    choose("workloads/rollback", "forget", "Which sets are deleted?", "what-is-forgotten", Whole),
+    choose("workloads/rollback", "undo", "What does the undo send?", "undo", Whole),
+    choose("workloads/rollback", "status", "How does the rollout stand?", "when-to-go-back", Whole),
     choose(
         "workloads/rolling_update",
         "fenceposts",

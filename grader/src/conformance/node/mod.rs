@@ -152,6 +152,6 @@ fn eviction_thresholds_met(case: &Value) -> Result<(), String> {
 }
 
 fn job_pod_backoff(case: &Value) -> Result<(), String> {
-    let seconds = kit_api::job::pod_backoff(field(case, "failures")?).nanos / 1_000_000_000;
+    let seconds = kit_controllers::job::backoff::pod_backoff(field(case, "failures")?).as_secs();
     compare(case, json!({ "seconds": seconds }))
 }

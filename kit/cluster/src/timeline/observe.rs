@@ -3,6 +3,7 @@
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
 mod owners;
+mod revisions;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
@@ -29,6 +30,8 @@ pub enum Subject {
     ReplicaSets,
     /// The status of Deployments.
     Deployments,
+    /// The revisions of Deployments and their ReplicaSets, with images and causes.
+    Revisions,
     /// How many endpoints of each service are ready.
     Endpoints,
     /// What autoscalers ask for.
@@ -240,6 +243,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(subject, counts.join(", "));
             }
         }
+        Subject::Revisions => revisions::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {

@@ -2,6 +2,7 @@
 
 use super::observe;
 use crate::engine::Engine;
+use crate::pipeline::Pipeline;
 use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
@@ -27,6 +28,8 @@ pub enum Step {
     Patch(BTreeMap<String, Value>),
     /// Asks for numbers of replicas: `{replicaset/web: 5}`.
     Scale(BTreeMap<String, i32>),
+    /// Undoes rollouts, as `kubectl rollout undo` does: `{deployment/web: 2}`, or 0 for the previous revision.
+    Undo(BTreeMap<String, i64>),
     /// A node loses power.
     Crash(String),
     /// A node comes back.
@@ -168,6 +171,10 @@ impl std::fmt::Display for Step {
                 format!("patch {}", all.join(", "))
             }
             Step::Scale(sizes) => all("scale", sizes, " to "),
+            Step::Undo(targets) => {
+                let to = |to: &i64| if *to == 0 { "the previous revision".into() } else { format!("revision {to}") };
+                all("undo", &targets.iter().map(|(target, revision)| (target.clone(), to(revision))).collect(), " to ")
+            }
             Step::Crash(node) => format!("crash {node}"),
             Step::Restart(node) => format!("restart {node}"),
             Step::Partition(node) => format!("partition {node}"),
@@ -212,7 +219,7 @@ impl Step {
             Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
             Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
-            Step::Scale(_) | Step::Load(_) | Step::Drain(_) => MarkKind::Step,
+            Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) => MarkKind::Step,
         }
     }
 }
@@ -232,6 +239,7 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Delete(Deletion::How(targets)) => targets.keys().cloned().collect(),
         Step::Patch(targets) => targets.keys().cloned().collect(),
         Step::Scale(targets) => targets.keys().cloned().collect(),
+        Step::Undo(targets) => targets.keys().cloned().collect(),
         Step::Kill(targets) => targets.keys().cloned().collect(),
         Step::Load(targets) => targets.keys().map(|name| format!("deployment/{name}")).collect(),
         Step::Skew(hosts) => hosts.keys().map(|host| format!("node/{host}")).collect(),
@@ -350,6 +358,15 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             let mut sizes = sizes.iter();
             return sizes
                 .try_for_each(|(target, replicas)| patch(engine, target, json!({"spec": {"replicas": replicas}})));
+        }
+        Step::Undo(targets) => {
+            return targets.iter().try_for_each(|(target, to)| {
+                let key = find(engine, target)?;
+                let undone = engine.with(|pipeline: &mut Pipeline, world| pipeline.undo(&key, *to, world));
+                let nobody = "nobody undoes anything here; `cluster` has somebody with `pipeline: {}`";
+                // Whether it can be undone is what the module says, and no mistake in the scenario.
+                undone.ok_or_else(|| Error::bad_request(nobody))?.map_err(|error| Error { code: 500, ..error })
+            });
         }
         Step::Crash(name) => engine.fault(&Fault::Crash(name.clone())),
         Step::Restart(name) => engine.fault(&Fault::Restart(name.clone())),

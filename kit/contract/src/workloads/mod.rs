@@ -2,8 +2,10 @@
 
 pub mod hpa;
 pub mod replica_set;
+pub mod rollback;
 pub mod rolling_update;
 
 pub use hpa::HorizontalPodAutoscaler;
 pub use replica_set::ReplicaSetController;
+pub use rollback::DeploymentHistory;
 pub use rolling_update::DeploymentController;

@@ -12,12 +12,13 @@ use kit_api::jiff::Timestamp;
 use kit_api::meta::{LabelSelector, ObjectMeta};
 use kit_api::owner::controller_of;
 use kit_api::pod;
-use kit_apimachinery::object::{About, AsKind};
+use kit_apimachinery::object::{About, AsKind, Key, Kind};
 use kit_client::component::World;
-use kit_contract::workloads::DeploymentController;
+use kit_contract::workloads::rollback::Annotations;
 use kit_contract::workloads::rolling_update::{
     Action, Fenceposts, ReplicaSetView, RollingUpdate, Strategy, SyncRequest,
 };
+use kit_contract::workloads::{DeploymentController, DeploymentHistory};
 use kit_server::{DeleteOptions, Error};
 use kit_time::agenda::Instant;
 
@@ -30,11 +31,17 @@ pub(super) struct Sync<'a, 'w> {
     new: Option<usize>,
     strategy: Strategy,
     posts: Fenceposts,
+    history: &'a dyn DeploymentHistory,
     pub world: &'a mut World<'w>,
 }
 
 /// Looks at a Deployment. The answer is when to look again even if nothing happens.
-pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_>) -> Result<Option<Instant>, Error> {
+pub fn sync(
+    module: &dyn DeploymentController,
+    history: &dyn DeploymentHistory,
+    name: &Name,
+    world: &mut World<'_>,
+) -> Result<Option<Instant>, Error> {
     let Some(deployment) = world.cache.fetch::<Deployment>(&name.0, &name.1).cloned() else {
         return Ok(None);
     };
@@ -45,13 +52,13 @@ pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_
         return Ok(None);
     }
     let sets = claim(&deployment, world);
-    let new = revision::find_new(&deployment, &sets);
+    let new = find_new(history, &deployment, &sets);
     let strategy = strategy(&deployment);
     let posts = match &strategy {
         Strategy::RollingUpdate(update) => module.fenceposts(update, replicas(&deployment)),
         Strategy::Recreate => Fenceposts::default(),
     };
-    let mut sync = Sync { deployment, sets, new, strategy, posts, world };
+    let mut sync = Sync { deployment, sets, new, strategy, posts, history, world };
     if before.metadata.deletion_timestamp.is_some() {
         sync.follow_revision()?;
         return sync.write_status(&before, false);
@@ -78,6 +85,13 @@ pub fn sync(module: &dyn DeploymentController, name: &Name, world: &mut World<'_
     }
     sync.clean_up(&actions, scaling)?;
     sync.write_status(&before, !scaling)
+}
+
+/// Which of the sets has the Deployment's template.
+fn find_new(history: &dyn DeploymentHistory, deployment: &Deployment, sets: &[ReplicaSet]) -> Option<usize> {
+    let views: Vec<_> = sets.iter().map(revision::view).collect();
+    let name = history.new_set(&deployment.spec.as_ref()?.template, &views)?;
+    sets.iter().position(|set| set.metadata.name.as_ref() == Some(&name))
 }
 
 fn replicas(deployment: &Deployment) -> i32 {
@@ -116,9 +130,11 @@ impl Sync<'_, '_> {
         sets.filter(|(index, _)| Some(*index) != self.new).map(|(_, set)| set)
     }
 
-    /// The revision that the new set is, or would be.
-    fn next_revision(&self) -> i64 {
-        self.old().map(revision::revision).max().unwrap_or(0) + 1
+    /// The annotations of the new set, which has these now.
+    fn annotations(&self, now: &ObjectMeta) -> Annotations {
+        let old: Vec<_> = self.old().map(revision::view).collect();
+        let deployment = revision::annotations(&self.deployment.metadata);
+        self.history.annotate(&deployment, &revision::annotations(now), &old)
     }
 
     /// Brings the annotations of an existing new set up to date, or else the Deployment's revision to that of the set: one
@@ -126,11 +142,11 @@ impl Sync<'_, '_> {
     fn follow_revision(&mut self) -> Result<(), Error> {
         let Some(index) = self.new else { return Ok(()) };
         let mut set = self.sets[index].clone();
-        revision::annotate(&mut set, &self.deployment, self.next_revision());
+        set.metadata.annotations = Some(self.annotations(&set.metadata));
         let min_ready_seconds = self.deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
         let before = set.spec.get_or_insert_default().min_ready_seconds;
         let as_before = before.unwrap_or(0) == min_ready_seconds.unwrap_or(0);
-        if !as_before || set.metadata.annotations != self.sets[index].metadata.annotations {
+        if !as_before || set.metadata.annotations != Some(revision::annotations(&self.sets[index].metadata)) {
             set.spec.get_or_insert_default().min_ready_seconds = min_ready_seconds;
             self.sets[index] = self.update(set)?;
             return Ok(());
@@ -250,6 +266,7 @@ impl Sync<'_, '_> {
         let set = self.new_set(replicas);
         let name = set.metadata.name.clone().unwrap_or_default();
         let now = self.now();
+        let revision = set.metadata.annotations.as_ref().and_then(|all| all.get(REVISION)).cloned();
         let (set, is_new) = match self.world.server.create(set.into_object()) {
             Ok(created) => (created.get::<ReplicaSet>().cloned(), true),
             Err(error) if error.reason == "AlreadyExists" => {
@@ -278,8 +295,8 @@ impl Sync<'_, '_> {
             let message = format!("Created new replica set {name:?}");
             status::note(&mut self.deployment, "True", "NewReplicaSetCreated", message, now);
         }
-        let revision = self.next_revision().to_string();
-        self.deployment.metadata.annotations.get_or_insert_default().insert(REVISION.into(), revision);
+        let revision = revision.map(|revision| (REVISION.into(), revision));
+        self.deployment.metadata.annotations.get_or_insert_default().extend(revision);
         self.new = Some(self.sets.len());
         self.sets.extend(set);
         Ok(())
@@ -312,7 +329,7 @@ impl Sync<'_, '_> {
             }),
             status: None,
         };
-        revision::annotate(&mut set, &self.deployment, self.next_revision());
+        set.metadata.annotations = Some(self.annotations(&set.metadata));
         self.annotate_size(&mut set);
         set
     }
@@ -332,10 +349,12 @@ impl Sync<'_, '_> {
         if !self.is_paused() && !complete {
             return Ok(());
         }
-        let old: Vec<&ReplicaSet> = self.old().collect();
-        let forgotten = revision::forgotten(&self.deployment, &old);
-        let keys: Vec<_> = forgotten.into_iter().map(|set| About::from(set).key()).collect();
-        for key in keys {
+        let limit = self.deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit);
+        let Some(limit) = limit else { return Ok(()) };
+        let old: Vec<_> = self.old().map(revision::view).collect();
+        let namespace = self.deployment.metadata.namespace.clone().unwrap_or_default();
+        for name in self.history.forget(limit, &old) {
+            let key = Key::new(Kind::ReplicaSet, &namespace, &name);
             match self.world.server.delete(&key, &DeleteOptions::default()) {
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}

@@ -5,7 +5,20 @@
 use super::indexes;
 use kit_api::core::Pod;
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::{job, pod};
+use kit_api::pod;
+
+/// After the first failure (`DefaultJobPodFailureBackOff`), and at most (`MaxJobPodFailureBackOff`).
+const BACKOFF: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10), SignedDuration::from_secs(600));
+
+/// From the last failure to the next pod, after so many failures in a row.
+pub fn pod_backoff(failures: u32) -> SignedDuration {
+    let (first, most) = BACKOFF;
+    match failures {
+        0 => SignedDuration::ZERO,
+        // 2^6 times the first wait is more than the longest.
+        _ => (first * (1 << (failures - 1).min(6))).min(most),
+    }
+}
 
 /// Failures since the last success.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,8 +47,7 @@ impl Record {
 }
 
 fn remaining(failures: u32, last: Timestamp, now: Timestamp) -> SignedDuration {
-    let wait = SignedDuration::from_nanos(job::pod_backoff(failures).nanos);
-    (wait - now.duration_since(last)).max(SignedDuration::ZERO)
+    (pod_backoff(failures) - now.duration_since(last)).max(SignedDuration::ZERO)
 }
 
 /// How long the replacement of a failed pod has to wait, where each index has its own limit.

@@ -2,4 +2,5 @@
 
 pub mod hpa;
 pub mod replica_set;
+pub mod rollback;
 pub mod rolling_update;
