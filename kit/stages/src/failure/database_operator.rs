@@ -64,6 +64,14 @@ fn odd() -> impl Strategy<Value = Odd> {
     prop_oneof![5 => Just(Nothing), 4 => select(rare)]
 }
 
+/// What is odd about a primary that isn't well: mostly it is silent, and only its pod and its node say more.
+fn of_the_primary() -> impl Strategy<Value = (Odd, Odd)> {
+    use Odd::*;
+    let silence = select(vec![Silent(29), Silent(30), Silent(31), Silent(31)]);
+    let more = select(vec![Nothing, Nothing, OutOfService, Terminating, NotReady, Cordoned]);
+    prop_oneof![4 => (silence, more), 1 => select(vec![(NoPod, Nothing), (Gone, Nothing), (Stopped, Nothing), (Nothing, NotReady)])]
+}
+
 /// Number, what is odd, timeline, position in the log, label.
 type Drawn = (Odd, Odd, u32, u64, Option<&'static str>);
 
@@ -111,7 +119,7 @@ fn database() -> impl Strategy<Value = Value> {
     let label = select(vec![Some("replica"), Some("replica"), None, Some("primary")]);
     let drawn = (odd(), odd(), select(vec![1_u32, 1, 1, 2]), lsn, label);
     let asked = (
-        select(vec![3_u32, 3, 3, 1, 2, 4, 5]),
+        select(vec![0_i64, 0, 0, 1, -1]),
         select(vec![0_u32, 0, 1, 1, 2, 3]),
         option::of(select(vec![20_u64, 0, 19, 21, 1000])),
         select(vec![0_u32, 0, 30]),
@@ -119,8 +127,11 @@ fn database() -> impl Strategy<Value = Value> {
         option::weighted(0.3, 1..=4_usize),
     );
     let rest = (select(vec![0_u32, 5, 29, 30, 31]), select(vec![100_u64, 101, 90]), 1..=4_usize, 1..=4_usize);
-    (moment, vec(drawn, 1..=4), asked, rest).prop_map(|(moment, mut drawn, asked, (failing, lsn, primary, target))| {
-        let (instances, synchronous, max_lag, delay, isolation, wanted) = asked;
+    let calm = (prop::bool::weighted(0.6), of_the_primary());
+    (moment, vec(drawn, 1..=4), asked, rest, calm).prop_map(|(moment, mut drawn, asked, rest, (is_calm, of_primary))| {
+        let (failing, lsn, primary, target) = rest;
+        let (more, synchronous, max_lag, delay, isolation, wanted) = asked;
+        let instances = (drawn.len() as i64 + more).max(1);
         let name = |number: usize| format!("orders-{number}");
         let primary = (primary - 1) % drawn.len() + 1;
         let target = match moment {
@@ -128,10 +139,16 @@ fn database() -> impl Strategy<Value = Value> {
             Pending => None,
             Switching | New => Some((target - 1) % drawn.len() + 1),
         };
-        // All is well in so many other moments that the primary had better be.
-        if let Some(drawn) = drawn.get_mut(primary - 1).filter(|_| moment == Well) {
-            let harmless = |odd: Odd| if matches!(odd, Odd::Cordoned | Odd::Outdated) { odd } else { Odd::Nothing };
-            (drawn.0, drawn.1) = (harmless(drawn.0), harmless(drawn.1));
+        // Where too much is odd at once the same rule decides each time.
+        let harmless = |odd: Odd| if matches!(odd, Odd::Cordoned | Odd::Outdated) { odd } else { Odd::Nothing };
+        for (number, drawn) in (1..).zip(&mut drawn) {
+            let is_primary = number == primary;
+            (drawn.0, drawn.1) = match moment {
+                Well if is_primary || is_calm => (harmless(drawn.0), harmless(drawn.1)),
+                Failing | Pending if is_primary && is_calm => of_primary,
+                Failing | Pending if is_calm && drawn.0 != Odd::NoPod => (Odd::Nothing, Odd::Nothing),
+                _ => (drawn.0, drawn.1),
+            };
         }
         let there = (1..).zip(drawn).filter_map(|(number, drawn)| instance(number, drawn, moment, number == primary));
         json!({
