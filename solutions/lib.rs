@@ -13,6 +13,7 @@ pub mod control_plane {
 }
 pub mod failure {
     //! What happens when something breaks.
+    pub mod database_operator;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -63,6 +64,7 @@ pub fn modules() -> Modules {
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
+        database_operator: Slot::of::<failure::database_operator::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
         network_policy: Slot::of::<network::network_policy::Exercise>(),
         dns: Slot::of::<network::dns::Exercise>(),

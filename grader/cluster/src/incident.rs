@@ -41,10 +41,10 @@ impl Case {
     /// lies in the past.
     pub fn config(&self, config: Config) -> Config {
         let played = SignedDuration::from_nanos(self.incident.played().nanos);
-        let Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, .. } =
+        let Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, databases, .. } =
             self.incident.cluster.clone();
         let epoch = config.epoch.and_then(|now| now.checked_sub(played).ok());
-        Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, epoch, ..config }
+        Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, databases, epoch, ..config }
     }
 
     /// Lets it happen.

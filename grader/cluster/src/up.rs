@@ -8,7 +8,7 @@ use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
-use kit_cluster::cluster::{self, CloudShape, Config, NetworkShape, Nodes};
+use kit_cluster::cluster::{self, CloudShape, Config, DatabaseShape, NetworkShape, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -51,6 +51,9 @@ pub struct Args {
     /// a cluster of up to 50 nodes
     #[arg(long, value_name = "PLUGIN", value_parser = network)]
     network: Option<Network>,
+    /// Installs an operator of databases, which looks after DatabaseClusters, a simulated database, and snapshots of volumes
+    #[arg(long)]
+    databases: bool,
     /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,
     /// `tcpdump` or `iptables-save` there. Linux, as root
     #[arg(long, conflicts_with = "etcd")]
@@ -168,6 +171,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
             Some(Network(shape)) => shape.clone(),
             None => (args.nodes <= NETWORKED).then(NetworkShape::default),
         },
+        databases: args.databases.then(DatabaseShape::default),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),

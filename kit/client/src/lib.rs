@@ -2,10 +2,12 @@
 //!
 //! A [`component`] is woken with its [`cache`], which the cluster feeds from its watches, and keeps what it has to do in a
 //! [`work_queue`]. [`leader_election`] lets one of several act, [`informer`] is a client that lists and watches by itself,
-//! [`metrics`] is what `metrics.k8s.io` would answer, [`network`] what pods send through, and [`explain`] is where a component says why.
+//! [`metrics`] is what `metrics.k8s.io` would answer, [`network`] what pods send through, [`disk`] what they write to, and [`explain`] is where a component says why.
 
 pub mod cache;
 pub mod component;
+pub mod database;
+pub mod disk;
 pub mod explain;
 pub mod fault;
 pub mod informer;

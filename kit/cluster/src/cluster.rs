@@ -6,6 +6,8 @@ use crate::pipeline::{self, Pipeline};
 use kit_api::core::NodeAddress;
 use kit_api::jiff::Timestamp;
 use kit_client::component::Component;
+use kit_client::database::Reports;
+use kit_client::disk;
 use kit_client::metrics::Usage;
 use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
@@ -13,6 +15,7 @@ use kit_controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use kit_controllers::cron_job::CronJobs;
 use kit_controllers::csi::CsiDrivers;
 use kit_controllers::daemon_set::DaemonSets;
+use kit_controllers::database::DatabaseOperator;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::garbage_collector::GarbageCollector;
@@ -33,6 +36,7 @@ use kit_controllers::volume::binder::PersistentVolumes;
 use kit_controllers::volume::ephemeral::EphemeralVolumes;
 use kit_controllers::volume::expand::Expansion;
 use kit_controllers::volume::protection::{ClaimProtection, VolumeProtection};
+use kit_controllers::volume::snapshot::Snapshots;
 use kit_network::cloud::Shared;
 use kit_network::cloud::health::HealthChecks;
 use kit_network::cloud::lifecycle::Lifecycle;
@@ -50,9 +54,12 @@ use kit_network::fabric::proxies::Proxies;
 use kit_network::fabric::{self, Fabric};
 pub use kit_network::fabric::{Kind as Plugin, Shape as NetworkShape};
 use kit_network::ipam::controller::NodeIpam;
+use kit_node::database::Databases;
+pub use kit_node::database::Shape as DatabaseShape;
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::image::Registry;
 use kit_node::kubelet::node::NodeShape;
+use kit_node::kubelet::processes;
 use kit_scheduler::Scheduler;
 use kit_server::{Backend, Error, Server};
 use kit_time::random::Random;
@@ -68,6 +75,7 @@ pub const ASKED: [(&str, &str); 23] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
+    ("failure/database_operator", CONTROLLERS),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/endpoints", CONTROLLERS),
     ("network/kube_proxy", NODES),
@@ -123,6 +131,8 @@ pub struct Config {
     pub network: Option<NetworkShape>,
     /// Somebody who deploys with `kubectl rollout`; without it nobody undoes anything.
     pub pipeline: Option<pipeline::Shape>,
+    /// Databases, and an operator for them. Without it images called `database` are images like any other.
+    pub databases: Option<DatabaseShape>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -154,6 +164,7 @@ impl Default for Config {
             cloud: None,
             network: None,
             pipeline: None,
+            databases: None,
             candidate: None,
             programs: false,
             epoch: None,
@@ -268,12 +279,19 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         shapes.iter_mut().for_each(|shape| shape.taints.push(kit_network::cloud::node::uninitialized()));
     }
     let network = config.network.as_ref().map(|shape| network(shape, modules, config.seed, &clock));
+    let databases = config.databases.clone().map(|shape| (shape, processes::Shared::default(), Reports::default()));
+    let disks = disk::Shared::default();
     let kubelets = {
+        let databases = databases.clone();
         let (images, usage, network) = (config.images.clone(), usage.clone(), network.clone());
         let programs = config.programs;
         move || -> Box<dyn Component> {
             let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone());
             let kubelets = if programs { kubelets.with_programs() } else { kubelets };
+            let kubelets = match &databases {
+                Some((_, running, _)) => kubelets.with_processes(running.clone()),
+                None => kubelets,
+            };
             Box::new(match &network {
                 Some(network) => kubelets.with_network(network.clone()),
                 None => kubelets,
@@ -288,6 +306,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
         let has_network = config.network.is_some();
+        let reports = databases.as_ref().map(|(.., reports)| reports.clone());
         let max_unavailable = config.max_unavailable_stateful_set;
         move || -> Vec<Box<dyn Component>> {
             let stateful_sets = StatefulSets::default();
@@ -321,6 +340,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             if has_network {
                 all.push(Box::new(NodeIpam::new(fabric::pods()).expect("a /16 can be cut into networks of /24")));
             }
+            if let Some(reports) = &reports {
+                all.push(Box::new(DatabaseOperator::new(&modules, reports.clone())));
+            }
             if let Some(ca) = &accounts {
                 all.push(Box::new(ServiceAccounts::default()));
                 all.push(Box::new(RootCa::new(ca.clone())));
@@ -346,10 +368,17 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
             });
             let api = is_served.then(|| Box::new(KubernetesService::default()) as Box<dyn Component>);
             let drivers = if is_served { CsiDrivers::installed() } else { CsiDrivers::default() };
-            let drivers: Box<dyn Component> = Box::new(drivers);
+            let drivers: Box<dyn Component> = Box::new(drivers.with_disks(disks.clone()));
+            let databases =
+                databases.clone().into_iter().flat_map(|(shape, running, reports)| -> [Box<dyn Component>; 2] {
+                    [
+                        Box::new(Databases::new(shape, running, reports, disks.clone())),
+                        Box::new(Snapshots::new(disks.clone())),
+                    ]
+                });
             let pipeline =
                 pipeline.iter().map(|shape| -> Box<dyn Component> { Box::new(Pipeline::new(&modules, shape.clone())) });
-            let beside = [kubelets(), drivers].into_iter().chain(checks).chain(api).chain(of_network);
+            let beside = [kubelets(), drivers].into_iter().chain(databases).chain(checks).chain(api).chain(of_network);
             beside.chain(pipeline).collect()
         }
     };
@@ -433,7 +462,8 @@ mod tests {
             // Making it is the first question.
             for plugin in [Plugin::Flannel, Plugin::Calico] {
                 let network = Some(NetworkShape { plugin, ..NetworkShape::default() });
-                let config = Config { cloud: Some(CloudShape::default()), network, ..Config::default() };
+                let databases = Some(DatabaseShape::default());
+                let config = Config { cloud: Some(CloudShape::default()), network, databases, ..Config::default() };
                 _ = catch_lost(|| start(&config, &modules, Clock::default()));
             }
         }

@@ -138,6 +138,8 @@ modules! {
     "control_plane/store" store: crate::control_plane::Store;
     /// The work queue of a controller.
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
+    /// The operator of a database.
+    "failure/database_operator" database_operator: crate::failure::DatabaseOperator;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.

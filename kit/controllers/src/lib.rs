@@ -9,6 +9,7 @@ pub mod cluster_role_aggregation;
 pub mod cron_job;
 pub mod csi;
 pub mod daemon_set;
+pub mod database;
 pub mod deployment;
 pub mod disruption;
 mod expectations;

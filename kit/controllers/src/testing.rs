@@ -53,7 +53,9 @@ impl Bench {
             while let Ok(Some(change)) = self.server.change(self.cursor) {
                 self.cursor += 1;
                 let change = change.clone();
-                if self.component.watches().contains(&change.object.key.kind) {
+                let kind = change.object.key.kind;
+                let is_custom = self.component.watches_custom() && kind.resource().custom;
+                if is_custom || self.component.watches().contains(&kind) {
                     self.cache.apply(&change);
                     let Bench { server, now, component, cache, log, .. } = self;
                     component.observe(&change, &mut World { now: *now, server, cache, log });

@@ -4,6 +4,7 @@
 //! kubelet decides, without any input or output, as recorded tables have it; the component doesn't ask all of them yet.
 
 pub mod cgroup;
+pub mod database;
 pub mod eviction;
 pub mod kubelet;
 pub mod program;

@@ -48,6 +48,8 @@ pub enum Subject {
     Decisions,
     /// The addresses of services of type LoadBalancer, and what the cloud has behind them.
     LoadBalancers,
+    /// Databases: how the operator sees them, who accepts writes, what clients hear, and what was lost.
+    Databases,
     /// Whether the API server answers, how many members etcd has, and who leads.
     ControlPlane,
 }
@@ -55,14 +57,15 @@ pub enum Subject {
 impl Subject {
     /// Whether it can change though no object did.
     fn is_of_more_than_objects(self) -> bool {
-        matches!(self, Subject::ControlPlane | Subject::LoadBalancers)
+        matches!(self, Subject::ControlPlane | Subject::LoadBalancers | Subject::Databases)
     }
 }
 
 /// What can be seen beside the objects, as far as it is watched.
 pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
     let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
-    let shown = subjects.contains(&Subject::LoadBalancers).then(|| engine.shows());
+    let beside = |subject: &Subject| matches!(subject, Subject::LoadBalancers | Subject::Databases);
+    let shown = subjects.iter().any(beside).then(|| engine.shows());
     plane.into_iter().chain(shown).flatten().collect()
 }
 
@@ -260,7 +263,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
         // They are no state of an object: see `decisions`.
-        Subject::Decisions | Subject::ControlPlane => {}
+        Subject::Decisions | Subject::ControlPlane | Subject::Databases => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };

@@ -14,6 +14,7 @@ use kit_api::meta::ObjectMeta;
 use kit_api::storage::{CSIDriver, CSIDriverSpec, StorageClass, VolumeAttachment};
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
+use kit_client::disk;
 use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,8 @@ pub struct CsiDrivers {
     jobs: BTreeMap<Job, Instant>,
     /// What has changed and was not looked at yet.
     changed: BTreeSet<Key>,
+    /// Where their disks are.
+    disks: disk::Shared,
     /// Whether a driver and the class of its volumes are still to be installed.
     to_install: bool,
 }
@@ -58,6 +61,11 @@ impl CsiDrivers {
     /// Drivers of a cluster that comes with one, as those of kind and minikube do, and with the default class `standard`.
     pub fn installed() -> Self {
         CsiDrivers { to_install: true, ..CsiDrivers::default() }
+    }
+
+    /// Drivers with these disks, which others know, too.
+    pub fn with_disks(self, disks: disk::Shared) -> Self {
+        CsiDrivers { disks, ..self }
     }
 
     /// What is there already, or was changed by somebody, stays.
@@ -143,7 +151,7 @@ impl CsiDrivers {
         }
         match job {
             Job::Provision(key) => match get::<PersistentVolumeClaim>(key, world) {
-                Some(claim) => provision::make(&claim, world),
+                Some(claim) => provision::make(&claim, &self.disks, world),
                 None => Ok(()),
             },
             Job::Delete(key) => match get::<PersistentVolume>(key, world) {

@@ -6,6 +6,7 @@
 use super::attach::node_of;
 use super::nodes::{ZONE, zone};
 use super::tell;
+use crate::volume::snapshot;
 use kit_api::core::{
     CSIPersistentVolumeSource, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume,
     PersistentVolumeClaim, PersistentVolumeSpec, VolumeNodeAffinity,
@@ -18,7 +19,8 @@ use kit_api::volume::{
 };
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::World;
-use kit_server::{DeleteOptions, Error, Snapshot};
+use kit_client::disk;
+use kit_server::{DeleteOptions, Error, Server, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps a volume until its disk is gone.
@@ -51,13 +53,21 @@ pub fn announce(claim: &PersistentVolumeClaim, driver: &str, world: &mut World<'
 }
 
 /// Makes the volume, unless it is there or nobody wants it any more (`provisionClaimOperation`).
-pub fn make(claim: &PersistentVolumeClaim, world: &mut World<'_>) -> Result<(), Error> {
+pub fn make(claim: &PersistentVolumeClaim, disks: &disk::Shared, world: &mut World<'_>) -> Result<(), Error> {
     let state = world.server.snapshot();
     let (Some(driver), Some(class)) = (driver(claim, state), class(claim, state)) else { return Ok(()) };
     let name = format!("pvc-{}", claim.metadata.uid.as_deref().unwrap_or_default());
     if state.get(&Key::new(Kind::PersistentVolume, "", &name)).is_some() {
         return Ok(());
     }
+    let source = match source_of(claim, world.server) {
+        Ok(source) => source,
+        Err(why) => {
+            tell(world, &name_of(&driver), claim, ("Warning", "ProvisioningFailed", &why));
+            return Err(Error::internal(&why));
+        }
+    };
+    let state = world.server.snapshot();
     let nodes: Vec<&Node> = state.list(Kind::Node).filter_map(|stored| stored.get()).collect();
     let zone = match annotation(&claim.metadata, SELECTED_NODE) {
         None => some_zone(claim, &class, &nodes),
@@ -70,9 +80,26 @@ pub fn make(claim: &PersistentVolumeClaim, world: &mut World<'_>) -> Result<(), 
     };
     let volume = volume(claim, &class, &driver, name.clone(), zone);
     world.server.create(volume.into_object())?;
+    if let Some(handle) = source {
+        disks.borrow_mut().copy(&disk::of_snapshot(&handle), &disk::of_volume(&name));
+    }
     let why = format!("Successfully provisioned volume {name}");
     tell(world, &name_of(&driver), claim, ("Normal", "ProvisioningSucceeded", &why));
     Ok(())
+}
+
+/// The handle of the snapshot that a claim is to begin with, if it names one (`getSnapshotSource`).
+fn source_of(claim: &PersistentVolumeClaim, server: &Server) -> Result<Option<String>, String> {
+    let source = claim.spec.as_ref().and_then(|spec| spec.data_source.as_ref());
+    let Some(source) = source.filter(|source| source.kind == snapshot::SNAPSHOT) else { return Ok(None) };
+    let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+    let name = &source.name;
+    let content = snapshot::content_of(server, namespace, name)
+        .ok_or_else(|| format!("error getting snapshot {name} from api server: it is not there or not bound"))?;
+    match content["status"]["snapshotHandle"].as_str().filter(|_| content["status"]["readyToUse"] == true) {
+        Some(handle) => Ok(Some(handle.to_string())),
+        None => Err(format!("snapshot {name} is not Ready")),
+    }
 }
 
 /// The node is gone: the scheduler chooses anew (`provisionVolumeErrorHandling`).

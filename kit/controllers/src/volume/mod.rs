@@ -8,4 +8,5 @@ pub mod binder;
 pub mod ephemeral;
 pub mod expand;
 pub mod protection;
+pub mod snapshot;
 mod users;

@@ -9,6 +9,7 @@ pub mod log;
 mod network;
 pub mod node;
 pub mod pod_worker;
+pub mod processes;
 pub mod streams;
 mod surroundings;
 #[cfg(test)]
@@ -61,6 +62,8 @@ pub struct Kubelets {
     programs: bool,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
+    /// Who wants to know what runs.
+    processes: Option<processes::Shared>,
     sessions: BTreeMap<u64, streams::Session>,
     /// The number of the last session.
     session: u64,
@@ -129,6 +132,7 @@ impl Kubelets {
             loads: BTreeMap::new(),
             programs: false,
             wires: None,
+            processes: None,
             sessions: BTreeMap::new(),
             session: 0,
         }
@@ -438,6 +442,7 @@ impl Component for Kubelets {
             self.unmeasured = false;
             self.measure(world);
         }
+        self.list_processes(world);
     }
 
     fn next_wake(&self) -> Option<Instant> {
@@ -446,7 +451,9 @@ impl Component for Kubelets {
 
     fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
         let (Fault::Crash(name) | Fault::Restart(name) | Fault::Partition(name) | Fault::Heal(name)) = fault else {
-            return self.fault_of_pods(fault, world);
+            let known = self.fault_of_pods(fault, world);
+            self.list_processes(world);
+            return known;
         };
         let Some(kubelet) = self.nodes.get_mut(name) else {
             return Err(format!("there is no node `{name}`; there are: {}", self.names()));
@@ -469,6 +476,7 @@ impl Component for Kubelets {
         if matches!(fault, Fault::Heal(_) | Fault::Restart(_)) {
             self.resync(name, world);
         }
+        self.list_processes(world);
         Ok(true)
     }
 }

@@ -1,3 +1,4 @@
 //! Generators of the chapter `failure`.
 
+pub mod database_operator;
 pub mod node_lifecycle;
