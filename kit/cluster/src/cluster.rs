@@ -71,7 +71,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 23] = [
+pub const ASKED: [(&str, &str); 24] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
