@@ -61,7 +61,7 @@ impl Engine {
                 server.forget_history();
                 Ok(true)
             }
-            Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => Ok(false),
+            Fault::ShutDown(_) | Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => Ok(false),
         }
     }
 }

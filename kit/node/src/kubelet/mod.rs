@@ -8,6 +8,7 @@ pub mod log;
 mod network;
 pub mod node;
 pub mod pod_worker;
+mod shutdown;
 pub mod streams;
 mod surroundings;
 #[cfg(test)]
@@ -80,6 +81,8 @@ struct Kubelet {
     reported: Option<Instant>,
     /// The attached volumes that its pods use, as its status says.
     in_use: Vec<String>,
+    /// How far it is with its end, if its machine is shut down.
+    shutdown: Option<shutdown::Shutdown>,
 }
 
 struct Running {
@@ -88,6 +91,8 @@ struct Running {
     timer: Option<Instant>,
     net: network::Interface,
     volumes: volumes::Claimed,
+    /// Whether it is among the last to go when the machine is shut down.
+    critical: bool,
 }
 
 impl Kubelets {
@@ -112,6 +117,7 @@ impl Kubelets {
                     skew,
                     reported: None,
                     in_use: Vec::new(),
+                    shutdown: None,
                 },
             )
         });
@@ -177,7 +183,7 @@ impl Kubelets {
             return;
         }
         if !kubelet.pods.contains_key(&uid) {
-            if pod::is_finished(pod) || self.ended.contains(&uid) {
+            if pod::is_finished(pod) || self.ended.contains(&uid) || kubelet.refuses(pod, world) {
                 return;
             }
             let key = Key::new(
@@ -191,7 +197,8 @@ impl Kubelets {
             if let Some(kubelet) = self.nodes.get_mut(&node) {
                 worker.images().for_each(|image| kubelet.images.insert(image));
                 let volumes = volumes::Claimed::new(pod, world.now);
-                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes });
+                let critical = shutdown::is_critical(pod);
+                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes, critical });
             }
             self.pods.insert(uid.clone(), node.clone());
             if self.mount(&node, &uid, world) {
@@ -296,6 +303,9 @@ impl Kubelets {
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);
+        if self.fail_by_shutdown(node, uid, world) {
+            return;
+        }
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if running.worker.stops_at.is_some_and(|at| at <= world.now) {
@@ -394,6 +404,7 @@ impl Kubelet {
             }
         };
         self.shape.report(&mut node, self.index, time);
+        self.say_shutdown(&mut node);
         _ = world.server.update_status(node.into_object());
     }
 }
@@ -419,6 +430,7 @@ impl Component for Kubelets {
             self.tick(&node, &uid, world);
         }
         self.run_sessions(world);
+        self.run_shutdowns(world);
         if world.now >= self.renew {
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
@@ -440,11 +452,23 @@ impl Component for Kubelets {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, ..)| *at).into_iter().chain([self.renew]).chain(self.wake_sessions()).min()
+        self.timers
+            .first()
+            .map(|(at, ..)| *at)
+            .into_iter()
+            .chain([self.renew])
+            .chain(self.wake_sessions())
+            .chain(self.wake_shutdowns())
+            .min()
     }
 
     fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
-        let (Fault::Crash(name) | Fault::Restart(name) | Fault::Partition(name) | Fault::Heal(name)) = fault else {
+        let (Fault::Crash(name)
+        | Fault::Restart(name)
+        | Fault::Partition(name)
+        | Fault::Heal(name)
+        | Fault::ShutDown(name)) = fault
+        else {
             return self.fault_of_pods(fault, world);
         };
         let Some(kubelet) = self.nodes.get_mut(name) else {
@@ -452,10 +476,14 @@ impl Component for Kubelets {
         };
         match fault {
             Fault::Crash(_) => {
-                kubelet.up = false;
+                (kubelet.up, kubelet.shutdown) = (false, None);
                 kubelet.pods.values_mut().for_each(|running| running.net.serve(self.wires.as_ref(), Vec::new()));
             }
             Fault::Partition(_) => kubelet.connected = false,
+            Fault::ShutDown(_) => {
+                let name = name.clone();
+                self.shut_down(&name, world);
+            }
             Fault::Heal(_) => kubelet.connected = true,
             _ => {
                 kubelet.up = true;
