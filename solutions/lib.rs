@@ -13,6 +13,7 @@ pub mod control_plane {
 }
 pub mod failure {
     //! What happens when something breaks.
+    pub mod leader_election;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -61,6 +62,7 @@ pub fn modules() -> Modules {
         concurrency: Slot::of::<control_plane::concurrency::Exercise>(),
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
+        leader_election: Slot::of::<failure::leader_election::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
         network_policy: Slot::of::<network::network_policy::Exercise>(),

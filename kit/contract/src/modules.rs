@@ -138,6 +138,8 @@ modules! {
     "control_plane/store" store: crate::control_plane::Store;
     /// The work queue of a controller.
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
+    /// A candidate in a leader election.
+    "failure/leader_election" leader_election: crate::failure::LeaderElection;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.

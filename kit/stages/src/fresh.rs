@@ -29,6 +29,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/raft_replication" => (control_plane::raft::replication(), 6),
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
+        "failure/leader_election" => (failure::leader_election::fresh(reference.leader_election.clone()), 150),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "network/blue_green" => (network::blue_green::fresh(), 30),
         "network/dns" => (network::dns::fresh(), 150),

@@ -1,3 +1,4 @@
 //! Generators of the chapter `failure`.
 
+pub mod leader_election;
 pub mod node_lifecycle;
