@@ -14,6 +14,7 @@ pub mod control_plane {
 pub mod failure {
     //! What happens when something breaks.
     pub mod database_operator;
+    pub mod leader_election;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -63,6 +64,7 @@ pub fn modules() -> Modules {
         concurrency: Slot::of::<control_plane::concurrency::Exercise>(),
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
+        leader_election: Slot::of::<failure::leader_election::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         database_operator: Slot::of::<failure::database_operator::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),

@@ -142,7 +142,7 @@ pub fn skipped(entry: &Entry, builds_on: &str) -> ExerciseResult {
 /// To start a process takes longer than to play a scenario, so that they share one. It is a process of its own that
 /// decides, since what lies there from earlier scenarios is none of this one's business.
 fn judge(entry: &Entry, scenario: &Scenario, graded: &Graded<'_>) -> ScenarioResult {
-    let apart = matches!(scenario.script, Script::Group(_));
+    let apart = scenario.is_apart(&entry.name);
     let is_shared = graded.again(apart);
     let mut result = unplayed(entry, scenario);
     hold(scenario, graded, &mut result);
@@ -352,7 +352,7 @@ pub fn transcript(
     recorder: Option<&mut kit_cluster::recording::Recorder>,
 ) -> Result<(Vec<Seen>, Option<String>)> {
     let session: Rc<RefCell<Session>> = Rc::new(RefCell::new(Session::new(start, workspace.limits.clone())));
-    session.borrow_mut().apart = matches!(scenario.script, Script::Group(_));
+    session.borrow_mut().apart = scenario.is_apart(exercise);
     let transport: Rc<RefCell<dyn Transport>> = session.clone();
     let reference = solutions::modules();
     let mut modules = reference.clone();

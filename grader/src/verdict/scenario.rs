@@ -197,6 +197,15 @@ impl Scenario {
         }
     }
 
+    /// Whether each of its modules has a process of its own: the members of a group, and the candidates of an election.
+    pub fn is_apart(&self, exercise: &str) -> bool {
+        match &self.script {
+            Script::Group(_) => true,
+            Script::Timeline(_) => exercise == "failure/leader_election",
+            _ => false,
+        }
+    }
+
     pub fn golden_path(&self) -> PathBuf {
         self.path.with_extension("golden")
     }

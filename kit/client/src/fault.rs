@@ -9,6 +9,8 @@ pub enum Fault {
     Crash(String),
     /// It comes back; containers start anew.
     Restart(String),
+    /// A node is shut down in order: its kubelet ends the pods first, and then its power goes. It comes back by `Restart`.
+    ShutDown(String),
     /// A node and the control plane don't hear each other any more; containers run on.
     Partition(String),
     /// They hear each other again.

@@ -71,11 +71,12 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 24] = [
+pub const ASKED: [(&str, &str); 25] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
     ("failure/database_operator", CONTROLLERS),
+    ("failure/leader_election", ELECTIONS),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/endpoints", CONTROLLERS),
     ("network/kube_proxy", NODES),
@@ -99,6 +100,8 @@ pub const ASKED: [(&str, &str); 24] = [
 ];
 /// The process that keeps the objects. It is one, and never begins anew.
 pub const API_SERVER: &str = "kube-apiserver";
+/// What each process of the control plane does before it acts. It is no process, and only where there are hosts it asks modules.
+pub const ELECTIONS: &str = "leader election";
 const SCHEDULER: &str = "kube-scheduler";
 const CONTROLLERS: &str = "kube-controller-manager";
 /// What runs on nodes. It is no process of the control plane, and never begins anew; only where there is a network it asks modules.
@@ -249,7 +252,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
     let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
     let server = Server::new(store, qos, admission, Random::new(config.seed), config.epoch());
-    around(config, modules, clock, server)
+    around(config, modules, clock, server, true)
 }
 
 /// A cluster over a store that outlives it: its objects are those of the store, and every component begins anew.
@@ -260,10 +263,11 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
 pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Backend>) -> Result<Engine, Error> {
     let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
     let server = Server::open(store, qos, admission, Random::new(config.seed), config.epoch())?;
-    Ok(around(config, modules, clock, server))
+    Ok(around(config, modules, clock, server, false))
 }
 
-fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) -> Engine {
+/// `is_new` is false for a store in which a lease may stand of a process that is gone.
+fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, is_new: bool) -> Engine {
     if config.accounts.is_some() {
         server.keep_roles();
     }
@@ -402,12 +406,13 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         };
         engine.with_process(CLOUD, Box::new(manager))
     };
+    let hosts = |count| ControlPlane::new(count, &modules.leader_election, Random::new(config.seed));
     if let Some(name) = &config.candidate {
         let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();
         let engine = Engine::new(server, Vec::new(), clock)
             .with_process(SCHEDULER, Box::new(scheduler))
             .with_process(CONTROLLERS, Box::new(controllers_and_nodes));
-        return with_network(with_cloud(engine)).with_control_plane(ControlPlane::of([name.clone()]));
+        return with_network(with_cloud(engine)).with_control_plane(hosts(0).beside_others(name));
     }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
@@ -415,7 +420,12 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
     let engine = with_network(with_cloud(engine));
-    if etcd { engine.with_control_plane(ControlPlane::new(config.control_planes)) } else { engine }
+    // The leases of a cluster that somebody watches are there with one of each process, too.
+    match config.control_planes {
+        0 if !(config.programs && is_new) => engine,
+        0 => engine.with_control_plane(hosts(1).of_leases_only()),
+        count => engine.with_control_plane(hosts(count)),
+    }
 }
 
 #[cfg(test)]
@@ -463,7 +473,8 @@ mod tests {
             for plugin in [Plugin::Flannel, Plugin::Calico] {
                 let network = Some(NetworkShape { plugin, ..NetworkShape::default() });
                 let databases = Some(DatabaseShape::default());
-                let config = Config { cloud: Some(CloudShape::default()), network, databases, ..Config::default() };
+                let cloud = Some(CloudShape::default());
+                let config = Config { cloud, network, databases, control_planes: 1, ..Config::default() };
                 _ = catch_lost(|| start(&config, &modules, Clock::default()));
             }
         }

@@ -4,18 +4,31 @@
 //! loses it exits and begins anew, with nothing in its memory (`cmd/kube-controller-manager/app/controllermanager.go`). The
 //! API server is one for all: it stands for the servers behind a load balancer, and needs one host that runs.
 
-use kit_client::leader_election::{Elector, Timing};
+use kit_client::leader_election::{Election, Elector};
+use kit_contract::Slot;
+use kit_contract::failure::LeaderElection;
 use kit_raft::quorum::Quorum;
 use kit_server::{Error, Server};
 use kit_time::agenda::Instant;
+use kit_time::random::Random;
 use std::sync::Arc;
+
+/// Its process tells of itself under another name.
+const SCHEDULER: (&str, &str) = ("kube-scheduler", "default-scheduler");
 
 /// The hosts, and the processes of which each host has a candidate.
 pub struct ControlPlane {
     hosts: Vec<Host>,
     processes: Vec<Process>,
+    module: Slot<dyn LeaderElection>,
+    random: Random,
+    /// Whether everything gives back what it leads when it is asked to stop. Otherwise kube-scheduler does, and
+    /// kube-controller-manager and cloud-controller-manager don't.
+    releases: bool,
     /// Whether the API server itself was stopped.
     stopped: bool,
+    /// Whether something can happen to its hosts. Otherwise all that is seen of it are its leases.
+    can_fail: bool,
 }
 
 struct Host {
@@ -71,31 +84,60 @@ pub enum Term {
 }
 
 impl ControlPlane {
-    /// So many hosts, `control-plane-1` and so on.
-    pub fn new(hosts: usize) -> Self {
-        ControlPlane::of((1..=hosts).map(|number| format!("control-plane-{number}")))
+    /// So many hosts, `control-plane-1` and so on, whose processes elect with modules of this slot.
+    pub fn new(hosts: usize, module: &Slot<dyn LeaderElection>, random: Random) -> Self {
+        let host =
+            |number| Host { name: format!("control-plane-{number}"), up: true, heard: true, skew: Instant::default() };
+        let (hosts, module) = ((1..=hosts).map(host).collect(), module.clone());
+        ControlPlane { hosts, processes: Vec::new(), module, random, releases: false, stopped: false, can_fail: true }
     }
 
-    /// Hosts of these names.
-    pub fn of(names: impl IntoIterator<Item = String>) -> Self {
-        let host = |name| Host { name, up: true, heard: true, skew: Instant::default() };
-        ControlPlane { hosts: names.into_iter().map(host).collect(), processes: Vec::new(), stopped: false }
+    /// One host of this name, beside others that are elsewhere. Whoever stops here gives back what it leads.
+    pub fn beside_others(self, name: &str) -> Self {
+        let host = Host { name: name.into(), up: true, heard: true, skew: Instant::default() };
+        ControlPlane { hosts: vec![host], releases: true, ..self }
     }
 
-    /// Gives back what its candidates lead, so that others needn't wait (`ReleaseOnCancel`).
-    pub fn release(&mut self, server: &mut Server) {
+    /// The same, and nothing can happen to its hosts.
+    pub fn of_leases_only(self) -> Self {
+        ControlPlane { can_fail: false, ..self }
+    }
+
+    /// Whether something can happen to its hosts.
+    pub fn can_fail(&self) -> bool {
+        self.can_fail
+    }
+
+    /// Asks its candidates to stop.
+    pub fn cancel(&mut self, server: &mut Server, now: Instant) {
         for process in &mut self.processes {
             process.leader = None;
-            // Who can't give it back lets it run out.
-            process.candidates.iter_mut().for_each(|candidate| _ = candidate.release(server));
+            for (host, candidate) in self.hosts.iter().zip(&mut process.candidates) {
+                candidate.cancel(server, host.up && host.heard, now);
+            }
         }
     }
 
     /// A process by this name, with a candidate on each host.
     pub fn with(mut self, name: &'static str) -> Self {
-        let candidates = self.hosts.iter().map(|host| candidate(name, host)).collect();
+        let is_scheduler = name == SCHEDULER.0;
+        let election = Election {
+            module: self.module.clone(),
+            lease: ("kube-system".into(), name.into()),
+            recorder: if is_scheduler { SCHEDULER.1 } else { name }.into(),
+            release_on_cancel: self.releases || is_scheduler,
+            random: self.random,
+        };
+        let candidates = self.hosts.iter().map(|host| Elector::new(&election, &host.name)).collect();
         self.processes.push(Process { name, actor: name.into(), candidates, leader: None });
         self
+    }
+
+    /// The candidates of a process begin anew.
+    pub fn restart(&mut self, process: usize, now: Instant) {
+        let process = &mut self.processes[process];
+        process.leader = None;
+        process.candidates.iter_mut().for_each(|candidate| candidate.restart(now));
     }
 
     /// Whether a process has a leader that can reach the API server.
@@ -108,12 +150,12 @@ impl ControlPlane {
         let process = &mut self.processes[process];
         server.enter(now, &process.actor);
         for (host, candidate) in self.hosts.iter().zip(&mut process.candidates).filter(|(host, _)| host.up) {
-            if candidate.next_try() <= now {
-                candidate.try_now(host.heard.then_some(&mut *server), now);
-            }
+            candidate.act(server, host.heard, now);
         }
-        let mut candidates = self.hosts.iter().zip(&process.candidates);
-        let leader = candidates.position(|(host, candidate)| host.up && candidate.leads(now));
+        let leads: Vec<usize> =
+            (0..self.hosts.len()).filter(|index| self.hosts[*index].up && process.candidates[*index].leads()).collect();
+        // One that is cut off may still believe that it does.
+        let leader = leads.iter().find(|index| self.hosts[**index].heard).or(leads.first()).copied();
         let term = match (process.leader, leader) {
             (before, now) if before == now => Term::Same,
             (_, Some(_)) => Term::Begins,
@@ -121,11 +163,11 @@ impl ControlPlane {
         };
         process.leader = leader;
         let running = self.hosts.iter().zip(&process.candidates).filter(|(host, _)| host.up);
-        (term, running.map(|(_, candidate)| candidate.next_try()).min())
+        (term, running.filter_map(|(_, candidate)| candidate.due()).min())
     }
 
     /// Does something to a host; `false` if there is none of this name.
-    pub fn fault(&mut self, name: &str, fault: HostFault, server: &mut Server) -> Result<bool, Error> {
+    pub fn fault(&mut self, name: &str, fault: HostFault, server: &mut Server, now: Instant) -> Result<bool, Error> {
         let Some(index) = self.hosts.iter().position(|host| host.name == name) else { return Ok(false) };
         let member = index as u64 + 1;
         let host = &mut self.hosts[index];
@@ -142,9 +184,7 @@ impl ControlPlane {
             }
             HostFault::Restart => {
                 host.up = true;
-                for process in &mut self.processes {
-                    process.candidates[index] = candidate(process.name, host);
-                }
+                self.processes.iter_mut().for_each(|process| process.candidates[index].restart(now));
                 quorum(server, Quorum::restart);
             }
             HostFault::Partition => {
@@ -217,10 +257,4 @@ impl ControlPlane {
         }
         table
     }
-}
-
-fn candidate(process: &str, host: &Host) -> Elector {
-    let mut elector = Elector::new(&format!("{}_{process}", host.name), "kube-system", process, Timing::default());
-    elector.skew = host.skew;
-    elector
 }

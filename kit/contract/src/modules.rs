@@ -140,6 +140,8 @@ modules! {
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
     /// The operator of a database.
     "failure/database_operator" database_operator: crate::failure::DatabaseOperator;
+    /// A candidate in a leader election.
+    "failure/leader_election" leader_election: crate::failure::LeaderElection;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.

@@ -30,6 +30,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
         "failure/database_operator" => (failure::database_operator::fresh(), 100),
+        "failure/leader_election" => (failure::leader_election::fresh(reference.leader_election.clone()), 150),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "network/blue_green" => (network::blue_green::fresh(), 30),
         "network/dns" => (network::dns::fresh(), 150),

@@ -44,7 +44,10 @@ pub fn together(workspace: &Workspace, folder: &Path, modules: &[Text], shared: 
     let mut programs: Vec<Option<Program>> = modules.iter().map(|_| None).collect();
     let places: Vec<usize> = (0..modules.len()).collect();
     let mut groups: Vec<Vec<usize>> = places.chunks(shared).map(<[usize]>::to_vec).collect();
-    while let Some(group) = groups.pop().filter(|group| !group.is_empty()) {
+    while let Some(group) = groups.pop() {
+        if group.is_empty() {
+            continue;
+        }
         let members: Vec<&Text> = group.iter().map(|&place| &modules[place]).collect();
         let program = folder.join(format!("module-{}", group[0]));
         match build(workspace, &kit, &program, &members)? {

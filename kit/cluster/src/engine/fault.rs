@@ -28,7 +28,7 @@ impl Engine {
     fn fault_of_control_plane(&mut self, fault: &Fault) -> Result<bool, Error> {
         const SERVER: &str = "kube-apiserver";
         const NO_PLANE: &str = "the control plane fails only where `cluster` has hosts for it: `control_planes: 3`";
-        let Some(plane) = &mut self.control_plane else {
+        let Some(plane) = self.control_plane.as_mut().filter(|plane| plane.can_fail()) else {
             let named = |name: &str| name == SERVER || name.starts_with("control-plane-");
             return match fault {
                 Fault::Fill | Fault::Free | Fault::Compact => Err(Error::bad_request(NO_PLANE)),
@@ -44,15 +44,15 @@ impl Engine {
                 _ => Ok(false),
             };
         };
-        let server = &mut self.server;
+        let (server, now) = (&mut self.server, self.agenda.now());
         match fault {
             Fault::Crash(name) if name == SERVER => plane.stop_server(true, server).map(|()| true),
             Fault::Restart(name) if name == SERVER => plane.stop_server(false, server).map(|()| true),
-            Fault::Crash(name) => plane.fault(name, HostFault::Crash, server),
-            Fault::Restart(name) => plane.fault(name, HostFault::Restart, server),
-            Fault::Partition(name) => plane.fault(name, HostFault::Partition, server),
-            Fault::Heal(name) => plane.fault(name, HostFault::Heal, server),
-            Fault::Skew { of, by } => plane.fault(of, HostFault::Skew(*by), server),
+            Fault::Crash(name) => plane.fault(name, HostFault::Crash, server, now),
+            Fault::Restart(name) => plane.fault(name, HostFault::Restart, server, now),
+            Fault::Partition(name) => plane.fault(name, HostFault::Partition, server, now),
+            Fault::Heal(name) => plane.fault(name, HostFault::Heal, server, now),
+            Fault::Skew { of, by } => plane.fault(of, HostFault::Skew(*by), server, now),
             Fault::Fill | Fault::Free => {
                 server.set_full(*fault == Fault::Fill);
                 Ok(true)
@@ -61,7 +61,9 @@ impl Engine {
                 server.forget_history();
                 Ok(true)
             }
-            Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => Ok(false),
+            Fault::ShutDown(_) | Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => {
+                Ok(false)
+            }
         }
     }
 }

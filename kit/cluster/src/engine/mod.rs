@@ -5,6 +5,7 @@
 
 mod fault;
 
+use crate::cluster::ELECTIONS;
 use crate::control_plane::{ControlPlane, Term, View};
 use crate::recording::MarkKind;
 use kit_apimachinery::object::{Key, Kind};
@@ -109,8 +110,9 @@ pub struct Engine {
     noted: u64,
     user: Arc<str>,
     lost: bool,
-    /// The process that was at work when a module was lost.
+    /// The process that was at work when a module was lost, and whether that was over its election.
     broken: Option<usize>,
+    broken_election: bool,
 }
 
 impl Engine {
@@ -131,6 +133,7 @@ impl Engine {
             user: "user".into(),
             lost: false,
             broken: None,
+            broken_election: false,
         };
         for index in 0..engine.components.len() {
             engine.wake(index, Instant::default());
@@ -197,13 +200,13 @@ impl Engine {
     pub fn leave(&mut self) {
         if let Some(plane) = &mut self.control_plane {
             self.server.enter(self.agenda.now(), &self.user);
-            plane.release(&mut self.server);
+            plane.cancel(&mut self.server, self.agenda.now());
         }
     }
 
     /// What can be said of the control plane, by subject; nothing if it has no hosts.
     pub fn control_plane(&self) -> Vec<(String, String)> {
-        self.control_plane.as_ref().map(|plane| plane.table(&self.server)).unwrap_or_default()
+        self.plane_that_fails().map(|plane| plane.table(&self.server)).unwrap_or_default()
     }
 
     /// What can be seen of components that is in no object, by subject.
@@ -213,7 +216,11 @@ impl Engine {
 
     /// How the hosts of the control plane are, if it has any.
     pub fn hosts(&self) -> Option<View> {
-        self.control_plane.as_ref().map(|plane| plane.view(&self.server))
+        self.plane_that_fails().map(|plane| plane.view(&self.server))
+    }
+
+    fn plane_that_fails(&self) -> Option<&ControlPlane> {
+        self.control_plane.as_ref().filter(|plane| plane.can_fail())
     }
 
     /// The time since the cluster began.
@@ -317,7 +324,10 @@ impl Engine {
         if let Some(process) = index.checked_sub(self.components.len()) {
             return match catch_lost(|| self.elect(process)) {
                 Some(()) => Ok(true),
-                None => Err(self.lose(Some(process))),
+                None => {
+                    self.broken_election = true;
+                    Err(self.lose(Some(process)))
+                }
             };
         }
         let running = &mut self.components[index];
@@ -359,9 +369,22 @@ impl Engine {
     /// [`Lost`] if what was lost is a part of no process, or one of the new modules is lost as well.
     pub fn recover(&mut self) -> Result<(), Lost> {
         let Some(process) = self.broken.filter(|_| self.lost) else { return Err(Lost) };
+        if std::mem::take(&mut self.broken_election) {
+            catch_lost(|| self.elect_anew(Some(process))).ok_or(Lost)?;
+        }
         catch_lost(|| self.renew(process)).ok_or(Lost)?;
         (self.lost, self.broken) = (false, None);
         Ok(())
+    }
+
+    /// Lets the candidates of a process begin anew, or those of all; until one leads again, nobody does.
+    fn elect_anew(&mut self, only: Option<usize>) {
+        let now = self.agenda.now();
+        let processes = 0..self.processes.len();
+        for process in processes.filter(|process| only.is_none_or(|only| only == *process)) {
+            self.control_plane.iter_mut().for_each(|plane| plane.restart(process, now));
+            self.agenda.put(now, self.components.len() + process);
+        }
     }
 
     /// Lets a process begin anew, with nothing in its memory.
@@ -370,6 +393,9 @@ impl Engine {
     ///
     /// [`Lost`] if one of its new modules is lost.
     pub fn restart(&mut self, process: &str) -> Result<(), Lost> {
+        if process == ELECTIONS {
+            return catch_lost(|| self.elect_anew(None)).ok_or_else(|| self.lose(None));
+        }
         let Some(process) = self.processes.iter().position(|(name, _)| *name == process) else { return Ok(()) };
         catch_lost(|| self.renew(process)).ok_or_else(|| self.lose(Some(process)))
     }

@@ -32,6 +32,8 @@ pub enum Step {
     Undo(BTreeMap<String, i64>),
     /// A node loses power.
     Crash(String),
+    /// A node is shut down in order; 30 seconds later at the latest it has no power any more.
+    ShutDown(String),
     /// A node comes back.
     Restart(String),
     /// A node and the control plane don't hear each other.
@@ -176,6 +178,7 @@ impl std::fmt::Display for Step {
                 all("undo", &targets.iter().map(|(target, revision)| (target.clone(), to(revision))).collect(), " to ")
             }
             Step::Crash(node) => format!("crash {node}"),
+            Step::ShutDown(node) => format!("shut_down {node}"),
             Step::Restart(node) => format!("restart {node}"),
             Step::Partition(node) => format!("partition {node}"),
             Step::Heal(node) => format!("heal {node}"),
@@ -219,7 +222,7 @@ impl Step {
             Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
             Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
-            Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) => MarkKind::Step,
+            Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) | Step::ShutDown(_) => MarkKind::Step,
         }
     }
 }
@@ -246,6 +249,7 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Crash(host) | Step::Restart(host) | Step::Partition(host) | Step::Heal(host) | Step::Drain(host) => {
             vec![format!("node/{host}")]
         }
+        Step::ShutDown(node) => vec![format!("node/{node}")],
         Step::StopAgent(node) | Step::StartAgent(node) | Step::Widen(node) | Step::Flood(node) | Step::Ebb(node) => {
             vec![format!("node/{node}")]
         }
@@ -369,6 +373,7 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             });
         }
         Step::Crash(name) => engine.fault(&Fault::Crash(name.clone())),
+        Step::ShutDown(name) => engine.fault(&Fault::ShutDown(name.clone())),
         Step::Restart(name) => engine.fault(&Fault::Restart(name.clone())),
         Step::Partition(name) => engine.fault(&Fault::Partition(name.clone())),
         Step::Heal(name) => engine.fault(&Fault::Heal(name.clone())),

@@ -4,4 +4,8 @@ pub mod database_operator;
 pub mod node_lifecycle;
 
 pub use database_operator::DatabaseOperator;
+pub mod leader_election;
+pub mod node_lifecycle;
+
+pub use leader_election::LeaderElection;
 pub use node_lifecycle::NodeLifecycle;

@@ -10,6 +10,7 @@ mod network;
 pub mod node;
 pub mod pod_worker;
 pub mod processes;
+mod shutdown;
 pub mod streams;
 mod surroundings;
 #[cfg(test)]
@@ -84,6 +85,8 @@ struct Kubelet {
     reported: Option<Instant>,
     /// The attached volumes that its pods use, as its status says.
     in_use: Vec<String>,
+    /// How far it is with its end, if its machine is shut down.
+    shutdown: Option<shutdown::Shutdown>,
 }
 
 struct Running {
@@ -92,6 +95,8 @@ struct Running {
     timer: Option<Instant>,
     net: network::Interface,
     volumes: volumes::Claimed,
+    /// Whether it is among the last to go when the machine is shut down.
+    critical: bool,
 }
 
 impl Kubelets {
@@ -116,6 +121,7 @@ impl Kubelets {
                     skew,
                     reported: None,
                     in_use: Vec::new(),
+                    shutdown: None,
                 },
             )
         });
@@ -182,7 +188,7 @@ impl Kubelets {
             return;
         }
         if !kubelet.pods.contains_key(&uid) {
-            if pod::is_finished(pod) || self.ended.contains(&uid) {
+            if pod::is_finished(pod) || self.ended.contains(&uid) || kubelet.refuses(pod, world) {
                 return;
             }
             let key = Key::new(
@@ -196,7 +202,8 @@ impl Kubelets {
             if let Some(kubelet) = self.nodes.get_mut(&node) {
                 worker.images().for_each(|image| kubelet.images.insert(image));
                 let volumes = volumes::Claimed::new(pod, world.now);
-                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes });
+                let critical = shutdown::is_critical(pod);
+                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes, critical });
             }
             self.pods.insert(uid.clone(), node.clone());
             if self.mount(&node, &uid, world) {
@@ -301,6 +308,9 @@ impl Kubelets {
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);
+        if self.fail_by_shutdown(node, uid, world) {
+            return;
+        }
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if running.worker.stops_at.is_some_and(|at| at <= world.now) {
@@ -399,6 +409,7 @@ impl Kubelet {
             }
         };
         self.shape.report(&mut node, self.index, time);
+        self.say_shutdown(&mut node);
         _ = world.server.update_status(node.into_object());
     }
 }
@@ -424,6 +435,7 @@ impl Component for Kubelets {
             self.tick(&node, &uid, world);
         }
         self.run_sessions(world);
+        self.run_shutdowns(world);
         if world.now >= self.renew {
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
@@ -446,11 +458,23 @@ impl Component for Kubelets {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, ..)| *at).into_iter().chain([self.renew]).chain(self.wake_sessions()).min()
+        self.timers
+            .first()
+            .map(|(at, ..)| *at)
+            .into_iter()
+            .chain([self.renew])
+            .chain(self.wake_sessions())
+            .chain(self.wake_shutdowns())
+            .min()
     }
 
     fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
-        let (Fault::Crash(name) | Fault::Restart(name) | Fault::Partition(name) | Fault::Heal(name)) = fault else {
+        let (Fault::Crash(name)
+        | Fault::Restart(name)
+        | Fault::Partition(name)
+        | Fault::Heal(name)
+        | Fault::ShutDown(name)) = fault
+        else {
             let known = self.fault_of_pods(fault, world);
             self.list_processes(world);
             return known;
@@ -460,10 +484,14 @@ impl Component for Kubelets {
         };
         match fault {
             Fault::Crash(_) => {
-                kubelet.up = false;
+                (kubelet.up, kubelet.shutdown) = (false, None);
                 kubelet.pods.values_mut().for_each(|running| running.net.serve(self.wires.as_ref(), Vec::new()));
             }
             Fault::Partition(_) => kubelet.connected = false,
+            Fault::ShutDown(_) => {
+                let name = name.clone();
+                self.shut_down(&name, world);
+            }
             Fault::Heal(_) => kubelet.connected = true,
             _ => {
                 kubelet.up = true;

@@ -279,6 +279,15 @@ impl PodWorker {
         }
     }
 
+    /// All containers have ended and none is started again; those that took too long were killed.
+    pub fn end(&mut self, now: Instant, time: Timestamp) {
+        let grace = self.asked.map_or(Instant::default(), |(_, grace)| grace);
+        for run in self.setup.iter_mut().chain(&mut self.containers) {
+            let exit_code = if seconds(run.image.stop) <= grace { 0 } else { 137 };
+            run.exit(exit_code, now, time, "Never");
+        }
+    }
+
     /// The node has lost its containers and starts them again.
     pub fn reboot(&mut self, now: Instant, time: Timestamp) {
         if self.live {

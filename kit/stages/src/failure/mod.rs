@@ -1,4 +1,5 @@
 //! Generators of the chapter `failure`.
 
 pub mod database_operator;
+pub mod leader_election;
 pub mod node_lifecycle;
