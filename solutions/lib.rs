@@ -50,6 +50,7 @@ pub mod scheduler {
 pub mod workloads {
     //! The controllers that run workloads.
     pub mod hpa;
+    pub mod job;
     pub mod replica_set;
     pub mod rollback;
     pub mod rolling_update;
@@ -82,6 +83,7 @@ pub fn modules() -> Modules {
         queue: Slot::of::<scheduler::queue::Exercise>(),
         preemption: Slot::of::<scheduler::preemption::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
+        job: Slot::of::<workloads::job::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         pod_network: Slot::of::<network::pod_network::Exercise>(),

@@ -71,7 +71,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 25] = [
+pub const ASKED: [(&str, &str); 26] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -94,6 +94,7 @@ pub const ASKED: [(&str, &str); 25] = [
     ("scheduler/taints", SCHEDULER),
     ("scheduler/topology_spread", SCHEDULER),
     ("workloads/hpa", CONTROLLERS),
+    ("workloads/job", CONTROLLERS),
     ("workloads/replica_set", CONTROLLERS),
     ("workloads/rollback", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
@@ -319,7 +320,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
                 Box::new(DaemonSets::default()),
-                Box::new(Jobs::default()),
+                Box::new(Jobs::new(&modules)),
                 Box::new(CronJobs::default()),
                 Box::new(TtlAfterFinished::default()),
                 Box::new(EndpointSlices::new(&modules)),

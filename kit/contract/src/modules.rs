@@ -182,6 +182,8 @@ modules! {
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
+    /// The Job controller.
+    "workloads/job" job: crate::workloads::JobController;
     /// The ReplicaSet controller.
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
     /// What a Deployment remembers, and how it goes back.

@@ -3,7 +3,7 @@
 //! Source: `pkg/controller/job`. A look at one job is [`sync`]; here are the watches that ask for one, and the hands that
 //! do what follows. Pods end often together, so looks that they ask for come a second later.
 
-pub mod backoff;
+mod backoff;
 mod claim;
 mod indexes;
 mod manage;
@@ -23,6 +23,8 @@ use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
+use kit_contract::Modules;
+use kit_contract::workloads::JobController;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ const RETRIES: (Instant, Instant) = (Instant::seconds(1), Instant::seconds(60));
 
 /// Runs jobs.
 pub struct Jobs {
+    module: Box<dyn JobController>,
     queue: WorkQueue<Name>,
     /// Pods that may have lost their job before they were counted.
     orphans: WorkQueue<Key>,
@@ -43,18 +46,18 @@ pub struct Jobs {
     memory: BTreeMap<Name, Memory>,
 }
 
-impl Default for Jobs {
-    fn default() -> Self {
+impl Jobs {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
         Jobs {
+            module: modules.job.make(&()),
             queue: WorkQueue::with_delays(RETRIES.0, RETRIES.1),
             orphans: WorkQueue::with_delays(RETRIES.0, RETRIES.1),
             expected: Expectations::default(),
             memory: BTreeMap::new(),
         }
     }
-}
 
-impl Jobs {
     fn pod_changed(&mut self, change: &Change, world: &World<'_>) {
         let Some(pod) = change.object.get::<Pod>() else { return };
         let (namespace, uid, gone) =
@@ -147,7 +150,7 @@ impl Jobs {
         memory.waits = self.expected.open(&uid, world.now) != (0, 0);
         let now = world.now;
         let mut hands = Hands { world, asked: Expected::default(), again: Vec::new() };
-        let result = sync(job, &pods, &mut memory, &mut hands);
+        let result = sync(self.module.as_ref(), job, &pods, &mut memory, &mut hands);
         let Hands { asked, again, .. } = hands;
         self.expected.expect(&uid, asked, now);
         self.memory.insert(name.clone(), memory);

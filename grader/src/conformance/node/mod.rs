@@ -11,6 +11,7 @@ use kit_api::eviction::{self, Observation, ThresholdConfig};
 use kit_api::pod_status::{self, Said};
 use kit_contract::failure::NodeLifecycle;
 use kit_contract::failure::node_lifecycle::Config;
+use kit_contract::workloads::job::BackoffRequest;
 use serde_json::{Value, json};
 use solutions::failure::node_lifecycle;
 use std::collections::BTreeMap;
@@ -152,6 +153,8 @@ fn eviction_thresholds_met(case: &Value) -> Result<(), String> {
 }
 
 fn job_pod_backoff(case: &Value) -> Result<(), String> {
-    let seconds = kit_controllers::job::backoff::pod_backoff(field(case, "failures")?).as_secs();
+    let failures = field(case, "failures")?;
+    let request = BackoffRequest { failures, last: Some(0), ended: Vec::new(), now: 0 };
+    let seconds = solutions::modules().job.make(&()).backoff(&request).wait / 1000;
     compare(case, json!({ "seconds": seconds }))
 }

@@ -33,7 +33,7 @@ const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 fn life(case: &Value) -> Result<(), String> {
-    let mut job = job(case)?;
+    let (module, mut job) = (solutions::modules().job.make(&()), job(case)?);
     let (mut memory, mut made, mut unready) = (Memory::default(), BTreeMap::new(), BTreeMap::new());
     for tick in case["ticks"].as_array().into_iter().flatten() {
         let now: i64 = field(tick, "t")?;
@@ -45,7 +45,8 @@ fn life(case: &Value) -> Result<(), String> {
         let pods = pods.collect::<Result<Vec<Pod>, _>>()?;
         let (actions, statuses, events, again) = Default::default();
         let mut recorder = Recorder { now, actions, statuses, events, again, made };
-        sync(&typed, &pods.iter().collect::<Vec<_>>(), &mut memory, &mut recorder).map_err(|e| e.message)?;
+        sync(module.as_ref(), &typed, &pods.iter().collect::<Vec<_>>(), &mut memory, &mut recorder)
+            .map_err(|e| e.message)?;
         let told = |list: Vec<Value>| if list.is_empty() { Value::Null } else { Value::Array(list) };
         // The recording has what was done at the same time sorted by kind and name, and events of one reason in a row too.
         let (mut actions, mut expected) = (recorder.actions, texts(tick, "actions"));

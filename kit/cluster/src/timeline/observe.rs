@@ -2,6 +2,7 @@
 //!
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
+mod jobs;
 mod owners;
 mod revisions;
 
@@ -32,6 +33,8 @@ pub enum Subject {
     Deployments,
     /// The revisions of Deployments and their ReplicaSets, with images and causes.
     Revisions,
+    /// The status of Jobs.
+    Jobs,
     /// How many endpoints of each service are ready.
     Endpoints,
     /// What autoscalers ask for.
@@ -247,6 +250,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
         Subject::Revisions => revisions::tabulate(snapshot, table),
+        Subject::Jobs => jobs::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {

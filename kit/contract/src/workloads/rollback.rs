@@ -265,6 +265,14 @@ impl Show for Undo {
             Undo::NotFound => vec!["refused: no such revision".into()],
         }
     }
+    /// A template without labels is the same as one with an empty map of them.
+    fn meaning(&self) -> String {
+        let mut undo = self.clone();
+        if let Undo::Patch { template, .. } = &mut undo {
+            template.metadata.get_or_insert_default().labels.get_or_insert_default();
+        }
+        serde_json::to_string(&undo).unwrap_or_default()
+    }
 }
 
 impl Show for RolloutView {

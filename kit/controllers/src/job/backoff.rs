@@ -6,54 +6,42 @@ use super::indexes;
 use kit_api::core::Pod;
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod;
+use kit_contract::workloads::JobController;
+use kit_contract::workloads::job::{Backoff, BackoffRequest, Ended};
 
-/// After the first failure (`DefaultJobPodFailureBackOff`), and at most (`MaxJobPodFailureBackOff`).
-const BACKOFF: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10), SignedDuration::from_secs(600));
-
-/// From the last failure to the next pod, after so many failures in a row.
-pub fn pod_backoff(failures: u32) -> SignedDuration {
-    let (first, most) = BACKOFF;
-    match failures {
-        0 => SignedDuration::ZERO,
-        // 2^6 times the first wait is more than the longest.
-        _ => (first * (1 << (failures - 1).min(6))).min(most),
-    }
-}
-
-/// Failures since the last success.
+/// Failures in a row, and how long the next pod waits. Times are in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    failures: u32,
-    last: Option<Timestamp>,
+    failures: i64,
+    last: Option<i64>,
+    wait: i64,
 }
 
 impl Record {
-    /// The record after these pods have ended (`newBackoffRecord`): a success wipes out the failures before it.
-    pub fn after(&self, succeeded: &[&Pod], failed: &[&Pod]) -> Record {
-        let success = succeeded.iter().map(|pod| finished_at(pod)).max();
-        let failures =
-            failed.iter().map(|pod| finished_at(pod)).filter(|at| success.is_none_or(|success| *at > success));
-        let (new, latest) = (failures.clone().count() as u32, failures.max());
-        match success {
-            Some(_) => Record { failures: new, last: latest },
-            None => Record { failures: self.failures.saturating_add(new), last: latest.or(self.last) },
+    /// The record after these pods have ended, as the module counts them (`newBackoffRecord`).
+    pub fn after(&self, module: &dyn JobController, succeeded: &[&Pod], failed: &[&Pod], now: Timestamp) -> Record {
+        let ended = |succeeded| move |pod: &&Pod| Ended { at: finished_at(pod).as_millisecond(), succeeded };
+        let ended: Vec<_> = succeeded.iter().map(ended(true)).chain(failed.iter().map(ended(false))).collect();
+        if ended.is_empty() && self.failures == 0 {
+            return Record::default();
         }
+        let now = now.as_millisecond();
+        let Backoff { failures, last, wait } =
+            module.backoff(&BackoffRequest { failures: self.failures, last: self.last, ended, now });
+        Record { failures, last, wait }
     }
 
     /// How long the next pod has to wait; zero if not at all.
-    pub fn remaining(&self, now: Timestamp) -> SignedDuration {
-        self.last.map_or(SignedDuration::ZERO, |last| remaining(self.failures, last, now))
+    pub fn remaining(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.wait)
     }
 }
 
-fn remaining(failures: u32, last: Timestamp, now: Timestamp) -> SignedDuration {
-    (pod_backoff(failures) - now.duration_since(last)).max(SignedDuration::ZERO)
-}
-
 /// How long the replacement of a failed pod has to wait, where each index has its own limit.
-pub fn remaining_of_index(failed: &Pod, now: Timestamp) -> SignedDuration {
+pub fn remaining_of_index(module: &dyn JobController, failed: &Pod, now: Timestamp) -> SignedDuration {
     let (counted, ignored) = indexes::failures_before(failed);
-    remaining(counted.saturating_add(ignored) as u32 + 1, finished_at(failed), now)
+    let before = Record { failures: i64::from(counted) + i64::from(ignored), ..Record::default() };
+    before.after(module, &[], &[failed], now).remaining()
 }
 
 /// When a pod ended: when its last container did, or else as well as it can be told (`getFinishedTime`).

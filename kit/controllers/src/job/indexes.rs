@@ -65,38 +65,6 @@ impl Indexes {
         let at = self.0.partition_point(|(_, last)| *last < index);
         self.0.get(at).is_some_and(|(first, _)| *first <= index)
     }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many are in both.
-    pub fn overlap(&self, other: &Indexes) -> i64 {
-        let (mut mine, mut theirs, mut both) = (0, 0, 0);
-        while let (Some(one), Some(two)) = (self.0.get(mine), other.0.get(theirs)) {
-            both += (one.1.min(two.1) - one.0.max(two.0) + 1).max(0);
-            if one.1 <= two.1 {
-                mine += 1;
-            }
-            if two.1 <= one.1 {
-                theirs += 1;
-            }
-        }
-        both
-    }
-
-    /// The first `count` indexes below `completions` that are not among these (`firstPendingIndexes`).
-    pub fn gaps(&self, count: usize, completions: i64) -> Vec<i64> {
-        let mut gaps = Vec::new();
-        let mut from = 0;
-        for (first, last) in self.0.iter().chain([&(completions, completions)]) {
-            let room = count - gaps.len();
-            gaps.extend((from..(*first).min(completions)).take(room));
-            from = from.max(last + 1);
-        }
-        gaps
-    }
 }
 
 impl FromIterator<i64> for Indexes {
@@ -183,12 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn sets_of_indexes_are_added_compared_and_filled() {
+    fn sets_of_indexes_are_added_and_asked() {
         let set = |indexes: &[i64]| indexes.iter().copied().collect::<Indexes>();
         let (some, others) = (set(&[0, 1, 2, 7]), set(&[2, 3, 7, 9]));
-        assert_eq!((some.merge(&others).to_string().as_str(), some.overlap(&others)), ("0-3,7,9", 2));
-        assert_eq!(some.gaps(3, 9), [3, 4, 5]);
-        assert_eq!(some.gaps(9, 9), [3, 4, 5, 6, 8]);
+        assert_eq!(some.merge(&others).to_string(), "0-3,7,9");
         assert_eq!([some.has(1), some.has(3), some.has(7), some.has(8)], [true, false, true, false]);
     }
 }

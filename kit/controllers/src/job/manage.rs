@@ -11,6 +11,7 @@ use kit_api::core::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
 use kit_api::jiff::SignedDuration;
 use kit_api::pod;
 use kit_apimachinery::object::About;
+use kit_contract::workloads::job::{PendingRequest, Size, SizeRequest};
 use kit_server::Error;
 
 /// The most pods that one look makes or deletes (`MaxPodCreateDeletePerSync`).
@@ -31,24 +32,25 @@ pub(super) struct Deleted {
 impl<'a> Sync<'a> {
     /// Brings the number of pods to what it should be. The answer is how many are active then.
     pub(super) fn manage(&mut self) -> (i32, Option<Error>) {
-        let active = self.active.len();
-        if self.spec.suspended {
-            return self.remove(&self.too_many(active));
+        let active = self.active.len() as i32;
+        let Size { create, delete } = self.spec.module.size(&SizeRequest {
+            parallelism: self.spec.parallelism,
+            completions: self.spec.completions,
+            suspended: self.spec.suspended,
+            only_failed: self.spec.only_failed,
+            active,
+            terminating: self.terminating,
+            succeeded: self.succeeded,
+        });
+        let mut remove = self.too_many(usize::try_from(delete).unwrap_or(0));
+        if !self.spec.suspended {
+            remove.truncate(MOST_PODS);
         }
-        let wanted = match self.spec.completions {
-            // After the first success a work queue gets no new pods, and loses none.
-            None if self.succeeded > 0 => active as i32,
-            None => self.spec.parallelism,
-            Some(completions) => (completions - self.succeeded).min(self.spec.parallelism).max(0),
-        };
-        let mut remove = self.too_many(active.saturating_sub(wanted.max(0) as usize));
-        remove.truncate(MOST_PODS);
-        if !remove.is_empty() {
-            return self.remove(&remove);
+        match usize::try_from(create) {
+            _ if !remove.is_empty() => self.remove(&remove),
+            Ok(missing @ 1..) => self.create(missing.min(MOST_PODS)),
+            _ => (active, None),
         }
-        let terminating = if self.spec.only_failed { self.terminating } else { 0 };
-        let missing = wanted - terminating - active as i32;
-        if missing <= 0 { (active as i32, None) } else { self.create(missing.min(MOST_PODS as i32) as usize) }
     }
 
     /// At least so many active pods to remove, and all that have a wrong or a repeated index.
@@ -89,7 +91,7 @@ impl<'a> Sync<'a> {
     fn create(&mut self, missing: usize) -> (i32, Option<Error>) {
         let per_index = self.spec.spec.backoff_limit_per_index.is_some();
         let now = self.now();
-        let wait = if per_index { SignedDuration::ZERO } else { self.backoff.remaining(now) };
+        let wait = if per_index { SignedDuration::ZERO } else { self.backoff.remaining() };
         if wait > SignedDuration::ZERO {
             self.control.look_again(wait.max(SOON));
             // That none is active is what upstream says while it waits.
@@ -100,7 +102,7 @@ impl<'a> Sync<'a> {
             let pending = self.pending_indexes(missing);
             let waits = |index: &i64| {
                 let failed = self.delayed.get(index).filter(|_| per_index);
-                failed.map_or(SignedDuration::ZERO, |failed| backoff::remaining_of_index(failed, now))
+                failed.map_or(SignedDuration::ZERO, |failed| backoff::remaining_of_index(self.spec.module, failed, now))
             };
             which = pending.iter().filter(|index| waits(index).is_zero()).map(|index| Some(*index)).collect();
             if let (true, Some(wait)) = (which.is_empty(), pending.iter().map(waits).min()) {
@@ -127,14 +129,16 @@ impl<'a> Sync<'a> {
 
     /// The first indexes that have no pod and are not done (`firstPendingIndexes`).
     fn pending_indexes(&self, count: usize) -> Vec<i64> {
-        let mut taken = self.completed.merge(&indexes::indexes_of(self.active.iter().copied()));
-        if self.spec.only_failed {
-            taken = taken.merge(&indexes::indexes_of(self.pods.iter().copied().filter(|pod| is_ending(pod))));
-        }
-        if let Some(failed) = &self.failed_indexes {
-            taken = taken.merge(failed);
-        }
-        taken.gaps(count, self.spec.indexes())
+        let ending = self.pods.iter().copied().filter(|pod| self.spec.only_failed && is_ending(pod));
+        let taken = self.active.iter().copied().chain(ending).filter_map(indexes::index_of).collect();
+        let pending = self.spec.module.pending(&PendingRequest {
+            completions: self.spec.indexes(),
+            completed: self.completed.to_string(),
+            failed: self.failed_indexes.as_ref().map_or(String::new(), ToString::to_string),
+            taken,
+            count: count as i64,
+        });
+        pending.into_iter().take(count).collect()
     }
 
     /// A pod of the template, for this index.

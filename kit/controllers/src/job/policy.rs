@@ -1,10 +1,13 @@
-//! What a job's own rules say: of a pod that failed, and of indexes that succeeded.
+//! What a job's own rules say of a pod that failed.
 //!
-//! Sources: `pkg/controller/job/pod_failure_policy.go` and `success_policy.go`.
+//! Source: `pkg/controller/job/pod_failure_policy.go`.
 
-use super::indexes::Indexes;
-use kit_api::batch::{JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern};
+use super::view::Spec;
+use kit_api::batch::{
+    PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
 use kit_api::core::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
+use kit_contract::workloads::job::{self, Condition, EndedContainer, FailedPod};
 
 /// What the failure policy makes of a failed pod.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,33 +22,50 @@ pub struct Verdict {
 
 const COUNTS: Verdict = Verdict { fails_job: None, fails_index: false, counts: true };
 
-/// The first rule that matches decides; if none does, the failure counts (`matchPodFailurePolicy`).
-pub fn of_failure(spec: &JobSpec, pod: &Pod) -> Verdict {
-    let rules = spec.pod_failure_policy.iter().flat_map(|policy| &policy.rules);
-    let name = |field: &Option<String>| field.clone().unwrap_or_default();
-    let pod_name = format!("{}/{}", name(&pod.metadata.namespace), name(&pod.metadata.name));
-    for (index, rule) in rules.enumerate() {
-        let why = match (&rule.on_exit_codes, &rule.on_pod_conditions) {
-            (Some(codes), _) => exit_code(pod, codes).map(|(container, ended)| {
-                format!("Container {} for pod {pod_name} failed with exit code {}", container.name, ended.exit_code)
-            }),
-            (None, Some(patterns)) => pod_condition(pod, patterns)
-                .map(|condition| format!("Pod {pod_name} has condition {}", condition.type_)),
-            (None, None) => None,
-        };
-        let Some(why) = why else { continue };
-        match rule.action.as_str() {
-            "Ignore" => return Verdict { counts: false, ..COUNTS },
-            "FailIndex" => return Verdict { fails_index: true, ..COUNTS },
-            "Count" => return COUNTS,
-            "FailJob" => {
-                let message = format!("{why} matching FailJob rule at index {index}");
-                return Verdict { fails_job: Some(message), ..COUNTS };
-            }
-            _ => {}
+/// What the module makes of a failed pod, and in words why the job fails (`matchPodFailurePolicy`).
+pub fn of_failure(spec: &Spec<'_>, pod: &Pod) -> Verdict {
+    let rules = spec.spec.pod_failure_policy.as_ref().map_or(&[][..], |policy| &policy.rules);
+    if rules.is_empty() {
+        return COUNTS;
+    }
+    match spec.module.failure(rules, &view(pod)) {
+        job::Verdict::Count => COUNTS,
+        job::Verdict::Ignore => Verdict { counts: false, ..COUNTS },
+        job::Verdict::FailIndex => Verdict { fails_index: true, ..COUNTS },
+        job::Verdict::FailJob(index) => {
+            let rule = usize::try_from(index).ok().and_then(|index| rules.get(index));
+            let why = rule.and_then(|rule| why(rule, pod)).unwrap_or_default();
+            Verdict { fails_job: Some(format!("{why} matching FailJob rule at index {index}")), ..COUNTS }
         }
     }
-    COUNTS
+}
+
+/// A pod as the module sees it.
+fn view(pod: &Pod) -> FailedPod {
+    let status = pod.status.clone().unwrap_or_default();
+    let containers = status.container_statuses.into_iter().chain(status.init_container_statuses).flatten();
+    let exit_code = |container: &ContainerStatus| Some(container.state.as_ref()?.terminated.as_ref()?.exit_code);
+    FailedPod {
+        containers: containers.map(|one| EndedContainer { exit_code: exit_code(&one), name: one.name }).collect(),
+        conditions: (status.conditions.into_iter().flatten())
+            .map(|condition| Condition { type_: condition.type_, status: condition.status })
+            .collect(),
+    }
+}
+
+/// What about the pod a rule matches.
+fn why(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
+    let name = |field: &Option<String>| field.clone().unwrap_or_default();
+    let pod_name = format!("{}/{}", name(&pod.metadata.namespace), name(&pod.metadata.name));
+    match (&rule.on_exit_codes, &rule.on_pod_conditions) {
+        (Some(codes), _) => exit_code(pod, codes).map(|(container, ended)| {
+            format!("Container {} for pod {pod_name} failed with exit code {}", container.name, ended.exit_code)
+        }),
+        (None, Some(patterns)) => {
+            pod_condition(pod, patterns).map(|condition| format!("Pod {pod_name} has condition {}", condition.type_))
+        }
+        (None, None) => None,
+    }
 }
 
 /// The first container that ended with a code that is asked for; init containers come last.
@@ -72,22 +92,4 @@ fn pod_condition<'a>(pod: &'a Pod, patterns: &[PodFailurePolicyOnPodConditionsPa
     conditions.iter().find(|condition| {
         patterns.iter().any(|pattern| pattern.type_ == condition.type_ && pattern.status == condition.status)
     })
-}
-
-/// Which rule of the success policy is met, in words (`matchSuccessPolicy`).
-pub fn of_success(spec: &JobSpec, succeeded: &Indexes) -> Option<String> {
-    let policy = spec.success_policy.as_ref().filter(|_| !succeeded.is_empty())?;
-    let completions = spec.completions.unwrap_or(0).into();
-    let met = policy.rules.iter().position(|rule| {
-        let count = rule.succeeded_count.map(i64::from);
-        match &rule.succeeded_indexes {
-            Some(text) => {
-                let wanted = Indexes::parse(text, completions);
-                let there = wanted.overlap(succeeded);
-                !wanted.is_empty() && (there == wanted.total() || count.is_some_and(|count| there >= count))
-            }
-            None => count.is_some_and(|count| succeeded.total() >= count),
-        }
-    });
-    met.map(|index| format!("Matched rules at index {index}"))
 }

@@ -11,6 +11,8 @@ use kit_api::batch::{Job, JobCondition, JobStatus};
 use kit_api::core::Pod;
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::{pod, time};
+use kit_contract::workloads::JobController;
+use kit_contract::workloads::job::{Ending, EndingRequest, SuccessRule};
 use kit_server::Error;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +66,8 @@ pub(super) struct Sync<'a> {
     /// Indexes that the status has, and with those that have succeeded since.
     pub completed_before: Indexes,
     pub completed: Indexes,
+    /// The same, as the module writes them.
+    pub completed_text: String,
     /// Where each index has its own limit.
     pub failed_indexes: Option<Indexes>,
     /// The failed pod of each index that waits until its replacement is there, to hand its count over.
@@ -76,7 +80,13 @@ pub(super) struct Sync<'a> {
 }
 
 /// Looks at a job. `pods` are those that it controls and those that nobody does, by name.
-pub fn sync(job: &Job, pods: &[&Pod], memory: &mut Memory, control: &mut dyn Control) -> Result<(), Error> {
+pub fn sync(
+    module: &dyn JobController,
+    job: &Job,
+    pods: &[&Pod],
+    memory: &mut Memory,
+    control: &mut dyn Control,
+) -> Result<(), Error> {
     let Some(spec) = job.spec.as_ref().filter(|_| view::other_manager(job).is_none()) else { return Ok(()) };
     if view::finished(job).is_some() {
         memory.backoff = Record::default();
@@ -91,7 +101,7 @@ pub fn sync(job: &Job, pods: &[&Pod], memory: &mut Memory, control: &mut dyn Con
     let mut pods = claim::keep(job, pods, control)?;
     pods.extend(&adopted);
     pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-    Sync::new(job, Spec::of(spec), pods, memory, control).run()
+    Sync::new(job, Spec::of(spec, module), pods, memory, control).run()
 }
 
 impl<'a> Sync<'a> {
@@ -115,6 +125,7 @@ impl<'a> Sync<'a> {
             failed: status.failed.unwrap_or(0) + uncounted_failed.len() as i32,
             completed_before: Indexes::default(),
             completed: Indexes::default(),
+            completed_text: String::new(),
             failed_indexes: None,
             delayed: BTreeMap::new(),
             ends: None,
@@ -135,7 +146,7 @@ impl<'a> Sync<'a> {
         let succeeded = new(&sync.uncounted_succeeded, &|pod| pod::phase(pod) == "Succeeded");
         let failed = new(&sync.uncounted_failed, &|pod| sync.spec.has_failed(pod));
         let counted = failed.iter().filter(|pod| sync.spec.counts(pod)).count() as i32;
-        sync.backoff = sync.memory.backoff.after(&succeeded, &failed);
+        sync.backoff = sync.memory.backoff.after(sync.spec.module, &succeeded, &failed, sync.control.now());
         sync.succeeded += succeeded.len() as i32;
         sync.failed += counted;
         sync
@@ -169,11 +180,19 @@ impl<'a> Sync<'a> {
         if self.job.status.as_ref().is_some_and(|status| status.start_time.is_none()) && !self.spec.suspended {
             self.status().start_time = Some(time::seconds(now));
         }
-        self.ends = self.verdict(now);
+        self.ends = self.announced(now);
         if self.spec.indexed {
-            self.look_at_indexes(now);
+            self.look_at_indexes();
         }
         let mut active = self.active.len() as i32;
+        let before = active;
+        let mut ending = None;
+        if self.ends.is_none() {
+            let fails = self.fails_job();
+            ending = self.ending(active, fails.is_some(), now);
+            self.wait_for_deadline(ending, now);
+            self.ends = ending.and_then(|ending| self.condition_of(ending, fails, now));
+        }
         let (mut dirty, mut failure) = (false, None);
         if self.ends.is_some() {
             let all = self.active.clone();
@@ -189,11 +208,10 @@ impl<'a> Sync<'a> {
             if managed {
                 (active, failure) = self.manage();
             }
-            let complete = match self.spec.completions {
-                None => self.succeeded > 0 && active == 0,
-                Some(completions) => self.succeeded >= completions && active == 0,
-            };
-            if complete {
+            if active != before {
+                ending = self.ending(active, false, now);
+            }
+            if ending == Some(Ending::CompletionsReached) {
                 let (reason, message) = ("CompletionsReached", "Reached expected number of succeeded pods");
                 self.ends = Some(new_condition("SuccessCriteriaMet", "True", reason, message, now));
             } else if managed {
@@ -210,83 +228,124 @@ impl<'a> Sync<'a> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// What ends the job, whichever mode it has.
-    fn verdict(&mut self, now: Timestamp) -> Option<JobCondition> {
-        let failed = |reason: &str, message: &str| Some(new_condition("FailureTarget", "True", reason, message, now));
-        let status = self.job.status.clone().unwrap_or_default();
-        if let Some(met) = condition(&status, "SuccessCriteriaMet") {
-            return Some(met.clone());
-        }
-        if let Some(target) = condition(&status, "FailureTarget") {
-            return Some(failed_for(target, now));
-        }
-        let fails =
-            |pod: &&Pod| policy::of_failure(self.spec.spec, pod).fails_job.filter(|_| self.spec.has_failed(pod));
-        if let Some(message) = self.pods.iter().find_map(fails) {
-            return failed("PodFailurePolicy", &message);
-        }
-        if self.failed > self.spec.backoff_limit || self.restarted_too_often() {
-            return failed("BackoffLimitExceeded", "Job has reached the specified backoff limit");
-        }
-        let deadline = self.spec.spec.active_deadline_seconds.filter(|_| !self.spec.suspended)?;
-        let started = status.start_time?.0;
-        let left = SignedDuration::from_secs(deadline) - now.duration_since(started);
-        if left <= SignedDuration::ZERO {
-            return failed("DeadlineExceeded", "Job was active longer than specified deadline");
-        }
-        self.control.look_again(left);
-        None
+    /// What was said to end the job in an earlier look.
+    fn announced(&self, now: Timestamp) -> Option<JobCondition> {
+        let status = self.job.status.as_ref()?;
+        let target = || condition(status, "FailureTarget").map(|target| failed_for(target, now));
+        condition(status, "SuccessCriteriaMet").cloned().or_else(target)
     }
 
-    /// Whether containers were restarted as often as the limit says, where that is how they are tried again
-    /// (`pastBackoffLimitOnFailure`).
-    fn restarted_too_often(&self) -> bool {
+    /// Why the failure policy ends the job, if it does.
+    fn fails_job(&self) -> Option<String> {
+        let failed = self.pods.iter().filter(|pod| self.spec.has_failed(pod));
+        failed.filter_map(|pod| policy::of_failure(&self.spec, pod).fails_job).next()
+    }
+
+    /// What ends the job now.
+    fn ending(&self, active: i32, fails_job: bool, now: Timestamp) -> Option<Ending> {
+        let elapsed = self.started().map(|started| now.duration_since(started).as_millis());
+        let spec = self.spec.spec;
+        let rules = spec.success_policy.iter().flat_map(|policy| &policy.rules);
+        self.spec.module.ending(&EndingRequest {
+            fails_job,
+            failed: self.failed,
+            backoff_limit: self.spec.backoff_limit,
+            restarts: self.restarts(),
+            suspended: self.spec.suspended,
+            active_ms: elapsed.map(|elapsed| i64::try_from(elapsed).unwrap_or(i64::MAX)),
+            deadline_seconds: spec.active_deadline_seconds,
+            completions: self.spec.completions,
+            succeeded: self.succeeded,
+            active,
+            completed: self.completed.to_string(),
+            failed_indexes: self.failed_indexes.as_ref().map(Indexes::total),
+            max_failed_indexes: self.failed_indexes.as_ref().and(spec.max_failed_indexes).map(i64::from),
+            success_rules: rules
+                .map(|rule| SuccessRule {
+                    succeeded_indexes: rule.succeeded_indexes.clone(),
+                    succeeded_count: rule.succeeded_count.map(i64::from),
+                })
+                .collect(),
+        })
+    }
+
+    /// Asks for a look at the time of the deadline, unless something that comes before it ends the job.
+    fn wait_for_deadline(&mut self, ending: Option<Ending>, now: Timestamp) {
+        use Ending::{BackoffLimitExceeded, DeadlineExceeded, PodFailurePolicy};
+        let deadline = self.spec.spec.active_deadline_seconds.filter(|_| !self.spec.suspended);
+        if let (Some(seconds), Some(started)) = (deadline, self.started())
+            && !matches!(ending, Some(PodFailurePolicy | BackoffLimitExceeded | DeadlineExceeded))
+        {
+            self.control.look_again(SignedDuration::from_secs(seconds) - now.duration_since(started));
+        }
+    }
+
+    fn started(&self) -> Option<Timestamp> {
+        Some(self.job.status.as_ref()?.start_time.as_ref()?.0)
+    }
+
+    /// The condition that says so; none of what can only be said after the pods were looked after.
+    fn condition_of(&self, ending: Ending, fails_job: Option<String>, now: Timestamp) -> Option<JobCondition> {
+        let failed = |reason, message| Some(new_condition("FailureTarget", "True", reason, message, now));
+        match ending {
+            Ending::PodFailurePolicy => failed("PodFailurePolicy", &fails_job.unwrap_or_default()),
+            Ending::BackoffLimitExceeded => {
+                failed("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+            }
+            Ending::DeadlineExceeded => failed("DeadlineExceeded", "Job was active longer than specified deadline"),
+            Ending::MaxFailedIndexesExceeded => {
+                let message = "Job has exceeded the specified maximal number of failed indexes";
+                failed("MaxFailedIndexesExceeded", message)
+            }
+            Ending::FailedIndexes => failed("FailedIndexes", "Job has failed indexes"),
+            Ending::SuccessPolicy(rule) => {
+                let message = format!("Matched rules at index {rule}");
+                Some(new_condition("SuccessCriteriaMet", "True", "SuccessPolicy", &message, now))
+            }
+            Ending::CompletionsReached => None,
+        }
+    }
+
+    /// How often containers were restarted, where that is how they are tried again (`pastBackoffLimitOnFailure`).
+    fn restarts(&self) -> i32 {
         let template = self.spec.spec.template.spec.as_ref();
         if template.and_then(|spec| spec.restart_policy.as_deref()) != Some("OnFailure") {
-            return false;
+            return 0;
         }
         let running = self.pods.iter().filter(|pod| matches!(pod::phase(pod), "Running" | "Pending"));
         let statuses = running.filter_map(|pod| pod.status.as_ref());
         let containers = statuses.flat_map(|s| s.init_container_statuses.iter().chain(&s.container_statuses).flatten());
-        containers.map(|container| container.restart_count).sum::<i32>() >= self.spec.backoff_limit.max(1)
+        containers.map(|container| container.restart_count).sum()
     }
 
-    /// Adds up the indexes that succeeded and failed, and whether that ends the job.
-    fn look_at_indexes(&mut self, now: Timestamp) {
+    /// Adds up the indexes that succeeded and failed.
+    fn look_at_indexes(&mut self) {
         let status = self.job.status.clone().unwrap_or_default();
         let completions = self.spec.indexes();
         let read = |text: Option<&String>| Indexes::parse(text.map_or("", String::as_str), completions);
         let uncounted = || self.pods.iter().filter(|pod| is_tracked(pod));
         let succeeded = uncounted().filter(|pod| pod::phase(pod) == "Succeeded");
-        let succeeded = succeeded.filter_map(|pod| self.good_index(pod)).collect();
-        self.completed_before = read(status.completed_indexes.as_ref());
-        self.completed = self.completed_before.merge(&succeeded);
+        let succeeded: Vec<i64> = succeeded.filter_map(|pod| self.good_index(pod)).collect();
+        let before = status.completed_indexes.clone().unwrap_or_default();
+        self.completed_before = read(Some(&before));
+        self.completed_text = match succeeded[..] {
+            [] => self.completed_before.to_string(),
+            _ => self.spec.module.completed(&self.completed_before.to_string(), &succeeded),
+        };
+        self.completed = read(Some(&self.completed_text));
         self.succeeded = self.completed.total() as i32;
         if let Some(limit) = self.spec.spec.backoff_limit_per_index {
             let failed = uncounted().filter(|pod| self.fails_index(pod, limit));
             let failed = failed.filter_map(|pod| self.good_index(pod)).collect();
             let failed = read(status.failed_indexes.as_ref()).merge(&failed);
-            let most = self.spec.spec.max_failed_indexes.map(i64::from);
-            let target = |reason, message| Some(new_condition("FailureTarget", "True", reason, message, now));
-            if self.ends.is_some() {
-            } else if most.is_some_and(|most| failed.total() > most) {
-                let message = "Job has exceeded the specified maximal number of failed indexes";
-                self.ends = target("MaxFailedIndexesExceeded", message);
-            } else if !failed.is_empty() && failed.total() + self.completed.total() >= completions {
-                self.ends = target("FailedIndexes", "Job has failed indexes");
-            }
             self.failed_indexes = Some(failed);
             self.delayed = self.failed_and_not_replaced();
-        }
-        if self.ends.is_none() {
-            let met = policy::of_success(self.spec.spec, &self.completed);
-            self.ends = met.map(|why| new_condition("SuccessCriteriaMet", "True", "SuccessPolicy", &why, now));
         }
     }
 
     /// Whether with this pod its index has failed for good (`isIndexFailed`).
     fn fails_index(&self, pod: &Pod, limit: i32) -> bool {
-        let verdict = policy::of_failure(self.spec.spec, pod);
+        let verdict = policy::of_failure(&self.spec, pod);
         let over = verdict.counts && indexes::failures_before(pod).0 >= limit;
         self.spec.has_failed(pod) && (verdict.fails_index || over)
     }

@@ -40,7 +40,7 @@ impl Sync<'_> {
             }
         }
         if self.spec.indexed {
-            dirty |= self.write_indexes(new);
+            dirty |= self.write_indexes();
         }
         dirty |= self.announce_end();
         if dirty {
@@ -121,9 +121,8 @@ impl Sync<'_> {
         counts
     }
 
-    fn write_indexes(&mut self, new: Vec<i64>) -> bool {
-        self.completed = self.completed.merge(&new.into_iter().collect());
-        let completed = Some(self.completed.to_string()).filter(|text| !text.is_empty());
+    fn write_indexes(&mut self) -> bool {
+        let completed = Some(self.completed_text.clone()).filter(|text| !text.is_empty());
         let failed = self.failed_indexes.as_ref().map(ToString::to_string);
         let total = self.completed.total() as i32;
         let status = self.status();

@@ -5,6 +5,7 @@ use kit_api::batch::{Job, JobCondition, JobSpec, JobStatus};
 use kit_api::core::Pod;
 use kit_api::jiff::Timestamp;
 use kit_api::{pod, time};
+use kit_contract::workloads::JobController;
 use std::cmp::Reverse;
 
 /// The finalizer of pods that aren't counted yet.
@@ -14,6 +15,8 @@ const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
 /// What is fixed while a job is looked at, with the API's defaults filled in.
 pub struct Spec<'a> {
+    /// Who decides.
+    pub module: &'a dyn JobController,
     pub spec: &'a JobSpec,
     pub parallelism: i32,
     pub completions: Option<i32>,
@@ -25,8 +28,9 @@ pub struct Spec<'a> {
 }
 
 impl<'a> Spec<'a> {
-    pub fn of(spec: &'a JobSpec) -> Spec<'a> {
+    pub fn of(spec: &'a JobSpec, module: &'a dyn JobController) -> Spec<'a> {
         Spec {
+            module,
             spec,
             parallelism: spec.parallelism.unwrap_or(1),
             completions: spec.completions,
@@ -50,7 +54,7 @@ impl<'a> Spec<'a> {
 
     /// Whether the failure of a pod counts (all do without a policy).
     pub fn counts(&self, pod: &Pod) -> bool {
-        policy::of_failure(self.spec, pod).counts
+        policy::of_failure(self, pod).counts
     }
 }
 

@@ -164,9 +164,7 @@ fn undo() -> impl Strategy<Value = Value> {
     let paused = prop_oneof![6 => Just(false), 1 => Just(true)];
     (to, paused, template(false), annotations(), option::of(Just("10")), vec(set, 6), revisions, 0..100_usize).prop_map(
         |(to, paused, template, annotations, at, sets, revisions, seed)| {
-            let sets = sets.into_iter().zip(revisions).map(|((mut template, annotations, replicas), revision)| {
-                // Whether a template without labels has an empty map of them is nobody's business.
-                template["metadata"]["labels"]["app"] = "web".into();
+            let sets = sets.into_iter().zip(revisions).map(|((template, annotations, replicas), revision)| {
                 let annotations = with_revision(annotations, revision.map(str::to_string));
                 json!({"template": template, "annotations": annotations, "replicas": replicas})
             });

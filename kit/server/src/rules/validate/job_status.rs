@@ -16,6 +16,7 @@ struct Status<'a> {
     failed: bool,
     failure_target: bool,
     success_criteria_met: bool,
+    suspended: bool,
 }
 
 impl<'a> Status<'a> {
@@ -29,6 +30,7 @@ impl<'a> Status<'a> {
             failed: holds("Failed"),
             failure_target: holds("FailureTarget"),
             success_criteria_met: holds("SuccessCriteriaMet"),
+            suspended: holds("Suspended"),
             at,
         }
     }
@@ -255,7 +257,9 @@ fn transitions(e: &mut Errors, status: &Status<'_>, before: &Status<'_>, spec: &
         e.invalid_as(&status.at.get("completionTime"), &shown(now), "completionTime cannot be mutated");
     }
     let (now, then) = (status.time("startTime"), before.time("startTime"));
-    if then.is_some() && now != then && !spec.get("suspend").flag() {
+    // A job that goes on begins anew. Early patches of 1.33 refused that, too (kubernetes#134769, backported by #135129).
+    let resumes = before.suspended && !status.suspended;
+    if then.is_some() && now != then && !spec.get("suspend").flag() && !resumes {
         e.required(&status.at.get("startTime"), "startTime cannot be removed for unsuspended job");
     }
     if before.success_criteria_met && !status.success_criteria_met {
