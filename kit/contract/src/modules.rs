@@ -176,10 +176,14 @@ modules! {
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The PodTopologySpread plugin.
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
+    /// The DaemonSet controller.
+    "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
+    /// The StatefulSet controller.
+    "workloads/stateful_set" stateful_set: crate::workloads::StatefulSetController;
 }

@@ -3,10 +3,11 @@
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
 mod owners;
+mod stateful;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
-use kit_api::apps::{Deployment, ReplicaSet};
+use kit_api::apps::{DaemonSet, Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod, Service, ServiceSpec};
 use kit_api::discovery::EndpointSlice;
@@ -27,6 +28,12 @@ pub enum Subject {
     Pods,
     /// The status of ReplicaSets.
     ReplicaSets,
+    /// StatefulSets, their pods by name, since that is what they are known by, and claims.
+    StatefulSets,
+    /// The status of DaemonSets.
+    DaemonSets,
+    /// On which nodes the containers of each pod run, whatever the API server knows of it.
+    Containers,
     /// The status of Deployments.
     Deployments,
     /// How many endpoints of each service are ready.
@@ -52,7 +59,7 @@ pub enum Subject {
 impl Subject {
     /// Whether it can change though no object did.
     fn is_of_more_than_objects(self) -> bool {
-        matches!(self, Subject::ControlPlane | Subject::LoadBalancers)
+        matches!(self, Subject::ControlPlane | Subject::LoadBalancers | Subject::Containers)
     }
 }
 
@@ -60,7 +67,8 @@ impl Subject {
 pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
     let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
     let shown = subjects.contains(&Subject::LoadBalancers).then(|| engine.shows());
-    plane.into_iter().chain(shown).flatten().collect()
+    let run = subjects.contains(&Subject::Containers).then(|| stateful::containers(engine));
+    plane.into_iter().chain(shown).chain(run).flatten().collect()
 }
 
 /// Sees changes.
@@ -240,6 +248,22 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(subject, counts.join(", "));
             }
         }
+        Subject::DaemonSets => {
+            for set in snapshot.list(Kind::DaemonSet).filter_map(|stored| stored.get::<DaemonSet>()) {
+                let status = set.status.clone().unwrap_or_default();
+                let [updated, available] =
+                    [status.updated_number_scheduled, status.number_available].map(|count| count.unwrap_or(0));
+                let value = format!(
+                    "{} desired, {} current, {updated} updated, {} ready, {available} available, {} misscheduled",
+                    status.desired_number_scheduled,
+                    status.current_number_scheduled,
+                    status.number_ready,
+                    status.number_misscheduled
+                );
+                table.insert(format!("daemonset/{}", set.metadata.name.as_deref().unwrap_or_default()), value);
+            }
+        }
+        Subject::StatefulSets => stateful::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {
@@ -255,8 +279,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(format!("service/{name} external IP"), said);
             }
         }
-        // They are no state of an object: see `decisions`.
-        Subject::Decisions | Subject::ControlPlane => {}
+        // They are no state of an object: see `decisions` and `beside`.
+        Subject::Decisions | Subject::ControlPlane | Subject::Containers => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };

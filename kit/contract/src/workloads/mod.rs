@@ -1,9 +1,13 @@
 //! Contracts of the chapter `workloads`.
 
+pub mod daemon_set;
 pub mod hpa;
 pub mod replica_set;
 pub mod rolling_update;
+pub mod stateful_set;
 
+pub use daemon_set::DaemonSetController;
 pub use hpa::HorizontalPodAutoscaler;
 pub use replica_set::ReplicaSetController;
 pub use rolling_update::DeploymentController;
+pub use stateful_set::StatefulSetController;
