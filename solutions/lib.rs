@@ -49,11 +49,13 @@ pub mod scheduler {
 }
 pub mod workloads {
     //! The controllers that run workloads.
+    pub mod daemon_set;
     pub mod hpa;
     pub mod job;
     pub mod replica_set;
     pub mod rollback;
     pub mod rolling_update;
+    pub mod stateful_set;
 }
 
 use kit::{Modules, Slot};
@@ -85,11 +87,13 @@ pub fn modules() -> Modules {
         taints: Slot::of::<scheduler::taints::Exercise>(),
         job: Slot::of::<workloads::job::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
+        daemon_set: Slot::of::<workloads::daemon_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         pod_network: Slot::of::<network::pod_network::Exercise>(),
         resources_fit: Slot::of::<scheduler::resources_fit::Exercise>(),
         rollback: Slot::of::<workloads::rollback::Exercise>(),
         rolling_update: Slot::of::<workloads::rolling_update::Exercise>(),
+        stateful_set: Slot::of::<workloads::stateful_set::Exercise>(),
         raft_election: Slot::of::<control_plane::raft_election::Exercise>(),
         raft_replication: Slot::of::<control_plane::raft_replication::Exercise>(),
         garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),

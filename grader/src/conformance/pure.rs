@@ -8,6 +8,7 @@ use kit_api::meta::LabelSelector;
 use kit_api::pod_resources::{self, RequestOptions, Resources};
 use kit_api::selector::{self, FieldSelector, Labels, Selector};
 use kit_api::{Quantity, daemon_set, name, preemption, qos, safe_encode, toleration};
+use kit_controllers::daemon_set::pods;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,13 +121,15 @@ fn daemonset_counts(case: &Value) -> Result<(), String> {
 
 fn daemonset_node_should_run(case: &Value) -> Result<(), String> {
     let (template, node): (PodSpec, Node) = (field(case, "daemonSetPodSpec")?, field(case, "node")?);
-    let answer = daemon_set::should_run(&template, &node);
-    compare(case, json!({ "shouldRun": answer.should_run, "shouldContinueRunning": answer.should_continue_running }))
+    let module = solutions::modules().daemon_set.make(&());
+    let answer = module.wants(&pods::template_view(&template), &pods::node_view(&template, &node));
+    compare(case, json!({ "shouldRun": answer.should_run, "shouldContinueRunning": answer.may_stay }))
 }
 
 fn daemonset_pod_tolerations(case: &Value) -> Result<(), String> {
     let template = PodSpec { host_network: Some(field(case, "hostNetwork")?), ..PodSpec::default() };
-    compare(case, json!({ "tolerations": daemon_set::tolerations(&template) }))
+    let module = solutions::modules().daemon_set.make(&());
+    compare(case, json!({ "tolerations": module.tolerations(&pods::template_view(&template)) }))
 }
 
 fn names(pods: &[&Pod]) -> Vec<String> {

@@ -71,7 +71,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 26] = [
+pub const ASKED: [(&str, &str); 28] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -93,11 +93,13 @@ pub const ASKED: [(&str, &str); 26] = [
     ("scheduler/score", SCHEDULER),
     ("scheduler/taints", SCHEDULER),
     ("scheduler/topology_spread", SCHEDULER),
+    ("workloads/daemon_set", CONTROLLERS),
     ("workloads/hpa", CONTROLLERS),
     ("workloads/job", CONTROLLERS),
     ("workloads/replica_set", CONTROLLERS),
     ("workloads/rollback", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
+    ("workloads/stateful_set", CONTROLLERS),
 ];
 /// The process that keeps the objects. It is one, and never begins anew.
 pub const API_SERVER: &str = "kube-apiserver";
@@ -314,12 +316,12 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         let reports = databases.as_ref().map(|(.., reports)| reports.clone());
         let max_unavailable = config.max_unavailable_stateful_set;
         move || -> Vec<Box<dyn Component>> {
-            let stateful_sets = StatefulSets::default();
+            let stateful_sets = StatefulSets::new(&modules);
             let stateful_sets = if max_unavailable { stateful_sets.with_max_unavailable() } else { stateful_sets };
             let mut all: Vec<Box<dyn Component>> = vec![
                 Box::new(Deployments::new(&modules)),
                 Box::new(ReplicaSets::new(&modules)),
-                Box::new(DaemonSets::default()),
+                Box::new(DaemonSets::new(&modules)),
                 Box::new(Jobs::new(&modules)),
                 Box::new(CronJobs::default()),
                 Box::new(TtlAfterFinished::default()),

@@ -180,6 +180,8 @@ modules! {
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The PodTopologySpread plugin.
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
+    /// The DaemonSet controller.
+    "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The Job controller.
@@ -190,4 +192,6 @@ modules! {
     "workloads/rollback" rollback: crate::workloads::DeploymentHistory;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
+    /// The StatefulSet controller.
+    "workloads/stateful_set" stateful_set: crate::workloads::StatefulSetController;
 }

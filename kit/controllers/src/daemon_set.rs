@@ -1,21 +1,20 @@
 //! The DaemonSet controller: keeps one pod on each node that should have one.
 //!
-//! Source: `pkg/controller/daemon`. A look at one DaemonSet is [`sync`]; here are the watches that ask for one.
+//! Source: `pkg/controller/daemon`. A look at one DaemonSet is [`sync`], which asks the module `workloads/daemon_set` ([`plan`]);
+//! here are the watches that ask for one.
 
 mod backoff;
 mod history;
-mod place;
+mod plan;
 pub mod pods;
 mod revision;
 pub mod sync;
-mod update;
 
 use crate::expectations::Expectations;
 use crate::job::later;
 use crate::names::{Name, name_of, resolve};
 use kit_api::apps::{ControllerRevision, DaemonSet};
 use kit_api::core::{Node, Pod};
-use kit_api::daemon_set::should_run;
 use kit_api::meta::ObjectMeta;
 use kit_api::owner::controller_of;
 use kit_api::pod;
@@ -24,14 +23,16 @@ use kit_apimachinery::object::{About, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
+use kit_contract::Modules;
+use kit_contract::workloads::DaemonSetController;
 use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 use sync::{Memory, Outcome, Seen, sync};
 
 /// Keeps the pods of DaemonSets.
-#[derive(Default)]
 pub struct DaemonSets {
+    module: Box<dyn DaemonSetController>,
     queue: WorkQueue<Name>,
     /// What is to be looked at later, whatever happens until then.
     later: WorkQueue<Name>,
@@ -52,6 +53,17 @@ fn matching<'a>(meta: &'a ObjectMeta, cache: &'a Cache) -> Vec<&'a DaemonSet> {
 }
 
 impl DaemonSets {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        DaemonSets {
+            module: modules.daemon_set.make(&()),
+            queue: WorkQueue::default(),
+            later: WorkQueue::default(),
+            expected: Expectations::default(),
+            memory: BTreeMap::new(),
+        }
+    }
+
     fn look_at(&mut self, set: &DaemonSet, world: &World<'_>) {
         self.queue.add(name_of(&set.metadata), world.now);
     }
@@ -106,8 +118,10 @@ impl DaemonSets {
         }
         for set in world.cache.all::<DaemonSet>() {
             let template = set.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
-            let wants = should_run(&template, node);
-            if before.map_or(wants.should_run, |before| should_run(&template, before) != wants) {
+            let view = pods::template_view(&template);
+            let wants = |node: &Node| self.module.wants(&view, &pods::node_view(&template, node));
+            let now = wants(node);
+            if before.map_or(now.should_run, |before| wants(before) != now) {
                 self.look_at(set, world);
             }
         }
@@ -124,7 +138,7 @@ impl DaemonSets {
         let revisions: Vec<&ControllerRevision> = cache.list::<ControllerRevision>(&name.0).collect();
         let memory = self.memory.entry(uid.clone()).or_default();
         memory.waits = self.expected.open(&uid, world.now) != (0, 0);
-        let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions };
+        let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions, module: &*self.module };
         let Outcome { result, asked, again } = sync(set, &seen, memory, world);
         self.expected.expect(&uid, asked, world.now);
         for after in again {

@@ -1,7 +1,7 @@
 //! The StatefulSet controller: pods with names that last, made and replaced in order.
 //!
-//! One look at a set claims its pods, finds the revisions of its templates ([`revision`]), decides ([`plan`]), does it
-//! ([`hands`]) and writes the status. Source: `pkg/controller/statefulset/stateful_set.go` and
+//! One look at a set claims its pods, finds the revisions of its templates ([`revision`]), asks the module
+//! `workloads/stateful_set` what to do ([`plan`]), does it ([`hands`]) and writes the status. Source: `pkg/controller/statefulset/stateful_set.go` and
 //! `stateful_set_control.go`.
 
 mod hands;
@@ -25,18 +25,26 @@ use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
+use kit_contract::Modules;
+use kit_contract::workloads::StatefulSetController;
 use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
 use plan::Seen;
+use retention::Owners;
 
 /// Keeps the pods of StatefulSets.
-#[derive(Default)]
 pub struct StatefulSets {
+    module: Box<dyn StatefulSetController>,
     queue: WorkQueue<Name>,
     max_unavailable: bool,
 }
 
 impl StatefulSets {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        StatefulSets { module: modules.stateful_set.make(&()), queue: WorkQueue::default(), max_unavailable: false }
+    }
+
     /// Lets `maxUnavailable` count, as with the feature gate `MaxUnavailableStatefulSet`, which is off in 1.33.
     pub fn with_max_unavailable(mut self) -> Self {
         self.max_unavailable = true;
@@ -118,12 +126,13 @@ impl StatefulSets {
             pods: pods.iter().filter_map(|pod| Some((identity::ordinal(pod)?, *pod))).collect(),
             current: revision::version(&revisions.current)?,
             update: revision::version(&revisions.update)?,
+            owners: Owners::of(set, &*self.module),
             claim: &|name| cache.fetch::<PersistentVolumeClaim>(namespace, name),
             now: world.time(),
             max_unavailable: self.max_unavailable,
         };
-        let mut hands = Hands { set, world, replaced: 0 };
-        let done = hands.work(&seen.plan());
+        let mut hands = Hands { set, owners: seen.owners, world, replaced: 0 };
+        let done = hands.work(&seen.plan(&*self.module));
         let status = status::status(&seen, revisions.collisions, hands.replaced);
         let mut written = Ok(());
         if status::is_news(&status, set) {

@@ -50,11 +50,13 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/score" => (scheduler::score::fresh(), 120),
         "scheduler/taints" => (scheduler::taints::fresh(), 90),
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 70),
+        "workloads/daemon_set" => (workloads::daemon_set::fresh(), 200),
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/job" => (workloads::job::fresh(), 300),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),
         "workloads/rollback" => (workloads::rollback::fresh(), 300),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),
+        "workloads/stateful_set" => (workloads::stateful_set::fresh(), 300),
         _ => return None,
     })
 }

@@ -328,6 +328,8 @@ const ALL: &[Ask] = &[
         Whole,
     ),
     choose("scheduler/topology_spread", "normalize", "What do the scores become?", "soft-constraints", Whole),
+    choose("workloads/daemon_set", "wants", "What does the DaemonSet want of this node?", "which-nodes", Whole),
+    choose("workloads/daemon_set", "sync", "What does this look do?", "what-a-look-does", Without("status ")),
     choose("workloads/hpa", "propose", "What does this metric propose?", "the-formula", First),
     choose("workloads/hpa", "decide", "How many replicas does the target get?", "from-proposals-to-a-decision", First),
     choose("workloads/job", "size", "How many pods are made or deleted?", "how-many-pods", Whole),
@@ -350,6 +352,7 @@ const ALL: &[Ask] = &[
         Whole,
     ),
     choose("workloads/rolling_update", "sync", "What does this sync do?", "a-step-of-a-rolling-update", Whole),
+    choose("workloads/stateful_set", "sync", "What does this sync do?", "the-wanted-pods", Whole),
 ];
 
 #[cfg(test)]

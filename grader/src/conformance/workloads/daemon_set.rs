@@ -189,7 +189,9 @@ impl Life<'_> {
         let told = |list: Vec<String>| if list.is_empty() { Value::Null } else { json!(list) };
         compare(tick, json!({ "revisions": told(numbered) }))?;
         let (nodes, pods): (Vec<&Node>, Vec<&Pod>) = (nodes.iter().collect(), pods.iter().collect());
-        let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions.iter().collect::<Vec<_>>() };
+        let module = solutions::modules().daemon_set.make(&());
+        let revisions: Vec<&ControllerRevision> = revisions.iter().collect();
+        let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions, module: &*module };
         let (begin, memory) = (self.stage.server.end(), &mut self.memory);
         let outcome = self.stage.act(|world| sync(&set, &seen, memory, world));
         let changes = self.stage.changes(begin);

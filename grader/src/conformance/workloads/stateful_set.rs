@@ -37,7 +37,7 @@ struct Play {
 }
 
 fn life(case: &Value, max_unavailable: bool) -> Result<(), String> {
-    let controller = StatefulSets::default();
+    let controller = StatefulSets::new(&solutions::modules());
     let controller = if max_unavailable { controller.with_max_unavailable() } else { controller };
     let mut play = Play { stage: Stage::at(Timestamp::UNIX_EPOCH), cache: Cache::default(), controller, seen: 0 };
     play.stage.server.max_unavailable = max_unavailable;

@@ -14,6 +14,7 @@ use kit_client::component::{Component, World};
 use kit_client::explain::Log;
 use kit_contract::remote::catch_lost;
 use kit_network::fabric;
+use kit_node::kubelet::Kubelets;
 use kit_server::{Change, ChangeKind, Server};
 use kit_time::agenda::{Agenda, Instant};
 use std::any::Any;
@@ -212,6 +213,15 @@ impl Engine {
     /// What can be seen of components that is in no object, by subject.
     pub fn shows(&self) -> Vec<(String, String)> {
         self.components.iter().flat_map(|running| running.component.shows()).collect()
+    }
+
+    /// The pods whose containers run, each with the node where they do, whatever the API server knows of it.
+    pub fn running(&self) -> Vec<(String, Key)> {
+        let kubelets = self.components.iter();
+        let kubelets =
+            kubelets.filter_map(|running| (running.component.as_ref() as &dyn Any).downcast_ref::<Kubelets>());
+        let pods = kubelets.flat_map(Kubelets::running);
+        pods.map(|(node, pod)| (node.to_string(), pod.clone())).collect()
     }
 
     /// How the hosts of the control plane are, if it has any.

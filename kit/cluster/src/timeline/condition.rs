@@ -11,6 +11,7 @@
 //! | `service/shop/web endpoints >= 3` | so many endpoints of the Service are ready, and have a port that it has |
 //! | `pod/shop/client reaches web.shop:80`, `client not reaches node-1:30080` | connections from there come about, all of twelve, or none; of a cluster with a `network` only. From `client` (outside), a node, a pod, or all pods of `deployment/shop/web`; to a name as a program there would write it, an address, `service/shop/web:80` or `pod/shop/web-0:80`, each with `/udp` after it if so |
 //! | `deployment/shop/web resolves db.shop within 1s` | all of those who ask get an address for the name in this time; of a cluster with a `network` only |
+//! | `pod/shop/db-0 runs <= 1` | on so many nodes containers of a pod of this name run, whatever the API server knows of it |
 //! | `exists pdb/shop/web`, `no namespace/shop` | there is such an object, or none |
 //! | `kube-apiserver answers`, `kube-scheduler leads` | writes are taken, or a process has a leader |
 //!
@@ -57,6 +58,7 @@ enum What {
     Status { object: Key, type_: String, holds: bool },
     Endpoints { service: Key, relation: Relation, bound: i64 },
     There { object: Key, there: bool },
+    Runs { pod: Key, relation: Relation, bound: i64 },
     Reaches { from: Sender, to: Target, holds: bool },
     Resolves { from: Sender, name: String, within: Instant },
     Answers,
@@ -167,6 +169,9 @@ fn of_object(object: Key, rest: &[&str]) -> Result<What, String> {
         [word] => Ok(What::Status { object, type_: type_(word)?, holds: true }),
         ["endpoints", relation, bound] if object.kind == Kind::Service => {
             Ok(What::Endpoints { service: object, relation: relation.try_into()?, bound: number(bound)? })
+        }
+        ["runs", relation, bound] if object.kind == Kind::Pod => {
+            Ok(What::Runs { pod: object, relation: relation.try_into()?, bound: number(bound)? })
         }
         [fields, "younger", "than", span] => {
             let Span(than) = Span::try_from(span.to_string())?;
@@ -419,6 +424,9 @@ impl Condition {
                 };
                 (stored.is_some() == *there, seen.to_string())
             }
+            What::Runs { pod, relation, bound } => {
+                counted(engine.running().iter().filter(|(_, running)| running == pod).count(), *relation, *bound)
+            }
             What::Resolves { from, name, within } => match engine.network() {
                 None => (false, NO_NETWORK.into()),
                 Some(network) => {
@@ -452,7 +460,12 @@ impl Condition {
     pub(crate) fn is_of_more_than_objects(&self) -> bool {
         matches!(
             self.what,
-            What::Answers | What::Leads(_) | What::Younger { .. } | What::Reaches { .. } | What::Resolves { .. }
+            What::Answers
+                | What::Leads(_)
+                | What::Runs { .. }
+                | What::Younger { .. }
+                | What::Reaches { .. }
+                | What::Resolves { .. }
         )
     }
 }

@@ -5,10 +5,11 @@
 mod jobs;
 mod owners;
 mod revisions;
+mod stateful;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
-use kit_api::apps::{Deployment, ReplicaSet};
+use kit_api::apps::{DaemonSet, Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod, Service, ServiceSpec};
 use kit_api::discovery::EndpointSlice;
@@ -29,6 +30,12 @@ pub enum Subject {
     Pods,
     /// The status of ReplicaSets.
     ReplicaSets,
+    /// StatefulSets, their pods by name, since that is what they are known by, and claims.
+    StatefulSets,
+    /// The status of DaemonSets.
+    DaemonSets,
+    /// On which nodes the containers of each pod run, whatever the API server knows of it.
+    Containers,
     /// The status of Deployments.
     Deployments,
     /// The revisions of Deployments and their ReplicaSets, with images and causes.
@@ -60,7 +67,8 @@ pub enum Subject {
 impl Subject {
     /// Whether it can change though no object did.
     fn is_of_more_than_objects(self) -> bool {
-        matches!(self, Subject::ControlPlane | Subject::LoadBalancers | Subject::Databases)
+        use Subject::{Containers, ControlPlane, Databases, LoadBalancers};
+        matches!(self, ControlPlane | LoadBalancers | Databases | Containers)
     }
 }
 
@@ -69,7 +77,8 @@ pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
     let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
     let beside = |subject: &Subject| matches!(subject, Subject::LoadBalancers | Subject::Databases);
     let shown = subjects.iter().any(beside).then(|| engine.shows());
-    plane.into_iter().chain(shown).flatten().collect()
+    let run = subjects.contains(&Subject::Containers).then(|| stateful::containers(engine));
+    plane.into_iter().chain(shown).chain(run).flatten().collect()
 }
 
 /// Sees changes.
@@ -251,6 +260,22 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
         }
         Subject::Revisions => revisions::tabulate(snapshot, table),
         Subject::Jobs => jobs::tabulate(snapshot, table),
+        Subject::DaemonSets => {
+            for set in snapshot.list(Kind::DaemonSet).filter_map(|stored| stored.get::<DaemonSet>()) {
+                let status = set.status.clone().unwrap_or_default();
+                let [updated, available] =
+                    [status.updated_number_scheduled, status.number_available].map(|count| count.unwrap_or(0));
+                let value = format!(
+                    "{} desired, {} current, {updated} updated, {} ready, {available} available, {} misscheduled",
+                    status.desired_number_scheduled,
+                    status.current_number_scheduled,
+                    status.number_ready,
+                    status.number_misscheduled
+                );
+                table.insert(format!("daemonset/{}", set.metadata.name.as_deref().unwrap_or_default()), value);
+            }
+        }
+        Subject::StatefulSets => stateful::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {
@@ -266,8 +291,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(format!("service/{name} external IP"), said);
             }
         }
-        // They are no state of an object: see `decisions`.
-        Subject::Decisions | Subject::ControlPlane | Subject::Databases => {}
+        // They are no state of an object: see `decisions` and `beside`.
+        Subject::Decisions | Subject::ControlPlane | Subject::Databases | Subject::Containers => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };

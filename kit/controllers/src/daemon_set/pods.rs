@@ -6,9 +6,11 @@
 use super::history;
 use crate::template;
 use kit_api::apps::DaemonSet;
-use kit_api::core::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod};
-use kit_api::{daemon_set, pod};
+use kit_api::core::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec};
+use kit_api::{node_selector, pod};
 use kit_apimachinery::object::About;
+use kit_contract::workloads::DaemonSetController;
+use kit_contract::workloads::daemon_set::{NodeView, Template};
 use std::collections::BTreeMap;
 
 /// Counts changes of the template; of use to nobody since there are revisions (`DeprecatedTemplateGeneration`).
@@ -16,8 +18,26 @@ const GENERATION: &str = "deprecated.daemonset.template.generation";
 /// The field of a node that its name is (`metav1.ObjectNameField`).
 const NAME: &str = "metadata.name";
 
+/// What matters of the template to the module.
+pub fn template_view(template: &PodSpec) -> Template {
+    Template {
+        node_name: template.node_name.clone().filter(|name| !name.is_empty()),
+        host_network: template.host_network == Some(true),
+        tolerations: template.tolerations.clone().unwrap_or_default(),
+    }
+}
+
+/// What matters of a node to the module.
+pub fn node_view(template: &PodSpec, node: &Node) -> NodeView {
+    NodeView {
+        name: About::from(node).name().into(),
+        selected: node_selector::allows(template, node),
+        taints: node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default(),
+    }
+}
+
 /// A new pod for a node (`CreatePodTemplate`).
-pub(super) fn new(set: &DaemonSet, node: &str, hash: &str) -> Pod {
+pub(super) fn new(set: &DaemonSet, node: &str, hash: &str, module: &dyn DaemonSetController) -> Pod {
     let template = set.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
     let mut pod = template::pod(template, About::from(set));
     let labels = pod.metadata.labels.get_or_insert_default();
@@ -26,7 +46,7 @@ pub(super) fn new(set: &DaemonSet, node: &str, hash: &str) -> Pod {
     }
     labels.insert(history::HASH.into(), hash.into());
     let spec = pod.spec.get_or_insert_default();
-    spec.tolerations = Some(daemon_set::tolerations(spec));
+    spec.tolerations = Some(module.tolerations(&template_view(spec)));
     let affinity = spec.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
     // What the template asks of nodes was asked of this one already.
     affinity.required_during_scheduling_ignored_during_execution = Some(named(node));
@@ -75,12 +95,4 @@ pub(super) fn is_over(pod: &Pod) -> bool {
 /// with the address of the number, so that it never matches.
 pub(super) fn is_updated(pod: &Pod, hash: &str) -> bool {
     !hash.is_empty() && history::hash_of(&pod.metadata) == hash
-}
-
-/// Those that run somewhere first, then the oldest (`podByCreationTimestampAndPhase`).
-pub(super) fn sort(pods: &mut [&Pod]) {
-    pods.sort_by_key(|pod| {
-        let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (pod::node_name(pod).is_none(), created, pod.metadata.name.clone())
-    });
 }

@@ -3,19 +3,18 @@
 //! Source: `syncDaemonSet` of `pkg/controller/daemon/daemon_controller.go`.
 
 use super::backoff::BackOff;
-use super::pods::{self, by_node};
+use super::pods;
 use crate::claim::claim;
 use crate::expectations::Expected;
 use kit_api::apps::{ControllerRevision, DaemonSet, DaemonSetSpec, DaemonSetStatus};
 use kit_api::core::{Node, Pod, PodSpec};
-use kit_api::daemon_set::{ShouldRun, should_run};
-use kit_api::int_or_percent::IntOrString;
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::meta::{LabelSelector, ObjectMeta};
 use kit_api::selector::Selector;
-use kit_api::{daemon_set, pod};
 use kit_apimachinery::object::{About, AsKind};
 use kit_client::component::World;
+use kit_contract::workloads::DaemonSetController;
+use kit_contract::workloads::daemon_set::Status;
 use kit_server::{DeleteOptions, Error};
 
 /// The most pods that one look creates, and the most that it deletes (`BurstReplicas`).
@@ -29,6 +28,8 @@ pub struct Seen<'a> {
     pub pods: &'a [&'a Pod],
     /// The same of revisions.
     pub revisions: &'a [&'a ControllerRevision],
+    /// Who decides.
+    pub module: &'a dyn DaemonSetController,
 }
 
 /// What the controller remembers of a DaemonSet from one look to the next.
@@ -95,15 +96,12 @@ impl<'a> Sync<'a, '_> {
         let all = self.own(self.seen.pods)?;
         let history = self.history(&all)?;
         let pods: Vec<&Pod> = all.iter().copied().filter(|pod| !pods::is_over(pod)).collect();
+        let decision = self.decide(&pods, &history.hash)?;
         if self.memory.waits {
-            return self.write_status(&pods, &history.hash, false);
+            return self.write_status(&decision.status, false);
         }
-        let mut done = self.place(&pods, &history.hash);
-        if done.is_ok() && self.asked.is_met() && self.is_rolling() {
-            done = self.roll(&pods, &history.hash);
-        }
-        let done = done.and_then(|()| self.clean_up(history.old, &all));
-        let written = self.write_status(&pods, &history.hash, true);
+        let done = self.carry_out(&decision, &pods, &history.hash).and_then(|()| self.clean_up(history.old, &all));
+        let written = self.write_status(&decision.status, true);
         done.and(written)
     }
 
@@ -118,34 +116,12 @@ impl<'a> Sync<'a, '_> {
         self.world.time()
     }
 
-    fn min_ready_seconds(&self) -> i32 {
+    pub(super) fn min_ready_seconds(&self) -> i32 {
         self.spec.min_ready_seconds.unwrap_or(0)
     }
 
-    pub(super) fn is_available(&self, pod: &Pod) -> bool {
-        pod::is_available(pod, self.min_ready_seconds(), self.now())
-    }
-
-    /// What the template wants of a node.
-    pub(super) fn wants(&self, node: &Node) -> ShouldRun {
-        should_run(&self.template, node)
-    }
-
-    fn is_rolling(&self) -> bool {
+    pub(super) fn is_rolling(&self) -> bool {
         self.spec.update_strategy.as_ref().is_some_and(|strategy| strategy.type_.as_deref() == Some("RollingUpdate"))
-    }
-
-    /// `maxSurge` and `maxUnavailable` for so many nodes (`SurgeCount`, `UnavailableCount`).
-    pub(super) fn limits(&self, nodes: i32) -> Result<(i32, i32), Error> {
-        let strategy = self.spec.update_strategy.as_ref().filter(|_| self.is_rolling());
-        let Some(rolling) = strategy.and_then(|strategy| strategy.rolling_update.as_ref()) else { return Ok((0, 0)) };
-        let or_zero = |value: &Option<IntOrString>| value.clone().unwrap_or(IntOrString::Int(0));
-        let unavailable = daemon_set::unavailable_count(&or_zero(&rolling.max_unavailable), nodes);
-        let unavailable =
-            unavailable.map_err(|why| Error::internal(format!("invalid value for MaxUnavailable: {why}")))?;
-        let surge = daemon_set::surge_count(&or_zero(&rolling.max_surge), nodes);
-        let surge = surge.map_err(|why| Error::internal(format!("invalid value for MaxSurge: {why}")))?;
-        Ok((surge, unavailable))
     }
 
     /// Creates pods in batches of 1, 2, 4 and so on, so that what fails for all fails early, and deletes others
@@ -168,7 +144,7 @@ impl<'a> Sync<'a, '_> {
     }
 
     fn create(&mut self, node: &str, hash: &str) -> Result<(), Error> {
-        match self.world.server.create(pods::new(self.set, node, hash).into_object()) {
+        match self.world.server.create(pods::new(self.set, node, hash, self.seen.module).into_object()) {
             Ok(pod) => {
                 self.asked.creations += 1;
                 let message = format!("Created pod: {}", pod.key.name);
@@ -206,9 +182,19 @@ impl<'a> Sync<'a, '_> {
 
     /// Counts, and writes the status if it is another one than before (`updateDaemonSetStatus`). Pods that were created
     /// in this look are not counted yet.
-    fn write_status(&mut self, pods: &[&Pod], hash: &str, observed: bool) -> Result<(), Error> {
+    fn write_status(&mut self, counts: &Status, observed: bool) -> Result<(), Error> {
         let before = self.set.status.clone().unwrap_or_default();
-        let status = self.count(pods, hash, &before);
+        let unless_zero = |count: i32| Some(count).filter(|count| *count != 0);
+        let status = DaemonSetStatus {
+            current_number_scheduled: counts.current_number_scheduled,
+            desired_number_scheduled: counts.desired_number_scheduled,
+            number_misscheduled: counts.number_misscheduled,
+            number_ready: counts.number_ready,
+            number_available: unless_zero(counts.number_available),
+            number_unavailable: unless_zero(counts.number_unavailable),
+            updated_number_scheduled: unless_zero(counts.updated_number_scheduled),
+            ..before.clone()
+        };
         let generation = self.set.metadata.generation.unwrap_or(0);
         if status != before || before.observed_generation.unwrap_or(0) < generation {
             let observed = observed.then_some(generation);
@@ -228,42 +214,5 @@ impl<'a> Sync<'a, '_> {
         let before = set.status.as_ref().and_then(|status| status.observed_generation);
         set.status = Some(DaemonSetStatus { observed_generation: observed.or(before), ..status.clone() });
         self.world.server.update_status(set.into_object()).map(drop)
-    }
-
-    fn count(&self, pods: &[&Pod], hash: &str, before: &DaemonSetStatus) -> DaemonSetStatus {
-        let mut by_node = by_node(pods.iter().copied());
-        let (mut available, mut updated) = (0, 0);
-        let mut status = DaemonSetStatus {
-            collision_count: before.collision_count,
-            conditions: before.conditions.clone(),
-            observed_generation: before.observed_generation,
-            ..DaemonSetStatus::default()
-        };
-        for node in self.seen.nodes {
-            let there = by_node.get_mut(About::from(*node).name());
-            if !self.wants(node).should_run {
-                status.number_misscheduled += i32::from(there.is_some());
-                continue;
-            }
-            status.desired_number_scheduled += 1;
-            let Some(there) = there else { continue };
-            status.current_number_scheduled += 1;
-            pods::sort(there);
-            let first = there[0];
-            status.number_ready += i32::from(pod::is_ready(first));
-            available += i32::from(self.is_available(first));
-            updated += i32::from(pods::is_updated(first, hash));
-        }
-        let unless_zero = |count: i32| Some(count).filter(|count| *count != 0);
-        status.number_available = unless_zero(available);
-        status.number_unavailable = unless_zero(status.desired_number_scheduled - available);
-        status.updated_number_scheduled = unless_zero(updated);
-        status
-    }
-
-    /// A node that is there, by its name.
-    pub(super) fn node(&self, name: &str) -> Option<&'a Node> {
-        let index = self.seen.nodes.binary_search_by(|node| About::from(*node).name().cmp(name)).ok()?;
-        Some(self.seen.nodes[index])
     }
 }

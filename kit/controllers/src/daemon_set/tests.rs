@@ -25,7 +25,7 @@ fn batch() -> Value {
 
 /// A bench with three nodes, of which one is tainted, and a DaemonSet whose pods run.
 fn bench(spec: Value) -> Bench {
-    let mut bench = Bench::new(DaemonSets::default());
+    let mut bench = Bench::new(DaemonSets::new(&solutions::modules()));
     for (name, taints) in [("node-1", json!([])), ("node-2", json!([])), ("node-3", batch())] {
         add_node(&mut bench, name, taints);
     }

@@ -2,8 +2,9 @@
 //!
 //! Source: `pkg/controller/statefulset/stateful_pod_control.go`.
 
+use super::identity;
 use super::plan::{Batch, Step};
-use super::{identity, retention};
+use super::retention::Owners;
 use kit_api::apps::StatefulSet;
 use kit_api::core::{PersistentVolumeClaim, Pod};
 use kit_apimachinery::object::{About, AsKind, Key, Kind};
@@ -13,6 +14,7 @@ use kit_server::{DeleteOptions, Error};
 /// The hands of one look at a set.
 pub struct Hands<'h, 'w> {
     pub set: &'h StatefulSet,
+    pub owners: Owners,
     pub world: &'h mut World<'w>,
     /// How many pods were deleted to be replaced.
     pub replaced: i32,
@@ -33,9 +35,9 @@ impl Hands<'_, '_> {
 
     fn take(&mut self, step: &Step<'_>) -> Result<(), Error> {
         match step {
-            Step::Create(pod) => self.create(pod),
-            Step::Claim(pod) => {
-                self.claim(pod)?;
+            Step::Create(pod, claims) => self.create(pod, &|claim| claims.contains(claim)),
+            Step::Claim(pod, claims) => {
+                self.claim(pod, &|claim| claims.contains(claim))?;
                 self.settle_or_tell(pod)
             }
             Step::Restore(pod) => self.restore(pod),
@@ -67,9 +69,9 @@ impl Hands<'_, '_> {
         }
     }
 
-    fn create(&mut self, pod: &Pod) -> Result<(), Error> {
+    fn create(&mut self, pod: &Pod, is_asked: &dyn Fn(&str) -> bool) -> Result<(), Error> {
         let name = About::from(pod).name();
-        let claimed = self.claim(pod);
+        let claimed = self.claim(pod, is_asked);
         if claimed.is_err() {
             self.tell("create", name, &claimed);
             return claimed;
@@ -91,8 +93,8 @@ impl Hands<'_, '_> {
         result
     }
 
-    /// Makes the claims of a pod that aren't there (`createPersistentVolumeClaims`).
-    fn claim(&mut self, pod: &Pod) -> Result<(), Error> {
+    /// Makes the claims of a pod that aren't there, as far as they are asked for (`createPersistentVolumeClaims`).
+    fn claim(&mut self, pod: &Pod, is_asked: &dyn Fn(&str) -> bool) -> Result<(), Error> {
         let (set, name) = (About::from(self.set), About::from(pod).name());
         let mut problems = Vec::new();
         for claim in identity::claims(self.set, identity::ordinal(pod).unwrap_or_default()) {
@@ -101,6 +103,9 @@ impl Hands<'_, '_> {
                 if there.metadata.deletion_timestamp.is_some() {
                     problems.push(format!("pvc {claim_name} is being deleted"));
                 }
+                continue;
+            }
+            if !is_asked(&claim_name) {
                 continue;
             }
             match self.world.server.create(claim.into_object()) {
@@ -132,18 +137,18 @@ impl Hands<'_, '_> {
         let (set, cache) = (About::from(self.set), self.world.cache);
         for name in identity::claim_names(self.set, identity::ordinal(pod).unwrap_or_default()) {
             let Some(claim) = cache.fetch::<PersistentVolumeClaim>(set.namespace(), &name) else { continue };
-            if retention::is_contested(claim, self.set, pod) {
+            if self.owners.are_contested(claim, self.set, pod) {
                 let message = format!(
                     "PersistentVolumeClaim {name} has a conflicting OwnerReference that acts as a manging controller, \
                      the retention policy is ignored for this claim"
                 );
                 self.world.server.record(self.set, "Warning", "ConflictingController", &message);
             }
-            if retention::is_settled(claim, self.set, pod) {
+            if self.owners.is_settled(claim, self.set, pod) {
                 continue;
             }
             let mut claim = claim.clone();
-            retention::settle(&mut claim, self.set, pod);
+            self.owners.settle(&mut claim, self.set, pod);
             self.world.server.update(claim.into_object()).map_err(|error| {
                 Error::internal(format!("could not update claim {name} for delete policy ownerRefs: {error}"))
             })?;
@@ -165,7 +170,7 @@ impl Hands<'_, '_> {
         let ordinal = identity::ordinal(pod).unwrap_or_default();
         let mounted = identity::is_mounted(self.set, pod, ordinal);
         if !mounted {
-            let claimed = self.claim(pod);
+            let claimed = self.claim(pod, &|_| true);
             if claimed.is_err() {
                 self.tell("update", about.name(), &claimed);
                 return claimed;

@@ -77,6 +77,13 @@ pub fn new_pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str, or
     pod
 }
 
+/// Who stands for the pod with this ordinal while there is none.
+pub fn nobody(set: &StatefulSet, ordinal: i64) -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some(pod_name(set, ordinal));
+    pod
+}
+
 fn claim_templates(set: &StatefulSet) -> impl Iterator<Item = &PersistentVolumeClaim> {
     set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten())
 }

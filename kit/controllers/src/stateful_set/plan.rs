@@ -1,20 +1,22 @@
 //! What one look at a set decides: which pods to make, to delete, to mend, and in which order.
 //!
-//! Nothing is done here. The order matters: with `OrderedReady` a pod that is not ready holds up all that come after
-//! it, with `Parallel` nothing waits, except for the replacement of old pods. Source: `updateStatefulSet`, `processReplica`
-//! and `processCondemned` of `pkg/controller/statefulset/stateful_set_control.go`.
+//! Nothing is done here. The module of `workloads/stateful_set` is asked, and its answer is put into the order in which it is
+//! done. Source: `updateStatefulSet`, `processReplica` and `processCondemned` of
+//! `pkg/controller/statefulset/stateful_set_control.go`.
 
-use super::{identity, retention};
+use super::identity;
+use super::retention::{self, Owners};
 use kit_api::apps::{StatefulSet, StatefulSetSpec};
 use kit_api::core::{PersistentVolumeClaim, Pod, PodTemplateSpec};
 use kit_api::int_or_percent::{Round, scaled};
 use kit_api::jiff::Timestamp;
 use kit_api::pod;
 use kit_apimachinery::object::About;
-use std::collections::BTreeMap;
-
-/// The most pods of one batch (`MaxBatchSize`), and that one sync creates in parallel: they ask for another sync.
-const MAX_BATCH: usize = 500;
+use kit_contract::workloads::StatefulSetController;
+use kit_contract::workloads::stateful_set::{
+    Action, ClaimView, MAX_CREATES, PodManagementPolicy, PodState, PodView, SetView, SyncRequest, UpdateStrategy,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A template and the name of its revision.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Seen<'a> {
     /// What its pods were before an update began, and what they shall be.
     pub current: Version,
     pub update: Version,
+    /// Who should own claims.
+    pub owners: Owners,
     /// A claim by its name.
     pub claim: &'a dyn Fn(&str) -> Option<&'a PersistentVolumeClaim>,
     /// The calendar time.
@@ -47,10 +51,10 @@ pub struct Seen<'a> {
 /// Something to do.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// Make a pod, after its claims.
-    Create(Box<Pod>),
-    /// Make the claims of a pod that waits.
-    Claim(&'a Pod),
+    /// Make a pod, after these of its claims.
+    Create(Box<Pod>, BTreeSet<String>),
+    /// Make these claims of a pod that waits.
+    Claim(&'a Pod, BTreeSet<String>),
     /// Give a pod back its labels, volumes and claims.
     Restore(&'a Pod),
     /// Give the claims of a pod the owners of the policy.
@@ -67,182 +71,209 @@ pub type Turn<'a> = Vec<Step<'a>>;
 /// Turns that are taken together: where one fails, the others are still taken, and no further batch is.
 pub type Batch<'a> = Vec<Turn<'a>>;
 
-/// A turn, and whether those after it have to wait with `OrderedReady`.
-type Decision<'a> = (Turn<'a>, bool);
-
-/// Whether it runs, is ready, and stays (`isHealthy`).
-fn is_healthy(pod: &Pod) -> bool {
-    pod::phase(pod) == "Running" && pod::is_ready(pod) && !pod::is_terminating(pod)
-}
-
 fn name_of(pod: &Pod) -> String {
     About::from(pod).name().into()
 }
 
+/// What to do for the pods of one ordinal.
+#[derive(Default)]
+struct Asked<'m> {
+    claims: BTreeSet<String>,
+    /// The revision of a new pod.
+    create: Option<&'m str>,
+    update: bool,
+    /// How often it is to be deleted: once because of how it is, and once more if its template is an old one.
+    deletes: usize,
+}
+
 impl<'a> Seen<'a> {
-    fn is_ordered(&self) -> bool {
-        self.spec.pod_management_policy.as_deref() != Some("Parallel")
-    }
-
-    /// Running and ready, for long enough (`isRunningAndReady`, `isRunningAndAvailable`).
-    fn is_available(&self, pod: &Pod) -> bool {
-        let seconds = self.spec.min_ready_seconds.unwrap_or(0);
-        pod::phase(pod) == "Running" && pod::is_available(pod, seconds, self.now)
-    }
-
-    /// The first ordinal that an update replaces.
-    fn partition(&self) -> Option<i64> {
-        let rolling = self.spec.update_strategy.as_ref()?.rolling_update.as_ref()?;
-        Some(rolling.partition.unwrap_or(0).into())
-    }
-
-    /// Which version a pod with this ordinal has that is made now (`newVersionedStatefulSetPod`).
-    fn version(&self, ordinal: i64) -> &Version {
-        let index = ordinal - identity::ordinals(self.spec).start;
-        let strategy = self.spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
-        let of_before = self.set.status.as_ref().and_then(|status| status.current_replicas).unwrap_or(0);
-        let is_old = match self.partition() {
-            Some(partition) => index < partition,
-            None => strategy == Some("RollingUpdate") && index < of_before.into(),
-        };
-        if is_old { &self.current } else { &self.update }
-    }
-
     /// All that is to be done now, in order.
-    pub fn plan(&self) -> Vec<Batch<'a>> {
-        let mut batches = Vec::new();
+    pub fn plan(&self, module: &dyn StatefulSetController) -> Vec<Batch<'a>> {
         if self.set.metadata.deletion_timestamp.is_some() {
-            return batches;
+            return Vec::new();
         }
-        let wanted = identity::ordinals(self.spec);
-        // Pods that are too many, the last one first.
-        let condemned: Vec<&Pod> =
-            self.pods.iter().rev().filter(|(ordinal, _)| !wanted.contains(*ordinal)).map(|(_, pod)| *pod).collect();
-        let missing_or_sick = |ordinal: &i64| self.pods.get(ordinal).is_none_or(|pod| !is_healthy(pod));
-        let first_sick = match wanted.clone().find(missing_or_sick) {
-            Some(ordinal) => Some(identity::pod_name(self.set, ordinal)),
-            None => condemned.iter().rev().find(|pod| !is_healthy(pod)).map(|pod| name_of(pod)),
-        };
-        let go_on = self.phase(&mut batches, wanted.clone().map(|ordinal| self.replica(ordinal)))
-            && self.phase(&mut batches, condemned.iter().copied().map(|pod| (self.settle(pod), false)))
-            && self.phase(&mut batches, condemned.iter().map(|pod| self.condemn(pod, first_sick.as_deref())));
-        let by_hand = self.spec.update_strategy.as_ref().is_some_and(|s| s.type_.as_deref() == Some("OnDelete"));
-        if go_on && !by_hand {
-            let old = if self.max_unavailable { self.several_old() } else { self.next_old() };
-            batches.extend(old.into_iter().map(|name| vec![vec![Step::Replace(name)]]));
+        let request = self.request();
+        let actions = module.sync(&request).actions;
+        self.order(&actions, &request)
+    }
+
+    fn wanted(&self) -> std::ops::Range<i64> {
+        identity::ordinals(self.spec)
+    }
+
+    fn request(&self) -> SyncRequest {
+        let wanted = self.wanted();
+        let ordinals = self.pods.keys().copied();
+        // Of a pod that is there or has to be made; no sync makes more.
+        let missing = wanted.clone().filter(|ordinal| !self.pods.contains_key(ordinal)).take(MAX_CREATES);
+        let claims = ordinals.chain(missing).flat_map(|ordinal| {
+            let pod = self.pods.get(&ordinal).map_or_else(|| identity::nobody(self.set, ordinal), |pod| (*pod).clone());
+            identity::claim_names(self.set, ordinal).filter_map(move |name| {
+                let claim = (self.claim)(&name)?;
+                let terminating = claim.metadata.deletion_timestamp.is_some();
+                Some(ClaimView { name, terminating, of_earlier_pod: retention::is_of_earlier(claim, &pod) })
+            })
+        });
+        SyncRequest { set: self.set_view(), pods: self.pod_views(), claims: claims.collect() }
+    }
+
+    fn set_view(&self) -> SetView {
+        let start = i32::try_from(self.wanted().start).unwrap_or(0);
+        let templates = self.spec.volume_claim_templates.iter().flatten();
+        SetView {
+            name: About::from(self.set).name().into(),
+            start,
+            replicas: self.spec.replicas.unwrap_or(1).clamp(0, i32::MAX - start),
+            policy: match self.spec.pod_management_policy.as_deref() {
+                Some("Parallel") => PodManagementPolicy::Parallel,
+                _ => PodManagementPolicy::OrderedReady,
+            },
+            update: self.strategy(),
+            current_revision: self.current.name.clone(),
+            update_revision: self.update.name.clone(),
+            claim_templates: templates.map(|template| About::from(template).name().into()).collect(),
+            retention: self.owners.retention,
+            deleting: self.set.metadata.deletion_timestamp.is_some(),
         }
-        batches
     }
 
-    /// Adds the turns of some pods (`runForAll`, `slowStartBatch`). The answer is whether others may follow.
-    fn phase(&self, batches: &mut Vec<Batch<'a>>, decisions: impl Iterator<Item = Decision<'a>>) -> bool {
-        let (mut size, mut created) = (1, 0);
-        let mut batch = Batch::new();
-        for (turn, waits) in decisions {
-            created += turn.iter().filter(|step| matches!(step, Step::Create(_))).count();
-            batch.push(turn);
-            if self.is_ordered() || batch.len() == size {
-                batches.push(std::mem::take(&mut batch));
-                size = (size * 2).min(MAX_BATCH);
-            }
-            if (self.is_ordered() && waits) || created == MAX_BATCH {
-                batches.push(batch);
-                return false;
-            }
+    fn strategy(&self) -> UpdateStrategy {
+        let strategy = self.spec.update_strategy.as_ref();
+        if strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")) {
+            return UpdateStrategy::OnDelete;
         }
-        batches.push(batch);
-        true
-    }
-
-    /// A pod that there should be.
-    fn replica(&self, ordinal: i64) -> Decision<'a> {
-        let Some(pod) = self.pods.get(&ordinal).copied() else { return (self.create(ordinal), true) };
-        if pod::is_finished(pod) {
-            // It is made anew when it is gone.
-            let ends = pod::is_terminating(pod);
-            return (if ends { Turn::new() } else { vec![Step::Delete(name_of(pod))] }, true);
-        }
-        let mut turn = Turn::new();
-        if pod::phase(pod) == "Pending" && self.spec.volume_claim_templates.is_some() {
-            turn.push(Step::Claim(pod));
-        }
-        let waits = pod::is_terminating(pod) || !self.is_available(pod);
-        if waits && self.is_ordered() {
-            return (turn, true);
-        }
-        let settled = identity::claim_names(self.set, ordinal).all(|name| self.is_settled(&name, pod));
-        if !identity::matches(pod) || !identity::is_mounted(self.set, pod, ordinal) || !settled {
-            turn.push(Step::Restore(pod));
-        }
-        (turn, false)
-    }
-
-    fn create(&self, ordinal: i64) -> Turn<'a> {
-        let version = self.version(ordinal);
-        let pod = identity::new_pod(self.set, &version.template, &version.name, ordinal);
-        // A claim that still goes away with an earlier pod can't be used again (`PodClaimIsStale`).
-        let is_stale =
-            |name: String| (self.claim)(&name).is_some_and(|claim| retention::is_stale(claim, (&pod).into()));
-        if retention::policy(self.set).with_pod && identity::claim_names(self.set, ordinal).any(is_stale) {
-            return Turn::new();
-        }
-        vec![Step::Create(Box::new(pod))]
-    }
-
-    fn is_settled(&self, claim: &str, pod: &Pod) -> bool {
-        (self.claim)(claim).is_none_or(|claim| retention::is_settled(claim, self.set, pod))
-    }
-
-    /// The claims of a pod that is too many.
-    fn settle(&self, pod: &'a Pod) -> Turn<'a> {
-        let ordinal = identity::ordinal(pod).unwrap_or_default();
-        let settled = identity::claim_names(self.set, ordinal).all(|name| self.is_settled(&name, pod));
-        if settled { Turn::new() } else { vec![Step::Settle(pod)] }
-    }
-
-    /// A pod that is too many. Only the first sick pod goes while it is sick.
-    fn condemn(&self, pod: &Pod, first_sick: Option<&str>) -> Decision<'a> {
-        let blocked = !self.is_available(pod) && first_sick != Some(About::from(pod).name());
-        if pod::is_terminating(pod) || (blocked && self.is_ordered()) {
-            return (Turn::new(), true);
-        }
-        (vec![Step::Delete(name_of(pod))], true)
-    }
-
-    /// The ordinals that an update may replace, the last one first.
-    fn updated(&self) -> impl Iterator<Item = i64> {
-        let wanted = identity::ordinals(self.spec);
-        let first = wanted.start.saturating_add(self.partition().unwrap_or(0));
-        (first.max(wanted.start)..wanted.end).rev()
-    }
-
-    /// Whether the pod with this ordinal has to be replaced.
-    fn is_old(&self, ordinal: i64) -> bool {
-        let pod = self.pods.get(&ordinal);
-        let revision = pod.map_or(self.version(ordinal).name.as_str(), |pod| identity::revision_of(pod));
-        revision != self.update.name && !pod.is_some_and(|pod| pod::is_terminating(pod))
-    }
-
-    fn is_sick(&self, ordinal: i64) -> bool {
-        self.pods.get(&ordinal).is_none_or(|pod| !is_healthy(pod))
-    }
-
-    /// The last old pod, if all after it are well.
-    fn next_old(&self) -> Vec<String> {
-        let next = self.updated().find(|ordinal| self.is_old(*ordinal) || self.is_sick(*ordinal));
-        let next = next.filter(|ordinal| self.is_old(*ordinal));
-        next.map(|ordinal| identity::pod_name(self.set, ordinal)).into_iter().collect()
-    }
-
-    /// As many old pods as may be missing (`updateStatefulSetAfterInvariantEstablished`).
-    fn several_old(&self) -> Vec<String> {
-        let rolling = self.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+        let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let partition = rolling.and_then(|rolling| rolling.partition).unwrap_or(0).max(0);
         let most = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
         let replicas = self.spec.replicas.unwrap_or(1);
         let most = most.and_then(|most| scaled(most, replicas, Round::Down).ok()).unwrap_or(1).max(1);
-        let sick = identity::ordinals(self.spec).filter(|ordinal| self.is_sick(*ordinal)).count();
-        let left = (most as usize).saturating_sub(sick);
-        let old = self.updated().filter(|ordinal| self.is_old(*ordinal)).take(left);
-        old.map(|ordinal| identity::pod_name(self.set, ordinal)).collect()
+        UpdateStrategy::RollingUpdate { partition, max_unavailable: self.max_unavailable.then_some(most) }
     }
+
+    fn pod_views(&self) -> Vec<PodView> {
+        let seconds = self.spec.min_ready_seconds.unwrap_or(0);
+        let view = |(ordinal, pod): (&i64, &&Pod)| {
+            let state = match pod::phase(pod) {
+                "Succeeded" => PodState::Succeeded,
+                "Failed" => PodState::Failed,
+                "Running" if pod::is_available(pod, seconds, self.now) => PodState::Available,
+                "Running" if pod::is_ready(pod) => PodState::Ready,
+                "Pending" => PodState::Pending,
+                _ => PodState::NotReady,
+            };
+            PodView {
+                ordinal: i32::try_from(*ordinal).unwrap_or(i32::MAX),
+                revision: identity::revision_of(pod).into(),
+                state,
+                terminating: pod::is_terminating(pod),
+                drifted: self.has_drifted(*ordinal, pod),
+            }
+        };
+        self.pods.iter().map(view).collect()
+    }
+
+    /// Of a pod that is too many only its claims matter (`fixPodClaim`).
+    fn has_drifted(&self, ordinal: i64, pod: &Pod) -> bool {
+        let wanted = self.wanted().contains(&ordinal);
+        let is_settled =
+            |name: String| (self.claim)(&name).is_none_or(|claim| self.owners.is_settled(claim, self.set, pod));
+        (wanted && !(identity::matches(pod) && identity::is_mounted(self.set, pod, ordinal)))
+            || !identity::claim_names(self.set, ordinal).all(is_settled)
+    }
+
+    /// The actions in the order in which they are done (`runForAll`, `slowStartBatch`).
+    fn order(&self, actions: &[Action], request: &SyncRequest) -> Vec<Batch<'a>> {
+        let mut asked: BTreeMap<i64, Asked<'_>> = BTreeMap::new();
+        let mut creates = 0;
+        for action in actions {
+            match action {
+                Action::CreateClaim { name } => {
+                    let ordinal = identity::parent_and_ordinal(name).map_or(0, |(_, ordinal)| ordinal);
+                    asked.entry(ordinal).or_default().claims.insert(name.clone());
+                }
+                // A cluster has to bear what a module answers.
+                Action::CreatePod { ordinal, revision } if creates < MAX_CREATES => {
+                    creates += 1;
+                    asked.entry((*ordinal).into()).or_default().create = Some(revision);
+                }
+                Action::CreatePod { .. } => {}
+                Action::UpdatePod { ordinal } => asked.entry((*ordinal).into()).or_default().update = true,
+                Action::DeletePod { ordinal } => asked.entry((*ordinal).into()).or_default().deletes += 1,
+            }
+        }
+        let wanted = self.wanted();
+        let is_wanted = |ordinal: &i64| wanted.contains(ordinal);
+        let last = asked.keys().next_back().max(self.pods.keys().next_back());
+        let end = last.map_or(wanted.start, |last| (last + 1).min(wanted.end));
+        // What comes after a pod that waits isn't looked at in order.
+        let ready: BTreeSet<i32> = (request.pods.iter())
+            .filter(|pod| pod.state == PodState::Available && !pod.terminating)
+            .map(|pod| pod.ordinal)
+            .collect();
+        let is_ordered = request.set.policy == PodManagementPolicy::OrderedReady;
+        let waits = |ordinal: &i64| i32::try_from(*ordinal).is_ok_and(|ordinal| !ready.contains(&ordinal));
+        let reached = (wanted.start..end).find(|ordinal| is_ordered && waits(ordinal)).unwrap_or(end);
+        let none = Asked::default();
+        let keep = (wanted.start..end).map(|ordinal| {
+            let asked = asked.get(&ordinal).unwrap_or(&none);
+            let mut turn = self.turn(ordinal, asked);
+            let pending = self.pods.get(&ordinal).filter(|pod| ordinal <= reached && pod::phase(pod) == "Pending");
+            if let Some(pod) = pending.filter(|_| self.spec.volume_claim_templates.is_some()) {
+                turn.insert(0, Step::Claim(pod, asked.claims.clone()));
+            }
+            turn
+        });
+        let mut batches = batches(request.set.policy, keep);
+        let condemned = || asked.iter().rev().filter(|(ordinal, _)| !is_wanted(ordinal));
+        let settle = condemned().filter(|(_, asked)| asked.update);
+        let settle = settle.filter_map(|(ordinal, _)| Some(vec![Step::Settle(self.pods.get(ordinal)?)]));
+        batches.extend(self::batches(request.set.policy, settle));
+        let made = condemned().filter(|(_, asked)| asked.create.is_some() || asked.deletes > 0);
+        batches.extend(self::batches(request.set.policy, made.map(|(ordinal, asked)| self.turn(*ordinal, asked))));
+        let replaced = asked.iter().rev().filter(|(ordinal, asked)| is_wanted(ordinal) && asked.deletes > 0);
+        let replaced = replaced.filter(|(ordinal, asked)| asked.deletes > 1 || !self.is_finished(**ordinal));
+        batches.extend(replaced.map(|(ordinal, _)| vec![vec![Step::Replace(identity::pod_name(self.set, *ordinal))]]));
+        batches
+    }
+
+    fn is_finished(&self, ordinal: i64) -> bool {
+        self.pods.get(&ordinal).is_some_and(|pod| pod::is_finished(pod))
+    }
+
+    /// What is done for one pod, but for its replacement.
+    fn turn(&self, ordinal: i64, asked: &Asked<'_>) -> Turn<'a> {
+        let mut turn = Turn::new();
+        let pod = self.pods.get(&ordinal).copied();
+        if let Some(revision) = asked.create {
+            let version = if revision == self.current.name { &self.current } else { &self.update };
+            let pod = identity::new_pod(self.set, &version.template, &version.name, ordinal);
+            turn.push(Step::Create(Box::new(pod), asked.claims.clone()));
+        }
+        let Some(pod) = pod else { return turn };
+        let is_wanted = self.wanted().contains(&ordinal);
+        if asked.deletes > 0 && (!is_wanted || pod::is_finished(pod)) {
+            turn.push(Step::Delete(name_of(pod)));
+        }
+        if asked.update && is_wanted {
+            turn.push(Step::Restore(pod));
+        }
+        turn
+    }
+}
+
+/// Turns one by one, or in parallel, in batches that grow.
+fn batches<'a>(policy: PodManagementPolicy, turns: impl Iterator<Item = Turn<'a>>) -> Vec<Batch<'a>> {
+    if policy == PodManagementPolicy::OrderedReady {
+        return turns.map(|turn| vec![turn]).collect();
+    }
+    let (mut batches, mut batch, mut size) = (Vec::new(), Batch::new(), 1);
+    for turn in turns {
+        batch.push(turn);
+        if batch.len() == size {
+            batches.push(std::mem::take(&mut batch));
+            size = (size * 2).min(MAX_CREATES);
+        }
+    }
+    batches.push(batch);
+    batches
 }

@@ -9,20 +9,76 @@ use kit_api::apps::StatefulSet;
 use kit_api::core::{PersistentVolumeClaim, Pod};
 use kit_api::meta::OwnerReference;
 use kit_apimachinery::object::About;
+use kit_contract::workloads::StatefulSetController;
+use kit_contract::workloads::stateful_set::{ClaimOwner, Keep, Retention};
 
-/// A set's policy: whether claims go with the set, and whether they go with pods that are too many.
+/// Who should own the claims of a set, as the module says.
 #[derive(Clone, Copy)]
-pub struct Policy {
-    with_set: bool,
-    pub with_pod: bool,
+pub struct Owners {
+    /// The policy of the set; claims are kept unless it says otherwise.
+    pub retention: Retention,
+    kept: ClaimOwner,
+    condemned: ClaimOwner,
 }
 
-/// The policy of a set; claims are kept unless it says otherwise.
-pub fn policy(set: &StatefulSet) -> Policy {
-    let policy = set.spec.as_ref().and_then(|spec| spec.persistent_volume_claim_retention_policy.clone());
-    let deletes = |when: Option<String>| when.as_deref() == Some("Delete");
-    let policy = policy.unwrap_or_default();
-    Policy { with_set: deletes(policy.when_deleted), with_pod: deletes(policy.when_scaled) }
+impl Owners {
+    /// The owners that the policy of a set comes to.
+    pub fn of(set: &StatefulSet, module: &dyn StatefulSetController) -> Self {
+        let policy = set.spec.as_ref().and_then(|spec| spec.persistent_volume_claim_retention_policy.clone());
+        let policy = policy.unwrap_or_default();
+        let keep = |when: Option<String>| if when.as_deref() == Some("Delete") { Keep::Delete } else { Keep::Retain };
+        let retention = Retention { when_deleted: keep(policy.when_deleted), when_scaled: keep(policy.when_scaled) };
+        let [kept, condemned] = [false, true].map(|condemned| module.claim_owner(&retention, condemned));
+        Owners { retention, kept, condemned }
+    }
+
+    fn wanted(&self, set: &StatefulSet, pod: &Pod) -> ClaimOwner {
+        let needed = set.spec.as_ref().map(identity::ordinals).unwrap_or_default();
+        let too_many = identity::ordinal(pod).is_none_or(|ordinal| !needed.contains(&ordinal));
+        if too_many { self.condemned } else { self.kept }
+    }
+
+    /// Whether somebody else controls a claim for which the set has a policy (`hasUnexpectedController`).
+    pub fn are_contested(&self, claim: &PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) -> bool {
+        if self.retention == Retention::default() {
+            return false;
+        }
+        owners(claim).iter().any(|owner| {
+            let own = [About::from(set), About::from(pod)].into_iter().find(|about| names(owner, *about));
+            own.map_or(owner.controller == Some(true), |about| owner.uid != about.uid())
+        })
+    }
+
+    /// Whether a claim's owners are those of the policy, or are better left alone (`isClaimOwnerUpToDate`).
+    pub fn is_settled(&self, claim: &PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) -> bool {
+        let (by_set, by_pod) = (About::from(set), About::from(pod));
+        if is_stale(claim, by_set) || is_stale(claim, by_pod) {
+            return true;
+        }
+        let owned = (is_owned(claim, by_set), is_owned(claim, by_pod));
+        if self.are_contested(claim, set, pod) {
+            return owned == (false, false);
+        }
+        let is_own = |owner: &&OwnerReference| owner.uid == by_set.uid() || owner.uid == by_pod.uid();
+        let wanted = self.wanted(set, pod);
+        owners(claim).iter().filter(is_own).all(|owner| owner.controller == Some(true))
+            && owned == (wanted == ClaimOwner::StatefulSet, wanted == ClaimOwner::Pod)
+    }
+
+    /// Gives a claim the owners of the policy (`updateClaimOwnerRefForSetAndPod`).
+    pub fn settle(&self, claim: &mut PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) {
+        let contested = self.are_contested(claim, set, pod);
+        let (by_set, by_pod) = (About::from(set), About::from(pod));
+        let mut owners = claim.metadata.owner_references.take().unwrap_or_default();
+        owners.retain(|owner| !names(owner, by_set) && !names(owner, by_pod));
+        match self.wanted(set, pod) {
+            _ if contested => {}
+            ClaimOwner::Nobody => {}
+            ClaimOwner::StatefulSet => owners.push(by_set.controller_ref()),
+            ClaimOwner::Pod => owners.push(by_pod.controller_ref()),
+        }
+        claim.metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
+    }
 }
 
 fn owners(claim: &PersistentVolumeClaim) -> &[OwnerReference] {
@@ -39,56 +95,13 @@ fn is_owned(claim: &PersistentVolumeClaim, by: About<'_>) -> bool {
 }
 
 /// Whether the claim belongs to an earlier object of the same name (`hasStaleOwnerRef`).
-pub fn is_stale(claim: &PersistentVolumeClaim, about: About<'_>) -> bool {
+fn is_stale(claim: &PersistentVolumeClaim, about: About<'_>) -> bool {
     owners(claim).iter().find(|owner| names(owner, about)).is_some_and(|owner| owner.uid != about.uid())
 }
 
-/// Whether somebody else controls a claim for which the set has a policy (`hasUnexpectedController`).
-pub fn is_contested(claim: &PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) -> bool {
-    let policy = policy(set);
-    if !policy.with_set && !policy.with_pod {
-        return false;
-    }
-    owners(claim).iter().any(|owner| {
-        let own = [About::from(set), About::from(pod)].into_iter().find(|about| names(owner, *about));
-        own.map_or(owner.controller == Some(true), |about| owner.uid != about.uid())
-    })
-}
-
-/// Which of the two should own the claim: the set, the pod.
-fn wanted(set: &StatefulSet, pod: &Pod) -> (bool, bool) {
-    let policy = policy(set);
-    let needed = set.spec.as_ref().map(identity::ordinals).unwrap_or_default();
-    let too_many = identity::ordinal(pod).is_none_or(|ordinal| !needed.contains(&ordinal));
-    (policy.with_set && !(policy.with_pod && too_many), policy.with_pod && too_many)
-}
-
-/// Whether a claim's owners are those of the policy, or are better left alone (`isClaimOwnerUpToDate`).
-pub fn is_settled(claim: &PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) -> bool {
-    let (by_set, by_pod) = (About::from(set), About::from(pod));
-    if is_stale(claim, by_set) || is_stale(claim, by_pod) {
-        return true;
-    }
-    let owned = (is_owned(claim, by_set), is_owned(claim, by_pod));
-    if is_contested(claim, set, pod) {
-        return owned == (false, false);
-    }
-    let is_own = |owner: &&OwnerReference| owner.uid == by_set.uid() || owner.uid == by_pod.uid();
-    owners(claim).iter().filter(is_own).all(|owner| owner.controller == Some(true)) && owned == wanted(set, pod)
-}
-
-/// Gives a claim the owners of the policy (`updateClaimOwnerRefForSetAndPod`).
-pub fn settle(claim: &mut PersistentVolumeClaim, set: &StatefulSet, pod: &Pod) {
-    let contested = is_contested(claim, set, pod);
-    let (by_set, by_pod) = (About::from(set), About::from(pod));
-    let mut owners = claim.metadata.owner_references.take().unwrap_or_default();
-    owners.retain(|owner| !names(owner, by_set) && !names(owner, by_pod));
-    if !contested {
-        let (set, pod) = wanted(set, pod);
-        owners.extend(set.then(|| by_set.controller_ref()));
-        owners.extend(pod.then(|| by_pod.controller_ref()));
-    }
-    claim.metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
+/// Whether the claim belongs to an earlier pod of the same name: it still goes away with that one (`PodClaimIsStale`).
+pub fn is_of_earlier(claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
+    is_stale(claim, About::from(pod))
 }
 
 #[cfg(test)]
@@ -102,6 +115,10 @@ mod tests {
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": when_deleted, "whenScaled": when_scaled},
         }}))
         .expect("a set")
+    }
+
+    fn owners_of(set: &StatefulSet) -> Owners {
+        Owners::of(set, &*solutions::modules().stateful_set.make(&()))
     }
 
     fn pod(name: &str) -> Pod {
@@ -131,29 +148,31 @@ mod tests {
         ];
         for (deleted, scaled, name, expected) in cases {
             let (set, pod) = (set(deleted, scaled), pod(name));
+            let policy = owners_of(&set);
             let mut claim = claim(json!([owner("StatefulSet", "db", "set", false)]));
-            assert!(!is_settled(&claim, &set, &pod), "an owner must control");
-            settle(&mut claim, &set, &pod);
+            assert!(!policy.is_settled(&claim, &set, &pod), "an owner must control");
+            policy.settle(&mut claim, &set, &pod);
             let uids: Vec<&str> = owners(&claim).iter().map(|owner| owner.uid.as_str()).collect();
             assert_eq!(uids, expected, "{deleted} {scaled} {name}");
-            assert!(is_settled(&claim, &set, &pod), "{deleted} {scaled} {name}");
+            assert!(policy.is_settled(&claim, &set, &pod), "{deleted} {scaled} {name}");
         }
     }
 
     #[test]
     fn what_another_controls_or_an_earlier_set_owned_is_left_alone() {
         let (set, pod) = (set("Delete", "Delete"), pod("db-0"));
+        let policy = owners_of(&set);
         for owners in [
             json!([owner("Operator", "op", "op", true)]),
             json!([owner("StatefulSet", "db", "earlier", true)]),
             json!([owner("Pod", "db-0", "earlier", true)]),
         ] {
-            assert!(is_settled(&claim(owners.clone()), &set, &pod), "{owners}");
+            assert!(policy.is_settled(&claim(owners.clone()), &set, &pod), "{owners}");
         }
         let both = json!([owner("Operator", "op", "op", true), owner("StatefulSet", "db", "set", true)]);
         let mut claim = claim(both);
-        assert!(!is_settled(&claim, &set, &pod));
-        settle(&mut claim, &set, &pod);
+        assert!(!policy.is_settled(&claim, &set, &pod));
+        policy.settle(&mut claim, &set, &pod);
         assert_eq!(owners(&claim).len(), 1, "the set gives way");
     }
 }

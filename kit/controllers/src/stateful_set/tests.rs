@@ -8,7 +8,7 @@ use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 
 fn bench() -> Bench {
-    Bench::new(StatefulSets::default())
+    Bench::new(StatefulSets::new(&solutions::modules()))
 }
 
 /// A set of two, with what else its specification says.

@@ -144,6 +144,15 @@ impl Kubelets {
         }
     }
 
+    /// The pods whose containers run, each with the node where they do, whatever the API server knows of it.
+    pub fn running(&self) -> impl Iterator<Item = (&str, &Key)> {
+        let up = self.nodes.iter().filter(|(_, kubelet)| kubelet.up);
+        up.flat_map(|(node, kubelet)| {
+            let pods = kubelet.pods.values().filter(|pod| !pod.worker.usage_of_containers().is_empty());
+            pods.map(|pod| (node.as_str(), &pod.key))
+        })
+    }
+
     /// Kubelets whose containers run what their command says, keep logs, and can be entered.
     pub fn with_programs(self) -> Self {
         Kubelets { programs: true, ..self }

@@ -8,6 +8,7 @@ mod failure;
 mod node;
 mod objects;
 mod scheduler;
+mod sets;
 mod workloads;
 
 use super::reference::{Script, quietly};
@@ -66,9 +67,11 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "scheduler/score" => scheduler::score(&asked),
         "scheduler/taints" => scheduler::taints(&asked),
         "scheduler/topology_spread" => scheduler::topology_spread(&asked),
+        "workloads/daemon_set" => sets::daemon_set(&asked),
         "workloads/hpa" => workloads::hpa(&asked),
         "workloads/replica_set" => workloads::replica_set(&asked),
         "workloads/rolling_update" => workloads::rolling_update(&asked),
+        "workloads/stateful_set" => sets::stateful_set(&asked),
         _ => None,
     });
     why.unwrap_or_default()
