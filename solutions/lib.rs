@@ -13,6 +13,7 @@ pub mod control_plane {
 }
 pub mod failure {
     //! What happens when something breaks.
+    pub mod disruption;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -45,6 +46,10 @@ pub mod scheduler {
     pub mod taints;
     pub mod topology_spread;
 }
+pub mod storage {
+    //! Who gets which disk.
+    pub mod claim_binding;
+}
 pub mod workloads {
     //! The controllers that run workloads.
     pub mod hpa;
@@ -61,6 +66,7 @@ pub fn modules() -> Modules {
         concurrency: Slot::of::<control_plane::concurrency::Exercise>(),
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
+        disruption: Slot::of::<failure::disruption::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
         network_policy: Slot::of::<network::network_policy::Exercise>(),
@@ -77,6 +83,7 @@ pub fn modules() -> Modules {
         queue: Slot::of::<scheduler::queue::Exercise>(),
         preemption: Slot::of::<scheduler::preemption::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
+        claim_binding: Slot::of::<storage::claim_binding::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),
         pod_network: Slot::of::<network::pod_network::Exercise>(),

@@ -63,10 +63,11 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 22] = [
+pub const ASKED: [(&str, &str); 24] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
+    ("failure/disruption", CONTROLLERS),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/endpoints", CONTROLLERS),
     ("network/kube_proxy", NODES),
@@ -83,6 +84,7 @@ pub const ASKED: [(&str, &str); 22] = [
     ("scheduler/score", SCHEDULER),
     ("scheduler/taints", SCHEDULER),
     ("scheduler/topology_spread", SCHEDULER),
+    ("storage/claim_binding", CONTROLLERS),
     ("workloads/hpa", CONTROLLERS),
     ("workloads/replica_set", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
@@ -231,8 +233,7 @@ fn network(shape: &NetworkShape, modules: &Modules, seed: u64, clock: &Clock) ->
 /// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
-    let server = Server::new(store, qos, admission, Random::new(config.seed), config.epoch());
+    let server = Server::new(store, modules, Random::new(config.seed), config.epoch());
     around(config, modules, clock, server)
 }
 
@@ -242,8 +243,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
 ///
 /// If the store can't be asked.
 pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Backend>) -> Result<Engine, Error> {
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
-    let server = Server::open(store, qos, admission, Random::new(config.seed), config.epoch())?;
+    let server = Server::open(store, modules, Random::new(config.seed), config.epoch())?;
     Ok(around(config, modules, clock, server))
 }
 
@@ -297,7 +297,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(EndpointSlices::new(&modules)),
                 Box::new(AllEndpoints::default()),
                 Box::new(MirroredSlices::default()),
-                Box::new(Disruptions::default()),
+                Box::new(Disruptions::new(&modules)),
                 Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),
                 Box::new(ResourceQuotas::default()),
@@ -306,7 +306,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
                 Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
                 Box::new(stateful_sets),
-                Box::new(PersistentVolumes::default()),
+                Box::new(PersistentVolumes::new(&modules)),
                 Box::new(EphemeralVolumes::default()),
                 Box::new(AttachDetach::default()),
                 Box::new(Expansion::default()),

@@ -138,6 +138,8 @@ modules! {
     "control_plane/store" store: crate::control_plane::Store;
     /// The work queue of a controller.
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
+    /// The disruption controller, and the API server's evictions.
+    "failure/disruption" disruption: crate::failure::Disruption;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.
@@ -176,6 +178,8 @@ modules! {
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The PodTopologySpread plugin.
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
+    /// The persistent volume controller.
+    "storage/claim_binding" claim_binding: crate::storage::ClaimBinding;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The ReplicaSet controller.

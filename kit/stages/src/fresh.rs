@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{failure, network, node, objects, scheduler, workloads};
+use crate::{failure, network, node, objects, scheduler, storage, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::collection::vec;
@@ -29,6 +29,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/raft_replication" => (control_plane::raft::replication(), 6),
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
+        "failure/disruption" => (failure::disruption::fresh(), 150),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "network/blue_green" => (network::blue_green::fresh(), 30),
         "network/dns" => (network::dns::fresh(), 150),
@@ -48,6 +49,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/score" => (scheduler::score::fresh(), 120),
         "scheduler/taints" => (scheduler::taints::fresh(), 90),
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 70),
+        "storage/claim_binding" => (storage::claim_binding::fresh(), 150),
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),

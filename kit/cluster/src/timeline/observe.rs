@@ -2,7 +2,9 @@
 //!
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
+mod budgets;
 mod owners;
+mod storage;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
@@ -39,6 +41,10 @@ pub enum Subject {
     Reasons,
     /// Events, by object and reason.
     Events,
+    /// Claims and volumes: how they stand, and what they say about each other.
+    Volumes,
+    /// The status of disruption budgets.
+    Budgets,
     /// What is there, who owns it and what holds it.
     Owners,
     /// The scheduler's decisions about pods, node by node.
@@ -240,6 +246,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(subject, counts.join(", "));
             }
         }
+        Subject::Volumes => storage::tabulate(snapshot, table),
+        Subject::Budgets => budgets::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {

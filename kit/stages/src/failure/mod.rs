@@ -1,3 +1,4 @@
 //! Generators of the chapter `failure`.
 
+pub mod disruption;
 pub mod node_lifecycle;
