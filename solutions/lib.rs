@@ -15,6 +15,7 @@ pub mod failure {
     //! What happens when something breaks.
     pub mod database_operator;
     pub mod leader_election;
+    pub mod disruption;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -47,6 +48,10 @@ pub mod scheduler {
     pub mod taints;
     pub mod topology_spread;
 }
+pub mod storage {
+    //! Who gets which disk.
+    pub mod claim_binding;
+}
 pub mod workloads {
     //! The controllers that run workloads.
     pub mod daemon_set;
@@ -68,6 +73,7 @@ pub fn modules() -> Modules {
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
         leader_election: Slot::of::<failure::leader_election::Exercise>(),
+        disruption: Slot::of::<failure::disruption::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),
         database_operator: Slot::of::<failure::database_operator::Exercise>(),
         endpoints: Slot::of::<network::endpoints::Exercise>(),
@@ -86,6 +92,7 @@ pub fn modules() -> Modules {
         preemption: Slot::of::<scheduler::preemption::Exercise>(),
         taints: Slot::of::<scheduler::taints::Exercise>(),
         job: Slot::of::<workloads::job::Exercise>(),
+        claim_binding: Slot::of::<storage::claim_binding::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         daemon_set: Slot::of::<workloads::daemon_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),

@@ -7,8 +7,9 @@ use kit_api::jiff::Timestamp;
 use kit_api::storage::StorageClass;
 use kit_apimachinery::object::{AsKind, Object};
 use kit_controllers::volume::binder::decision::{Action, Decision, Known, View};
-use kit_controllers::volume::binder::{claim, volume};
+use kit_controllers::volume::binder::{claim, view, volume};
 use serde_json::{Map, Value, json};
+use solutions::storage::claim_binding;
 
 /// The check for one table by its name, if it is covered.
 pub fn check(table: &str) -> Option<Check> {
@@ -94,18 +95,17 @@ fn show_claim(claim: &PersistentVolumeClaim) -> Value {
 }
 
 /// One round: every volume, then every claim.
-struct Round<'a> {
+struct Round {
     known: Known,
-    classes: Vec<&'a StorageClass>,
     writes: Vec<String>,
     events: Vec<String>,
 }
 
-impl Round<'_> {
+impl Round {
     fn decide(&self, sync: impl FnOnce(&View<'_>) -> Decision) -> Decision {
         let live = |name: &(String, String)| self.known.claims.get(name).cloned();
         let nobody = |_: &(String, String)| Vec::new();
-        sync(&View { known: &self.known, classes: &self.classes, waiting_pods: &nobody, pods: &nobody, live: &live })
+        sync(&View { known: &self.known, module: &claim_binding::Exercise, pods: &nobody, live: &live })
     }
 
     fn carry_out(&mut self, decision: Decision) {
@@ -140,6 +140,7 @@ fn pv_binding(case: &Value) -> Result<(), String> {
             }
         }
         let mut known = Known::default();
+        known.cluster.classes = classes.iter().map(view::class).collect();
         for told in list(round, "volumes") {
             known.store(&the_volume(&told)?.into_object());
         }
@@ -148,7 +149,7 @@ fn pv_binding(case: &Value) -> Result<(), String> {
         }
         let (volumes, claims) =
             (known.volumes.keys().cloned().collect::<Vec<_>>(), known.claims.keys().cloned().collect::<Vec<_>>());
-        let mut round_of = Round { known, classes: classes.iter().collect(), writes: Vec::new(), events: Vec::new() };
+        let mut round_of = Round { known, writes: Vec::new(), events: Vec::new() };
         for name in volumes {
             let volume = round_of.known.volumes[&name].clone();
             let decision = round_of.decide(|view| volume::sync(&volume, view));

@@ -20,7 +20,7 @@ pub mod work_queue;
 #[cfg(test)]
 fn reference_server() -> kit_server::Server {
     let modules = solutions::modules();
-    let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+    let store = modules.store.make(&());
     let random = kit_time::random::Random::new(1);
-    kit_server::Server::new(store, qos, admission, random, kit_api::jiff::Timestamp::UNIX_EPOCH)
+    kit_server::Server::new(store, &modules, random, kit_api::jiff::Timestamp::UNIX_EPOCH)
 }

@@ -71,11 +71,12 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 28] = [
+pub const ASKED: [(&str, &str); 30] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
     ("failure/database_operator", CONTROLLERS),
+    ("failure/disruption", CONTROLLERS),
     ("failure/leader_election", ELECTIONS),
     ("failure/node_lifecycle", CONTROLLERS),
     ("network/endpoints", CONTROLLERS),
@@ -93,6 +94,7 @@ pub const ASKED: [(&str, &str); 28] = [
     ("scheduler/score", SCHEDULER),
     ("scheduler/taints", SCHEDULER),
     ("scheduler/topology_spread", SCHEDULER),
+    ("storage/claim_binding", CONTROLLERS),
     ("workloads/daemon_set", CONTROLLERS),
     ("workloads/hpa", CONTROLLERS),
     ("workloads/job", CONTROLLERS),
@@ -253,8 +255,7 @@ fn network(shape: &NetworkShape, modules: &Modules, seed: u64, clock: &Clock) ->
 /// A cluster at the beginning of its time, with these modules in the slots. `clock` shows its time from then on.
 pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
     let store = modules.store.make(&());
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
-    let server = Server::new(store, qos, admission, Random::new(config.seed), config.epoch());
+    let server = Server::new(store, modules, Random::new(config.seed), config.epoch());
     around(config, modules, clock, server, true)
 }
 
@@ -264,8 +265,7 @@ pub fn start(config: &Config, modules: &Modules, clock: Clock) -> Engine {
 ///
 /// If the store can't be asked.
 pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Backend>) -> Result<Engine, Error> {
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
-    let server = Server::open(store, qos, admission, Random::new(config.seed), config.epoch())?;
+    let server = Server::open(store, modules, Random::new(config.seed), config.epoch())?;
     Ok(around(config, modules, clock, server, false))
 }
 
@@ -328,7 +328,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
                 Box::new(EndpointSlices::new(&modules)),
                 Box::new(AllEndpoints::default()),
                 Box::new(MirroredSlices::default()),
-                Box::new(Disruptions::default()),
+                Box::new(Disruptions::new(&modules)),
                 Box::new(GarbageCollector::new(&modules)),
                 Box::new(Namespaces::default()),
                 Box::new(ResourceQuotas::default()),
@@ -337,7 +337,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
                 Box::new(PodGarbageCollector::default()),
                 Box::new(Autoscalers::new(&modules, usage.clone())),
                 Box::new(stateful_sets),
-                Box::new(PersistentVolumes::default()),
+                Box::new(PersistentVolumes::new(&modules)),
                 Box::new(EphemeralVolumes::default()),
                 Box::new(AttachDetach::default()),
                 Box::new(Expansion::default()),

@@ -20,6 +20,7 @@ pub mod objects;
 pub mod remote;
 pub mod scheduler;
 mod show;
+pub mod storage;
 pub mod wire;
 pub mod worker;
 pub mod workloads;
@@ -96,6 +97,12 @@ pub mod __private {
         type Owned = Vec<T>;
         fn lend(owned: &'a Vec<T>) -> Self {
             owned
+        }
+    }
+    impl<'a, T: serde::de::DeserializeOwned> Argument<'a> for Option<&'a T> {
+        type Owned = Option<T>;
+        fn lend(owned: &'a Option<T>) -> Self {
+            owned.as_ref()
         }
     }
     impl<'a> Argument<'a> for &'a str {

@@ -142,6 +142,8 @@ modules! {
     "failure/database_operator" database_operator: crate::failure::DatabaseOperator;
     /// A candidate in a leader election.
     "failure/leader_election" leader_election: crate::failure::LeaderElection;
+    /// The disruption controller, and the API server's evictions.
+    "failure/disruption" disruption: crate::failure::Disruption;
     /// The node lifecycle controller.
     "failure/node_lifecycle" node_lifecycle: crate::failure::NodeLifecycle;
     /// The core of the EndpointSlice controller.
@@ -182,6 +184,8 @@ modules! {
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
     /// The DaemonSet controller.
     "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
+    /// The persistent volume controller.
+    "storage/claim_binding" claim_binding: crate::storage::ClaimBinding;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The Job controller.

@@ -1,4 +1,4 @@
-//! The disruption controller: how many pods of each budget may be disrupted now.
+//! The disruption controller around the module that counts how many pods of each budget may be disrupted now.
 //!
 //! Evictions take from `status.disruptionsAllowed` and write down in `status.disruptedPods` which pods they are about
 //! to delete; this controller counts anew, and forgets those that are gone or were not deleted after all. It also takes
@@ -10,29 +10,30 @@ use crate::names::Name;
 use kit_api::apps::{Deployment, ReplicaSet, StatefulSet};
 use kit_api::core::{Pod, PodCondition};
 use kit_api::disruption_budget;
-use kit_api::int_or_percent::{IntOrString, Round, scaled};
+use kit_api::int_or_percent::IntOrString;
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::meta::{LabelSelector, OwnerReference, Time};
+use kit_api::meta::{LabelSelector, OwnerReference};
 use kit_api::owner::controller_of;
-use kit_api::policy::{PodDisruptionBudget, PodDisruptionBudgetStatus};
+use kit_api::policy::PodDisruptionBudget;
 use kit_api::selector::{self, Selector};
 use kit_api::{pod, time};
 use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
+use kit_contract::Modules;
+use kit_contract::failure::Disruption;
+use kit_contract::failure::disruption::{self as module, Event, Failure, Reason, Status, SyncRequest, Workload};
 use kit_server::{Change, ChangeKind, Error, Request};
 use kit_time::agenda::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// After so long a pod that should have been deleted counts again (`DeletionTimeout`).
-const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 /// After so long a pod that should have been deleted is no target any more (`stalePodDisruptionTimeout`).
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 const TARGET: &str = "DisruptionTarget";
 
 /// Keeps the status of disruption budgets.
-#[derive(Default)]
 pub struct Disruptions {
+    module: Box<dyn Disruption>,
     queue: WorkQueue<Name>,
     /// Budgets with pods that should be deleted soon.
     recheck: WorkQueue<Name>,
@@ -87,6 +88,16 @@ impl Component for Disruptions {
 }
 
 impl Disruptions {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        Disruptions {
+            module: modules.disruption.make(&()),
+            queue: WorkQueue::default(),
+            recheck: WorkQueue::default(),
+            stale: WorkQueue::default(),
+        }
+    }
+
     fn sync(&mut self, name: &Name, world: &mut World<'_>) -> Result<(), Error> {
         let Some(budget) = world.cache.fetch::<PodDisruptionBudget>(&name.0, &name.1) else { return Ok(()) };
         match self.try_sync(budget, name, world) {
@@ -97,8 +108,8 @@ impl Disruptions {
     }
 
     fn try_sync(&mut self, budget: &PodDisruptionBudget, name: &Name, world: &mut World<'_>) -> Result<(), Error> {
-        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let labels = match Selector::try_from(selector) {
+        let spec = budget.spec.clone().unwrap_or_default();
+        let labels = match Selector::try_from(spec.selector.as_ref()) {
             Ok(selector) => selector,
             Err(why) => {
                 world.server.record(budget, "Warning", "NoPods", &format!("Failed to get pods: {why}"));
@@ -108,31 +119,34 @@ impl Disruptions {
         let no_labels = BTreeMap::new();
         let selects = |pod: &&Pod| labels.matches(pod.metadata.labels.as_ref().unwrap_or(&no_labels));
         let pods: Vec<&Pod> = world.cache.list::<Pod>(&name.0).filter(selects).collect();
-        if pods.is_empty() {
-            world.server.record(budget, "Normal", "NoPods", "No matching pods found");
+        // What has a scale may have to be asked for, and a number of pods is counted without.
+        let counts = matches!(&spec.min_available, Some(IntOrString::Int(_))) && spec.max_unavailable.is_none();
+        let mut workloads = Workloads::default();
+        if !counts {
+            pods.iter().for_each(|pod| workloads.add(pod, world));
         }
-        let expected = match expected(budget, &pods, world) {
-            Ok(expected) => expected,
-            Err(why) => {
-                let message = format!("Failed to calculate the number of expected pods: {why}");
-                world.server.record(budget, "Warning", "CalculateExpectedPodCountFailed", &message);
-                return Err(Error::internal(why));
-            }
+        let request = SyncRequest {
+            budget: budget.into(),
+            pods: pods.iter().map(|pod| module::Pod::from(*pod)).collect(),
+            workloads: workloads.known,
+            now_seconds: world.time().as_second(),
         };
-        if expected.unmanaged {
-            let message = format!(
-                "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the \
-                 status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account \
-                 for these pods please set \".spec.minAvailable\" field of the PDB to an integer value.",
-                dump(selector)
-            );
-            world.server.record(budget, "Warning", "UnmanagedPods", &message);
+        let answer = self.module.sync(&request);
+        let mut message = String::new();
+        for event in &answer.events {
+            if let Event::CalculateExpectedPodCountFailed(failure) = event {
+                message = failure_text(failure, &workloads.without_scale);
+            }
+            tell(event, &message, budget, &pods, world);
         }
-        let now = world.time();
-        let (disrupted, recheck) = disrupted(budget, &pods, world);
-        write(budget, healthy(&pods, &disrupted, now), &expected, disrupted, world)?;
-        if let Some(at) = recheck {
-            self.recheck.add(name.clone(), after(world.now, at.duration_since(now)));
+        let before = budget.status.clone().unwrap_or_default();
+        let fails = answer.status.condition == Some(Reason::SyncFailed);
+        if fails || Status::from(&before) != answer.status || !disruption_budget::condition_is_up_to_date(budget) {
+            let status = Some(answer.status.over(&before, &message, world.time()));
+            world.server.update_status(PodDisruptionBudget { status, ..budget.clone() }.into_object())?;
+        }
+        if let Some(seconds) = answer.again_after_seconds {
+            self.recheck.add(name.clone(), after(world.now, SignedDuration::from_secs(seconds)));
         }
         Ok(())
     }
@@ -192,98 +206,70 @@ fn stale_in(pod: &Pod, now: Timestamp) -> Option<SignedDuration> {
     Some((STALE_AFTER - now.duration_since(since)).max(SignedDuration::ZERO))
 }
 
-/// What a budget asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Expected {
-    /// How many pods there should be.
-    pods: i32,
-    /// How many of them should be healthy.
-    healthy: i32,
-    /// Whether pods without a controller are in the way of that count.
-    unmanaged: bool,
+/// The workloads of pods, each once.
+#[derive(Default)]
+struct Workloads {
+    known: Vec<Workload>,
+    /// Why some have no scale, by their kinds.
+    without_scale: BTreeMap<String, String>,
+    /// The controllers that were looked for.
+    asked: BTreeSet<String>,
 }
 
-/// `getExpectedPodCount`: a number of pods that must be there is compared with those that are there, and everything
-/// else with what their controllers ask for. Shares are rounded up, both ways.
-fn expected(budget: &PodDisruptionBudget, pods: &[&Pod], world: &mut World<'_>) -> Result<Expected, String> {
-    let spec = budget.spec.clone().unwrap_or_default();
-    if let Some(max_unavailable) = &spec.max_unavailable {
-        let (pods, unmanaged) = expected_scale(pods, world)?;
-        let healthy = pods.wrapping_sub(scaled(max_unavailable, pods, Round::Up)?).max(0);
-        return Ok(Expected { pods, healthy, unmanaged });
-    }
-    match &spec.min_available {
-        None => Ok(Expected::default()),
-        Some(IntOrString::Int(healthy)) => {
-            Ok(Expected { pods: i32::try_from(pods.len()).unwrap_or(i32::MAX), healthy: *healthy, unmanaged: false })
-        }
-        Some(share) => {
-            let (pods, unmanaged) = expected_scale(pods, world)?;
-            Ok(Expected { pods, healthy: scaled(share, pods, Round::Up)?, unmanaged })
-        }
-    }
-}
-
-/// How many pods the controllers of these pods ask for, and whether there are pods without one (`getExpectedScale`).
-fn expected_scale(pods: &[&Pod], world: &mut World<'_>) -> Result<(i32, bool), String> {
-    let mut scales: BTreeMap<String, i32> = BTreeMap::new();
-    let mut unmanaged = false;
-    for pod in pods {
-        let Some(owner) = controller_of(&pod.metadata) else {
-            unmanaged = true;
-            continue;
+impl Workloads {
+    /// The controller of a pod and, if that is a ReplicaSet, the Deployment above.
+    fn add(&mut self, pod: &Pod, world: &mut World<'_>) {
+        let Some(owner) = controller_of(&pod.metadata).filter(|owner| self.asked.insert(owner.uid.clone())) else {
+            return;
         };
-        if scales.contains_key(&owner.uid) {
-            continue;
-        }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let Some((uid, scale)) = scale_of(owner, namespace, world)? else {
-            return Err(format!("found no controllers for pod {:?}", pod.metadata.name.as_deref().unwrap_or_default()));
+        let of = |uid: &String, kind: &str, replicas: Option<i32>, deployment: Option<String>| {
+            let replicas = Some(i64::from(replicas.unwrap_or(1)));
+            Workload { uid: uid.clone(), kind: kind.into(), replicas, deployment }
         };
-        scales.insert(uid, scale);
-    }
-    Ok((scales.values().fold(0, |sum, scale| sum.wrapping_add(*scale)), unmanaged))
-}
-
-/// The uid of whoever decides how many there are of a pod, and how many: its Deployment, ReplicaSet or StatefulSet, or
-/// whatever else has a scale.
-fn scale_of(owner: &OwnerReference, namespace: &str, world: &mut World<'_>) -> Result<Option<(String, i32)>, String> {
-    let is_apps = |owner: &OwnerReference| {
-        matches!(owner.api_version.split_once('/').map(|(group, _)| group), Some("apps" | "extensions"))
-    };
-    let known = match owner.kind.as_str() {
-        "ReplicaSet" if is_apps(owner) => {
-            let set = world.cache.fetch::<ReplicaSet>(namespace, &owner.name);
-            let set = set.filter(|set| set.metadata.uid.as_ref() == Some(&owner.uid));
-            match set.map(|set| (set, controller_of(&set.metadata))) {
-                Some((_, Some(above))) if above.kind == "Deployment" => {
-                    let deployment = world.cache.fetch::<Deployment>(namespace, &above.name).filter(|_| is_apps(above));
-                    let deployment = deployment.filter(|there| there.metadata.uid.as_ref() == Some(&above.uid));
-                    deployment.map(|there| (&above.uid, there.spec.as_ref().and_then(|spec| spec.replicas)))
+        match owner.kind.as_str() {
+            "ReplicaSet" if is_apps(owner) => {
+                let set = world.cache.fetch::<ReplicaSet>(namespace, &owner.name);
+                if let Some(set) = set.filter(|set| set.metadata.uid.as_ref() == Some(&owner.uid)) {
+                    let above =
+                        controller_of(&set.metadata).filter(|above| above.kind == "Deployment" && is_apps(above));
+                    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+                    self.known.push(of(&owner.uid, "ReplicaSet", replicas, above.map(|above| above.uid.clone())));
+                    let Some(above) = above.filter(|above| self.asked.insert(above.uid.clone())) else { return };
+                    let deployment = world.cache.fetch::<Deployment>(namespace, &above.name);
+                    if let Some(there) = deployment.filter(|there| there.metadata.uid.as_ref() == Some(&above.uid)) {
+                        let replicas = there.spec.as_ref().and_then(|spec| spec.replicas);
+                        self.known.push(of(&above.uid, "Deployment", replicas, None));
+                    }
+                    return;
                 }
-                Some((set, _)) => Some((&owner.uid, set.spec.as_ref().and_then(|spec| spec.replicas))),
-                None => None,
+            }
+            "StatefulSet" if is_apps(owner) => {
+                let set = world.cache.fetch::<StatefulSet>(namespace, &owner.name);
+                if let Some(set) = set.filter(|set| set.metadata.uid.as_ref() == Some(&owner.uid)) {
+                    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+                    return self.known.push(of(&owner.uid, "StatefulSet", replicas, None));
+                }
+            }
+            _ => {}
+        }
+        match ask_for_scale(owner, namespace, world) {
+            Ok(Some(replicas)) => self.known.push(of(&owner.uid, &owner.kind, Some(replicas), None)),
+            Ok(None) => {}
+            Err(why) => {
+                self.without_scale.insert(owner.kind.clone(), why);
+                self.known.push(Workload { replicas: None, ..of(&owner.uid, &owner.kind, None, None) });
             }
         }
-        "StatefulSet" if is_apps(owner) => {
-            let set = world.cache.fetch::<StatefulSet>(namespace, &owner.name);
-            let set = set.filter(|set| set.metadata.uid.as_ref() == Some(&owner.uid));
-            set.map(|set| (&owner.uid, set.spec.as_ref().and_then(|spec| spec.replicas)))
-        }
-        _ => None,
-    };
-    match known {
-        Some((uid, replicas)) => Ok(Some((uid.clone(), replicas.unwrap_or(1)))),
-        None => ask_for_scale(owner, namespace, world),
     }
+}
+
+fn is_apps(owner: &OwnerReference) -> bool {
+    matches!(owner.api_version.split_once('/').map(|(group, _)| group), Some("apps" | "extensions"))
 }
 
 /// The scale subresource of an owner, if it has one and is that owner (`getScaleController`).
-fn ask_for_scale(
-    owner: &OwnerReference,
-    namespace: &str,
-    world: &mut World<'_>,
-) -> Result<Option<(String, i32)>, String> {
+fn ask_for_scale(owner: &OwnerReference, namespace: &str, world: &mut World<'_>) -> Result<Option<i32>, String> {
     let OwnerReference { api_version, kind, .. } = owner;
     let Some(resource) = world.server.kind_of(api_version, kind).map(Kind::resource) else {
         return Err(format!("no matches for kind {kind:?} in version {api_version:?}"));
@@ -295,7 +281,7 @@ fn ask_for_scale(
         200 if scale["metadata"]["uid"] != owner.uid.as_str() => Ok(None),
         200 => {
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
-            Ok(Some((owner.uid.clone(), i32::try_from(replicas).unwrap_or(i32::MAX))))
+            Ok(Some(i32::try_from(replicas).unwrap_or(i32::MAX)))
         }
         404 if resource.subresource("scale").is_some() => Ok(None),
         404 => Err(format!("{} does not implement the scale subresource", resource.qualified())),
@@ -303,69 +289,40 @@ fn ask_for_scale(
     }
 }
 
-/// Pods that are ready and not about to go (`countHealthyPods`).
-fn healthy(pods: &[&Pod], disrupted: &BTreeMap<String, Time>, now: Timestamp) -> i32 {
-    let goes = |pod: &Pod| {
-        let since = pod.metadata.name.as_ref().and_then(|name| disrupted.get(name));
-        pod::is_terminating(pod) || since.is_some_and(|since| since.0 + DELETION_TIMEOUT > now)
-    };
-    let count = pods.iter().filter(|pod| !goes(pod) && pod::is_ready(pod)).count();
-    i32::try_from(count).unwrap_or(i32::MAX)
+/// Why a budget can't be counted, in upstream's words.
+fn failure_text(failure: &Failure, without_scale: &BTreeMap<String, String>) -> String {
+    match failure {
+        Failure::NoController { pod } => format!("found no controllers for pod {pod:?}"),
+        Failure::NoScale { kind } => without_scale.get(kind).cloned().unwrap_or_default(),
+    }
 }
 
-/// Those of the disrupted pods that are still to be deleted, and when to look again (`buildDisruptedPodMap`).
-fn disrupted(
-    budget: &PodDisruptionBudget,
-    pods: &[&Pod],
-    world: &mut World<'_>,
-) -> (BTreeMap<String, Time>, Option<Timestamp>) {
-    let before = budget.status.as_ref().and_then(|status| status.disrupted_pods.as_ref());
-    let (mut left, mut recheck) = (BTreeMap::new(), None::<Timestamp>);
-    for pod in pods.iter().filter(|pod| !pod::is_terminating(pod)) {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        let Some(since) = before.and_then(|before| before.get(&name)) else { continue };
-        let until = since.0 + DELETION_TIMEOUT;
-        if until < world.time() {
+/// Sends an event with upstream's message.
+fn tell(event: &Event, failure: &str, budget: &PodDisruptionBudget, pods: &[&Pod], world: &mut World<'_>) {
+    let (type_, reason, message) = match event {
+        Event::NoPods => ("Normal", "NoPods", "No matching pods found".into()),
+        Event::CalculateExpectedPodCountFailed(_) => {
+            let message = format!("Failed to calculate the number of expected pods: {failure}");
+            ("Warning", "CalculateExpectedPodCountFailed", message)
+        }
+        Event::UnmanagedPods => {
+            let selector = dump(budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
+            let message = format!(
+                "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, \
+                 the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account \
+                 for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
+            );
+            ("Warning", "UnmanagedPods", message)
+        }
+        Event::NotDeleted { pod } => {
+            let Some(pod) = pods.iter().find(|there| there.metadata.name.as_ref() == Some(pod)) else { return };
             // The namespace stands there twice upstream too.
             let namespace = budget.metadata.namespace.as_deref().unwrap_or_default();
             let message = format!("Pod was expected by PDB {namespace}/{namespace} to be deleted but it wasn't");
-            world.server.record(*pod, "Warning", "NotDeleted", &message);
-        } else {
-            recheck = Some(recheck.map_or(until, |at| at.min(until)));
-            left.insert(name, since.clone());
+            return world.server.record(*pod, "Warning", "NotDeleted", &message);
         }
-    }
-    (left, recheck)
-}
-
-/// Writes the status if it is another one than before (`updatePdbStatus`). Without any expected pod nothing may be
-/// disrupted: the first ones may be there before they are counted.
-fn write(
-    budget: &PodDisruptionBudget,
-    current_healthy: i32,
-    expected: &Expected,
-    disrupted_pods: BTreeMap<String, Time>,
-    world: &mut World<'_>,
-) -> Result<(), Error> {
-    let before = budget.status.clone().unwrap_or_default();
-    let allowed = current_healthy.wrapping_sub(expected.healthy);
-    let mut status = PodDisruptionBudgetStatus {
-        conditions: before.conditions.clone(),
-        current_healthy,
-        desired_healthy: expected.healthy,
-        disrupted_pods: Some(disrupted_pods).filter(|pods| !pods.is_empty()),
-        disruptions_allowed: if expected.pods <= 0 { 0 } else { allowed.max(0) },
-        expected_pods: expected.pods,
-        observed_generation: budget.metadata.generation,
     };
-    let before =
-        PodDisruptionBudgetStatus { disrupted_pods: before.disrupted_pods.filter(|pods| !pods.is_empty()), ..before };
-    if status == before && disruption_budget::condition_is_up_to_date(budget) {
-        return Ok(());
-    }
-    disruption_budget::update_condition(&mut status, world.time());
-    let budget = PodDisruptionBudget { status: Some(status), ..budget.clone() };
-    world.server.update_status(budget.into_object()).map(drop)
+    world.server.record(budget, type_, reason, &message);
 }
 
 /// When a budget can't be counted, nothing may be disrupted (`failSafe`).

@@ -23,9 +23,9 @@ pub struct Bench {
 impl Bench {
     pub fn new(component: impl Component + 'static) -> Bench {
         let modules = solutions::modules();
-        let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+        let store = modules.store.make(&());
         let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
-        let server = Server::new(store, qos, admission, Random::new(1), epoch);
+        let server = Server::new(store, &modules, Random::new(1), epoch);
         let component: Box<dyn Component> = Box::new(component);
         let (now, log) = (Instant::default(), Log::default());
         Bench { server, now, component, cache: Cache::default(), log, cursor: 0 }

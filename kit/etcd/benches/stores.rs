@@ -154,8 +154,7 @@ fn fan_out_of_etcd(server: &kit_etcd::Server, watches: usize, changes: usize) {
 
 fn api_server(name: &str, store: Box<dyn Store>) {
     let modules = solutions::modules();
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
-    let mut server = Server::new(store, qos, admission, Random::new(1), Timestamp::UNIX_EPOCH);
+    let mut server = Server::new(store, &modules, Random::new(1), Timestamp::UNIX_EPOCH);
     let report = |what: &str, begun: Instant| {
         println!("{name:<12} {what:<44} {:>9.1}", begun.elapsed().as_secs_f64() * 1000.0);
     };

@@ -169,9 +169,9 @@ fn samples() -> Vec<Sample> {
 
 fn server(seed: u64) -> Server {
     let modules = solutions::modules();
-    let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+    let store = modules.store.make(&());
     let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
-    let mut server = Server::new(store, qos, admission, Random::new(seed), epoch);
+    let mut server = Server::new(store, &modules, Random::new(seed), epoch);
     for name in ["sem", "shop", "watch"] {
         let body = json!({"metadata": {"name": name}}).to_string();
         server.request(&Request {

@@ -42,7 +42,9 @@ use imbl::OrdMap;
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_apimachinery::resource::Resource;
+use kit_contract::Modules;
 use kit_contract::control_plane::{Admission, EventKind, Op, Store};
+use kit_contract::failure::Disruption;
 use kit_contract::node::Qos;
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
@@ -222,6 +224,7 @@ pub struct Server {
     full: bool,
     qos: Box<dyn Qos>,
     admission: Box<dyn Admission>,
+    disruption: Box<dyn Disruption>,
     state: Snapshot,
     /// Changes since the last compaction, oldest first.
     log: VecDeque<Change>,
@@ -257,16 +260,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server over an empty store; `qos` classifies new pods, and `admission` admits them. `epoch` is the calendar time
-    /// at which the virtual clock stands at zero.
-    pub fn new(
-        store: Box<dyn Store>,
-        qos: Box<dyn Qos>,
-        admission: Box<dyn Admission>,
-        random: Random,
-        epoch: Timestamp,
-    ) -> Server {
-        let mut server = Server::over(Box::new(backend::Module(store)), qos, admission, random, epoch);
+    /// A server over an empty store; the modules classify new pods, admit objects and decide on evictions. `epoch` is the
+    /// calendar time at which the virtual clock stands at zero.
+    pub fn new(store: Box<dyn Store>, modules: &Modules, random: Random, epoch: Timestamp) -> Server {
+        let mut server = Server::over(Box::new(backend::Module(store)), modules, random, epoch);
         // A module never fails.
         _ = server.store.watch(0);
         server.bootstrap();
@@ -279,14 +276,8 @@ impl Server {
     /// # Errors
     ///
     /// If the store can't be asked. An object that can't be read is no error: see [`Server::unreadable`].
-    pub fn open(
-        store: Box<dyn Backend>,
-        qos: Box<dyn Qos>,
-        admission: Box<dyn Admission>,
-        random: Random,
-        epoch: Timestamp,
-    ) -> Result<Server, Error> {
-        let mut server = Server::over(store, qos, admission, random, epoch);
+    pub fn open(store: Box<dyn Backend>, modules: &Modules, random: Random, epoch: Timestamp) -> Result<Server, Error> {
+        let mut server = Server::over(store, modules, random, epoch);
         server.load()?;
         let revision = server.state.revision;
         // Whatever was drawn before was written, and moved the revision.
@@ -296,20 +287,15 @@ impl Server {
         Ok(server)
     }
 
-    fn over(
-        store: Box<dyn Backend>,
-        qos: Box<dyn Qos>,
-        admission: Box<dyn Admission>,
-        random: Random,
-        epoch: Timestamp,
-    ) -> Server {
+    fn over(store: Box<dyn Backend>, modules: &Modules, random: Random, epoch: Timestamp) -> Server {
         Server {
             store,
             etcd: None,
             stopped: false,
             full: false,
-            qos,
-            admission,
+            qos: modules.qos.make(&()),
+            admission: modules.admission.make(&()),
+            disruption: modules.disruption.make(&()),
             state: Snapshot::default(),
             log: VecDeque::new(),
             dropped: 0,

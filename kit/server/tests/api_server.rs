@@ -20,13 +20,9 @@ struct Client {
 impl Client {
     fn new() -> Client {
         let modules = solutions::modules();
-        let (store, qos) = (modules.store.make(&()), modules.qos.make(&()));
+        let store = modules.store.make(&());
         let epoch = Timestamp::from_second(1_750_000_000).expect("a time");
-        Client {
-            server: Server::new(store, qos, modules.admission.make(&()), Random::new(1), epoch),
-            user: None,
-            token: None,
-        }
+        Client { server: Server::new(store, &modules, Random::new(1), epoch), user: None, token: None }
     }
 
     fn send(&mut self, line: &str, media: &str, body: &Value) -> Response {

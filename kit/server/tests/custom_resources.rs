@@ -88,9 +88,8 @@ fn stories() {
     let stories: Vec<Story> = serde_yaml::from_str(include_str!("custom_resources.yaml")).expect("stories");
     for Story { story, steps } in stories {
         let modules = solutions::modules();
-        let (store, qos) = (modules.store.make(&()), modules.qos.make(&()));
-        let admission = modules.admission.make(&());
-        let mut server = Server::new(store, qos, admission, Random::new(1), Timestamp::UNIX_EPOCH);
+        let store = modules.store.make(&());
+        let mut server = Server::new(store, &modules, Random::new(1), Timestamp::UNIX_EPOCH);
         for step in steps {
             let here = format!("{story}: {} ({})", step.ask, step.say);
             let (method, path) = step.ask.split_once(' ').expect("a method and a path");

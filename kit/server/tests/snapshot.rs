@@ -14,9 +14,9 @@ struct Cluster(Server);
 impl Cluster {
     fn new() -> Cluster {
         let modules = solutions::modules();
-        let (store, qos) = (modules.store.make(&()), modules.qos.make(&()));
+        let store = modules.store.make(&());
         let epoch = Timestamp::from_second(1_750_000_000).expect("a time");
-        let mut cluster = Cluster(Server::new(store, qos, modules.admission.make(&()), Random::new(1), epoch));
+        let mut cluster = Cluster(Server::new(store, &modules, Random::new(1), epoch));
         // Namespaces whose order in the store is another than that of their names.
         for name in ["team", "team-a"] {
             cluster.write("POST", "/api/v1/namespaces", json!({"metadata": {"name": name}}));

@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{failure, network, node, objects, scheduler, workloads};
+use crate::{failure, network, node, objects, scheduler, storage, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::collection::vec;
@@ -31,6 +31,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
         "failure/database_operator" => (failure::database_operator::fresh(), 100),
         "failure/leader_election" => (failure::leader_election::fresh(reference.leader_election.clone()), 150),
+        "failure/disruption" => (failure::disruption::fresh(), 150),
         "failure/node_lifecycle" => (failure::node_lifecycle::fresh(reference.node_lifecycle.clone()), 50),
         "network/blue_green" => (network::blue_green::fresh(), 30),
         "network/dns" => (network::dns::fresh(), 150),
@@ -51,6 +52,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/taints" => (scheduler::taints::fresh(), 90),
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 70),
         "workloads/daemon_set" => (workloads::daemon_set::fresh(), 200),
+        "storage/claim_binding" => (storage::claim_binding::fresh(), 150),
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/job" => (workloads::job::fresh(), 300),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),

@@ -11,6 +11,7 @@ pub mod network;
 pub mod node;
 pub mod objects;
 pub mod scheduler;
+pub mod storage;
 mod values;
 pub mod variation;
 pub mod workloads;

@@ -41,8 +41,7 @@ struct Session {
 fn play(case: &Value) -> Result<(), String> {
     let modules = solutions::modules();
     let epoch = Timestamp::from_second(EPOCH).map_err(|e| e.to_string())?;
-    let server =
-        Server::new(modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()), Random::new(1), epoch);
+    let server = Server::new(modules.store.make(&()), &modules, Random::new(1), epoch);
     let mut session =
         Session { server, steps: 0, begin: 0, next: String::new(), bindings: Bindings::new(has_managers(case)) };
     let steps = case["steps"].as_array().ok_or("a case has steps")?;

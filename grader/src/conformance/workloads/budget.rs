@@ -214,7 +214,8 @@ fn tick(stage: &mut Stage, spec: &Value, tick: &Value) -> Result<(), String> {
     budget(server, spec, tick)?;
     let (now, begin) = (BEGIN + SignedDuration::from_secs(field(tick, "t")?), server.end());
     let now = Instant::seconds(now.as_secs());
-    let (mut cache, mut log, mut controller) = (Cache::default(), Log::default(), Disruptions::default());
+    let (mut cache, mut log, mut controller) =
+        (Cache::default(), Log::default(), Disruptions::new(&solutions::modules()));
     let changes: Vec<_> = (0..begin).filter_map(|index| server.change(index).ok().flatten().cloned()).collect();
     let watched: Vec<_> =
         changes.into_iter().filter(|change| controller.watches().contains(&change.object.key.kind)).collect();

@@ -97,13 +97,7 @@ impl Stage {
     pub fn new(case: &Value) -> Result<Stage, String> {
         let modules = solutions::modules();
         let mut stage = Stage {
-            server: Server::new(
-                modules.store.make(&()),
-                modules.qos.make(&()),
-                modules.admission.make(&()),
-                Random::new(7),
-                Timestamp::UNIX_EPOCH,
-            ),
+            server: Server::new(modules.store.make(&()), &modules, Random::new(7), Timestamp::UNIX_EPOCH),
             cache: Cache::default(),
             controller: Deployments::new(&modules),
             seen: 0,

@@ -33,8 +33,8 @@ impl Stage {
     /// A stage whose time begins then.
     pub fn at(epoch: Timestamp) -> Stage {
         let modules = solutions::modules();
-        let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
-        Stage { server: Server::new(store, qos, admission, Random::new(7), epoch), now: Instant::default() }
+        let store = modules.store.make(&());
+        Stage { server: Server::new(store, &modules, Random::new(7), epoch), now: Instant::default() }
     }
 
     /// Moves on to so long after the beginning.

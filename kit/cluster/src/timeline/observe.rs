@@ -2,10 +2,12 @@
 //!
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
+mod budgets;
 mod jobs;
 mod owners;
 mod revisions;
 mod stateful;
+mod storage;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
@@ -52,6 +54,10 @@ pub enum Subject {
     Reasons,
     /// Events, by object and reason.
     Events,
+    /// Claims and volumes: how they stand, and what they say about each other.
+    Volumes,
+    /// The status of disruption budgets.
+    Budgets,
     /// What is there, who owns it and what holds it.
     Owners,
     /// The scheduler's decisions about pods, node by node.
@@ -276,6 +282,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
             }
         }
         Subject::StatefulSets => stateful::tabulate(snapshot, table),
+        Subject::Volumes => storage::tabulate(snapshot, table),
+        Subject::Budgets => budgets::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {
             for service in snapshot.list(Kind::Service).filter_map(|stored| stored.get::<Service>()) {

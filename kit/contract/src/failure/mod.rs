@@ -8,4 +8,8 @@ pub mod leader_election;
 pub mod node_lifecycle;
 
 pub use leader_election::LeaderElection;
+pub mod disruption;
+pub mod node_lifecycle;
+
+pub use disruption::Disruption;
 pub use node_lifecycle::NodeLifecycle;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::Bench;
+use kit_api::policy::PodDisruptionBudgetStatus;
 use kit_apimachinery::object::Key;
 use kit_server::{DeleteOptions, Patch};
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ fn a_budget_counts_what_is_there_or_what_controllers_ask_for() {
         (json!({"minAvailable": "50%"}), None, 2, 0, [0, 2, 0, 0]),
     ];
     for (spec, scale, ready, unready, want) in table {
-        let mut bench = Bench::new(Disruptions::default());
+        let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
         let owner = scale.map(|scale| bench.create(workload("ReplicaSet", "web", scale, Value::Null)));
         let owner = owner.map_or(Value::Null, |owner| owned_by(&owner.object));
         for index in 0..ready + unready {
@@ -108,7 +109,7 @@ fn a_budget_counts_what_is_there_or_what_controllers_ask_for() {
 
 #[test]
 fn pods_of_nobody_are_warned_of() {
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     bench.create(pod("web-0", true, Value::Null));
     bench.create(budget(json!({"maxUnavailable": 1})));
     bench.settle();
@@ -121,7 +122,7 @@ fn pods_of_nobody_are_warned_of() {
 fn the_scale_is_that_of_whoever_decides_it() {
     let max = json!({"maxUnavailable": 1});
     for kind in ["ReplicaSet", "StatefulSet", "ReplicationController"] {
-        let mut bench = Bench::new(Disruptions::default());
+        let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
         let owner = bench.create(workload(kind, "web", 4, Value::Null));
         bench.create(pod("web-0", true, owned_by(&owner.object)));
         bench.create(pod("web-1", true, owned_by(&owner.object)));
@@ -129,7 +130,7 @@ fn the_scale_is_that_of_whoever_decides_it() {
         bench.settle();
         assert_eq!(counts(&bench), [4, 2, 3, 0], "{kind}");
     }
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     let deployment = bench.create(workload("Deployment", "web", 5, Value::Null));
     for (set, replicas) in [("old", 1), ("new", 4)] {
         let set = bench.create(workload("ReplicaSet", set, replicas, owned_by(&deployment.object)));
@@ -149,7 +150,7 @@ fn the_scale_is_that_of_whoever_decides_it() {
 fn without_a_scale_nothing_may_be_disrupted() {
     let gone = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "uid": "1", "controller": true}]);
     let odd = json!([{"apiVersion": "example.com/v1", "kind": "Odd", "name": "odd", "uid": "1", "controller": true}]);
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     let job = owned_by(&bench.create(workload("Job", "job", 0, Value::Null)).object);
     let table = [
         (gone, "found no controllers for pod \"web-0\""),
@@ -174,7 +175,7 @@ fn without_a_scale_nothing_may_be_disrupted() {
 
 #[test]
 fn evictions_take_from_a_budget_until_pods_are_back() {
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     for name in ["a", "b", "c"] {
         bench.create(pod(name, true, Value::Null));
     }
@@ -200,7 +201,7 @@ fn evictions_take_from_a_budget_until_pods_are_back() {
 
 #[test]
 fn a_pod_that_is_not_deleted_counts_again() {
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     for name in ["a", "b"] {
         bench.create(pod(name, true, Value::Null));
     }
@@ -220,7 +221,7 @@ fn a_pod_that_is_not_deleted_counts_again() {
 
 #[test]
 fn a_pod_that_is_not_deleted_is_no_target_any_more() {
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     for (name, reason) in [("a", "EvictionByEvictionAPI"), ("b", "TerminationByKubelet")] {
         let mut pod = pod(name, true, Value::Null);
         let target = json!({"type": TARGET, "status": "True", "reason": reason,
@@ -241,7 +242,7 @@ fn a_pod_that_is_not_deleted_is_no_target_any_more() {
 
 #[test]
 fn of_several_budgets_one_is_counted_when_a_pod_changes() {
-    let mut bench = Bench::new(Disruptions::default());
+    let mut bench = Bench::new(Disruptions::new(&solutions::modules()));
     let mut other = budget(json!({"minAvailable": 1}));
     other["metadata"]["name"] = "other".into();
     bench.create(other);

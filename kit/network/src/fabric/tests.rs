@@ -47,9 +47,9 @@ fn modules() -> Modules {
 
 impl Bench {
     fn new(shape: &Shape, modules: &Modules) -> Bench {
-        let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+        let store = modules.store.make(&());
         let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
-        let server = Server::new(store, qos, admission, Random::new(1), epoch);
+        let server = Server::new(store, modules, Random::new(1), epoch);
         let clock: Rc<Cell<Instant>> = Rc::default();
         let time = clock.clone();
         let fabric: Shared =

@@ -26,9 +26,9 @@ impl Bench {
     /// Two nodes, `node-1` and `node-2`.
     pub fn new(change: impl FnOnce(Kubelets) -> Kubelets) -> Bench {
         let modules = solutions::modules();
-        let (store, qos, admission) = (modules.store.make(&()), modules.qos.make(&()), modules.admission.make(&()));
+        let store = modules.store.make(&());
         let epoch = kit_api::jiff::Timestamp::from_second(1_748_779_200).expect("a time");
-        let server = Server::new(store, qos, admission, Random::new(1), epoch);
+        let server = Server::new(store, &modules, Random::new(1), epoch);
         let shape = |name: &str| NodeShape { name: name.into(), ..NodeShape::default() };
         let shapes = vec![shape("node-1"), shape("node-2")];
         let kubelets = change(Kubelets::new(shapes, Default::default(), Default::default()));

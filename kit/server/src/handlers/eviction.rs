@@ -1,4 +1,4 @@
-//! Evictions: a pod goes only if the budget of its application allows it.
+//! Evictions: a pod goes only if the budget of its application allows it, as the module decides.
 //!
 //! Source: `pkg/registry/core/pod/storage/eviction.go`.
 
@@ -8,12 +8,11 @@ use crate::field::Cause;
 use crate::{DeleteOptions, Error, Server, registry};
 use kit_api::core::Pod;
 use kit_api::policy::PodDisruptionBudget;
-use kit_api::{disruption_budget, pod, selector, time};
+use kit_api::{pod, selector};
 use kit_apimachinery::object::{AsKind, Key, Kind};
+use kit_contract::failure::disruption::{Budget, EvictionRequest, Verdict};
 use serde_json::Value;
 
-/// More disruptions than this are not taken on before the controller has seen them.
-const MAX_DISRUPTED: usize = 2000;
 const VIOLATES: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
 
 impl Server {
@@ -48,33 +47,34 @@ impl Server {
     pub fn evict_pod(&mut self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
         let key = Key::new(Kind::Pod, namespace, name);
         let pod: Pod = self.fetch(namespace, name)?;
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
-        // What is over, not begun, or going anyway disrupts nothing.
-        if pod::is_finished(&pod) || phase == "Pending" || pod.metadata.deletion_timestamp.is_some() {
-            return self.delete(&key, options).map(|_| ());
+        // What goes anyway, or has ended, is no target of a disruption.
+        let is_over = pod::is_finished(&pod) || pod::phase(&pod) == "Pending" || pod::is_terminating(&pod);
+        let selects = |budget: &&PodDisruptionBudget| {
+            let of = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            of.is_some_and(|of| selector::matches(of, pod.metadata.labels.as_ref()))
+        };
+        let budgets = self.state.list_in(Kind::PodDisruptionBudget, namespace);
+        let budgets: Vec<PodDisruptionBudget> =
+            budgets.filter_map(|stored| stored.get::<PodDisruptionBudget>()).filter(selects).cloned().collect();
+        let verdict = self.disruption.evict(&EvictionRequest {
+            pod: (&pod).into(),
+            budgets: budgets.iter().map(Budget::from).collect(),
+            dry_run: options.dry_run,
+            now_seconds: self.time().as_second(),
+        });
+        let budget = budgets.first();
+        match (verdict, budget) {
+            (Verdict::Delete, _) | (Verdict::Charge { .. }, None) => {}
+            (Verdict::Charge { status }, Some(budget)) => {
+                let status = status.over(&budget.status.clone().unwrap_or_default(), "", self.time());
+                self.update_status(PodDisruptionBudget { status: Some(status), ..budget.clone() }.into_object())?;
+            }
+            (Verdict::Refuse { code, why, retry_after_seconds }, _) => {
+                return Err(refusal(code, why, retry_after_seconds, budget));
+            }
         }
-        let budgets: Vec<PodDisruptionBudget> = self
-            .state
-            .list_in(Kind::PodDisruptionBudget, namespace)
-            .filter_map(|stored| stored.get::<PodDisruptionBudget>())
-            .filter(|budget| {
-                let of = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-                of.is_some_and(|of| selector::matches(of, pod.metadata.labels.as_ref()))
-            })
-            .cloned()
-            .collect();
-        match &budgets[..] {
-            [] => {}
-            [budget] => {
-                if !may_go_unready(&pod, budget) {
-                    self.decrement(budget, name, options.dry_run)?;
-                }
-            }
-            _ => {
-                return Err(Error::internal(
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-                ));
-            }
+        if is_over {
+            return self.delete(&key, options).map(|_| ());
         }
         if !options.dry_run {
             let mut pod: Pod = self.fetch(namespace, name)?;
@@ -84,48 +84,16 @@ impl Server {
         }
         self.delete(&key, options).map(|_| ())
     }
-
-    fn decrement(&mut self, budget: &PodDisruptionBudget, pod: &str, dry_run: bool) -> Result<(), Error> {
-        let name = budget.metadata.name.clone().unwrap_or_default();
-        let status = budget.status.clone().unwrap_or_default();
-        let cause = |message: String| vec![Cause { reason: "DisruptionBudget", message, field: String::new() }];
-        if status.observed_generation.unwrap_or_default() < budget.metadata.generation.unwrap_or_default() {
-            let why = format!("The disruption budget {name} is still being processed by the server.");
-            return Err(Error::too_many_requests(VIOLATES, cause(why), 10));
-        }
-        let forbidden = |why: &str| Err(Error::forbidden(&Key::new(Kind::PodDisruptionBudget, "", &name), why));
-        if status.disruptions_allowed < 0 {
-            return forbidden("pdb disruptions allowed is negative");
-        }
-        if status.disrupted_pods.as_ref().is_some_and(|pods| pods.len() > MAX_DISRUPTED) {
-            return forbidden("DisruptedPods map too big - too many evictions not confirmed by PDB controller");
-        }
-        if status.disruptions_allowed == 0 {
-            let why = format!(
-                "The disruption budget {name} needs {} healthy pods and has {} currently",
-                status.desired_healthy, status.current_healthy
-            );
-            return Err(Error::too_many_requests(VIOLATES, cause(why), 0));
-        }
-        if dry_run {
-            return Ok(());
-        }
-        let mut budget = budget.clone();
-        let now = self.time();
-        let status = budget.status.get_or_insert_default();
-        status.disruptions_allowed -= 1;
-        if status.disruptions_allowed == 0 {
-            disruption_budget::update_condition(status, now);
-        }
-        status.disrupted_pods.get_or_insert_default().insert(pod.into(), time::seconds(now));
-        self.update_status(budget.into_object()).map(|_| ())
-    }
 }
 
-/// Pods that aren't ready may go if enough others are, or if the budget says so.
-fn may_go_unready(pod: &Pod, budget: &PodDisruptionBudget) -> bool {
-    let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref());
-    let status = budget.status.clone().unwrap_or_default();
-    let enough = status.current_healthy >= status.desired_healthy && status.desired_healthy > 0;
-    !pod::is_ready(pod) && (policy == Some("AlwaysAllow") || enough)
+fn refusal(code: u16, why: String, retry_after_seconds: u32, budget: Option<&PodDisruptionBudget>) -> Error {
+    let name = budget.and_then(|budget| budget.metadata.name.as_deref()).unwrap_or_default();
+    match code {
+        429 => {
+            let cause = Cause { reason: "DisruptionBudget", message: why, field: String::new() };
+            Error::too_many_requests(VIOLATES, vec![cause], i32::try_from(retry_after_seconds).unwrap_or(i32::MAX))
+        }
+        403 => Error::forbidden(&Key::new(Kind::PodDisruptionBudget, "", name), &why),
+        _ => Error::internal(why),
+    }
 }

@@ -94,13 +94,7 @@ pub fn play(
     see: &mut dyn FnMut(String, Vec<String>),
 ) -> Result<(), String> {
     let config = ClientConfig::default();
-    let server = Server::new(
-        reference.store.make(&()),
-        reference.qos.make(&()),
-        reference.admission.make(&()),
-        Random::new(7),
-        Timestamp::UNIX_EPOCH,
-    );
+    let server = Server::new(reference.store.make(&()), reference, Random::new(7), Timestamp::UNIX_EPOCH);
     let mut play = Play {
         script,
         server,

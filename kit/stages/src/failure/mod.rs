@@ -2,4 +2,5 @@
 
 pub mod database_operator;
 pub mod leader_election;
+pub mod disruption;
 pub mod node_lifecycle;

@@ -1,11 +1,13 @@
-//! What a sync writes, in order, and the steps of which binding consists.
+//! What a sync writes, in order: the answer of the module, made into objects.
 
+use super::view;
 use crate::names::{Name, name_of};
-use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
+use kit_api::core::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use kit_api::meta::ObjectMeta;
-use kit_api::storage::StorageClass;
 use kit_api::volume::{self, BIND_COMPLETED, BOUND_BY_CONTROLLER, annotation};
 use kit_apimachinery::object::{AsKind, Key, Object};
+use kit_contract::storage::ClaimBinding;
+use kit_contract::storage::claim_binding::{ClaimRef, Cluster};
 use std::collections::BTreeMap;
 
 /// On a volume: how large it was before it grew, as long as its file system hasn't grown as well (`AnnPreResizeCapacity`).
@@ -18,6 +20,8 @@ pub struct Known {
     pub claims: BTreeMap<Name, PersistentVolumeClaim>,
     /// The volumes by name.
     pub volumes: BTreeMap<String, PersistentVolume>,
+    /// The same volumes as the module sees them, and what else it sees.
+    pub cluster: Cluster,
 }
 
 impl Known {
@@ -38,33 +42,41 @@ impl Known {
             Object::PersistentVolume(volume) => {
                 let name = name_of(&volume.metadata).1;
                 if newer(self.volumes.get(&name).map(|volume| &volume.metadata), &volume.metadata) {
+                    let seen = view::volume(volume);
+                    match self.place(&name) {
+                        Ok(place) => self.cluster.volumes[place] = seen,
+                        Err(place) => self.cluster.volumes.insert(place, seen),
+                    }
                     self.volumes.insert(name, (**volume).clone());
                 }
             }
             _ => {}
         }
     }
+
+    /// Forgets a volume, and says what was known of it.
+    pub fn forget_volume(&mut self, name: &str) -> Option<PersistentVolume> {
+        if let Ok(place) = self.place(name) {
+            self.cluster.volumes.remove(place);
+        }
+        self.volumes.remove(name)
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.cluster.volumes.binary_search_by(|volume| volume.name.as_str().cmp(name))
+    }
 }
 
-/// What a sync looks at beside the object itself.
+/// What a sync looks at beside the object itself, and who decides.
 pub struct View<'a> {
-    /// Claims and volumes.
+    /// Claims, volumes and classes.
     pub known: &'a Known,
-    /// All classes.
-    pub classes: &'a [&'a StorageClass],
-    /// The pods without a node that want a claim, by name; those that have ended don't count.
-    pub waiting_pods: &'a dyn Fn(&Name) -> Vec<String>,
+    /// The module.
+    pub module: &'a dyn ClaimBinding,
     /// The pods that use a claim, as `namespace/name`; those that have ended don't count.
     pub pods: &'a dyn Fn(&Name) -> Vec<String>,
     /// A claim as the API server has it.
     pub live: &'a dyn Fn(&Name) -> Option<PersistentVolumeClaim>,
-}
-
-impl<'a> View<'a> {
-    /// A class by its name.
-    pub fn class(&self, name: &str) -> Option<&'a StorageClass> {
-        self.classes.iter().copied().find(|class| class.metadata.name.as_deref() == Some(name))
-    }
 }
 
 /// One thing to do.
@@ -154,75 +166,41 @@ impl Decision {
         }
     }
 
-    /// Calls a claim lost and says so, if it isn't already (`updateClaimStatusWithEvent`).
-    pub fn lose(&mut self, claim: &mut PersistentVolumeClaim, reason: &'static str, message: &str) {
-        if volume::claim_phase(claim) != "Lost" {
-            self.set_status(claim, "Lost", None);
-            self.tell(claim, "Warning", reason, message.into());
-        }
-    }
-
-    /// Lets a volume and a claim know of each other (`bind`).
-    pub fn bind(&mut self, volume: &PersistentVolume, claim: &PersistentVolumeClaim) {
-        let (mut volume, mut claim) = (volume.clone(), claim.clone());
-        self.bind_volume(&mut volume, &claim);
-        self.set_phase(&mut volume, "Bound", "");
-        self.bind_claim(&mut claim, &volume);
-        self.set_status(&mut claim, "Bound", Some(&volume));
-    }
-
-    /// `GetBindVolumeToClaim`.
-    fn bind_volume(&mut self, volume: &mut PersistentVolume, claim: &PersistentVolumeClaim) {
+    /// Writes which claim a volume belongs to (`GetBindVolumeToClaim`, `unbindVolume`).
+    pub fn set_claim_ref(
+        &mut self,
+        volume: &mut PersistentVolume,
+        claim_ref: Option<&ClaimRef>,
+        claim: Option<&PersistentVolumeClaim>,
+        by_controller: bool,
+    ) {
         let before = volume.clone();
-        let by_controller = !volume::is_for(volume, claim);
-        let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-        let same = reference.is_some_and(|reference| {
-            let (there, here) = (&claim.metadata, reference);
-            (&there.name, &there.namespace, &there.uid) == (&here.name, &here.namespace, &here.uid)
+        let spec = volume.spec.get_or_insert_default();
+        let there = spec.claim_ref.take();
+        spec.claim_ref = claim_ref.map(|wanted| match (there, claim) {
+            (Some(there), _) if view::claim_ref(&there) == *wanted => there,
+            (_, Some(claim)) if view::claim_ref(&volume::reference(claim)) == *wanted => volume::reference(claim),
+            (there, _) => {
+                let (namespace, name) = wanted.name.split_once('/').unwrap_or(("", wanted.name.as_str()));
+                let (namespace, name) = (Some(namespace.to_string()), Some(name.to_string()));
+                ObjectReference { namespace, name, uid: wanted.uid.clone(), ..there.unwrap_or_default() }
+            }
         });
-        if !same {
-            volume.spec.get_or_insert_default().claim_ref = Some(volume::reference(claim));
-        }
-        if by_controller {
-            annotate(&mut volume.metadata, BOUND_BY_CONTROLLER);
-        }
+        annotate(&mut volume.metadata, BOUND_BY_CONTROLLER, by_controller);
         if *volume != before {
             self.write(volume.clone().into_object(), false);
         }
     }
 
-    /// `bindClaimToVolume`.
-    fn bind_claim(&mut self, claim: &mut PersistentVolumeClaim, volume: &PersistentVolume) {
+    /// Writes which volume a claim has, and that it was bound once (`bindClaimToVolume`).
+    pub fn set_volume_name(&mut self, claim: &mut PersistentVolumeClaim, volume: &str, by_controller: bool) {
         let before = claim.clone();
-        if Some(volume::volume_of(claim)) != volume.metadata.name.as_deref() {
-            claim.spec.get_or_insert_default().volume_name = volume.metadata.name.clone();
-            annotate(&mut claim.metadata, BOUND_BY_CONTROLLER);
-        }
-        annotate(&mut claim.metadata, BIND_COMPLETED);
+        claim.spec.get_or_insert_default().volume_name = Some(volume.into());
+        annotate(&mut claim.metadata, BOUND_BY_CONTROLLER, by_controller);
+        annotate(&mut claim.metadata, BIND_COMPLETED, true);
         if *claim != before {
             self.update_claim(claim);
         }
-    }
-
-    /// Takes a binding back; whoever wrote the claim into the volume beforehand still means it (`unbindVolume`).
-    pub fn unbind(&mut self, volume: &PersistentVolume) {
-        let mut volume = volume.clone();
-        match annotation(&volume.metadata, BOUND_BY_CONTROLLER) {
-            Some(_) => {
-                volume.spec.get_or_insert_default().claim_ref = None;
-                let annotations = volume.metadata.annotations.take().unwrap_or_default();
-                let left: BTreeMap<_, _> =
-                    annotations.into_iter().filter(|(name, _)| name != BOUND_BY_CONTROLLER).collect();
-                volume.metadata.annotations = Some(left).filter(|left| !left.is_empty());
-            }
-            None => {
-                if let Some(reference) = volume.spec.as_mut().and_then(|spec| spec.claim_ref.as_mut()) {
-                    reference.uid = None;
-                }
-            }
-        }
-        self.write(volume.clone().into_object(), false);
-        self.set_phase(&mut volume, "Available", "");
     }
 }
 
@@ -230,7 +208,13 @@ fn is_quantity(text: &str) -> bool {
     text.parse::<kit_api::Quantity>().is_ok()
 }
 
-/// Sets an annotation whose value doesn't matter, if it isn't there.
-fn annotate(meta: &mut ObjectMeta, name: &str) {
-    meta.annotations.get_or_insert_default().entry(name.into()).or_insert_with(|| "yes".into());
+/// Sets an annotation whose value doesn't matter, or takes it away.
+fn annotate(meta: &mut ObjectMeta, name: &str, there: bool) {
+    if there {
+        meta.annotations.get_or_insert_default().entry(name.into()).or_insert_with(|| "yes".into());
+    } else if annotation(meta, name).is_some() {
+        let annotations = meta.annotations.take().unwrap_or_default();
+        let left: BTreeMap<_, _> = annotations.into_iter().filter(|(other, _)| other != name).collect();
+        meta.annotations = Some(left).filter(|left| !left.is_empty());
+    }
 }

@@ -1,12 +1,13 @@
 //! The persistent volume controller: finds volumes for claims, asks drivers to make them, and gives back what nobody
 //! claims any more.
 //!
-//! Source: `pkg/controller/volume/persistentvolume/pv_controller_base.go`. [`claim`] and [`volume`] decide without any input
-//! or output; here their decisions are carried out, and what comes of them is remembered, so that the next decision doesn't wait
-//! for the watch.
+//! Source: `pkg/controller/volume/persistentvolume/pv_controller_base.go`. The module decides, [`claim`] and [`volume`] say what
+//! that means for the objects; here this is carried out, and what comes of it is remembered, so that the next decision doesn't
+//! wait for the watch.
 
 pub mod claim;
 pub mod decision;
+pub mod view;
 pub mod volume;
 
 use self::decision::{Action, Decision, Known, View};
@@ -15,10 +16,12 @@ use crate::names::{Name, name_of};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kit_api::pod;
 use kit_api::storage::StorageClass;
-use kit_api::volume::{claim_phase, volume_phase};
+use kit_api::volume::{SELECTED_NODE, annotation, claim_phase, class_of, volume_of, volume_phase, waits};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
+use kit_contract::Modules;
+use kit_contract::storage::ClaimBinding;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PERIOD: Instant = Instant::seconds(15);
 
 /// Binds claims and volumes.
-#[derive(Default)]
 pub struct PersistentVolumes {
+    module: Box<dyn ClaimBinding>,
     known: Known,
     volumes: WorkQueue<String>,
     claims: WorkQueue<Name>,
@@ -38,6 +41,18 @@ pub struct PersistentVolumes {
 }
 
 impl PersistentVolumes {
+    /// A controller with the module of the slot.
+    pub fn new(modules: &Modules) -> Self {
+        PersistentVolumes {
+            module: modules.claim_binding.make(&()),
+            known: Known::default(),
+            volumes: WorkQueue::default(),
+            claims: WorkQueue::default(),
+            open: Default::default(),
+            next: Instant::default(),
+        }
+    }
+
     fn store(&mut self, object: &Object) {
         self.known.store(object);
         let (namespace, name) = (object.namespace().to_string(), object.name().to_string());
@@ -55,18 +70,13 @@ impl PersistentVolumes {
     }
 
     fn decide(&self, world: &World<'_>, sync: impl FnOnce(&View<'_>) -> Decision) -> Decision {
-        let classes: Vec<&StorageClass> = world.cache.all().collect();
-        // Whether it has a node, and its name.
-        let active = |claim: &Name| {
-            let pods = users::of(world.server.snapshot(), &claim.0, &claim.1).into_iter();
-            let name = |pod: &Pod| (pod::node_name(pod).is_some(), pod.metadata.name.clone().unwrap_or_default());
-            pods.filter(|pod| !users::is_terminated(pod)).map(name).collect::<Vec<_>>()
-        };
         sync(&View {
             known: &self.known,
-            classes: &classes,
-            waiting_pods: &|claim| active(claim).into_iter().filter(|pod| !pod.0).map(|pod| pod.1).collect(),
-            pods: &|claim| active(claim).into_iter().map(|pod| format!("{}/{}", claim.0, pod.1)).collect(),
+            module: &*self.module,
+            pods: &|claim| {
+                let name = |pod: &Pod| format!("{}/{}", claim.0, pod.metadata.name.as_deref().unwrap_or_default());
+                users(world, claim).map(name).collect()
+            },
             live: &|claim| world.server.fetch::<PersistentVolumeClaim>(&claim.0, &claim.1).ok(),
         })
     }
@@ -99,7 +109,7 @@ impl PersistentVolumes {
     fn look_at_volume(&mut self, name: &str, world: &mut World<'_>) {
         if let Some(volume) = world.cache.get(&Key::new(Kind::PersistentVolume, "", name)) {
             self.store(&volume.object);
-        } else if let Some(gone) = self.known.volumes.remove(name) {
+        } else if let Some(gone) = self.known.forget_volume(name) {
             self.open.1.remove(name);
             if let Some(claim) = gone.spec.and_then(|spec| spec.claim_ref) {
                 let claim = (claim.namespace.unwrap_or_default(), claim.name.unwrap_or_default());
@@ -116,15 +126,32 @@ impl PersistentVolumes {
             self.store(&claim.object);
         } else if let Some(gone) = self.known.claims.remove(name) {
             self.open.0.remove(name);
-            let volume = kit_api::volume::volume_of(&gone);
+            let volume = volume_of(&gone);
             if !volume.is_empty() {
                 self.volumes.add(volume.into(), world.now);
             }
         }
         let Some(claim) = self.known.claims.get(name) else { return };
+        let classes: Vec<&StorageClass> = world.cache.all().collect();
+        let class = classes.iter().find(|class| class.metadata.name.as_deref() == Some(class_of(claim)));
+        self.known.cluster.waiting_pods.clear();
+        // All pods of a namespace are looked through for this, so only where it matters.
+        if waits(class.copied()) && volume_of(claim).is_empty() && annotation(&claim.metadata, SELECTED_NODE).is_none()
+        {
+            let waiting = users(world, name).filter(|pod| pod::node_name(pod).is_none());
+            let waiting = waiting.map(|pod| pod.metadata.name.clone().unwrap_or_default());
+            self.known.cluster.waiting_pods.extend(waiting);
+        }
+        self.known.cluster.classes = classes.into_iter().map(view::class).collect();
         let decision = self.decide(world, |view| claim::sync(claim, view));
         _ = self.carry_out(decision, world);
     }
+}
+
+/// The pods that use a claim and haven't ended.
+fn users<'a>(world: &'a World<'_>, claim: &'a Name) -> impl Iterator<Item = &'a Pod> {
+    let pods = users::of(world.server.snapshot(), &claim.0, &claim.1).into_iter();
+    pods.filter(|pod| !users::is_terminated(pod))
 }
 
 fn put<K: Ord>(set: &mut BTreeSet<K>, key: K, there: bool) {

@@ -1,0 +1,3 @@
+//! Generators of the chapter `storage`.
+
+pub mod claim_binding;
