@@ -50,6 +50,7 @@ pub mod workloads {
     pub mod hpa;
     pub mod replica_set;
     pub mod rolling_update;
+    pub mod vpa;
 }
 
 use kit::{Modules, Slot};
@@ -87,5 +88,6 @@ pub fn modules() -> Modules {
         garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),
         admission: Slot::of::<control_plane::admission::Exercise>(),
         kube_proxy: Slot::of::<network::kube_proxy::Exercise>(),
+        vpa: Slot::of::<workloads::vpa::Exercise>(),
     }
 }

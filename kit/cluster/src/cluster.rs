@@ -27,6 +27,9 @@ use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
 use kit_controllers::ttl_after_finished::TtlAfterFinished;
+use kit_controllers::vertical::admission::Admission;
+use kit_controllers::vertical::recommender::Recommender;
+use kit_controllers::vertical::updater::Updater;
 use kit_controllers::volume::attach_detach::AttachDetach;
 use kit_controllers::volume::binder::PersistentVolumes;
 use kit_controllers::volume::ephemeral::EphemeralVolumes;
@@ -63,7 +66,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 22] = [
+pub const ASKED: [(&str, &str); 23] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -86,6 +89,7 @@ pub const ASKED: [(&str, &str); 22] = [
     ("workloads/hpa", CONTROLLERS),
     ("workloads/replica_set", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
+    ("workloads/vpa", VERTICAL),
 ];
 /// The process that keeps the objects. It is one, and never begins anew.
 pub const API_SERVER: &str = "kube-apiserver";
@@ -95,6 +99,8 @@ const CONTROLLERS: &str = "kube-controller-manager";
 pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 const CLOUD: &str = "cloud-controller-manager";
+/// Only where the add-on is.
+const VERTICAL: &str = "vertical-pod-autoscaler";
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -119,6 +125,8 @@ pub struct Config {
     pub cloud: Option<CloudShape>,
     /// The network of pods: a plugin, kube-proxy on each node, and DNS. Without it pods have addresses that nobody routes.
     pub network: Option<NetworkShape>,
+    /// What isn't part of Kubernetes itself, and was installed.
+    pub add_ons: Vec<AddOn>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -149,12 +157,26 @@ impl Default for Config {
             max_unavailable_stateful_set: false,
             cloud: None,
             network: None,
+            add_ons: Vec::new(),
             candidate: None,
             programs: false,
             epoch: None,
             accounts: None,
         }
     }
+}
+
+/// What can be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddOn {
+    /// The Vertical Pod Autoscaler of `kubernetes/autoscaler`: recommender, updater and admission controller.
+    Vpa,
+}
+
+impl AddOn {
+    /// All of them, by the names that users know.
+    pub const ALL: [(&str, AddOn); 1] = [("vpa", AddOn::Vpa)];
 }
 
 /// A simulated cloud, with the cloud controller manager that speaks with it.
@@ -255,6 +277,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         server.aggregate_metrics();
     }
     server.max_unavailable = config.max_unavailable_stateful_set;
+    let scales_vertically = config.add_ons.contains(&AddOn::Vpa);
+    if scales_vertically {
+        server.ask(Box::new(Admission));
+    }
     let usage = Usage::default();
     let mut shapes = config.shapes();
     let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
@@ -280,6 +306,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         move || -> Vec<Box<dyn Component>> { vec![Box::new(Scheduler::new(&modules))] }
     };
     let controllers = {
+        let usage = usage.clone();
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
         let has_network = config.network.is_some();
@@ -364,19 +391,29 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server) 
         };
         engine.with_process(CLOUD, Box::new(manager))
     };
+    let vertical = {
+        let (modules, usage) = (modules.clone(), usage.clone());
+        move || -> Vec<Box<dyn Component>> {
+            vec![Box::new(Recommender::new(&modules, usage.clone())), Box::new(Updater::new(&modules))]
+        }
+    };
+    let with_add_ons = |engine: Engine| match scales_vertically {
+        true => engine.with_process(VERTICAL, Box::new(vertical)),
+        false => engine,
+    };
     if let Some(name) = &config.candidate {
         let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();
         let engine = Engine::new(server, Vec::new(), clock)
             .with_process(SCHEDULER, Box::new(scheduler))
             .with_process(CONTROLLERS, Box::new(controllers_and_nodes));
-        return with_network(with_cloud(engine)).with_control_plane(ControlPlane::of([name.clone()]));
+        return with_add_ons(with_network(with_cloud(engine))).with_control_plane(ControlPlane::of([name.clone()]));
     }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
     let engine = Engine::new(server, machines(), clock)
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
-    let engine = with_network(with_cloud(engine));
+    let engine = with_add_ons(with_network(with_cloud(engine)));
     if etcd { engine.with_control_plane(ControlPlane::new(config.control_planes)) } else { engine }
 }
 
@@ -424,7 +461,9 @@ mod tests {
             // Making it is the first question.
             for plugin in [Plugin::Flannel, Plugin::Calico] {
                 let network = Some(NetworkShape { plugin, ..NetworkShape::default() });
-                let config = Config { cloud: Some(CloudShape::default()), network, ..Config::default() };
+                let add_ons = AddOn::ALL.map(|(_, add_on)| add_on).to_vec();
+                let cloud = Some(CloudShape::default());
+                let config = Config { cloud, network, add_ons, ..Config::default() };
                 _ = catch_lost(|| start(&config, &modules, Clock::default()));
             }
         }

@@ -182,4 +182,6 @@ modules! {
     "workloads/replica_set" replica_set: crate::workloads::ReplicaSetController;
     /// The Deployment controller.
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
+    /// The Vertical Pod Autoscaler: recommender and updater.
+    "workloads/vpa" vpa: crate::workloads::VerticalPodAutoscaler;
 }

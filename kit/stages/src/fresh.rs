@@ -51,6 +51,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),
+        "workloads/vpa" => (workloads::vpa::fresh(), 200),
         _ => return None,
     })
 }

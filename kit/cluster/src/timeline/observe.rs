@@ -3,6 +3,7 @@
 //! Pods are counted, not named: which of two equal pods stands where is nobody's business.
 
 mod owners;
+mod requests;
 
 use super::condition::{Condition, Seen};
 use crate::engine::Engine;
@@ -33,6 +34,8 @@ pub enum Subject {
     Endpoints,
     /// What autoscalers ask for.
     Autoscalers,
+    /// What is recommended for each container, and what the pods of each workload request.
+    Requests,
     /// How many pods of each workload are of which quality of service.
     QosClasses,
     /// Why pods wait: the message of their condition PodScheduled, and of containers that can't start.
@@ -228,6 +231,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));
             }
         }
+        Subject::Requests => requests::tabulate(snapshot, table),
         Subject::QosClasses => {
             let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
             for stored in snapshot.list(Kind::Pod) {

@@ -3,3 +3,4 @@
 pub mod hpa;
 pub mod replica_set;
 pub mod rolling_update;
+pub mod vpa;
