@@ -14,8 +14,8 @@ pub mod control_plane {
 pub mod failure {
     //! What happens when something breaks.
     pub mod database_operator;
-    pub mod leader_election;
     pub mod disruption;
+    pub mod leader_election;
     pub mod node_lifecycle;
 }
 pub mod network {
@@ -61,6 +61,7 @@ pub mod workloads {
     pub mod rollback;
     pub mod rolling_update;
     pub mod stateful_set;
+    pub mod vpa;
 }
 
 use kit::{Modules, Slot};
@@ -106,5 +107,6 @@ pub fn modules() -> Modules {
         garbage_collector: Slot::of::<control_plane::garbage_collector::Exercise>(),
         admission: Slot::of::<control_plane::admission::Exercise>(),
         kube_proxy: Slot::of::<network::kube_proxy::Exercise>(),
+        vpa: Slot::of::<workloads::vpa::Exercise>(),
     }
 }

@@ -8,7 +8,7 @@ use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
-use kit_cluster::cluster::{self, CloudShape, Config, DatabaseShape, NetworkShape, Nodes};
+use kit_cluster::cluster::{self, AddOn, CloudShape, Config, DatabaseShape, NetworkShape, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -54,6 +54,9 @@ pub struct Args {
     /// Installs an operator of databases, which looks after DatabaseClusters, a simulated database, and snapshots of volumes
     #[arg(long)]
     databases: bool,
+    /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = add_on)]
+    add_on: Vec<AddOn>,
     /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,
     /// `tcpdump` or `iptables-save` there. Linux, as root
     #[arg(long, conflicts_with = "etcd")]
@@ -131,6 +134,12 @@ fn network(name: &str) -> Result<Network, String> {
     if name == "none" { Ok(Network(None)) } else { NetworkShape::named(name).map(|shape| Network(Some(shape))) }
 }
 
+fn add_on(name: &str) -> Result<AddOn, String> {
+    let names = || AddOn::ALL.map(|(name, _)| format!("`{name}`")).join(", ");
+    let found = AddOn::ALL.iter().find(|(there, _)| *there == name);
+    found.map(|(_, add_on)| *add_on).ok_or_else(|| format!("there is {}", names()))
+}
+
 /// How fast a clock may run.
 pub fn speed(speed: f64) -> Result<f64> {
     match (0.01..=10_000.0).contains(&speed) {
@@ -172,6 +181,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
             None => (args.nodes <= NETWORKED).then(NetworkShape::default),
         },
         databases: args.databases.then(DatabaseShape::default),
+        add_ons: args.add_on.clone(),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),

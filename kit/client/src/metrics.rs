@@ -5,5 +5,5 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// CPU in thousandths and memory in bytes, by pod. Kubelets write it, and the autoscaler reads it.
-pub type Usage = Rc<RefCell<BTreeMap<Key, (i64, i64)>>>;
+/// CPU in thousandths and memory in bytes of each container that runs, by pod. Kubelets write it, and autoscalers read it.
+pub type Usage = Rc<RefCell<BTreeMap<Key, Vec<(String, (i64, i64))>>>>;

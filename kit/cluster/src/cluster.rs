@@ -31,6 +31,9 @@ use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
 use kit_controllers::ttl_after_finished::TtlAfterFinished;
+use kit_controllers::vertical::admission::Admission;
+use kit_controllers::vertical::recommender::Recommender;
+use kit_controllers::vertical::updater::Updater;
 use kit_controllers::volume::attach_detach::AttachDetach;
 use kit_controllers::volume::binder::PersistentVolumes;
 use kit_controllers::volume::ephemeral::EphemeralVolumes;
@@ -71,7 +74,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 30] = [
+pub const ASKED: [(&str, &str); 31] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -102,6 +105,7 @@ pub const ASKED: [(&str, &str); 30] = [
     ("workloads/rollback", CONTROLLERS),
     ("workloads/rolling_update", CONTROLLERS),
     ("workloads/stateful_set", CONTROLLERS),
+    ("workloads/vpa", VERTICAL),
 ];
 /// The process that keeps the objects. It is one, and never begins anew.
 pub const API_SERVER: &str = "kube-apiserver";
@@ -113,6 +117,8 @@ const CONTROLLERS: &str = "kube-controller-manager";
 pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 const CLOUD: &str = "cloud-controller-manager";
+/// Only where the add-on is.
+const VERTICAL: &str = "vertical-pod-autoscaler";
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -141,6 +147,8 @@ pub struct Config {
     pub pipeline: Option<pipeline::Shape>,
     /// Databases, and an operator for them. Without it images called `database` are images like any other.
     pub databases: Option<DatabaseShape>,
+    /// What isn't part of Kubernetes itself, and was installed.
+    pub add_ons: Vec<AddOn>,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -173,12 +181,26 @@ impl Default for Config {
             network: None,
             pipeline: None,
             databases: None,
+            add_ons: Vec::new(),
             candidate: None,
             programs: false,
             epoch: None,
             accounts: None,
         }
     }
+}
+
+/// What can be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddOn {
+    /// The Vertical Pod Autoscaler of `kubernetes/autoscaler`: recommender, updater and admission controller.
+    Vpa,
+}
+
+impl AddOn {
+    /// All of them, by the names that users know.
+    pub const ALL: [(&str, AddOn); 1] = [("vpa", AddOn::Vpa)];
 }
 
 /// A simulated cloud, with the cloud controller manager that speaks with it.
@@ -278,6 +300,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         server.aggregate_metrics();
     }
     server.max_unavailable = config.max_unavailable_stateful_set;
+    let scales_vertically = config.add_ons.contains(&AddOn::Vpa);
+    if scales_vertically {
+        server.ask(Box::new(Admission));
+    }
     let usage = Usage::default();
     let mut shapes = config.shapes();
     let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
@@ -310,6 +336,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         move || -> Vec<Box<dyn Component>> { vec![Box::new(Scheduler::new(&modules))] }
     };
     let controllers = {
+        let usage = usage.clone();
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
         let has_network = config.network.is_some();
@@ -410,19 +437,29 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         engine.with_process(CLOUD, Box::new(manager))
     };
     let hosts = |count| ControlPlane::new(count, &modules.leader_election, Random::new(config.seed));
+    let vertical = {
+        let (modules, usage) = (modules.clone(), usage.clone());
+        move || -> Vec<Box<dyn Component>> {
+            vec![Box::new(Recommender::new(&modules, usage.clone())), Box::new(Updater::new(&modules))]
+        }
+    };
+    let with_add_ons = |engine: Engine| match scales_vertically {
+        true => engine.with_process(VERTICAL, Box::new(vertical)),
+        false => engine,
+    };
     if let Some(name) = &config.candidate {
         let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();
         let engine = Engine::new(server, Vec::new(), clock)
             .with_process(SCHEDULER, Box::new(scheduler))
             .with_process(CONTROLLERS, Box::new(controllers_and_nodes));
-        return with_network(with_cloud(engine)).with_control_plane(hosts(0).beside_others(name));
+        return with_add_ons(with_network(with_cloud(engine))).with_control_plane(hosts(0).beside_others(name));
     }
     let etcd = config.control_planes > 0;
     let server = if etcd { server.with_etcd(config.control_planes as u64, config.seed) } else { server };
     let engine = Engine::new(server, machines(), clock)
         .with_process(SCHEDULER, Box::new(scheduler))
         .with_process(CONTROLLERS, Box::new(controllers));
-    let engine = with_network(with_cloud(engine));
+    let engine = with_add_ons(with_network(with_cloud(engine)));
     // The leases of a cluster that somebody watches are there with one of each process, too.
     match config.control_planes {
         0 if !(config.programs && is_new) => engine,
@@ -475,9 +512,10 @@ mod tests {
             // Making it is the first question.
             for plugin in [Plugin::Flannel, Plugin::Calico] {
                 let network = Some(NetworkShape { plugin, ..NetworkShape::default() });
+                let add_ons = AddOn::ALL.map(|(_, add_on)| add_on).to_vec();
                 let databases = Some(DatabaseShape::default());
                 let cloud = Some(CloudShape::default());
-                let config = Config { cloud, network, databases, control_planes: 1, ..Config::default() };
+                let config = Config { cloud, network, databases, add_ons, control_planes: 1, ..Config::default() };
                 _ = catch_lost(|| start(&config, &modules, Clock::default()));
             }
         }

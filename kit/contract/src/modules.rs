@@ -198,4 +198,6 @@ modules! {
     "workloads/rolling_update" rolling_update: crate::workloads::DeploymentController;
     /// The StatefulSet controller.
     "workloads/stateful_set" stateful_set: crate::workloads::StatefulSetController;
+    /// The Vertical Pod Autoscaler: recommender and updater.
+    "workloads/vpa" vpa: crate::workloads::VerticalPodAutoscaler;
 }

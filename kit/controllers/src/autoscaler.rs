@@ -45,11 +45,11 @@ impl Autoscalers {
         let mut metrics = Metrics::default();
         for pod in pods {
             let key = About::from(*pod).key();
-            let Some((milli_cpu, memory)) = usage.get(&key) else { continue };
-            // All of it is the first container's: the nodes measure pods.
-            let containers = pod.spec.iter().flat_map(|spec| &spec.containers).enumerate().map(|(index, container)| {
-                let share = i64::from(index == 0);
-                let used = [("cpu", milli_cpu * share), ("memory", memory * 1000 * share)];
+            let Some(used) = usage.get(&key) else { continue };
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {
+                let used = used.iter().find(|(name, _)| *name == container.name);
+                let (milli_cpu, memory) = used.map_or((0, 0), |(_, used)| *used);
+                let used = [("cpu", milli_cpu), ("memory", memory * 1000)];
                 (container.name.clone(), used.into_iter().map(|(name, used)| (name.to_string(), used)).collect())
             });
             let containers = containers.collect();

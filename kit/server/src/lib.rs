@@ -26,7 +26,7 @@ mod status;
 mod typed;
 mod write;
 
-pub use admission::COUNTED;
+pub use admission::{COUNTED, Webhook};
 pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
@@ -195,6 +195,11 @@ impl Snapshot {
         self.objects.get(&kind).into_iter().flat_map(|objects| objects.values())
     }
 
+    /// The objects of the kinds with a name, such as one that a definition defines.
+    pub fn list_named<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Arc<Stored>> {
+        self.objects.iter().filter(move |(there, _)| there.name() == kind).flat_map(|(_, objects)| objects.values())
+    }
+
     /// The objects of a kind in one namespace, by name.
     pub fn list_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Arc<Stored>> {
         self.list_from(kind, namespace, "")
@@ -253,6 +258,7 @@ pub struct Server {
     raced: bool,
     /// What signs the tokens of service accounts.
     signer: Arc<dyn Signer>,
+    webhooks: Vec<Box<dyn Webhook>>,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
     pub watch_list: bool,
     /// Whether StatefulSets may say how many pods an update takes at once (`MaxUnavailableStatefulSet`, off in 1.33).
@@ -313,9 +319,15 @@ impl Server {
             unreadable: BTreeMap::new(),
             raced: false,
             signer: Arc::new(Seal::new(random)),
+            webhooks: Vec::new(),
             watch_list: false,
             max_unavailable: false,
         }
+    }
+
+    /// Asks this about each new pod from now on.
+    pub fn ask(&mut self, webhook: Box<dyn Webhook>) {
+        self.webhooks.push(webhook);
     }
 
     /// Lets this sign the tokens of service accounts from now on.

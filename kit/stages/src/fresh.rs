@@ -59,6 +59,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "workloads/rollback" => (workloads::rollback::fresh(), 300),
         "workloads/rolling_update" => (workloads::rolling_update::fresh(), 300),
         "workloads/stateful_set" => (workloads::stateful_set::fresh(), 300),
+        "workloads/vpa" => (workloads::vpa::fresh(), 200),
         _ => return None,
     })
 }

@@ -2,12 +2,12 @@
 
 use super::Check;
 use super::pure::{compare, field};
-use kit_api::Quantity;
 use kit_api::jiff::Timestamp;
+use kit_contract::workloads::VerticalPodAutoscaler;
+use kit_contract::workloads::vpa::RecommendRequest;
 use kit_controllers::vertical::container::{Container, Sample};
-use kit_controllers::vertical::histogram::Checkpoint;
-use kit_controllers::vertical::{Model, Policy, recommend};
-use serde_json::{Map, Value, json};
+use kit_controllers::vertical::{Model, checkpoint, policy};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The check for one table by its name, if it is covered.
@@ -16,6 +16,8 @@ pub fn check(table: &str) -> Option<Check> {
 }
 
 fn recommender(case: &Value) -> Result<(), String> {
+    let module = solutions::modules().vpa.make(&());
+    let module = module.as_ref();
     let pods: BTreeMap<String, Vec<String>> = field(case, "containersOfPods")?;
     let mut models: BTreeMap<String, Model> =
         pods.values().flatten().map(|name| (name.clone(), Model::default())).collect();
@@ -24,10 +26,10 @@ fn recommender(case: &Value) -> Result<(), String> {
     for result in case["results"].as_array().into_iter().flatten() {
         let until: i64 = field(result, "afterT")?;
         while let Some(sample) = samples.next_if(|sample| sample["t"].as_i64().is_some_and(|t| t <= until)) {
-            observe(sample, &mut containers, &mut models)?;
+            observe(sample, &mut containers, &mut models, module)?;
         }
         let check = |what: Result<(), String>| what.map_err(|why| format!("{} t={until}: {why}", case["name"]));
-        check(compare(result, json!({ "recommendation": recommended(case, &models)? })))?;
+        check(compare(result, json!({ "recommendation": recommended(case, &models, module) })))?;
         for (name, expected) in result["checkpoints"].as_object().into_iter().flatten() {
             let model = models.get(name).ok_or_else(|| format!("there is no container {name}"))?;
             check(compare_checkpoint(expected, model))?;
@@ -40,6 +42,7 @@ fn observe(
     sample: &Value,
     containers: &mut BTreeMap<String, Container>,
     models: &mut BTreeMap<String, Model>,
+    module: &dyn VerticalPodAutoscaler,
 ) -> Result<(), String> {
     let key: String = field(sample, "container")?;
     let name = key.rsplit('/').next().unwrap_or_default();
@@ -48,78 +51,37 @@ fn observe(
     let at = Timestamp::from_second(field(sample, "t")?).map_err(|e| e.to_string())?;
     let of = |what: &str| sample[what].as_i64().map(|amount| Sample { at, amount });
     let dropped = json!({
-        "cpuDropped": of("cpuMilli").map(|sample| !container.add_cpu(sample, model)).filter(|dropped| *dropped),
-        "memoryDropped": of("memoryBytes").map(|sample| !container.add_memory(sample, model)).filter(|dropped| *dropped),
-        "oomDropped": of("oomMemoryBytes").map(|sample| !container.record_oom(sample, model)).filter(|dropped| *dropped),
+        "cpuDropped": of("cpuMilli").map(|sample| !container.add_cpu(sample, model, module)).filter(|dropped| *dropped),
+        "memoryDropped": of("memoryBytes").map(|sample| !container.add_memory(sample, model, module)).filter(|dropped| *dropped),
+        "oomDropped": of("oomMemoryBytes").map(|sample| !container.record_oom(sample, model, module)).filter(|dropped| *dropped),
     });
     compare(sample, dropped)
 }
 
-/// What is allowed for a container, or nothing if it isn't looked after.
-fn policy(case: &Value, name: &str) -> Result<Option<Policy>, String> {
-    let policies = case["resourcePolicy"]["containerPolicies"].as_array().cloned().unwrap_or_default();
-    let named = |wanted: &str| policies.iter().find(|policy| policy["containerName"] == wanted);
-    let Some(policy) = named(name).or_else(|| named("*")) else { return Ok(Some(Policy::default())) };
-    if policy["mode"] == "Off" {
-        return Ok(None);
-    }
-    let limits = |name: &str| -> Result<BTreeMap<String, Quantity>, String> {
-        let limits: Option<BTreeMap<String, String>> = field(policy, name)?;
-        let read = |(resource, text): (String, String)| Ok((resource, text.parse().map_err(|e| format!("{e}"))?));
-        limits.into_iter().flatten().map(read).collect()
-    };
-    let controlled = field(policy, "controlledResources")?;
-    Ok(Some(Policy { min_allowed: limits("minAllowed")?, max_allowed: limits("maxAllowed")?, controlled }))
-}
-
-fn recommended(case: &Value, models: &BTreeMap<String, Model>) -> Result<Value, String> {
-    let mut policies = BTreeMap::new();
-    for name in models.keys() {
-        policies.extend(policy(case, name)?.map(|policy| (name.as_str(), policy)));
-    }
-    let models = policies.keys().map(|name| (*name, &models[*name])).collect();
-    let show = |quantities: BTreeMap<&str, Quantity>| {
-        quantities.iter().map(|(name, quantity)| (name.to_string(), quantity.to_string().into())).collect::<Map<_, _>>()
-    };
-    let shown = recommend(&models).into_iter().map(|(name, recommendation)| {
-        let policy = &policies[name];
-        json!({
-            "containerName": name,
-            "target": show(policy.capped(recommendation.target)),
-            "lowerBound": show(policy.capped(recommendation.lower_bound)),
-            "upperBound": show(policy.capped(recommendation.upper_bound)),
-            "uncappedTarget": show(policy.controlled(recommendation.target)),
-        })
-    });
-    Ok(shown.collect())
+fn recommended(case: &Value, models: &BTreeMap<String, Model>, module: &dyn VerticalPodAutoscaler) -> Vec<Value> {
+    let containers = models.iter().map(|(name, model)| model.history(name)).collect();
+    let policies = policy::policies(case);
+    policy::write(case, &module.recommend(&RecommendRequest { containers, policies }))
 }
 
 fn compare_checkpoint(expected: &Value, model: &Model) -> Result<(), String> {
-    let checkpoint = model.checkpoint();
-    let seconds = |at: Option<Timestamp>| at.map(Timestamp::as_second);
-    compare(
-        expected,
-        json!({
-            "firstSampleStart": seconds(checkpoint.first),
-            "lastSampleStart": seconds(checkpoint.last),
-            "totalSamplesCount": checkpoint.samples,
-        }),
-    )?;
-    for (name, histogram) in [("cpuHistogram", &checkpoint.cpu), ("memoryHistogram", &checkpoint.memory)] {
-        compare_histogram(&expected[name], histogram).map_err(|why| format!("{name}: {why}"))?;
+    let mut written = checkpoint::save(model, Timestamp::default());
+    // When it was written is no matter of the model.
+    written["lastUpdateTime"] = Value::Null;
+    let seconds = |at: &Value| at.as_str().and_then(|at| at.parse().ok()).map(Timestamp::as_second);
+    for field in ["firstSampleStart", "lastSampleStart"] {
+        written[field] = seconds(&written[field]).into();
     }
-    Ok(())
-}
-
-fn compare_histogram(expected: &Value, histogram: &Checkpoint) -> Result<(), String> {
-    let weights: Map<String, Value> =
-        histogram.weights.iter().map(|(bucket, weight)| (bucket.to_string(), (*weight).into())).collect();
-    let reference = histogram.reference.map(Timestamp::as_second);
-    compare(expected, json!({ "bucketWeights": weights, "referenceTimestamp": reference }))?;
-    // Powers of two differ in their last digit from one library to the next.
-    let total: f64 = field(expected, "totalWeight")?;
-    match (total - histogram.total).abs() <= 1e-9 * total.abs() {
-        true => Ok(()),
-        false => Err(format!("totalWeight: expected {total}, got {}", histogram.total)),
+    let mut expected = expected.clone();
+    for name in ["cpuHistogram", "memoryHistogram"] {
+        written[name]["referenceTimestamp"] = seconds(&written[name]["referenceTimestamp"]).into();
+        // Powers of two differ in their last digit from one library to the next.
+        let total = |of: &Value| of[name]["totalWeight"].as_f64().unwrap_or_default();
+        let (wanted, got) = (total(&expected), total(&written));
+        if (wanted - got).abs() > 1e-9 * wanted.abs() {
+            return Err(format!("{name}: totalWeight: expected {wanted}, got {got}"));
+        }
+        expected[name]["totalWeight"] = written[name]["totalWeight"].clone();
     }
+    compare(&expected, written)
 }

@@ -5,6 +5,7 @@
 mod budgets;
 mod jobs;
 mod owners;
+mod requests;
 mod revisions;
 mod stateful;
 mod storage;
@@ -48,6 +49,8 @@ pub enum Subject {
     Endpoints,
     /// What autoscalers ask for.
     Autoscalers,
+    /// What is recommended for each container, and what the pods of each workload request.
+    Requests,
     /// How many pods of each workload are of which quality of service.
     QosClasses,
     /// Why pods wait: the message of their condition PodScheduled, and of containers that can't start.
@@ -252,6 +255,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));
             }
         }
+        Subject::Requests => requests::tabulate(snapshot, table),
         Subject::QosClasses => {
             let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
             for stored in snapshot.list(Kind::Pod) {

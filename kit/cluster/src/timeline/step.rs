@@ -455,7 +455,9 @@ fn find_key(engine: &Engine, target: &str) -> Result<Key, String> {
         [kind, namespace, name] => (kind, namespace, name),
         _ => return Err(format!("`{target}` names no object; `deployment/web` would")),
     };
-    let kind = Kind::named(kind).ok_or_else(|| format!("the cluster has no objects of kind `{kind}`"))?;
+    let custom = || engine.server().custom_kinds().find(|there| there.name().eq_ignore_ascii_case(kind));
+    let kind =
+        Kind::named(kind).or_else(custom).ok_or_else(|| format!("the cluster has no objects of kind `{kind}`"))?;
     let namespace = if kind.namespaced() { namespace } else { "" };
     let snapshot = engine.server().snapshot();
     let Some((workload, number)) = name.split_once('#') else {

@@ -7,6 +7,7 @@ pub mod replica_set;
 pub mod rollback;
 pub mod rolling_update;
 pub mod stateful_set;
+pub mod vpa;
 
 pub use daemon_set::DaemonSetController;
 pub use hpa::HorizontalPodAutoscaler;
@@ -15,3 +16,4 @@ pub use replica_set::ReplicaSetController;
 pub use rollback::DeploymentHistory;
 pub use rolling_update::DeploymentController;
 pub use stateful_set::StatefulSetController;
+pub use vpa::VerticalPodAutoscaler;

@@ -4,6 +4,7 @@
 
 use super::Model;
 use kit_api::jiff::{SignedDuration, Timestamp};
+use kit_contract::workloads::VerticalPodAutoscaler;
 
 /// For so long a container has one peak.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -34,33 +35,33 @@ pub struct Container {
 
 impl Container {
     /// Adds a CPU sample; `false` if it is no good: negative, or not after the last one.
-    pub fn add_cpu(&mut self, sample: Sample, model: &mut Model) -> bool {
+    pub fn add_cpu(&mut self, sample: Sample, model: &mut Model, module: &dyn VerticalPodAutoscaler) -> bool {
         if sample.amount < 0 || self.last_cpu.is_some_and(|last| sample.at <= last) {
             return false;
         }
-        model.add_cpu(&sample);
+        model.add_cpu(&sample, module);
         self.last_cpu = Some(sample.at);
         true
     }
 
     /// Adds a sample of memory; `false` if it is no good: negative, or before the last one.
-    pub fn add_memory(&mut self, sample: Sample, model: &mut Model) -> bool {
-        self.last_memory.is_none_or(|last| sample.at >= last) && self.observe(sample, false, model)
+    pub fn add_memory(&mut self, sample: Sample, model: &mut Model, module: &dyn VerticalPodAutoscaler) -> bool {
+        self.last_memory.is_none_or(|last| sample.at >= last) && self.observe(sample, false, model, module)
     }
 
     /// Tells of an out-of-memory kill, and what the container had asked for; `false` if that is too long ago.
-    pub fn record_oom(&mut self, sample: Sample, model: &mut Model) -> bool {
+    pub fn record_oom(&mut self, sample: Sample, model: &mut Model, module: &dyn VerticalPodAutoscaler) -> bool {
         if self.day_ends.is_some_and(|end| sample.at < end - DAY) {
             return false;
         }
         // Peaks of earlier kills are left out, so that kills in a row don't drive it up without end.
         let used = sample.amount.max(self.peak);
         let needed = used.saturating_add(OOM_MORE).max((used as f64 * OOM_TIMES) as i64);
-        self.observe(Sample { at: sample.at, amount: needed }, true, model)
+        self.observe(Sample { at: sample.at, amount: needed }, true, model, module)
     }
 
     /// A peak counts at the end of its day. A higher one of the same day takes its place.
-    fn observe(&mut self, sample: Sample, oom: bool, model: &mut Model) -> bool {
+    fn observe(&mut self, sample: Sample, oom: bool, model: &mut Model, module: &dyn VerticalPodAutoscaler) -> bool {
         if sample.amount < 0 {
             return false;
         }
@@ -72,14 +73,14 @@ impl Container {
                 self.day_ends = Some(end);
                 return true;
             }
-            model.subtract_memory(&Sample { at: end, amount: before });
+            model.subtract_memory(&Sample { at: end, amount: before }, module);
             self.day_ends = Some(end);
         } else {
             let days = sample.at.duration_since(end).as_secs() / DAY.as_secs() + 1;
             self.day_ends = Some(end + DAY * i32::try_from(days).unwrap_or(i32::MAX));
             (self.peak, self.oom_peak) = (0, 0);
         }
-        model.add_memory(&Sample { at: self.day_ends.unwrap_or(end), amount: sample.amount });
+        model.add_memory(&Sample { at: self.day_ends.unwrap_or(end), amount: sample.amount }, module);
         *(if oom { &mut self.oom_peak } else { &mut self.peak }) = sample.amount;
         true
     }

@@ -29,6 +29,8 @@ pub struct Image {
     pub milli_cpu: i64,
     /// Bytes of memory that it uses.
     pub memory: i64,
+    /// How long after it began it uses all of that. If its limit is less, it is killed then; without this nobody looks.
+    pub fills_after: Option<f64>,
 }
 
 impl Default for Image {
@@ -43,6 +45,7 @@ impl Default for Image {
             exit_code: 0,
             milli_cpu: 1,
             memory: 16 << 20,
+            fills_after: None,
         }
     }
 }

@@ -458,7 +458,9 @@ impl Component for Kubelets {
             self.renew = self.renew + RENEW;
         }
         // It costs a look at each pod, and only an autoscaler asks.
-        let asked = || world.server.snapshot().list(Kind::HorizontalPodAutoscaler).next().is_some();
+        let is_there = |kind: Kind| world.server.snapshot().list(kind).next().is_some();
+        let mut vertical = world.server.custom_kinds().filter(|kind| kind.name() == "VerticalPodAutoscaler");
+        let mut asked = || is_there(Kind::HorizontalPodAutoscaler) || vertical.any(is_there);
         if !self.loads.is_empty() || self.unmeasured && asked() {
             self.unmeasured = false;
             self.measure(world);

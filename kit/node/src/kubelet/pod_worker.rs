@@ -84,6 +84,8 @@ struct Run {
     backs_off: bool,
     ports: Vec<(Protocol, u16)>,
     life: Option<Life>,
+    /// The most memory that it may use.
+    limit: Option<i64>,
 }
 
 enum State {
@@ -299,16 +301,10 @@ impl PodWorker {
         }
     }
 
-    /// Thousandths of a CPU and bytes that the running containers use without load.
-    pub fn usage(&self) -> (i64, i64) {
-        let all = self.usage_of_containers().into_iter();
-        all.fold((0, 0), |(cpu, memory), (.., (more_cpu, more_memory))| (cpu + more_cpu, memory + more_memory))
-    }
-
-    /// The same of each of them, with the time since which it runs.
+    /// Thousandths of a CPU and bytes that each running container uses without load, and the time since which it runs.
     pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
         let used = |run: &Run| match run.state {
-            State::Running { since, .. } => Some((run.name.clone(), since, (run.image.milli_cpu, run.image.memory))),
+            State::Running { since, .. } => Some((run.name.clone(), since, (run.image.milli_cpu, run.memory()))),
             _ => None,
         };
         self.setup.iter().chain(&self.containers).filter_map(used).collect()
@@ -428,7 +424,23 @@ impl Run {
             backs_off: false,
             ports: ports(container),
             life: None,
+            limit: memory_limit(container),
         }
+    }
+
+    /// The bytes that it uses, never more than its limit.
+    fn memory(&self) -> i64 {
+        self.limit
+            .filter(|_| self.image.fills_after.is_some())
+            .map_or(self.image.memory, |limit| limit.min(self.image.memory))
+    }
+
+    /// When it ends by itself after it began, and with which code: by its image, or because it wants more memory than it may.
+    fn end(&self) -> Option<(Instant, i32)> {
+        let by_itself = self.image.exits_after.map(|after| (seconds(after), self.image.exit_code));
+        let starves = self.limit.is_some_and(|limit| self.image.memory > limit);
+        let killed = self.image.fills_after.filter(|_| starves).map(|after| (seconds(after), 137));
+        by_itself.into_iter().chain(killed).min()
     }
 
     fn is_ready(&self) -> bool {
@@ -465,17 +477,19 @@ impl Run {
                 }
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {}", self.name)));
-                let exit = self.image.exits_after.map(seconds);
+                let exit = self.end().map(|(after, _)| after);
                 self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
             }
-            State::Running { since, ready, .. } => {
-                let exit = self.image.exits_after.map(|after| *since + seconds(after));
-                if exit.is_some_and(|exit| exit <= at) {
-                    let code = self.image.exit_code;
-                    self.exit(code, at, time, policy);
-                } else {
-                    *ready = true;
-                    self.next = exit;
+            State::Running { since, .. } => {
+                let since = *since;
+                match self.end().map(|(after, code)| (since + after, code)) {
+                    Some((exit, code)) if exit <= at => self.exit(code, at, time, policy),
+                    end => {
+                        if let State::Running { ready, .. } = &mut self.state {
+                            *ready = true;
+                        }
+                        self.next = end.map(|(exit, _)| exit);
+                    }
                 }
             }
         }
@@ -551,6 +565,12 @@ impl Run {
         self.detail(&mut status);
         status
     }
+}
+
+/// `resources.limits.memory`, in bytes.
+fn memory_limit(container: &Container) -> Option<i64> {
+    let limits = container.resources.as_ref()?.limits.as_ref()?;
+    limits.get("memory")?.0.parse::<kit_api::Quantity>().ok().map(|limit| limit.value())
 }
 
 /// The grace period that a pod has left, from its deletion.

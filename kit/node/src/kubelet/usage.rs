@@ -43,17 +43,12 @@ impl Kubelets {
             let sum = measured.nodes.entry(name.clone()).or_default();
             for running in kubelet.pods.values() {
                 let all = running.worker.usage_of_containers();
-                let (cpu, memory) = used.get(&running.key).copied().unwrap_or_default();
-                *sum = (sum.0 + cpu, sum.1 + memory);
+                let used = used.get(&running.key).cloned().unwrap_or_default();
+                *sum = used.iter().fold(*sum, |sum, (_, (cpu, memory))| (sum.0 + cpu, sum.1 + memory));
                 if all.is_empty() || all.iter().any(|(_, since, _)| *since + FRESH > at) {
                     continue;
                 }
-                // Load goes to the first container.
-                let more = cpu - all.iter().map(|(.., (cpu, _))| cpu).sum::<i64>();
-                let mut all: Vec<(String, Amounts)> =
-                    all.into_iter().map(|(name, _, amounts)| (name, amounts)).collect();
-                all.iter_mut().take(1).for_each(|(_, (cpu, _))| *cpu += more);
-                measured.pods.insert(running.key.clone(), all);
+                measured.pods.insert(running.key.clone(), used);
             }
         }
         measured
@@ -65,14 +60,16 @@ impl Kubelets {
         *self.usage.borrow_mut() = usage;
     }
 
-    /// CPU and memory of each pod; the load of each Deployment is split among its running pods.
-    fn used(&self, world: &World<'_>) -> BTreeMap<Key, (i64, i64)> {
-        let mut usage = BTreeMap::new();
+    /// CPU and memory of the containers of each pod; the load of each Deployment is split among its running pods, and goes to
+    /// their first containers.
+    fn used(&self, world: &World<'_>) -> BTreeMap<Key, Vec<(String, Amounts)>> {
+        let mut usage: BTreeMap<Key, Vec<(String, Amounts)>> = BTreeMap::new();
         let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
         for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
             for running in kubelet.pods.values() {
                 let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
-                usage.insert(running.key.clone(), running.worker.usage());
+                let all = running.worker.usage_of_containers().into_iter();
+                usage.insert(running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect());
                 if pod::is_ready(pod) && !pod::is_terminating(pod) {
                     sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
                 }
@@ -81,7 +78,7 @@ impl Kubelets {
         for (workload, milli_cpu) in &self.loads {
             let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
             for pod in pods {
-                if let Some((cpu, _)) = usage.get_mut(pod) {
+                if let Some((_, (cpu, _))) = usage.get_mut(pod).and_then(|all| all.first_mut()) {
                     *cpu += milli_cpu / pods.len() as i64;
                 }
             }

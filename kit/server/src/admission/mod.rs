@@ -25,6 +25,13 @@ use kit_apimachinery::object::{Key, Kind};
 use kit_contract::control_plane::admission::{self, AdmitRequest, Operation};
 use serde_json::{Value, json};
 
+/// A webhook of a MutatingWebhookConfiguration for new pods, in this process: an add-on of the cluster. It comes after the
+/// plugins that change something (`MutatingAdmissionWebhook`), and never refuses (`failurePolicy: Ignore`).
+pub trait Webhook {
+    /// Completes a new pod.
+    fn complete(&self, server: &Server, pod: &mut Value);
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -54,6 +61,7 @@ impl Server {
             (Kind::Pod, Verb::Create) => {
                 self.service_account(&key, value)?;
                 self.admit_pod(verb, &key, value)?;
+                self.webhooks.iter().for_each(|webhook| webhook.complete(self, value));
             }
             (Kind::Pod, Verb::Update) => self.admit_pod(verb, &key, value)?,
             (Kind::Node, Verb::Create) => taint_until_ready(value),

@@ -7,3 +7,4 @@ pub mod replica_set;
 pub mod rollback;
 pub mod rolling_update;
 pub mod stateful_set;
+pub mod vpa;
