@@ -11,12 +11,10 @@ use std::path::Path;
 
 fn open(path: &Path, between: impl FnOnce(&mut Disk)) -> Server {
     let modules = solutions::modules();
-    let (qos, admission) = (modules.qos.make(&()), modules.admission.make(&()));
     let mut store = Disk::open(path, Options::default()).expect("a store");
     between(&mut store);
     let kept = Box::new(Kept::alone(store));
-    Server::open(kept, qos, admission, Random::new(1), Timestamp::UNIX_EPOCH)
-        .unwrap_or_else(|e| panic!("{}", e.message))
+    Server::open(kept, &modules, Random::new(1), Timestamp::UNIX_EPOCH).unwrap_or_else(|e| panic!("{}", e.message))
 }
 
 fn ask(server: &mut Server, line: &str, body: Value) -> (u16, Value) {

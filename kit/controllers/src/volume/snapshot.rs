@@ -115,7 +115,7 @@ impl Snapshots {
                     world.server.patch(key, &Patch::Merge(finalizers), false)?;
                     world
                         .server
-                        .create(Object::from_value(kind, content).map_err(|why| Error::internal(&why.to_string()))?)?;
+                        .create(Object::from_value(kind, content).map_err(|why| Error::internal(why.to_string()))?)?;
                     let bound = json!({"boundVolumeSnapshotContentName": name, "readyToUse": false, "error": null});
                     world.server.patch(key, &status(bound), true)?;
                     let why = format!(

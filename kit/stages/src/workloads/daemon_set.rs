@@ -41,7 +41,7 @@ fn toleration() -> impl Strategy<Value = Value> {
             if effect == Some("NoExecute") {
                 toleration["tolerationSeconds"] = json!(seconds);
             }
-            toleration.as_object_mut().map(|fields| fields.retain(|_, value| !value.is_null()));
+            toleration.as_object_mut().into_iter().for_each(|fields| fields.retain(|_, value| !value.is_null()));
             toleration
         })
 }
