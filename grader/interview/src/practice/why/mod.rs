@@ -4,6 +4,7 @@
 //! nothing where it would come to another answer than the reference.
 
 mod control_plane;
+mod disruption;
 mod failure;
 mod node;
 mod objects;
@@ -55,6 +56,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "control_plane/raft_replication" => control_plane::raft_replication(&asked),
         "control_plane/store" => control_plane::store(&asked),
         "control_plane/work_queue" => control_plane::work_queue(&asked),
+        "failure/disruption" => disruption::disruption(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
         "node/qos" => node::qos(&asked),
         "objects/quantity" => objects::quantity(&asked),
