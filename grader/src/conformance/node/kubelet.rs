@@ -302,9 +302,9 @@ fn eviction_sync(case: &Value) -> Result<(), String> {
     let mut before = Instant::default();
     for tick in case["ticks"].as_array().into_iter().flatten() {
         let now = seconds(&tick["t"]);
-        let mut figures = Figures::default();
-        figures.measured = if tick["staleStats"] == true { before } else { now };
-        before = figures.measured;
+        let measured = if tick["staleStats"] == true { before } else { now };
+        let mut figures = Figures { measured, ..Figures::default() };
+        before = measured;
         for (signal, of, format) in [
             ("memory.available", "memory", Format::BinarySI),
             ("nodefs.available", "nodefs", Format::BinarySI),
