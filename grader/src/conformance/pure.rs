@@ -41,6 +41,11 @@ pub fn field<T: DeserializeOwned>(case: &Value, name: &str) -> Result<T, String>
     serde_json::from_value(case[name].clone()).map_err(|e| format!("the case's `{name}`: {e}"))
 }
 
+/// A value that was made of a case as a type.
+pub fn from<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|e| e.to_string())
+}
+
 /// Compares each field of `answers` with the case's field of that name; `null` and nothing are the same.
 pub fn compare(case: &Value, answers: Value) -> Result<(), String> {
     for (name, got) in answers.as_object().into_iter().flatten() {
@@ -155,7 +160,7 @@ fn eviction_ranking(case: &Value) -> Result<(), String> {
 }
 
 fn eviction_thresholds(case: &Value) -> Result<(), String> {
-    let config: ThresholdConfig = serde_json::from_value(case.clone()).map_err(|e| e.to_string())?;
+    let config: ThresholdConfig = from(case.clone())?;
     let level = |level: &Level| match level {
         Level::Quantity(quantity) => quantity.to_string(),
         Level::Percentage(part) => part.to_string(),

@@ -405,8 +405,12 @@ fn a_claim_for_one_pod_a_zone_and_a_limit_keep_pods_away() {
     for node in ["node-1", "node-2", "node-3"] {
         let drivers =
             json!([{"name": "csi.example.com", "nodeID": node, "topologyKeys": null, "allocatable": {"count": 1}}]);
-        let limit = Patch::Merge(json!({"spec": {"drivers": drivers}}));
-        engine.request(|server| server.patch(&Key::new(Kind::CSINode, "", node), &limit, false)).expect("it is there");
+        // What a driver says of itself can't change, so it comes anew.
+        for drivers in [json!([]), drivers] {
+            let limit = Patch::Merge(json!({"spec": {"drivers": drivers}}));
+            let key = Key::new(Kind::CSINode, "", node);
+            engine.request(|server| server.patch(&key, &limit, false)).expect("it is there");
+        }
     }
     run(&mut engine, 1);
     for name in ["third", "fourth", "fifth"] {

@@ -30,15 +30,13 @@ impl Server {
     /// If there is no `etcd` or it doesn't start.
     pub fn start(folder: &Path, extra: &[&str]) -> Result<Server> {
         // A port that was free is anybody's until etcd has it.
-        let mut result = Server::start_once(folder, extra);
         for _ in 0..ATTEMPTS {
-            match &result {
+            match Server::start_once(folder, extra) {
                 Err(Error::Other(message)) if message.contains("address already in use") => {}
-                _ => break,
+                other => return other,
             }
-            result = Server::start_once(folder, extra);
         }
-        result
+        Server::start_once(folder, extra)
     }
 
     fn start_once(folder: &Path, extra: &[&str]) -> Result<Server> {

@@ -1,8 +1,7 @@
 //! Tables of what a kubelet decides, held against `kit-node`.
 
 use super::super::Check;
-use super::super::pure::{compare, field};
-use super::from;
+use super::super::pure::{compare, field, from};
 use kit_api::Quantity;
 use kit_api::core::{Container, Pod, ResourceRequirements};
 use kit_api::eviction::{Observation, ThresholdConfig, Usage};

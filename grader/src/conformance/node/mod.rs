@@ -4,7 +4,7 @@ mod kubelet;
 mod runtime;
 
 use super::Check;
-use super::pure::{compare, field};
+use super::pure::{compare, field, from};
 use kit_api::Quantity;
 use kit_api::core::{ContainerStatus, PodCondition, PodSpec};
 use kit_api::eviction::{self, Observation, ThresholdConfig};
@@ -25,11 +25,6 @@ pub fn check(table: &str) -> Option<Check> {
         "pod_phase_and_conditions" => Some(pod_phase_and_conditions),
         _ => kubelet::check(table).or_else(|| runtime::check(table)),
     }
-}
-
-/// A value of a case as a type.
-fn from<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|e| e.to_string())
 }
 
 fn node_zone_state(case: &Value) -> Result<(), String> {
@@ -80,7 +75,7 @@ fn container(case: &Value) -> Result<(Value, Option<ContainerStatus>), String> {
         }
         other => return Err(format!("the case's state `{other}` is unknown")),
     }
-    Ok((spec, Some(serde_json::from_value(status).map_err(|e| e.to_string())?)))
+    Ok((spec, Some(from(status)?)))
 }
 
 fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
@@ -107,7 +102,7 @@ fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
         let condition = |status| PodCondition { type_: gate.into(), status, ..PodCondition::default() };
         conditions.extend(status.map(condition));
     }
-    let spec: PodSpec = serde_json::from_value(spec).map_err(|e| e.to_string())?;
+    let spec: PodSpec = from(spec)?;
     let phase = pod_status::phase(&spec, &statuses, field(case, "podIsTerminal")?);
     // The recorded function was given nothing where nothing is known of any container.
     let known = Some(&statuses[..]).filter(|statuses| !statuses.is_empty());
@@ -133,7 +128,7 @@ fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
 
 fn eviction_thresholds_met(case: &Value) -> Result<(), String> {
     let config = json!({ "evictionHard": case["evictionHard"], "evictionMinimumReclaim": case["minimumReclaim"] });
-    let config: ThresholdConfig = serde_json::from_value(config).map_err(|e| e.to_string())?;
+    let config: ThresholdConfig = from(config)?;
     let thresholds = config.parse()?;
     let amounts = |name: &str| -> Result<BTreeMap<String, String>, String> { field(case, name) };
     let capacities = amounts("capacity")?;

@@ -1,8 +1,7 @@
 //! Tables of what one sync of a pod does, held against `kit-node`.
 
 use super::super::Check;
-use super::super::pure::{compare, field};
-use super::from;
+use super::super::pure::{compare, field, from};
 use kit_api::core::{ContainerResizePolicy, Pod};
 use kit_api::pod_resources::{Resources, add, resources};
 use kit_node::runtime::resize::{self, Pending};

@@ -1,7 +1,7 @@
 //! Tables of those who tidy up: the TTL-after-finished controller and the pod garbage collector.
 
 use super::Check;
-use super::pure::{compare, field};
+use super::pure::{compare, field, from};
 use super::stage::{Stage, ended};
 use kit_api::batch::Job;
 use kit_api::core::{Node, Pod};
@@ -96,7 +96,7 @@ fn node(seen: &Value) -> Result<Node, String> {
     let ready = if seen["ready"] == true { "True" } else { "False" };
     let node = json!({"metadata": {"name": seen["name"]}, "spec": {"taints": taints},
         "status": {"conditions": [{"type": "Ready", "status": ready}]}});
-    serde_json::from_value(node).map_err(|e| e.to_string())
+    from(node)
 }
 
 fn seen_pod(seen: &Value) -> Result<Pod, String> {
@@ -107,7 +107,7 @@ fn seen_pod(seen: &Value) -> Result<Pod, String> {
         "spec": {"nodeName": seen["node"], "containers": []},
         "status": {"phase": seen["phase"], "reason": seen["reason"]},
     });
-    serde_json::from_value(pod).map_err(|e| e.to_string())
+    from(pod)
 }
 
 fn pod_gc(case: &Value) -> Result<(), String> {

@@ -4,7 +4,7 @@
 //! them, and the controller looks at it once.
 
 use super::Check;
-use super::pure::{compare, field};
+use super::pure::{compare, field, from};
 use super::stage::{self, Stage};
 use kit_api::batch::{CronJob, CronJobSpec, Job};
 use kit_api::jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,7 @@ fn life(case: &Value) -> Result<(), String> {
         }
         set_jobs(&mut stage, tick, &name)?;
         let mut cron: CronJob = stage.server.fetch("default", &name).map_err(|e| e.message)?;
-        let typed: CronJobSpec = serde_json::from_value(json!(spec)).map_err(|e| e.to_string())?;
+        let typed: CronJobSpec = from(json!(spec))?;
         cron.spec = Some(typed);
         look(&mut stage, tick, &cron, &started).map_err(|why| format!("{} {now}: {why}", case["name"]))?;
     }
@@ -92,7 +92,7 @@ fn set_jobs(stage: &mut Stage, tick: &Value, cron: &str) -> Result<(), String> {
         let ended = stage::ended(state, &Value::Null);
         let status =
             json!({"startTime": job["startTime"], "completionTime": job["completionTime"], "conditions": ended});
-        stored.status = Some(serde_json::from_value(status).map_err(|e| e.to_string())?);
+        stored.status = Some(from(status)?);
         stage.server.update_status(stored.into_object()).map_err(|e| e.message)?;
     }
     Ok(())

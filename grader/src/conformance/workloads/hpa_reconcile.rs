@@ -1,7 +1,7 @@
 //! Whole lives of autoscalers, held against the controller around the reference module.
 
 use super::Check;
-use super::pure::{compare, field};
+use super::pure::{compare, field, from};
 use kit_api::autoscaling::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
 use kit_api::core::Pod;
 use kit_api::jiff::Timestamp;
@@ -26,7 +26,7 @@ fn life(case: &Value) -> Result<(), String> {
             spec = &tick["spec"];
         }
         let hpa = json!({"metadata": {"name": "hpa", "namespace": "default"}, "spec": spec, "status": status});
-        let hpa: HorizontalPodAutoscaler = serde_json::from_value(hpa).map_err(|e| e.to_string())?;
+        let hpa: HorizontalPodAutoscaler = from(hpa)?;
         let after = self::tick(case, tick, &hpa, &mut history)
             .map_err(|why| format!("{} t={}: {why}", case["name"], tick["t"]))?;
         status = json!(after);
@@ -54,7 +54,7 @@ fn pod(case: &Value, seen: &Value, now: i64) -> Result<Pod, String> {
         "spec": {"containers": containers.collect::<Vec<_>>()},
         "status": {"phase": seen["phase"], "startTime": ago("startedSecondsAgo")?, "conditions": [ready]},
     });
-    serde_json::from_value(pod).map_err(|e| e.to_string())
+    from(pod)
 }
 
 fn metrics(case: &Value, tick: &Value, now: i64) -> Result<Metrics, String> {

@@ -5,31 +5,23 @@
 //! `ip_forward.c`, `ip_output.c`, `route.c`, `net/bridge`, `drivers/net/vxlan/vxlan_core.c`, `net/ipv4/ip_tunnel.c`.
 
 mod felix;
+mod link;
 mod programs;
+mod tracking;
 mod tunnels;
 
-use super::conntrack::{Connection, Direction, State};
-use super::packet::{Content, End, Flow, Frame, Icmp, Mac, Packet, Protocol};
-use super::rules::{At, Hook, Nat, Netfilter, Ruling, Verdict};
-use super::trace::{Event, Outcome, Reason, Resolution, Step, Walk};
-use super::world::{Interface, Kind, Namespace, Neighbour, Programs, ReversePath, Route, To, World};
-use std::collections::BTreeSet;
+use super::conntrack::Direction;
+use super::packet::{Content, Flow, Icmp, Packet, Protocol};
+use super::rules::{Hook, Netfilter};
+use super::trace::{Event, Outcome, Reason, Step, Walk};
+use super::world::{Interface, Kind, Namespace, ReversePath, Route, To, World};
 use std::net::IpAddr;
+use tracking::Tracked;
 
 /// So deep may packets lie in packets before the kernel takes it for a loop (`XMIT_RECURSION_LIMIT` in `net/core/dev.h`).
 const DEEPEST: usize = 8;
 /// Who a host is to programs that ask for identities (Cilium's reserved identity `host`).
 const HOST_IDENTITY: u32 = 1;
-/// How much longer than its MTU a virtual interface lets frames be: the tag of a VLAN (`is_skb_forwardable`).
-const SLACK: u32 = 4;
-
-/// What a packet has with it while it is in one namespace.
-#[derive(Debug, Clone)]
-struct Tracked {
-    connection: Connection,
-    direction: Direction,
-    state: State,
-}
 
 struct Walker<'a> {
     world: &'a mut World,
@@ -88,56 +80,6 @@ impl World {
         (there, back)
     }
 
-    /// The interfaces that a frame to everybody reaches, and the host whose network keeps it from others.
-    fn neighbourhood(&self, namespace: &str, device: &str) -> Vec<(String, String)> {
-        let mut seen = BTreeSet::new();
-        let mut reached = Vec::new();
-        self.flood(namespace, device, &mut seen, &mut reached);
-        reached
-    }
-
-    fn flood(
-        &self,
-        namespace: &str,
-        device: &str,
-        seen: &mut BTreeSet<(String, String)>,
-        reached: &mut Vec<(String, String)>,
-    ) {
-        let Some(here) = self.namespaces.get(namespace) else { return };
-        let Some(interface) = here.interface(device).filter(|interface| interface.up) else { return };
-        if !seen.insert((namespace.into(), device.into())) {
-            return;
-        }
-        let ends: Vec<(String, String)> = match &interface.kind {
-            Kind::Ethernet { wire } => self.plugged_in(wire, namespace, device),
-            Kind::Veth { namespace, name } => vec![(namespace.clone(), name.clone())],
-            Kind::Bridge => {
-                for port in here.interfaces.iter().filter(|port| port.bridge.as_deref() == Some(device)) {
-                    self.flood(namespace, &port.name, seen, reached);
-                }
-                return;
-            }
-            Kind::Loopback | Kind::Vxlan { .. } | Kind::Ipip { .. } | Kind::Overlay { .. } | Kind::Program => return,
-        };
-        for (namespace, device) in ends {
-            let Some(there) = self.namespaces.get(&namespace) else { continue };
-            let Some(end) = there.interface(&device).filter(|end| end.up) else { continue };
-            match &end.bridge {
-                None => {
-                    seen.insert((namespace.clone(), device.clone()));
-                    reached.push((namespace, device));
-                }
-                Some(bridge) => {
-                    seen.insert((namespace.clone(), device.clone()));
-                    reached.push((namespace.clone(), bridge.clone()));
-                    for port in there.interfaces.iter().filter(|port| port.bridge.as_ref() == Some(bridge)) {
-                        self.flood(&namespace, &port.name, seen, reached);
-                    }
-                }
-            }
-        }
-    }
-
     /// The host that has an address, or whose pod has it.
     fn host_of(&self, address: IpAddr) -> Option<String> {
         let (name, owner) =
@@ -149,20 +91,6 @@ impl World {
             Kind::Veth { namespace, .. } => Some(namespace.clone()),
             _ => None,
         })
-    }
-
-    /// The other interfaces on a wire that can be reached from a host.
-    fn plugged_in(&self, wire: &str, from: &str, device: &str) -> Vec<(String, String)> {
-        let mut all = Vec::new();
-        for (name, namespace) in self.namespaces.iter().filter(|(name, _)| !self.is_apart(from, name)) {
-            for interface in &namespace.interfaces {
-                let is_on = matches!(&interface.kind, Kind::Ethernet { wire: other } if other == wire);
-                if is_on && (name != from || interface.name != device) {
-                    all.push((name.clone(), interface.name.clone()));
-                }
-            }
-        }
-        all
     }
 }
 
@@ -249,143 +177,6 @@ impl Walker<'_> {
         }
     }
 
-    /// Finds or begins the connection of a packet, on hosts that track any.
-    fn track(&mut self, at: &str, packet: &Packet) -> Result<Option<Tracked>, (String, Reason)> {
-        let Some(conntrack) = self.world.namespaces.get_mut(at).and_then(|here| here.conntrack.as_mut()) else {
-            return Ok(None);
-        };
-        if let Content::Error(_, about) = &packet.content {
-            // The packet that it is about went the other way.
-            let Some((connection, direction)) = conntrack.find(about.reversed()) else { return Ok(None) };
-            let connection = connection.clone();
-            return Ok(Some(Tracked { connection, direction, state: State::Related }));
-        }
-        if let Some((connection, direction)) = conntrack.find(packet.flow) {
-            let mut connection = connection.clone();
-            connection.is_answered |= direction == Direction::Reply;
-            let state = if connection.is_answered { State::Established } else { State::New };
-            conntrack.confirm(&connection);
-            return Ok(Some(Tracked { connection, direction, state }));
-        }
-        if !conntrack.has_room() {
-            return Err((at.into(), Reason::ConntrackFull { max: conntrack.max }));
-        }
-        Ok(Some(Tracked {
-            connection: Connection::new(packet.flow),
-            direction: Direction::Original,
-            state: State::New,
-        }))
-    }
-
-    /// Asks the rules at one place, and translates as they or the connection say.
-    #[allow(clippy::too_many_arguments)]
-    fn rules_at(
-        &mut self,
-        at: &str,
-        hook: Hook,
-        input: Option<&str>,
-        output: Option<&str>,
-        is_bridged: bool,
-        packet: &mut Packet,
-        tracked: &mut Option<Tracked>,
-    ) -> Result<(), (String, Reason)> {
-        let here = self.here(at)?;
-        if !here.is_host {
-            return Ok(());
-        }
-        let own: Vec<IpAddr> = here.addresses().collect();
-        let state = tracked.as_ref().map_or(State::Untracked, |tracked| tracked.state);
-        let begins = tracked.as_ref().is_some_and(|tracked| {
-            state == State::New
-                && here.conntrack.as_ref().is_some_and(|all| all.find(tracked.connection.original).is_none())
-        });
-        // A second packet of a connection that has no answer yet is new to rules, but its translation stands.
-        let asked = At { host: at, hook, input, output, state, asks_nat: begins, own: &own, is_bridged };
-        let Ruling { verdict, mark, nat, trace } = self.rules.ask(&asked, packet);
-        let marked = (mark != packet.mark).then_some(mark);
-        packet.mark = mark;
-        if !trace.is_empty() || marked.is_some() {
-            self.step(at, Event::Rules { hook, trace, mark: marked });
-        }
-        match verdict {
-            Verdict::Accept => {}
-            Verdict::Drop => return Err((at.into(), Reason::Rules(hook))),
-            Verdict::Reject(icmp) => {
-                self.complain(at, packet, icmp);
-                return Err((at.into(), Reason::Refused(hook, icmp)));
-            }
-            Verdict::Reset => {
-                self.reset(at);
-                return Err((at.into(), Reason::Reset(hook)));
-            }
-        }
-        let Some(tracked) = tracked else { return Ok(()) };
-        let destination = matches!(hook, Hook::Prerouting | Hook::Output);
-        if let Some(nat) = nat.filter(|nat| begins && destination == matches!(nat, Nat::Destination { .. })) {
-            let masquerade = output.and_then(|output| {
-                let route = self.route(at, packet.flow.destination.address).ok().flatten();
-                let route = route.unwrap_or_else(|| {
-                    Route::new(host_cidr(packet.flow.destination.address), To::Device(output.into()))
-                });
-                self.here(at).ok()?.source_for(&route, packet.flow.destination.address)
-            });
-            if let Some(conntrack) = self.world.namespaces.get(at).and_then(|here| here.conntrack.as_ref()) {
-                conntrack.translate(&mut tracked.connection, nat, masquerade);
-            }
-        }
-        if hook == Hook::Forward {
-            return Ok(());
-        }
-        let (now, to) = if destination {
-            (packet.flow.destination, tracked.connection.destination(tracked.direction))
-        } else {
-            (packet.flow.source, tracked.connection.source(tracked.direction))
-        };
-        let mut to = to;
-        if let Content::Error(_, about) = &mut packet.content {
-            // The router that complains keeps its own address; what it complains about is put back, too.
-            if destination {
-                about.source = End { ..to };
-                to.port = 0;
-            } else {
-                about.destination = to;
-                return Ok(());
-            }
-        }
-        if now != to {
-            if destination {
-                packet.flow.destination = to
-            } else {
-                packet.flow.source = to
-            }
-            if packet.flow.protocol == Protocol::Icmp && packet.content == Content::Data {
-                packet.flow.destination.port = 0;
-            }
-            self.step(at, Event::Translated { hook, destination, follows: !begins, from: now, to });
-        }
-        Ok(())
-    }
-
-    fn confirm(&mut self, at: &str, tracked: &Option<Tracked>) {
-        let Some(tracked) = tracked else { return };
-        if let Some(conntrack) = self.world.namespaces.get_mut(at).and_then(|here| here.conntrack.as_mut()) {
-            conntrack.confirm(&tracked.connection);
-        }
-    }
-
-    fn postrouting(
-        &mut self,
-        at: &str,
-        input: Option<&str>,
-        output: &str,
-        packet: &mut Packet,
-        tracked: &mut Option<Tracked>,
-    ) -> Result<(), (String, Reason)> {
-        self.rules_at(at, Hook::Postrouting, input, Some(output), false, packet, tracked)?;
-        self.confirm(at, tracked);
-        Ok(())
-    }
-
     /// Tells the sender of a packet that it went no further.
     fn complain(&mut self, at: &str, packet: &Packet, icmp: Icmp) {
         let silent = self.world.namespaces.get(at).is_none_or(|here| here.silent);
@@ -405,192 +196,6 @@ impl Walker<'_> {
     fn reset(&mut self, at: &str) {
         let answer = Packet { length: 40, content: Content::Reset, ..Packet::new(self.came.reversed()) };
         self.complaint = Some((at.into(), answer));
-    }
-
-    /// Sends through an interface, to the next address of a route.
-    fn send(&mut self, at: &str, device: &Interface, route: &Route, packet: Packet) -> Ended {
-        let next = match &route.to {
-            To::Gateway { via, .. } => *via,
-            _ => packet.flow.destination.address,
-        };
-        match &device.kind {
-            Kind::Loopback => self.ip(at, "lo", packet, None),
-            Kind::Ipip { local } => self.wrap_ipip(at, device, *local, next, packet),
-            Kind::Program => self.program(at, &device.name, packet, None),
-            _ => {
-                let mac = match self.resolve(at, device, next) {
-                    Ok(mac) => mac,
-                    Err(reason) => {
-                        self.complain(at, &packet, Icmp::HostUnreachable);
-                        return Err((at.into(), reason));
-                    }
-                };
-                self.transmit(at, device, Frame { source: device.mac, destination: mac, packet })
-            }
-        }
-    }
-
-    /// The Ethernet address of an IP address.
-    fn resolve(&mut self, at: &str, device: &Interface, address: IpAddr) -> Result<Mac, Reason> {
-        let nobody = || Reason::NoNeighbour { address, device: device.name.clone() };
-        let here = self.world.namespaces.get(at).ok_or(Reason::NoSuchNamespace)?;
-        let known = here.neighbours.iter().find(|known| known.address == address && known.device == device.name);
-        if let Some(Neighbour { mac, permanent, .. }) = known.cloned() {
-            let by = if permanent { Resolution::Permanent } else { Resolution::Cached };
-            self.step(at, Event::Resolved { address, device: device.name.clone(), mac, by, also: Vec::new() });
-            return Ok(mac);
-        }
-        let mut answers = Vec::new();
-        for (namespace, name) in self.world.neighbourhood(at, &device.name) {
-            let Some(there) = self.world.namespaces.get(&namespace) else { continue };
-            let Some(interface) = there.interface(&name) else { continue };
-            // A host answers for each of its addresses, whichever interface has it (`arp_ignore` 0); for others where it
-            // would pass packets on through another interface (`arp_fwd_proxy`).
-            let elsewhere = || there.route(address).is_some_and(|route| route.device() != Some(&name));
-            if there.owns(address) || interface.proxy_arp && there.forwards && elsewhere() {
-                answers.push((namespace, interface.mac));
-            }
-        }
-        let (by, mac) = answers.first().cloned().ok_or_else(nobody)?;
-        let also = answers.iter().skip(1).map(|(namespace, _)| namespace.clone()).collect();
-        if let Some(here) = self.world.namespaces.get_mut(at) {
-            here.replace_neighbour(Neighbour { address, device: device.name.clone(), mac, permanent: false });
-        }
-        self.step(
-            at,
-            Event::Resolved { address, device: device.name.clone(), mac, by: Resolution::Asked { by }, also },
-        );
-        Ok(mac)
-    }
-
-    /// A frame leaves through an interface.
-    fn transmit(&mut self, at: &str, device: &Interface, frame: Frame) -> Ended {
-        match &device.kind {
-            Kind::Ethernet { wire } => self.over_wire(at, device, wire, frame),
-            Kind::Veth { namespace, name } => {
-                let end = self.world.namespaces.get(namespace).and_then(|there| there.interface(name)).cloned();
-                let Some(end) = end.filter(|end| end.up) else {
-                    return Err((at.into(), Reason::Down(device.name.clone())));
-                };
-                if let Some(reason) = too_long_for(&frame.packet, &end) {
-                    return Err((namespace.clone(), reason));
-                }
-                self.step(at, Event::Left { device: device.name.clone(), to: namespace.clone() });
-                self.receive(&namespace.clone(), &end, frame)
-            }
-            Kind::Bridge => self.bridge(at, device, None, frame),
-            Kind::Vxlan { vni, port, local } => self.wrap_vxlan(at, device, (*vni, *port, *local), frame),
-            Kind::Program => self.program(at, &device.name, frame.packet, None),
-            Kind::Loopback | Kind::Ipip { .. } | Kind::Overlay { .. } => self.ip(at, &device.name, frame.packet, None),
-        }
-    }
-
-    fn over_wire(&mut self, at: &str, device: &Interface, wire: &str, frame: Frame) -> Ended {
-        let drop = |reason| Err((at.to_string(), reason));
-        let state = self.world.wires.get(wire).cloned().unwrap_or_default();
-        let length = piece(&frame.packet, device.mtu);
-        if let Some(mtu) = state.mtu.filter(|mtu| length > *mtu) {
-            return drop(Reason::TooLongForWire { length, mtu, wire: wire.into() });
-        }
-        if let Some((of, mtu)) = self.narrow_link(at, length) {
-            return drop(Reason::TooLongForWire { length, mtu, wire: format!("the link of {of}") });
-        }
-        if state.drops_pieces && frame.packet.pieces > 1 {
-            return drop(Reason::PiecesDropped { wire: wire.into() });
-        }
-        let found = self.world.namespaces.iter().find_map(|(name, namespace)| {
-            let end = namespace.interfaces.iter().find(|end| {
-                let is_on = matches!(&end.kind, Kind::Ethernet { wire: other } if other == wire);
-                is_on && end.mac == frame.destination && end.up
-            });
-            Some((name.clone(), end?.clone()))
-        });
-        let Some((to, end)) = found else {
-            return drop(Reason::NobodyHas { mac: frame.destination, on: wire.into() });
-        };
-        // Two hosts are apart whether or not there are routers between them.
-        let flow = frame.packet.flow;
-        let ends = [flow.source.address, flow.destination.address].map(|address| self.world.host_of(address));
-        if let [Some(from), Some(to)] = ends
-            && self.world.is_apart(&from, &to)
-        {
-            return drop(Reason::Partition { to });
-        }
-        if self.world.is_apart(at, &to) {
-            return drop(Reason::Partition { to });
-        }
-        if let Some((of, mtu)) = self.narrow_link(&to, length) {
-            return drop(Reason::TooLongForWire { length, mtu, wire: format!("the link of {of}") });
-        }
-        self.step(at, Event::Left { device: device.name.clone(), to: to.clone() });
-        self.receive(&to, &end, frame)
-    }
-
-    /// The link of a host to its switch, if it carries less.
-    fn narrow_link(&self, of: &str, length: u32) -> Option<(String, u32)> {
-        let mtu = self.world.links.get(of).copied().filter(|mtu| length > *mtu)?;
-        Some((of.into(), mtu))
-    }
-
-    /// A frame came through an interface.
-    fn receive(&mut self, at: &str, interface: &Interface, mut frame: Frame) -> Ended {
-        frame.packet.mark = 0;
-        if let Some(bridge) = &interface.bridge {
-            let bridge = self.interface(at, bridge)?;
-            return self.bridge(at, &bridge, Some(&interface.name), frame);
-        }
-        if frame.destination != interface.mac {
-            let reason = Reason::OtherHost { mac: frame.destination, device: interface.name.clone() };
-            return Err((at.into(), reason));
-        }
-        let is_endpoint = |programs: &Programs| programs.endpoints.values().any(|end| end.device == interface.name);
-        if self.here(at)?.programs.as_ref().is_some_and(is_endpoint) {
-            return self.program_received(at, &interface.name, frame.packet);
-        }
-        self.ip_received(at, &interface.name, frame.packet)
-    }
-
-    /// A bridge passes a frame on, or up to its own host.
-    fn bridge(&mut self, at: &str, bridge: &Interface, from: Option<&str>, mut frame: Frame) -> Ended {
-        if frame.destination == bridge.mac {
-            return self.ip_received(at, &bridge.name, frame.packet);
-        }
-        if from.is_some() && self.here(at)?.bridge_calls_rules && self.here(at)?.is_host {
-            self.came = frame.packet.flow;
-            let packet = &mut frame.packet;
-            let before = packet.flow.destination;
-            let mut tracked = self.track(at, packet)?;
-            self.rules_at(at, Hook::Prerouting, Some(&bridge.name), None, true, packet, &mut tracked)?;
-            if packet.flow.destination != before {
-                return self.routed(at, &bridge.name, frame.packet, tracked);
-            }
-            self.rules_at(at, Hook::Forward, Some(&bridge.name), Some(&bridge.name), true, packet, &mut tracked)?;
-            self.rules_at(at, Hook::Postrouting, Some(&bridge.name), Some(&bridge.name), true, packet, &mut tracked)?;
-            self.confirm(at, &tracked);
-        }
-        let here = self.here(at)?;
-        let mut ports = here.interfaces.iter().filter(|port| port.bridge.as_deref() == Some(&bridge.name) && port.up);
-        let port = ports.find(|port| {
-            let ends = match &port.kind {
-                Kind::Veth { namespace, name } => vec![(namespace.clone(), name.clone())],
-                _ => self.world.neighbourhood(at, &port.name),
-            };
-            ends.iter().any(|(namespace, name)| {
-                let end = self.world.namespaces.get(namespace).and_then(|there| there.interface(name));
-                end.is_some_and(|end| end.mac == frame.destination)
-            })
-        });
-        let Some(port) = port.cloned() else {
-            return Err((at.into(), Reason::NobodyHas { mac: frame.destination, on: bridge.name.clone() }));
-        };
-        if from == Some(&port.name) && !port.hairpin {
-            return Err((at.into(), Reason::NoHairpin { port: port.name }));
-        }
-        if let Some(reason) = too_long_for(&frame.packet, &port) {
-            return Err((at.into(), reason));
-        }
-        self.step(at, Event::Bridged { bridge: bridge.name.clone(), port: port.name.clone() });
-        self.transmit(at, &port, frame)
     }
 
     /// A packet came in.
@@ -725,15 +330,4 @@ impl Walker<'_> {
 /// How long the longest piece of a packet is.
 fn piece(packet: &Packet, mtu: u32) -> u32 {
     if packet.pieces > 1 { packet.length.min(mtu) } else { packet.length }
-}
-
-/// A virtual interface takes no frame that is longer than it could send, and tells nobody.
-fn too_long_for(packet: &Packet, end: &Interface) -> Option<Reason> {
-    let length = piece(packet, end.mtu);
-    let reason = Reason::TooLong { length, mtu: end.mtu, device: end.name.clone(), told: false };
-    (length > end.mtu + SLACK).then_some(reason)
-}
-
-fn host_cidr(address: IpAddr) -> crate::ipam::cidr::Cidr {
-    crate::ipam::cidr::Cidr { address, prefix: crate::ipam::cidr::bits(address) }
 }

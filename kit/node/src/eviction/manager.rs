@@ -63,7 +63,7 @@ pub struct Outcome {
     pub conditions: BTreeSet<&'static str>,
     /// What it tries to win back, for the event `EvictionThresholdMet`.
     pub reclaims: Option<&'static str>,
-    /// Whom it evicts, the place in the list of pods.
+    /// Whom it evicts.
     pub evicted: Option<Evicted>,
 }
 
@@ -151,10 +151,11 @@ impl Manager {
             "pids" => Pressure::Pid,
             _ => Pressure::Disk,
         };
-        let known: BTreeMap<String, Option<PodFigures>> = pods.iter().map(|pod| (id(pod), node.usage(pod))).collect();
-        let usage = |pod: &Pod| known.get(&id(pod)).cloned().flatten();
+        let known: BTreeMap<&str, PodFigures> =
+            pods.iter().filter_map(|pod| Some((id(pod), node.usage(pod)?))).collect();
+        let usage = |pod: &Pod| known.get(id(pod));
         let mut ranked: Vec<&Pod> = pods.iter().collect();
-        let counted = |figures: PodFigures| match resource {
+        let counted = |figures: &PodFigures| match resource {
             "inodes" => Usage { disk: figures.inodes, ..figures.usage },
             _ => figures.usage,
         };
@@ -163,8 +164,8 @@ impl Manager {
             let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
             let hard = first.grace_period == Instant::default();
             let soft = own.map_or(self.config.max_grace, |own| own.min(self.config.max_grace));
-            let message = message(resource, pod, usage(pod).as_ref(), &thresholds, &figures.observations);
-            Evicted { pod: id(pod), grace: if hard { AT_ONCE } else { soft }, message }
+            let message = message(resource, pod, usage(pod), &thresholds, &figures.observations);
+            Evicted { pod: id(pod).into(), grace: if hard { AT_ONCE } else { soft }, message }
         });
         outcome
     }
@@ -179,8 +180,8 @@ impl Manager {
     }
 }
 
-fn id(pod: &Pod) -> String {
-    pod.metadata.uid.clone().or_else(|| pod.metadata.name.clone()).unwrap_or_default()
+fn id(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().or(pod.metadata.name.as_deref()).unwrap_or_default()
 }
 
 /// Why a pod has to go, and which of its containers use more than they asked for (`evictionMessage`).
@@ -192,8 +193,8 @@ fn message(
     observations: &BTreeMap<String, Observation>,
 ) -> String {
     let mut message = format!("The node was low on resource: {resource}. ");
-    let of = thresholds.iter().filter(|threshold| stands_for(&threshold.signal).1 == resource);
-    if let Some((threshold, seen)) = of.filter_map(|of| Some((of, observations.get(&of.signal)?))).next() {
+    let mut of = thresholds.iter().filter(|threshold| stands_for(&threshold.signal).1 == resource);
+    if let Some((threshold, seen)) = of.find_map(|of| Some((of, observations.get(&of.signal)?))) {
         let level = threshold.value.of(&seen.capacity);
         message += &format!("Threshold quantity: {level}, available: {}. ", seen.available);
     }

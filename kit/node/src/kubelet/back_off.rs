@@ -10,7 +10,7 @@ pub const FIRST: Instant = Instant::seconds(10);
 /// The longest delay (`MaxCrashLoopBackOff`).
 pub const MOST: Instant = Instant::seconds(300);
 /// Who ended later than this after its last start begins anew. At just this age nothing is forgotten.
-const FORGOTTEN: Instant = Instant::seconds(600);
+pub const FORGOTTEN: Instant = Instant::seconds(600);
 
 /// What is remembered of one container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

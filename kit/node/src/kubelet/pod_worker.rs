@@ -10,6 +10,7 @@ pub mod life;
 mod live;
 mod probes;
 
+use super::back_off;
 use super::image::{self, Image, Images, Registry};
 use super::network::ports;
 use super::surroundings::Volumes;
@@ -25,9 +26,6 @@ use kit_api::time;
 use kit_client::network::Protocol;
 use kit_time::agenda::Instant;
 use life::Life;
-
-/// Restarts wait 10 s, twice as long each time, at most five minutes, and begin anew after ten minutes of work.
-const BACKOFF: (Instant, Instant, Instant) = (Instant::seconds(10), Instant::seconds(300), Instant::seconds(600));
 
 /// The containers of one pod.
 pub struct PodWorker {
@@ -418,7 +416,7 @@ impl Run {
             state: State::Waiting("PodInitializing", None),
             restarts: 0,
             last: None,
-            backoff: BACKOFF.0,
+            backoff: back_off::FIRST,
             waits: Instant::default(),
             live: None,
             backs_off: false,
@@ -497,7 +495,7 @@ impl Run {
 
     fn back_off(&mut self) -> Instant {
         let delay = self.backoff;
-        self.backoff = (self.backoff + self.backoff).min(BACKOFF.1);
+        self.backoff = (self.backoff + self.backoff).min(back_off::MOST);
         delay
     }
 
@@ -517,8 +515,8 @@ impl Run {
         };
         let again = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
         if self.live.is_some() {
-            if now - since >= BACKOFF.2 {
-                self.backoff = BACKOFF.0;
+            if now - since >= back_off::FORGOTTEN {
+                self.backoff = back_off::FIRST;
             }
             return self.ended(ended, again, now);
         }
@@ -527,8 +525,8 @@ impl Run {
             self.next = None;
             return;
         }
-        if now - since >= BACKOFF.2 {
-            self.backoff = BACKOFF.0;
+        if now - since >= back_off::FORGOTTEN {
+            self.backoff = back_off::FIRST;
         }
         self.last = Some(ended);
         // The first restart comes at once; upstream's back-off starts with the second.

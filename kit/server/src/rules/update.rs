@@ -14,6 +14,33 @@ use serde_json::Value;
 
 const IMMUTABLE: &str = "field is immutable";
 
+/// When the object that comes of a change is looked at as a whole.
+#[derive(PartialEq, Eq)]
+enum Whole {
+    /// Before what may not change.
+    First,
+    /// After it.
+    Last,
+    /// Upstream holds a change of these to less than an object that is new.
+    Never,
+}
+
+impl Whole {
+    fn of(kind: &str) -> Whole {
+        match kind {
+            "CSIDriver"
+            | "CSINode"
+            | "CustomResourceDefinition"
+            | "Job"
+            | "PersistentVolume"
+            | "Pod"
+            | "VolumeAttachment" => Whole::First,
+            "PriorityClass" | "StorageClass" => Whole::Never,
+            _ => Whole::Last,
+        }
+    }
+}
+
 /// Says what is wrong with a change, and with what came of it.
 pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors {
     let mut errors = Errors::default();
@@ -21,62 +48,35 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
     if was.at("metadata.deletionTimestamp").is_set() {
         validate::finalizers_added(e, &at.at("metadata.finalizers"), was.at("metadata.finalizers").value);
     }
-    let own = match resource.kind.as_str() {
+    let whole = if resource.custom { Whole::Never } else { Whole::of(&resource.kind) };
+    if whole == Whole::First {
+        e.0.extend(validate::validate(resource, new).0);
+    }
+    match resource.kind.as_str() {
         _ if resource.custom => {
             validate::metadata(e, resource, &at);
             resource.definition.iter().for_each(|version| apiextensions::validate_update(e, version, new, old));
-            false
         }
-        "CustomResourceDefinition" => {
-            e.0.extend(validate::validate(resource, new).0);
-            definition(e, &at, &was);
-            false
-        }
-        "Pod" => {
-            e.0.extend(validate::validate(resource, new).0);
-            pod(e, &at, &was);
-            false
-        }
+        "CustomResourceDefinition" => definition(e, &at, &was),
+        "Pod" => pod(e, &at, &was),
         "Deployment" | "ReplicaSet" | "DaemonSet" => {
-            immutable(e, &at.at("spec.selector"), &was.at("spec.selector"), "meta.LabelSelector");
-            true
+            immutable(e, &at.at("spec.selector"), &was.at("spec.selector"), "meta.LabelSelector")
         }
-        "StatefulSet" => {
-            stateful_set(e, &at, &was);
-            true
-        }
-        "Job" => {
-            e.0.extend(validate::validate(resource, new).0);
-            job(e, &at.get("spec"), &was.get("spec"));
-            false
-        }
-        "Service" => {
-            service(e, &at.get("spec"), &was.get("spec"));
-            true
-        }
-        "ConfigMap" => {
-            immutable_data(e, &at, &was, &["data", "binaryData"]);
-            true
-        }
+        "StatefulSet" => stateful_set(e, &at, &was),
+        "Job" => job(e, &at.get("spec"), &was.get("spec")),
+        "Service" => service(e, &at.get("spec"), &was.get("spec")),
+        "ConfigMap" => immutable_data(e, &at, &was, &["data", "binaryData"]),
         "Secret" => {
             same(e, &at.get("type"), &was.get("type"));
             immutable_data(e, &at, &was, &["data"]);
-            true
         }
-        "Node" => {
-            node(e, &at.get("spec"), &was.get("spec"));
-            true
-        }
-        "PersistentVolumeClaim" => {
-            claim(e, &at, &was);
-            true
-        }
+        "Node" => node(e, &at.get("spec"), &was.get("spec")),
+        "PersistentVolumeClaim" => claim(e, &at, &was),
         "PriorityClass" => {
             if at.get("value").value != was.get("value").value {
                 e.forbidden(&at.get("value"), "may not be changed in an update.");
             }
             same(e, &at.get("preemptionPolicy"), &was.get("preemptionPolicy"));
-            false
         }
         "StorageClass" => {
             for field in ["parameters", "provisioner", "reclaimPolicy"] {
@@ -85,25 +85,11 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
                 }
             }
             same(e, &at.get("volumeBindingMode"), &was.get("volumeBindingMode"));
-            false
         }
-        "PersistentVolume" => {
-            e.0.extend(validate::validate(resource, new).0);
-            volume(e, &at, &was);
-            false
-        }
-        "VolumeAttachment" => {
-            e.0.extend(validate::validate(resource, new).0);
-            immutable(e, &at.get("spec"), &was.get("spec"), "storage.VolumeAttachmentSpec");
-            false
-        }
-        "CSINode" => {
-            e.0.extend(validate::validate(resource, new).0);
-            csi_node(e, &at.at("spec.drivers"), &was.at("spec.drivers"));
-            false
-        }
+        "PersistentVolume" => volume(e, &at, &was),
+        "VolumeAttachment" => immutable(e, &at.get("spec"), &was.get("spec"), "storage.VolumeAttachmentSpec"),
+        "CSINode" => csi_node(e, &at.at("spec.drivers"), &was.at("spec.drivers")),
         "CSIDriver" => {
-            e.0.extend(validate::validate(resource, new).0);
             let (spec, before) = (at.get("spec"), was.get("spec"));
             // Told of under another name than it has.
             let attach = spec.get("attachRequired").as_path("spec.attachedRequired".into());
@@ -112,7 +98,6 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
             if modes.value != before.get("volumeLifecycleModes").value {
                 e.invalid_as(&modes, &dump_list(modes.value, "storage.VolumeLifecycleMode"), IMMUTABLE);
             }
-            false
         }
         "RoleBinding" | "ClusterRoleBinding" => {
             let (role, before) = (at.get("roleRef"), was.get("roleRef"));
@@ -120,21 +105,14 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
                 let shown = named("rbac.RoleRef").map(|of| dump(role.value, of)).unwrap_or_default();
                 e.invalid_as(&role, &shown, "cannot change roleRef");
             }
-            true
         }
-        "ControllerRevision" => {
-            if at.get("data").value != was.get("data").value {
-                e.invalid_as(&at.get("data"), "runtime.RawExtension", IMMUTABLE);
-            }
-            true
+        "ControllerRevision" if at.get("data").value != was.get("data").value => {
+            e.invalid_as(&at.get("data"), "runtime.RawExtension", IMMUTABLE);
         }
-        "IngressClass" => {
-            same(e, &at.at("spec.controller"), &was.at("spec.controller"));
-            true
-        }
-        _ => true,
-    };
-    if own {
+        "IngressClass" => same(e, &at.at("spec.controller"), &was.at("spec.controller")),
+        _ => {}
+    }
+    if whole == Whole::Last {
         e.0.extend(validate::validate(resource, new).0);
     }
     errors

@@ -6,7 +6,8 @@
 //!
 //! Sources in projectcalico/calico: `felix/bpf-gpl/tc.c` (`calico_tc_process_ct_lookup`, `do_nat`), `connect_balancer.c`, `felix/bpf/DESIGN.md`.
 
-use super::{Ended, Tracked, Walker};
+use super::tracking::Tracked;
+use super::{Ended, Walker};
 use crate::datapath::conntrack::{Direction, Relay, State};
 use crate::datapath::felix::{CONNTRACK, Felix, Found, MASQUERADE, Origin, TUNNEL, TUNNEL_PORT, VNI};
 use crate::datapath::packet::{Content, Frame, Icmp, Packet, Protocol};

@@ -1,6 +1,7 @@
 //! Programs at interfaces, which decide where packets go instead of the host's tables.
 
-use super::{Ended, HOST_IDENTITY, Tracked, Walker};
+use super::tracking::Tracked;
+use super::{Ended, HOST_IDENTITY, Walker};
 use crate::datapath::packet::{Frame, Packet};
 use crate::datapath::rules::Hook;
 use crate::datapath::trace::{Event, Reason};

@@ -5,9 +5,10 @@
 //! `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`startContainer`, `killContainer`), `kuberuntime_manager.go` (`computePodActions`,
 //! `doBackOff`), `pkg/kubelet/pod_workers.go` (`completeWork`: how long after an error a pod is looked at again).
 
+use super::back_off;
 use super::life::Life;
 use super::probes::{self, Prober};
-use super::{BACKOFF, Events, PodWorker, Run, State, seconds};
+use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::image::{self, Images, Reference, Registry};
 use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
@@ -76,7 +77,7 @@ impl Live {
             pod: format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid)),
             grace: Instant::seconds(spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30).max(0)),
             again: Instant::default(),
-            image: (BACKOFF.0, None, String::new()),
+            image: (back_off::FIRST, None, String::new()),
             looks: 0,
             killed: None,
             // Init containers have none.
@@ -321,7 +322,7 @@ impl Run {
                     format!("Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {size} bytes."),
                 ));
                 images.insert(&image);
-                live.image = (BACKOFF.0, None, String::new());
+                live.image = (back_off::FIRST, None, String::new());
                 self.created(at, &name, events);
             }
             Stage::Pulling => {
@@ -331,7 +332,7 @@ impl Run {
                 // The first failure is followed by what the new sandbox gives the kubelet to look at.
                 let first = live.image.1.is_none();
                 let delay = live.image.0;
-                live.image = ((delay + delay).min(BACKOFF.1), Some(at + delay), format!("ErrImagePull: {why}"));
+                live.image = ((delay + delay).min(back_off::MOST), Some(at + delay), format!("ErrImagePull: {why}"));
                 live.stage = Stage::Image;
                 self.next = Some(if first { at + RELIST } else { live.look(at, &name) });
                 self.state = State::Waiting("ErrImagePull", Some(why));

@@ -161,9 +161,12 @@ pub fn csi_node(e: &mut Errors, spec: &At<'_>) {
 /// Says what is wrong with a CSIDriver.
 pub fn csi_driver(e: &mut Errors, spec: &At<'_>) {
     // The first one is told of under another name than it has.
-    for (field, told) in [("attachRequired", "attachedRequired"), ("podInfoOnMount", ""), ("storageCapacity", "")] {
+    for (field, told) in [
+        ("attachRequired", "attachedRequired"),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ] {
         if !spec.get(field).is_set() {
-            let told = if told.is_empty() { field } else { told };
             e.required(&spec.get(told), "");
         }
     }
