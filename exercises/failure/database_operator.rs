@@ -8,11 +8,11 @@
 //! Given to you:
 //!
 //! - `Database.name: String`, `.spec: Spec`, `.status: Status`, `.instances: Vec<Instance>` by their numbers; `Database::instance: fn(&Database, &str) -> Option<&Instance>`
-//! - `Spec.instances: u32`, `.image: String`, `.synchronous: u32`, `.max_lag: Option<u64>`, `.failover_delay_seconds: u32`,
+//! - `kit::failure::database_operator::Spec.instances: u32`, `.image: String`, `.synchronous: u32`, `.max_lag: Option<u64>`, `.failover_delay_seconds: u32`,
 //!   `.isolation_seconds: Option<u32>`, `.wanted_primary: Option<String>`
-//! - `Status.current_primary: Option<String>`, `.target_primary: Option<String>`, `.failing_seconds: u32`, `.primary_lsn: u64`
+//! - `kit::failure::database_operator::Status.current_primary: Option<String>`, `.target_primary: Option<String>`, `.failing_seconds: u32`, `.primary_lsn: u64`
 //! - `Instance.number: u32`, `.name: String`, `.pod: Option<Pod>`, `.role: Option<Role>` (its label), `.report: Option<Report>`, `.silent_seconds: u32`
-//! - `Pod.image: String`, `.ready`, `.terminating`, `.cordoned`, `.out_of_service: bool`; `Report.state: State`, `.timeline: u32`, `.lsn: u64`, `.receiving: bool`
+//! - `kit::failure::database_operator::Pod.image: String`, `.ready`, `.terminating`, `.cordoned`, `.out_of_service: bool`; `Report.state: State`, `.timeline: u32`, `.lsn: u64`, `.receiving: bool`
 //! - `Backups.now`, `.every_seconds`, `.window_seconds: i64`, `.backups: Vec<Backup>`, `.archive: Vec<Segment>`
 //! - `Backup.name: String`, `.begun_at: i64`, `.phase: Phase`, `.ended_at: Option<i64>`, `.lsn: u64`, `.test: Test`; `Segment.timeline: u32`, `.from`, `.to: u64`, `.last_at: i64`
 

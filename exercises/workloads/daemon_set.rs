@@ -7,8 +7,8 @@
 //!
 //! Given to you:
 //!
-//! - `kit::api::toleration::tolerates: fn(&Toleration, &Taint) -> bool`
-//! - `kit::api::int_or_percent::scaled: fn(&IntOrString, i32, Round) -> Result<i32, String>`: the amount, the whole, how to round
+//! - `kit::api::toleration::tolerates: fn(&Toleration, &kit::workloads::daemon_set::Taint) -> bool`
+//! - `kit::api::int_or_percent::scaled: fn(&kit::api::int_or_percent::IntOrString, i32, Round) -> Result<i32, String>`: the amount, the whole, how to round
 
 use kit::api::int_or_percent::{Round, scaled};
 use kit::api::toleration::tolerates;

@@ -8,7 +8,8 @@
 //!
 //! Given to you:
 //!
-//! - `kit::workloads::rollback::{HASH, REVISION, REVISION_HISTORY}: &str`: a label and two annotations
+//! - `kit::workloads::rollback::HASH: &str`: a label
+//! - `kit::workloads::rollback::REVISION: &str` and `kit::workloads::rollback::REVISION_HISTORY: &str`: annotations
 //! - `kit::workloads::rollback::OWN: [&str; 6]`: the annotations that aren't copied
 //! - `kit::workloads::rollback::HISTORY_LENGTH: usize`
 //! - `kit::workloads::rollback::PodTemplateSpec.metadata: Option<kit::api::meta::ObjectMeta>`
