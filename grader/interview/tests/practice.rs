@@ -110,8 +110,8 @@ fn questions_about_the_scheduler_are_sound() {
 }
 
 #[test]
-fn questions_about_workloads_are_sound() {
-    each_question_of("workloads/");
+fn questions_about_workloads_and_storage_are_sound() {
+    ["storage/", "workloads/"].into_iter().for_each(each_question_of);
 }
 
 #[test]

@@ -182,10 +182,10 @@ modules! {
     "scheduler/taints" taints: crate::scheduler::Taints;
     /// The PodTopologySpread plugin.
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
-    /// The DaemonSet controller.
-    "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
     /// The persistent volume controller.
     "storage/claim_binding" claim_binding: crate::storage::ClaimBinding;
+    /// The DaemonSet controller.
+    "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
     /// The decision of the HorizontalPodAutoscaler.
     "workloads/hpa" hpa: crate::workloads::HorizontalPodAutoscaler;
     /// The Job controller.

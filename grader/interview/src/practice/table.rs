@@ -93,12 +93,13 @@ pub fn begins(exercise: &str) -> Option<&'static str> {
 
 /// Whether a module of the exercise remembers earlier questions.
 pub fn remembers(exercise: &str) -> bool {
-    const STATES: [&str; 8] = [
+    const STATES: [&str; 9] = [
         "control_plane/informer",
         "control_plane/raft_election",
         "control_plane/raft_replication",
         "control_plane/store",
         "control_plane/work_queue",
+        "failure/leader_election",
         "failure/node_lifecycle",
         "scheduler/preemption",
         "scheduler/queue",
@@ -172,9 +173,9 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
 
 /// Whether a history can be told with less than all of it.
 pub fn can_be_shorter(exercise: &str) -> bool {
-    // What the server says follows from what it was asked, one node's questions follow from each other, and so do the
+    // What the server says follows from what it was asked, as a candidate's outcomes do, one node's questions follow from each other, and so do the
     // messages of a group.
-    !["control_plane/informer", "scheduler/preemption"].contains(&exercise)
+    !["control_plane/informer", "failure/leader_election", "scheduler/preemption"].contains(&exercise)
         && !exercise.starts_with("control_plane/raft_")
 }
 
@@ -261,7 +262,9 @@ const ALL: &[Ask] = &[
     choose("failure/disruption", "expected", "How many pods must be healthy?", "what-must-be-there", Whole),
     choose("failure/disruption", "sync", "What is the status of the budget?", "what-is-there", Whole),
     choose("failure/disruption", "evict", "What becomes of the eviction?", "one-eviction", Whole),
+    choose("failure/leader_election", "step", "What does the candidate do now?", "getting-the-lease", Whole),
     choose("failure/node_lifecycle", "node_changed", "What does the controller do?", "noschedule-taints", Whole),
+    choose("failure/leader_election", "step", "What does the candidate do now?", "getting-the-lease", Whole),
     choose("failure/node_lifecycle", "monitor", "What does this pass of the controller do?", "signs-of-life", Whole),
     choose("failure/node_lifecycle", "taint", "Who gets a NoExecute taint now?", "the-rate-of-a-zone", Whole),
     choose("network/blue_green", "problems", "What do the pods lack?", "what-zero-downtime-needs", Whole),
@@ -365,6 +368,7 @@ const ALL: &[Ask] = &[
     ),
     choose("workloads/rolling_update", "sync", "What does this sync do?", "a-step-of-a-rolling-update", Whole),
     choose("workloads/stateful_set", "sync", "What does this sync do?", "the-wanted-pods", Whole),
+    choose("workloads/vpa", "evict", "Which pods are evicted, and in which order?", "who-is-evicted", Whole),
 ];
 
 #[cfg(test)]

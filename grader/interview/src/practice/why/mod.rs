@@ -1,15 +1,21 @@
 //! Why the right answer is right: sentences with the names and numbers of the question.
 //!
-//! One file a chapter. Each function follows the rules of its contract over the question as it was asked, and says
+//! One file a chapter, or an exercise with many rules. Each function follows the rules of its contract over the question as it was asked, and says
 //! nothing where it would come to another answer than the reference.
 
 mod control_plane;
+mod database;
 mod disruption;
+mod election;
 mod failure;
+mod job;
 mod node;
 mod objects;
+mod rollback;
 mod scheduler;
 mod sets;
+mod storage;
+mod vpa;
 mod workloads;
 
 use super::reference::{Script, quietly};
@@ -56,7 +62,9 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "control_plane/raft_replication" => control_plane::raft_replication(&asked),
         "control_plane/store" => control_plane::store(&asked),
         "control_plane/work_queue" => control_plane::work_queue(&asked),
+        "failure/database_operator" => database::database_operator(&asked),
         "failure/disruption" => disruption::disruption(&asked),
+        "failure/leader_election" => election::leader_election(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
         "node/qos" => node::qos(&asked),
         "objects/quantity" => objects::quantity(&asked),
@@ -69,11 +77,15 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "scheduler/score" => scheduler::score(&asked),
         "scheduler/taints" => scheduler::taints(&asked),
         "scheduler/topology_spread" => scheduler::topology_spread(&asked),
+        "storage/claim_binding" => storage::claim_binding(&asked),
         "workloads/daemon_set" => sets::daemon_set(&asked),
         "workloads/hpa" => workloads::hpa(&asked),
+        "workloads/job" => job::job(&asked),
         "workloads/replica_set" => workloads::replica_set(&asked),
+        "workloads/rollback" => rollback::rollback(&asked),
         "workloads/rolling_update" => workloads::rolling_update(&asked),
         "workloads/stateful_set" => sets::stateful_set(&asked),
+        "workloads/vpa" => vpa::vpa(&asked),
         _ => None,
     });
     why.unwrap_or_default()
