@@ -280,7 +280,7 @@ impl Deck {
         for change in dice.shuffled(near::questions(args, &self.words)).into_iter().take(CHANGES) {
             let mut other = script.clone();
             other.steps.pop();
-            other.steps.push((call.into(), change.value));
+            other.steps.push((call.into(), change.of(args)));
             let answer = self.reference.play(&other).and_then(|answers| answers.last().cloned());
             let fits = |answer: &&String| !self.reference.same(call, answer, right);
             let Some(answer) = answer.as_ref().filter(fits) else { continue };
@@ -376,7 +376,7 @@ impl Deck {
         let about = |said: &String| ["client", "unseen", "others"].iter().any(|part| said.contains(part));
         let changes = changes.filter(|change| about(&change.said) && !change.said.contains("uid"));
         for change in dice.shuffled(changes.collect()).into_iter().take(FEW) {
-            if let Some(lines) = writers::end(&change.value) {
+            if let Some(lines) = writers::end(&change.of(script)) {
                 candidates.push(Candidate { lines, near: Some(change.said) });
             }
         }
@@ -403,7 +403,7 @@ impl Deck {
         let mut candidates = Vec::new();
         let changes = near::questions(script, &self.words);
         for change in dice.shuffled(changes).into_iter().take(FEW) {
-            let same = packets::sent(&change.value).into_iter().flatten().find(|other| other.packet == one.packet);
+            let same = packets::sent(&change.of(script)).into_iter().flatten().find(|other| other.packet == one.packet);
             if let Some(other) = same {
                 candidates.push(Candidate { lines: other.ends, near: Some(change.said) });
             }

@@ -10,13 +10,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Words that stand under one name, such as all effects of taints.
 pub type Words = BTreeMap<String, BTreeSet<String>>;
 
-/// A value with one change.
+/// One change of a value. Large ones have thousands, of which few are tried: none is made before.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// All of it, changed.
-    pub value: Value,
+    pointer: String,
+    value: Value,
     /// What is other: `taints[0].effect NoExecute (here NoSchedule)`.
     pub said: String,
+}
+
+impl Change {
+    /// The value, changed.
+    pub fn of(&self, whole: &Value) -> Value {
+        let mut changed = whole.clone();
+        if let Some(place) = changed.pointer_mut(&self.pointer) {
+            *place = self.value.clone();
+        }
+        changed
+    }
 }
 
 /// Notes all words of a value under their names.
@@ -59,8 +70,7 @@ fn each(value: &Value, name: &str, see: &mut dyn FnMut(&str, &Value)) {
 
 /// All that one change makes of a question's arguments.
 pub fn questions(args: &Value, words: &Words) -> Vec<Change> {
-    let mut changes = Vec::new();
-    walk(args, String::new(), "", &mut |place, name, value| {
+    walk(args, &mut |place, name, value| {
         let other = |after: Value| {
             let said = format!("with {place} {} (here {})", short(&after), short(value));
             (after, said)
@@ -104,14 +114,11 @@ pub fn questions(args: &Value, words: &Words) -> Vec<Change> {
             Value::Null => Vec::new(),
         }
     })
-    .into_iter()
-    .for_each(|change| changes.push(change));
-    changes
 }
 
 /// All that one change makes of an answer. Words that stand in the question stay: they are names.
 pub fn answers(answer: &Value, words: &Words, asked: &BTreeSet<String>) -> Vec<Value> {
-    let changed = walk(answer, String::new(), "", &mut |_, name, value| {
+    let changed = walk(answer, &mut |_, name, value| {
         let plain = |all: Vec<Value>| all.into_iter().map(|value| (value, String::new())).collect();
         match value {
             Value::Bool(yes) => plain(vec![(!yes).into()]),
@@ -133,7 +140,7 @@ pub fn answers(answer: &Value, words: &Words, asked: &BTreeSet<String>) -> Vec<V
             _ => Vec::new(),
         }
     });
-    changed.into_iter().map(|change| change.value).collect()
+    changed.into_iter().map(|change| change.of(answer)).collect()
 }
 
 /// The value with one thing in it replaced by what stands beside that thing in a list of the question: another taint of the
@@ -148,7 +155,7 @@ pub fn beside(answer: &Value, questions: &[&Value]) -> Vec<Value> {
             }
         });
     }
-    let changed = walk(answer, String::new(), "", &mut |_, _, value| {
+    let changed = walk(answer, &mut |_, _, value| {
         let own = without_null(value);
         if !(own.is_string() || own.is_object()) {
             return Vec::new();
@@ -157,7 +164,7 @@ pub fn beside(answer: &Value, questions: &[&Value]) -> Vec<Value> {
         let others = row.into_iter().flatten().filter(|other| **other != own && other.is_string() == own.is_string());
         others.map(|other| (other.clone(), String::new())).collect()
     });
-    changed.into_iter().map(|change| change.value).collect()
+    changed.into_iter().map(|change| change.of(answer)).collect()
 }
 
 /// An object without the fields that say nothing.
@@ -269,33 +276,44 @@ fn amounts(name: &str, word: &str) -> Vec<String> {
 /// What else could stand at a place, of this name and with this value, and how that is said.
 type Offer<'a> = dyn FnMut(&str, &str, &Value) -> Vec<(Value, String)> + 'a;
 
-/// The value with each change that is offered at each of its places.
-fn walk(value: &Value, place: String, name: &str, offer: &mut Offer<'_>) -> Vec<Change> {
-    let own = offer(&place, name, value).into_iter().map(|(value, said)| Change { value, said });
-    let mut all: Vec<Change> = own.collect();
+/// Each change that is offered at a place of the value.
+fn walk(value: &Value, offer: &mut Offer<'_>) -> Vec<Change> {
+    let mut all = Vec::new();
+    walk_from(value, &Place::default(), offer, &mut all);
+    all
+}
+
+/// Where a value stands in a greater one.
+#[derive(Default)]
+struct Place {
+    /// For people: `taints[0].effect`.
+    said: String,
+    /// As a JSON pointer.
+    pointer: String,
+    /// The name of its field; items of a list have the list's.
+    name: String,
+}
+
+fn walk_from(value: &Value, place: &Place, offer: &mut Offer<'_>, all: &mut Vec<Change>) {
+    let own = offer(&place.said, &place.name, value).into_iter();
+    all.extend(own.map(|(value, said)| Change { pointer: place.pointer.clone(), value, said }));
+    let pointer = |step: &str| format!("{}/{}", place.pointer, step.replace('~', "~0").replace('/', "~1"));
     match value {
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
-                for inner in walk(item, format!("{place}[{at}]"), name, offer) {
-                    let mut items = items.clone();
-                    items[at] = inner.value;
-                    all.push(Change { value: items.into(), said: inner.said });
-                }
+                let said = format!("{}[{at}]", place.said);
+                let inner = Place { said, pointer: pointer(&at.to_string()), name: place.name.clone() };
+                walk_from(item, &inner, offer, all);
             }
         }
         Value::Object(fields) => {
             for (key, item) in fields {
-                let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                for inner in walk(item, place, key, offer) {
-                    let mut fields = fields.clone();
-                    fields.insert(key.clone(), inner.value);
-                    all.push(Change { value: fields.into(), said: inner.said });
-                }
+                let said = if place.said.is_empty() { key.clone() } else { format!("{}.{key}", place.said) };
+                walk_from(item, &Place { said, pointer: pointer(key), name: key.clone() }, offer, all);
             }
         }
         _ => {}
     }
-    all
 }
 
 /// A value in few words.
