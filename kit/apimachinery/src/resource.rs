@@ -64,6 +64,8 @@ pub struct Version {
     pub columns: Value,
     /// The paths of `subresources.scale`; null if there is none.
     pub scale: Value,
+    /// The fields that selectors may name, besides the name and the namespace, as `spec.color`.
+    pub selectable: Vec<String>,
 }
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];

@@ -12,6 +12,7 @@ mod apply;
 mod auth;
 mod backend;
 mod commit;
+mod delete;
 mod diff;
 pub mod field;
 mod go;
@@ -73,8 +74,14 @@ pub struct DeleteOptions {
 /// What happens to the dependents of a deleted object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Propagation {
-    /// The garbage collector deletes them afterwards.
+    /// As the object's own finalizers have it, or else as `Background`.
     #[default]
+    #[serde(skip)]
+    Unsaid,
+    /// As the object's own finalizers have it, or else as `Orphan`: what clients of Jobs have always been given.
+    #[serde(skip)]
+    OrphanIfUnsaid,
+    /// The garbage collector deletes them afterwards.
     Background,
     /// The object stays until they are gone.
     Foreground,

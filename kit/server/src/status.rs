@@ -20,6 +20,8 @@ pub struct Error {
     pub message: String,
     /// What it was about.
     pub details: Option<Box<Details>>,
+    /// Where a list goes on all the same.
+    pub next: Option<Box<str>>,
 }
 
 /// What a refused request was about.
@@ -44,7 +46,7 @@ pub(super) fn aggregate(mut problems: Vec<String>) -> String {
 
 impl Error {
     fn plain(code: i32, reason: &'static str, message: impl Into<String>) -> Error {
-        Error { code, reason, message: message.into(), details: None }
+        Error { code, reason, message: message.into(), details: None, next: None }
     }
 
     fn with(mut self, details: Details) -> Error {
@@ -108,6 +110,16 @@ impl Error {
         Error::plain(409, "Conflict", message).with(details)
     }
 
+    /// The same of a kind, as deletions have it.
+    pub fn conflict_on_kind(key: &Key, why: &str) -> Error {
+        let Resource { group, kind, .. } = key.kind.resource();
+        let dot = if group.is_empty() { "" } else { "." };
+        let message = format!("Operation cannot be fulfilled on {kind}{dot}{group} {:?}: {why}", key.name);
+        let details =
+            Details { name: key.name.to_string(), group: group.clone(), kind: kind.clone(), ..Details::default() };
+        Error::plain(409, "Conflict", message).with(details)
+    }
+
     /// The object may not be what it is, or the client may not do this.
     pub fn forbidden(key: &Key, why: &str) -> Error {
         let resource = key.kind.resource();
@@ -167,6 +179,17 @@ impl Error {
     /// A body that is too large (`NewRequestEntityTooLargeError` of `apimachinery/pkg/api/errors/errors.go`).
     pub fn entity_too_large(limit: usize) -> Error {
         Error::plain(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
+    }
+
+    /// A JSON patch with too many operations.
+    pub fn patch_too_large(why: &str) -> Error {
+        Error::plain(413, "RequestEntityTooLarge", format!("Request entity too large: {why}"))
+    }
+
+    /// A page that can't be told consistently any more; `next` is the token by which the rest is told as it is now
+    /// (`handleCompactedErrorForPaging` of `apiserver/pkg/storage/etcd3/errors.go`).
+    pub fn expired_page(message: impl Into<String>, next: String) -> Error {
+        Error { next: Some(next.into()), ..Error::expired(message) }
     }
 
     /// The server has not come to this resource version yet.
@@ -246,6 +269,9 @@ impl Error {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,
         });
+        if let Some(next) = &self.next {
+            status["metadata"]["continue"] = (**next).into();
+        }
         if !self.reason.is_empty() {
             status["reason"] = self.reason.into();
         }

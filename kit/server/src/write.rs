@@ -7,8 +7,7 @@
 use super::admission::Verb;
 use super::apiextensions::shape;
 use super::rules::{defaults, gates, map_in, strategy, update, validate};
-use super::{DeleteOptions, Error, Propagation, Server, Stored, canonical};
-use kit_api::jiff::Timestamp;
+use super::{Error, Server, Stored, canonical};
 use kit_apimachinery::managed::equal;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_apimachinery::resource::Resource;
@@ -24,6 +23,10 @@ pub(crate) struct WriteOptions {
     pub subresource: Option<&'static str>,
     /// Who writes, if it is told of in `managedFields`.
     pub manager: Option<String>,
+    /// The subresource by which a part of the whole object is written.
+    pub through: Option<&'static str>,
+    /// Whether an update makes what isn't there: a version that it names is not looked at.
+    pub by_update: bool,
 }
 
 pub(super) const MODIFIED: &str =
@@ -47,7 +50,8 @@ impl Server {
             map_in(&mut value, "metadata").insert("namespace".into(), "default".into());
         }
         let metadata = map_in(&mut value, "metadata");
-        if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
+        let version = metadata.shift_remove("resourceVersion");
+        if !options.by_update && version.is_some_and(|version| version.as_str().is_some_and(|text| !text.is_empty())) {
             return Err(Error::internal("resourceVersion should not be set on objects to be created"));
         }
         for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
@@ -55,6 +59,9 @@ impl Server {
         }
         defaults::default(&resource.kind, &mut value);
         give_shape(resource, &mut value)?;
+        if let Some(manager) = &options.manager {
+            self.own(kind, &mut value, None, manager, options.through);
+        }
         self.admit(Verb::Create, kind, &mut value)?;
         let key = self.name_new(kind, &mut value);
         let now = self.stamp();
@@ -65,9 +72,6 @@ impl Server {
             gates::max_unavailable(&mut value, None, self.max_unavailable);
         }
         self.allocate(kind, &key, &mut value, None)?;
-        if let Some(manager) = &options.manager {
-            self.own(kind, &mut value, None, manager, None);
-        }
         let errors = validate::validate(resource, &value);
         if !errors.0.is_empty() {
             return Err(Error::invalid_object(&key, errors.0));
@@ -104,12 +108,18 @@ impl Server {
         let resource = key.kind.resource();
         self.check_preconditions(key, &value, &old)?;
         give_shape(resource, &mut value)?;
+        if options.subresource.is_none() {
+            defaults::default(&resource.kind, &mut value);
+        }
+        // Before admission changes anything (`endpoints/handlers/{update,patch}.go`).
+        if let Some(manager) = &options.manager {
+            self.own(key.kind, &mut value, Some(&there), manager, options.through.or(options.subresource));
+        }
         match options.subresource {
             Some("status") => strategy::prepare_for_status_update(resource, &mut value, &there, &self.stamp()),
             // The caller has made the change, and the rules are those of the subresource.
             Some(_) => {}
             None => {
-                defaults::default(&resource.kind, &mut value);
                 self.admit(Verb::Update, key.kind, &mut value)?;
                 if key.kind == Kind::StatefulSet {
                     gates::max_unavailable(&mut value, Some(&there), self.max_unavailable);
@@ -119,10 +129,7 @@ impl Server {
             }
         }
         value["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
-        let mut value = canonical(key.kind, value);
-        if let Some(manager) = &options.manager {
-            self.own(key.kind, &mut value, Some(&there), manager, options.subresource);
-        }
+        let value = canonical(key.kind, value);
         let errors = match options.subresource {
             None => update::validate_update(resource, &value, &there),
             Some("status") => update::validate_status_update(resource, &value, &there),
@@ -154,13 +161,7 @@ impl Server {
         let there = old.object.meta();
         let said = |field: &str| value["metadata"][field].as_str().filter(|text| !text.is_empty());
         if let Some(uid) = said("uid").filter(|uid| *uid != old.object.uid()) {
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
-                 failed: UID in precondition: {uid}, UID in object meta: {}",
-                key.path(),
-                old.object.uid()
-            );
-            return Err(Error::conflict(key, &why));
+            return Err(Error::conflict(key, &other_uid(key, uid, old.object.uid())));
         }
         match said("resourceVersion") {
             Some(version) if Some(version) != there.resource_version.as_deref() => Err(Error::conflict(key, MODIFIED)),
@@ -177,37 +178,15 @@ impl Server {
         let object = self.decode(key, value)?;
         if dry_run { Ok(Stored::new(key, object)) } else { self.write(key, object) }
     }
+}
 
-    /// Deletes an object, or begins to. The answer is the object as it is then, and whether it is gone.
-    pub(crate) fn delete_object(&mut self, key: &Key, options: &DeleteOptions) -> Result<(Arc<Stored>, bool), Error> {
-        let old = self.get(key)?.clone();
-        let kind = key.kind;
-        delete_preconditions(kind, &old.object, options)?;
-        self.may_delete(key)?;
-        let (mut object, deletion) = (old.object.clone(), old.object.meta().deletion_timestamp.is_some());
-        if deletion && pending(&object, options) {
-            return Ok((old, false));
-        }
-        let graceful = matches!(object, Object::Pod(_));
-        let changed = set_finalizers(&mut object, options.propagation);
-        let held = object.meta().finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-        let held = held || (kind == Kind::Namespace && held_by_spec(kind, &object.to_value()));
-        let grace = if let Object::Pod(pod) = &object { grace_period(pod, options.grace_period_seconds) } else { 0 };
-        if graceful || held {
-            mark(&mut object, grace, self.time());
-        }
-        if !graceful && !held && !changed {
-            return Ok((if options.dry_run { old } else { self.remove(key)? }, true));
-        }
-        if let Object::Namespace(namespace) = &mut object {
-            namespace.status.get_or_insert_default().phase = Some("Terminating".into());
-        }
-        if options.dry_run {
-            return Ok((Stored::new(key, object), false));
-        }
-        let marked = if object == old.object { old } else { self.write(key, object)? };
-        if held || (graceful && grace > 0) { Ok((marked, false)) } else { Ok((self.remove(key)?, true)) }
-    }
+/// What the store says of an object that has another uid than the client means.
+pub(crate) fn other_uid(key: &Key, meant: &str, there: &str) -> String {
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID \
+         in precondition: {meant}, UID in object meta: {there}",
+        key.path()
+    )
 }
 
 /// What the schema of a custom resource makes of an object.
@@ -219,7 +198,7 @@ fn give_shape(resource: &Resource, value: &mut Value) -> Result<(), Error> {
 }
 
 /// Namespaces are held by their own kind of finalizers.
-fn held_by_spec(kind: Kind, value: &Value) -> bool {
+pub(super) fn held_by_spec(kind: Kind, value: &Value) -> bool {
     kind == Kind::Namespace && value["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
 }
 
@@ -245,79 +224,4 @@ fn same_but(new: &Value, old: &Value, but: &str, look: impl Fn(&Value, &Value) -
         && new.iter().all(|(name, new)| {
             old.get(name).is_some_and(|old| if name == but { look(new, old) } else { equal(new, old) })
         })
-}
-
-fn delete_preconditions(kind: Kind, object: &Object, options: &DeleteOptions) -> Result<(), Error> {
-    let name = object.name();
-    let conflict = |why: String| Err(Error::conflict_on(kind.name(), name, &why));
-    if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != object.uid()) {
-        return conflict(format!(
-            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
-             deleted and then recreated",
-            object.uid()
-        ));
-    }
-    let there = object.meta().resource_version.as_deref().unwrap_or_default();
-    match options.resource_version.as_deref() {
-        Some(version) if version != there => conflict(format!(
-            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
-             ({there}). The object might have been modified"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Whether nothing is left to ask for: a deletion goes on, and this one doesn't hurry it (`rest.BeforeDelete`).
-fn pending(object: &Object, options: &DeleteOptions) -> bool {
-    match object.meta().deletion_grace_period_seconds {
-        None => false,
-        Some(there) => options.grace_period_seconds.is_none_or(|asked| asked >= there),
-    }
-}
-
-/// `deletionFinalizersForGarbageCollection` of `registry/store.go`; whether anything changed.
-fn set_finalizers(object: &mut Object, propagation: Propagation) -> bool {
-    let (orphan, foreground) = match propagation {
-        Propagation::Background => (false, false),
-        Propagation::Foreground => (false, true),
-        Propagation::Orphan => (true, false),
-    };
-    let there = object.meta().finalizers.clone().unwrap_or_default();
-    let mut finalizers: Vec<String> =
-        there.iter().filter(|name| *name != "orphan" && *name != "foregroundDeletion").cloned().collect();
-    let wanted = [("orphan", orphan), ("foregroundDeletion", foreground)];
-    finalizers.extend(wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name.to_string()));
-    let changed = finalizers != there;
-    object.meta_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
-    changed
-}
-
-/// `podStrategy.CheckGracefulDelete` of `pkg/registry/core/pod/strategy.go`.
-fn grace_period(pod: &kit_api::core::Pod, asked: Option<i64>) -> i64 {
-    let own =
-        pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(defaults::GRACE_SECONDS);
-    match asked.unwrap_or(own) {
-        // Nobody would confirm the end of a pod that never ran, or that is over.
-        _ if kit_api::pod::node_name(pod).is_none() || kit_api::pod::is_finished(pod) => 0,
-        seconds if seconds < 0 => 1,
-        seconds => seconds,
-    }
-}
-
-/// Says that an object is being deleted. A second deletion can shorten the grace period, never lengthen it.
-fn mark(object: &mut Object, grace: i64, now: Timestamp) {
-    let meta = object.meta_mut();
-    if meta.deletion_timestamp.is_some() && meta.deletion_grace_period_seconds.is_some_and(|there| grace >= there) {
-        return;
-    }
-    let began = match (&meta.deletion_timestamp, meta.deletion_grace_period_seconds) {
-        (Some(at), Some(grace)) => at.0.as_second() - grace,
-        _ => now.as_second(),
-    };
-    if meta.deletion_timestamp.is_none() {
-        meta.generation = meta.generation.map(|at| at + 1);
-    }
-    let at = Timestamp::from_second(began + grace).unwrap_or(now);
-    meta.deletion_timestamp = Some(kit_api::time::seconds(at));
-    meta.deletion_grace_period_seconds = Some(grace);
 }

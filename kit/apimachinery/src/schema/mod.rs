@@ -10,9 +10,11 @@
 
 mod decode;
 mod json;
+mod syntax;
 
 pub use decode::{Decoded, decode, fill};
 pub use json::{Duplicates, parse};
+pub use syntax::syntax_error;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -196,6 +196,12 @@ impl Server {
                     schema: if schema.is_null() { json!({}) } else { schema },
                     columns: version["additionalPrinterColumns"].clone(),
                     scale: version["subresources"]["scale"].clone(),
+                    selectable: version["selectableFields"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_string())
+                        .collect(),
                 }),
                 group,
                 version: version_name,

@@ -1,19 +1,25 @@
 //! Server-side apply: who owns which field, and what an apply changes.
 //!
-//! Sources: `apimachinery/pkg/util/managedfields/internal/{structuredmerge,managedfields,stripmeta,conflict}.go` and
+//! Sources: `apimachinery/pkg/util/managedfields/internal/{fieldmanager,structuredmerge,skipnonapplied,stripmeta}.go` and
 //! `sigs.k8s.io/structured-merge-diff/merge/update.go`.
 
-use super::field::{Cause, quoted};
-use super::schema::{self, Type};
-use super::{Error, Server};
-use kit_apimachinery::managed::{Seen, Set, compare, fields, merge, prune, undeclared};
+mod managers;
+
+pub(super) use self::managers::is_reset;
+use self::managers::{Manager, cap, managers, write_managers};
+use super::field::Cause;
+use super::schema;
+use super::{Error, Server, canonical};
+use kit_apimachinery::managed::{Seen, Set, compare, fields, merge, mistyped, prune};
 use kit_apimachinery::object::{Key, Kind};
+use kit_apimachinery::resource::Resource;
 use serde_json::{Value, json};
 
 /// What nobody owns, since the server alone decides it (`stripmeta.go`).
-const SYSTEM: [&str; 10] = [
+const SYSTEM: [&str; 11] = [
     "apiVersion",
     "kind",
+    "metadata",
     "metadata.name",
     "metadata.namespace",
     "metadata.creationTimestamp",
@@ -38,93 +44,40 @@ const NOT_COMPARED: [&str; 8] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// What one manager owns by one way of writing.
-#[derive(Debug, Clone, PartialEq)]
-struct Manager {
-    name: String,
-    apply: bool,
-    api_version: String,
-    subresource: String,
-    time: String,
-    set: Set,
-}
-
-impl Manager {
-    fn decode(entry: &Value) -> Manager {
-        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_string();
-        Manager {
-            name: text("manager"),
-            apply: entry["operation"] == "Apply",
-            api_version: text("apiVersion"),
-            subresource: text("subresource"),
-            time: text("time"),
-            set: Set::decode(&entry["fieldsV1"]),
-        }
-    }
-
-    fn encode(&self) -> Value {
-        let mut entry = json!({
-            "manager": self.name, "operation": if self.apply { "Apply" } else { "Update" },
-            "apiVersion": self.api_version, "fieldsType": "FieldsV1", "fieldsV1": self.set.encode(),
-        });
-        for (field, text) in [("time", &self.time), ("subresource", &self.subresource)] {
-            if !text.is_empty() {
-                entry[field] = text.as_str().into();
-            }
-        }
-        entry
-    }
-
-    fn is(&self, other: &Manager) -> bool {
-        (&self.name, self.apply, &self.api_version, &self.subresource)
-            == (&other.name, other.apply, &other.api_version, &other.subresource)
-    }
-
-    /// As a conflict names it.
-    fn shown(&self) -> String {
-        let mut text = quoted(&self.name);
-        if !self.subresource.is_empty() {
-            text += &format!(" with subresource {}", quoted(&self.subresource));
-        }
-        if self.apply { text } else { format!("{text} using {}", self.api_version) }
-    }
-}
-
-fn managers(object: &Value) -> Vec<Manager> {
-    object["metadata"]["managedFields"].as_array().into_iter().flatten().map(Manager::decode).collect()
-}
-
-fn write_managers(object: &mut Value, mut managers: Vec<Manager>) {
-    managers.retain(|manager| !manager.set.is_empty());
-    // `sortEncodedManagedFields`: applies first, then by time, then by name.
-    managers.sort_by(|a, b| {
-        let key =
-            |m: &Manager| (!m.apply, m.time.clone(), m.name.clone(), m.api_version.clone(), m.subresource.clone());
-        key(a).cmp(&key(b))
-    });
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.shift_remove("managedFields");
-        if !managers.is_empty() {
-            metadata.insert("managedFields".into(), managers.iter().map(Manager::encode).collect());
-        }
-    }
-}
-
-fn seen(kind: Kind) -> (Type, bool) {
+fn seen(kind: Kind) -> Seen<'static> {
     let resource = kind.resource();
-    let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
-    (of.unwrap_or(Type::Raw), resource.has_status())
+    match &resource.definition {
+        Some(version) => Seen::custom(&version.schema),
+        None if resource.custom => Seen::free(),
+        None => schema::of(&resource.group, &resource.kind).map_or(Seen::free(), Seen::object),
+    }
 }
 
-/// What a way of writing can't own (`GetResetFields` of the strategies).
-fn unownable(subresource: Option<&str>, has_status: bool) -> Set {
-    let mut set = Set::of(&SYSTEM);
-    match subresource {
-        None if has_status => set.add(&Set::of(&["status"])),
-        Some("status") => set.add(&Set::of(&["spec", "metadata"])),
-        _ => {}
-    }
-    set
+/// An object of a kind that nobody has said anything of.
+fn empty(kind: Kind) -> Value {
+    canonical(kind, json!({"apiVersion": kind.api_version(), "kind": kind.name()}))
+}
+
+/// What a way of writing sets back to what it was, so that nobody can own it by it (`GetResetFields` of the strategies).
+fn reset(resource: &Resource, subresource: Option<&str>) -> Set {
+    let fields: &[&str] = match (subresource, resource.kind.as_str()) {
+        (None, _) if resource.has_status() => &["status"],
+        (Some("status"), "CustomResourceDefinition" | "VolumeAttachment" | "APIService") => &["metadata", "spec"],
+        (Some("status"), _) if resource.custom || resource.group == "flowcontrol.apiserver.k8s.io" => {
+            &["metadata", "spec"]
+        }
+        (Some("status"), "Deployment") => &["metadata.labels", "spec"],
+        (Some("status"), "Pod") => &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
+        (Some("status"), _) => &["spec"],
+        (Some("finalize"), _) => &["status"],
+        _ => &[],
+    };
+    Set::of(fields)
+}
+
+/// What the server alone decides.
+fn system() -> Set {
+    Set::of(&SYSTEM)
 }
 
 impl Server {
@@ -140,7 +93,7 @@ impl Server {
         Ok(())
     }
 
-    /// Lets `manager` own all that `new` says in another way than `old`, or at all (`Updater.Update`).
+    /// Lets `manager` own all that `new` says in another way than `old`, or at all (`FieldManager.Update`).
     pub(super) fn own(
         &self,
         kind: Kind,
@@ -149,50 +102,56 @@ impl Server {
         manager: &str,
         subresource: Option<&str>,
     ) {
-        let (of, has_status) = seen(kind);
-        let view = Seen::object(of);
-        let mut all = old.map(managers).unwrap_or_default();
-        // An empty list of managers that is sent gives up all ownership (`RemoveObjectManagedFields`).
-        let difference = compare(old.unwrap_or(&json!({})), new, view, &NOT_COMPARED);
-        let me = Manager {
-            name: manager.into(),
-            apply: false,
+        let mut all = match old {
+            _ if subresource.is_none() && is_reset(new) => Vec::new(),
+            None => managers(new),
+            Some(old) => {
+                let sent = if subresource.is_none() { managers(new) } else { Vec::new() };
+                if sent.is_empty() { managers(old) } else { sent }
+            }
+        };
+        // Whoever has cleared the list, or never had one, isn't told of before somebody applies again.
+        if old.is_some() && all.is_empty() {
+            return write_managers(new, all);
+        }
+        let nothing = empty(kind);
+        let mut difference = compare(old.unwrap_or(&nothing), new, seen(kind), &NOT_COMPARED);
+        let reset = reset(kind.resource(), subresource);
+        difference.changed.remove_trees(&reset);
+        difference.removed.remove_trees(&reset);
+        let me = self.manager(kind, manager, false, subresource);
+        for other in all.iter_mut().filter(|other| !other.is(&me)) {
+            other.set.remove(&difference.changed);
+            other.set.remove(&difference.removed);
+        }
+        let place = place_of(&mut all, &me);
+        let mine = &mut all[place];
+        difference.changed.remove(&system());
+        mine.set.remove(&difference.removed);
+        mine.set.add(&difference.changed);
+        if !difference.changed.is_empty() {
+            mine.time = me.time;
+        }
+        cap(&mut all);
+        write_managers(new, all);
+    }
+
+    fn manager(&self, kind: Kind, name: &str, apply: bool, subresource: Option<&str>) -> Manager {
+        Manager {
+            name: name.into(),
+            apply,
             api_version: kind.api_version().into(),
             subresource: subresource.unwrap_or_default().into(),
             time: self.stamp(),
             set: Set::default(),
-        };
-        let unownable = unownable(subresource, has_status);
-        let mut changed = difference.changed;
-        changed.remove_trees(&unownable);
-        let mut removed = difference.removed;
-        removed.remove_trees(&unownable);
-        for other in all.iter_mut().filter(|other| !other.is(&me)) {
-            other.set.remove(&changed);
-            other.set.remove(&removed);
         }
-        let place = match all.iter().position(|other| other.is(&me)) {
-            Some(place) => place,
-            None => {
-                all.push(me.clone());
-                all.len() - 1
-            }
-        };
-        let mine = &mut all[place];
-        let was = changed.is_empty().then(|| mine.set.clone());
-        mine.set.remove(&removed);
-        mine.set.add(&changed);
-        if was.is_none_or(|was| mine.set != was) {
-            mine.time = me.time;
-        }
-        write_managers(new, all);
     }
 
     /// What an apply of `config` makes of an object (`Updater.Apply`).
     ///
     /// # Errors
     ///
-    /// A conflict if others own what would change and `force` is not set.
+    /// If the configuration is not of its type, or a conflict if others own what would change and `force` is not set.
     pub(super) fn applied(
         &self,
         kind: Kind,
@@ -202,9 +161,8 @@ impl Server {
         force: bool,
         subresource: Option<&str>,
     ) -> Result<Value, Error> {
-        let (of, has_status) = seen(kind);
-        let view = Seen::object(of);
-        if let Some(problem) = undeclared(config, of, "").first() {
+        let view = seen(kind);
+        if let Some(problem) = mistyped(config, view) {
             let (meta, api_version) = (&config["metadata"], kind.api_version());
             let text = |field: &str| meta[field].as_str().unwrap_or_default();
             return Err(Error::internal(format!(
@@ -214,50 +172,37 @@ impl Server {
                 kind.name()
             )));
         }
+        let reset = reset(kind.resource(), subresource);
         let mut all = live.map(managers).unwrap_or_default();
-        let nothing = json!({});
+        let nothing = empty(kind);
         let before = strip(live.unwrap_or(&nothing));
         if live.is_some() && all.is_empty() {
-            let mut set = fields(&before, view);
-            set.remove_trees(&unownable(subresource, has_status));
-            all.push(Manager {
-                name: BEFORE_FIRST_APPLY.into(),
-                apply: false,
-                api_version: kind.api_version().into(),
-                subresource: String::new(),
-                time: String::new(),
-                set,
-            });
+            let mut first = self.manager(kind, BEFORE_FIRST_APPLY, false, subresource);
+            first.set = compare(&strip(&nothing), &before, view, &[]).changed;
+            first.set.remove_trees(&reset);
+            first.set.remove(&system());
+            all.push(first);
         }
-        let me = Manager {
-            name: manager.into(),
-            apply: true,
-            api_version: kind.api_version().into(),
-            subresource: subresource.unwrap_or_default().into(),
-            time: self.stamp(),
-            set: Set::default(),
-        };
+        let me = self.manager(kind, manager, true, subresource);
         let mut set = fields(config, view);
-        set.remove_trees(&unownable(subresource, has_status));
-        let place = match all.iter().position(|other| other.is(&me)) {
-            Some(place) => place,
-            None => {
-                all.push(me.clone());
-                all.len() - 1
-            }
-        };
+        set.remove_trees(&reset);
+        let place = place_of(&mut all, &me);
         let last = std::mem::replace(&mut all[place].set, set);
+        all[place].api_version.clone_from(&me.api_version);
         let mut object = merge(&before, config, view);
         let mut owned = Set::default();
         all.iter().for_each(|manager| owned.add(&manager.set));
         let mut gone = last.clone();
         gone.remove(&all[place].set);
         prune(&mut object, &gone, &owned, view);
-        let difference = compare(&before, &object, view, &[]);
+        let mut difference = compare(&before, &object, view, &NOT_COMPARED);
+        difference.changed.remove_trees(&reset);
+        difference.removed.remove_trees(&reset);
         conflicts(&mut all, place, &difference.changed, force)?;
-        for other in all.iter_mut() {
+        for (_, other) in all.iter_mut().enumerate().filter(|(index, _)| *index != place) {
             other.set.remove(&difference.removed);
         }
+        all[place].set.remove(&system());
         if live.is_none() || object != before || all[place].set != last {
             all[place].time = me.time;
         }
@@ -270,13 +215,25 @@ impl Server {
                 "deletionTimestamp",
                 "deletionGracePeriodSeconds",
             ] {
-                if let Some(value) = live["metadata"].get(field) {
+                let said = config["metadata"].get(field);
+                if let Some(value) = said.or(live["metadata"].get(field)) {
                     object["metadata"][field] = value.clone();
                 }
             }
         }
         write_managers(&mut object, all);
         Ok(object)
+    }
+}
+
+/// Where a manager is among others; it is put there if it isn't.
+fn place_of(all: &mut Vec<Manager>, me: &Manager) -> usize {
+    match all.iter().position(|other| other.is(me)) {
+        Some(place) => place,
+        None => {
+            all.push(me.clone());
+            all.len() - 1
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use super::Request;
 use super::query::Query;
 use crate::Error;
 use crate::apiextensions::shape;
-use crate::schema::{self, Type, decode, parse};
+use crate::apply::is_reset;
+use crate::patch::{Patch, Validation};
+use crate::schema::{self, Type, decode, parse, syntax_error};
 use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
 use serde_json::{Map, Value, json};
@@ -30,7 +32,8 @@ pub fn read(request: &Request<'_>, what: &str) -> Result<(Value, Vec<String>), E
     match media {
         "" | "application/json" | "*/*" => {
             let text = if text.is_empty() { "{}" } else { text };
-            parse(text).map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))
+            let wrong = || syntax_error(text.as_bytes()).unwrap_or_else(|| "unexpected end of JSON input".into());
+            parse(text).map_err(|_| unrecognized(format!("couldn't get version/kind; json parse error: {}", wrong())))
         }
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(text).map_err(unrecognized),
         _ => {
@@ -46,6 +49,39 @@ pub fn yaml(text: &str) -> Result<(Value, Vec<String>), String> {
         serde_yaml::from_str(text).map_err(|e| format!("couldn't get version/kind; yaml parse error: {e}"))?;
     let value = if value.is_null() { serde_yaml::Value::Mapping(Default::default()) } else { value };
     serde_json::to_value(value).map(|value| (value, Vec::new())).map_err(|e| e.to_string())
+}
+
+/// Reads a configuration that is applied, and what is doubtful in it: keys that are there twice, of which the last counts
+/// (`applyPatchToCurrentObject` of `patch.go`; `sigs.k8s.io/yaml`).
+pub fn configuration(body: &[u8], query: &Query) -> Result<(Value, Vec<String>), Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
+    let bad = |e: String| Error::bad_request(format!("error decoding YAML: {e}"));
+    let (value, twice) = match parse(text) {
+        Ok(parsed) => parsed,
+        Err(_) => yaml(text).map_err(bad)?,
+    };
+    if !value.is_object() {
+        let shape = if value.is_array() { "array" } else { "string" };
+        let why = format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {shape} into Go value of type"
+        );
+        return Err(bad(format!("{why} map[string]interface {{}}")));
+    }
+    let lines: Vec<String> = twice
+        .iter()
+        .map(|path| {
+            let key = path.rsplit('.').next().unwrap_or_default();
+            format!("\n  line 1: key {key:?} already set in map")
+        })
+        .collect();
+    let problem = format!("error converting YAML to JSON: yaml: unmarshal errors:{}", lines.concat());
+    match query.validation() {
+        Validation::Strict if !twice.is_empty() => {
+            Err(Error::bad_request(format!("error strict decoding YAML: {problem}")))
+        }
+        Validation::Warn if !twice.is_empty() => Ok((value, vec![problem])),
+        _ => Ok((value, Vec::new())),
+    }
 }
 
 /// Reads a body as an object of the resource.
@@ -76,7 +112,9 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
         Error::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", resource.kind))
     };
     if kind != resource.kind || api_version != resource.api_version {
-        let known = Resource::all().iter().any(|r| r.kind == kind && r.api_version == api_version);
+        let item = kind.strip_suffix("List").unwrap_or(&kind);
+        let known = (kind == "List" && api_version == "v1")
+            || Resource::all().iter().any(|r| (r.kind == kind || r.kind == item) && r.api_version == api_version);
         if !known {
             return Err(unfit(format!(
                 "no kind {kind:?} is registered for version {api_version:?} in scheme \
@@ -97,37 +135,138 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
     }
     value["kind"] = kind.as_str().into();
     value["apiVersion"] = api_version.as_str().into();
+    let (value, unknown) = decoded(value, resource).map_err(&unfit)?;
+    let mut strict: Vec<String> = duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
+    strict.extend(unknown.iter().map(|path| format!("unknown field {path:?}")));
+    let warnings = match query.validation() {
+        Validation::Strict if !strict.is_empty() => {
+            return Err(unfit(format!("strict decoding error: {}", strict.join(", "))));
+        }
+        Validation::Warn => strict,
+        _ => Vec::new(),
+    };
+    Ok(Sent { value, warnings })
+}
+
+/// What a patch has made of an object; `doubts` is what was doubtful in the patch. Whatever is wrong is the patch's fault
+/// (`applyPatchToCurrentObject` of `patch.go`).
+pub fn patched(
+    patch: &Patch,
+    value: Value,
+    mut doubts: Vec<String>,
+    resource: &Resource,
+    query: &Query,
+) -> Result<Sent, Error> {
+    for (field, expected) in [("kind", &resource.kind), ("apiVersion", &resource.api_version)] {
+        if value[field].as_str() != Some(expected.as_str()) {
+            let (kind, version) = (&value["kind"], &value["apiVersion"]);
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            let why = match (text(kind), text(version)) {
+                (kind, _) if kind.is_empty() => format!("Object 'Kind' is missing in '{value}'"),
+                (_, version) if version.is_empty() => format!("Object 'apiVersion' is missing in '{value}'"),
+                (kind, version) => format!(
+                    "no kind {kind:?} is registered for version {version:?} in scheme \
+                     \"pkg/api/legacyscheme/scheme.go:30\""
+                ),
+            };
+            return Err(patch.unreadable(&value, &why));
+        }
+    }
+    let why = match patch {
+        Patch::Strategic(_) => schema::of(&resource.group, &resource.kind).and_then(|of| unconvertible(&value, of)),
+        _ => None,
+    };
+    if let Some(why) = why {
+        return Err(patch.unreadable(&value, &why));
+    }
+    let (decoded, unknown) = decoded(value.clone(), resource).map_err(|why| patch.unreadable(&value, &why))?;
+    doubts.extend(unknown.iter().map(|path| format!("unknown field {path:?}")));
+    let warnings = match query.validation() {
+        Validation::Strict if !doubts.is_empty() => {
+            return Err(patch.unreadable(&value, &format!("strict decoding error: {}", doubts.join(", "))));
+        }
+        Validation::Warn => doubts,
+        _ => Vec::new(),
+    };
+    Ok(Sent { value: decoded, warnings })
+}
+
+/// A value as an object of the resource, and the fields that the resource doesn't have.
+fn decoded(mut value: Value, resource: &Resource) -> Result<(Value, Vec<String>), String> {
+    let reset = is_reset(&value);
     let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
     let decoded = match of {
-        Some(of) => decode(value, of).map_err(&unfit)?,
+        Some(of) => decode(value, of)?,
         None => {
             // Only the metadata of a custom resource has a type that is known here.
             let metadata = if value["metadata"].is_null() { json!({}) } else { value["metadata"].take() };
             let of = schema::named("meta.ObjectMeta").unwrap_or(Type::Raw);
-            let mut decoded = decode(metadata, of).map_err(&unfit)?;
+            let mut decoded = decode(metadata, of)?;
             decoded.unknown.iter_mut().for_each(|path| *path = format!("metadata.{path}"));
             let metadata = std::mem::replace(&mut decoded.value, value);
             decoded.value["metadata"] = metadata;
             if let Some(version) = &resource.definition {
-                let unknown = shape(&mut decoded.value, &version.schema).map_err(&unfit)?;
+                let unknown = shape(&mut decoded.value, &version.schema)?;
                 decoded.unknown.extend(unknown);
             }
             decoded
         }
     };
-    let mut strict: Vec<String> = duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
-    strict.extend(decoded.unknown.iter().map(|path| format!("unknown field {path:?}")));
-    let mut warnings = Vec::new();
-    match query.get("fieldValidation") {
-        "Strict" if !strict.is_empty() => return Err(unfit(format!("strict decoding error: {}", strict.join(", ")))),
-        "Ignore" | "Strict" => {}
-        _ => warnings = strict,
-    }
     let mut value = decoded.value;
     if value["metadata"].is_null() {
         value["metadata"] = Value::Object(Map::new());
     }
-    Ok(Sent { value, warnings })
+    if reset {
+        // Go tells an empty list from none.
+        value["metadata"]["managedFields"] = json!([]);
+    }
+    Ok((value, decoded.unknown))
+}
+
+/// The first value that can't be one of its type, in the words of upstream's converter of maps
+/// (`apimachinery/pkg/runtime/converter.go`, `fromUnstructured`).
+fn unconvertible(value: &Value, of: Type) -> Option<String> {
+    let is = match value {
+        Value::Null => return None,
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    };
+    let plain = |to: &str| {
+        let is = match is {
+            "slice" => "[]interface {}",
+            "map" => "map[string]interface {}",
+            is => is,
+        };
+        Some(format!("cannot convert {is} to {to}"))
+    };
+    match (of.plain(), value) {
+        (Type::Struct(_), Value::Object(fields)) => {
+            let of = of.structure()?;
+            of.fields.iter().find_map(|field| unconvertible(fields.get(field.json)?, field.of))
+        }
+        (Type::Struct(_), _) => Some(format!("cannot restore struct from: {is}")),
+        (Type::List(of), Value::Array(items)) => items.iter().find_map(|item| unconvertible(item, *of)),
+        (Type::List(_), _) => Some(format!("cannot restore slice from {is}")),
+        (Type::Map(of), Value::Object(fields)) => fields.values().find_map(|value| unconvertible(value, *of)),
+        (Type::Map(_), _) => Some(format!("cannot restore map from {is}")),
+        (Type::String, Value::String(_)) | (Type::Bool, Value::Bool(_)) => None,
+        (Type::Int32 | Type::Int64 | Type::Float64, Value::Number(_)) => None,
+        (Type::String | Type::Bool | Type::Int32 | Type::Int64 | Type::Float64, _) => plain(&go_name(of)),
+        _ => None,
+    }
+}
+
+/// The name of a plain type in Go.
+fn go_name(of: Type) -> String {
+    match of {
+        Type::Pointer(of) => go_name(*of),
+        Type::Alias(name, _) => format!("v1.{}", name.rsplit('.').next().unwrap_or_default()),
+        of => of.go(),
+    }
 }
 
 /// What is allowed but unwise in an object that is written (`pkg/api/pod/warnings.go`, `pkg/api/persistentvolume*`).

@@ -4,11 +4,12 @@
 
 use super::query::Query;
 use super::{Request, Response, Target, body, success};
+use crate::delete::preconditions;
 use crate::field::Cause;
 use crate::{DeleteOptions, Error, Server, registry};
 use kit_api::core::Pod;
 use kit_api::policy::PodDisruptionBudget;
-use kit_api::{pod, selector};
+use kit_api::selector;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_contract::failure::disruption::{Budget, EvictionRequest, Verdict};
 use serde_json::Value;
@@ -47,8 +48,6 @@ impl Server {
     pub fn evict_pod(&mut self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
         let key = Key::new(Kind::Pod, namespace, name);
         let pod: Pod = self.fetch(namespace, name)?;
-        // What goes anyway, or has ended, is no target of a disruption.
-        let is_over = pod::is_finished(&pod) || pod::phase(&pod) == "Pending" || pod::is_terminating(&pod);
         let selects = |budget: &&PodDisruptionBudget| {
             let of = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
             of.is_some_and(|of| selector::matches(of, pod.metadata.labels.as_ref()))
@@ -73,16 +72,19 @@ impl Server {
                 return Err(refusal(code, why, retry_after_seconds, budget));
             }
         }
-        if is_over {
-            return self.delete(&key, options).map(|_| ());
-        }
+        let mut options = options.clone();
         if !options.dry_run {
+            // Whoever meant another pod, or another version of it, finds this one as it was (`addConditionAndDeletePod`).
+            preconditions(&key, &self.get(&key)?.object, &options)?;
             let mut pod: Pod = self.fetch(namespace, name)?;
             let (reason, message) = (Some("EvictionByEvictionAPI"), Some("Eviction API: evicting"));
             registry::set_condition(&mut pod, "DisruptionTarget", "True", reason, message, self.time());
-            self.update_status(pod.into_object())?;
+            let marked = self.update_status(pod.into_object())?;
+            if options.resource_version.is_some() {
+                options.resource_version.clone_from(&marked.object.meta().resource_version);
+            }
         }
-        self.delete(&key, options).map(|_| ())
+        self.delete(&key, &options).map(|_| ())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which fields of a kind a field selector can name.
 //!
-//! Sources: `pkg/apis/core/v1/conversion.go` (`AddFieldLabelConversionFuncs`), `pkg/apis/batch/v1/conversion.go`, and
-//! `ToSelectableFields` of the strategies.
+//! Sources: `pkg/apis/core/v1/conversion.go` (`AddFieldLabelConversionFuncs`), `pkg/apis/batch/v1/conversion.go`,
+//! `ToSelectableFields` of the strategies, and for custom kinds `apiextensions-apiserver/pkg/apiserver/conversion/converter.go`.
 
 use crate::Error;
 use crate::Stored;
@@ -16,6 +16,7 @@ const OF_ALL: [&str; 2] = ["metadata.name", "metadata.namespace"];
 fn own(kind: Kind) -> Option<&'static [&'static str]> {
     Some(match kind {
         Kind::Pod => &[
+            "spec.host",
             "spec.nodeName",
             "spec.restartPolicy",
             "spec.schedulerName",
@@ -53,8 +54,21 @@ fn own(kind: Kind) -> Option<&'static [&'static str]> {
 pub fn check(kind: Kind, selector: &FieldSelector) -> Result<(), Error> {
     for term in &selector.terms {
         let field = term.field.as_str();
+        let resource = kind.resource();
+        // The default takes the namespace of all kinds, and those with fields of their own only where there is one.
+        let common = match (own(kind), resource.custom) {
+            (None, false) => &OF_ALL[..],
+            _ => &OF_ALL[..1 + usize::from(resource.namespaced)],
+        };
         let message = match own(kind) {
-            _ if OF_ALL.contains(&field) => continue,
+            _ if common.contains(&field) => continue,
+            _ if resource.custom => {
+                let selectable = resource.definition.iter().flat_map(|version| &version.selectable);
+                match selectable.into_iter().any(|known| known == field) {
+                    true => continue,
+                    false => format!("field label not supported: {field}"),
+                }
+            }
             Some(own) if own.contains(&field) => continue,
             Some(_) if kind == Kind::Job => format!("field label {field:?} not supported for Job"),
             Some(_) => format!("field label not supported: {field}"),
@@ -92,6 +106,7 @@ fn at_hand<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
 fn in_json(kind: Kind, object: &Value, selector: &FieldSelector) -> BTreeMap<String, String> {
     let value = |field: &str| {
         let path = match (kind, field) {
+            (Kind::Pod, "spec.host") => "/spec/nodeName".to_string(),
             (Kind::Event, "source") => "/source/component".to_string(),
             (Kind::Job, "status.successful") => "/status/succeeded".to_string(),
             _ => format!("/{}", field.replace('.', "/")),

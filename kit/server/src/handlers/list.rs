@@ -6,6 +6,7 @@
 use super::query::Query;
 use super::view::show_list;
 use super::{Request, Response, Target, fields, verbs};
+use crate::schema::syntax_error;
 use crate::{Change, ChangeKind, Error, Server, Snapshot, Stored};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -71,7 +72,7 @@ const TOKEN: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)
-        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone)
         .with_decode_allow_trailing_bits(true),
 );
 
@@ -89,26 +90,43 @@ impl Continue {
     }
 
     fn decode(token: &str) -> Result<Continue, Error> {
-        let bad = |why: String| Error::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let bytes = TOKEN.decode(token).map_err(|_| bad("illegal base64 data".into()))?;
+        let bad = |why: &str| Error::bad_request(format!("invalid continue token: continue key is not valid{why}"));
+        let bytes = match TOKEN.decode(token) {
+            Ok(bytes) => bytes,
+            Err(_) => return Err(bad(&format!(": illegal base64 data at input byte {}", misplaced(token)))),
+        };
         let value: Value = match serde_json::from_slice(&bytes) {
             Ok(value) => value,
             Err(_) => {
-                let first = char::from(bytes.first().copied().unwrap_or_default());
-                let shown = match first {
-                    ' '..='~' => first.to_string(),
-                    other => format!("\\u{:04x}", u32::from(other)),
-                };
-                return Err(bad(format!("invalid character '{shown}' looking for beginning of value")));
+                let why = syntax_error(&bytes).unwrap_or_else(|| "unexpected end of JSON input".into());
+                return Err(bad(&format!(": {why}")));
             }
         };
-        match (value["v"].as_str(), value["rv"].as_i64(), value["start"].as_str()) {
-            (Some("meta.k8s.io/v1"), Some(revision), Some(start)) => {
-                Ok(Continue { revision, after: start.trim_end_matches('\0').to_string() })
-            }
-            _ => Err(bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into())),
+        let version = value["v"].as_str().unwrap_or_default();
+        if version != "meta.k8s.io/v1" {
+            return Err(bad(&format!(": server does not recognize this encoded version {version}")));
         }
+        let (revision, start) = (value["rv"].as_i64().unwrap_or_default(), value["start"].as_str().unwrap_or_default());
+        if revision == 0 {
+            return Err(bad(": incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
+        if start.is_empty() {
+            return Err(bad(": encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        // Nobody gets out of the kind by a key with dots.
+        let path = start.strip_prefix('/').unwrap_or(start);
+        if path.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+            return Err(bad(&format!(": {start}")));
+        }
+        Ok(Continue { revision, after: start.trim_end_matches('\0').to_string() })
     }
+}
+
+/// Where Go's decoder of unpadded Base64 stops.
+fn misplaced(token: &str) -> usize {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    // One character is left over, which says nothing.
+    token.find(|c| !good(c)).unwrap_or(token.len().saturating_sub(1))
 }
 
 /// Where an object is found: its namespace and its name.
@@ -154,18 +172,25 @@ impl Wanted {
         query.int("timeoutSeconds")?;
         query.list_options(false, false)?;
         let selection = Selection::of(kind, query)?;
-        let asked = version(query).map_err(|why| Error::bad_request(format!("invalid resource version: {why}")))?;
-        let exact = query.get("resourceVersionMatch") == "Exact";
+        let exact = query.get("resourceVersionMatch");
         let mut limit = query.int("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
         let next = match query.get("continue") {
             "" => None,
             token => Some(Continue::decode(token)?),
         };
+        // The next page is of the version of the first (`ValidateListOptions` of `apiserver/pkg/storage/interfaces.go`).
+        if next.is_some() && !["", "0"].contains(&query.get("resourceVersion")) {
+            return Err(Error::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        let asked = version(query).map_err(|why| Error::bad_request(format!("invalid resource version: {why}")))?;
         // "0" is served from the watch cache, which has no pages.
         if asked == Some(0) && next.is_none() {
             limit = None;
         }
         let asked = asked.map(|version| i64::try_from(version).unwrap_or(i64::MAX));
+        // A page of some version has always been one of that very version.
+        let exact =
+            exact == "Exact" || (exact.is_empty() && limit.is_some() && asked.is_some_and(|version| version > 0));
         Ok(Wanted { selection, asked, exact, limit, next })
     }
 
@@ -318,23 +343,24 @@ impl Server {
             Some(page) => page,
             None => match self.page_at(target, &wanted, wanted.revision(current)) {
                 Some(page) => page,
-                None => return Err(self.too_old(wanted.next.as_ref())),
+                None => return Err(too_old(wanted.next.as_ref())),
             },
         };
         let warnings = verbs::deprecation(target.kind);
         Ok(show_list(target, request, metadata, items, self.time())?.warn(warnings))
     }
+}
 
-    fn too_old(&self, next: Option<&Continue>) -> Error {
-        match next {
-            None => Error::expired("The resourceVersion for the provided list is too old."),
-            Some(_) => Error::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new \
-                 list without the continue parameter, or use the continue token in this response to retrieve the \
-                 remainder of the results. Continuing with the provided token results in an inconsistent list - objects \
-                 that were created, modified, or deleted between the time the first chunk was returned and now may show \
-                 up in the list.",
-            ),
-        }
+fn too_old(next: Option<&Continue>) -> Error {
+    match next {
+        None => Error::expired("The resourceVersion for the provided list is too old."),
+        // The list may go on at the latest version, which this one stands for.
+        Some(next) => Error::expired_page(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+             without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+             results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+             modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            Continue { revision: -1, after: next.after.clone() }.encode(),
+        ),
     }
 }

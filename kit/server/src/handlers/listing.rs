@@ -26,14 +26,19 @@ impl Listing {
     /// The list as text.
     pub fn to_text(&self) -> String {
         let (list, api_version) = (format!("{}List", self.kind.name()), self.kind.api_version());
+        let mut metadata = self.metadata.clone();
+        if self.kind.resource().custom && metadata.get("continue").is_none() {
+            // Lists without a type of their own say it even if nothing follows (`UnstructuredList.SetContinue`).
+            metadata["continue"] = "".into();
+        }
         match self.view {
             View::Yaml => {
                 let items: Vec<Value> = self.items.iter().map(|stored| item(self.kind, stored)).collect();
-                let list = json!({"kind": list, "apiVersion": api_version, "metadata": self.metadata, "items": items});
+                let list = json!({"kind": list, "apiVersion": api_version, "metadata": metadata, "items": items});
                 serde_yaml::to_string(&list).unwrap_or_default()
             }
             View::Plain => {
-                let head = json!({"kind": list, "apiVersion": api_version, "metadata": self.metadata});
+                let head = json!({"kind": list, "apiVersion": api_version, "metadata": metadata});
                 self.with(&head, "items", |text, stored| self.bare(text, stored))
             }
             View::Metadata => {

@@ -4,6 +4,7 @@
 
 use crate::Error;
 use crate::field::{At, Errors, quoted};
+use crate::patch::Validation;
 use serde_json::Value;
 
 /// Parameters by name.
@@ -54,29 +55,58 @@ impl Query {
         }
     }
 
-    /// Checks what every write may say; `kind` is that of its options.
+    /// Checks what every write may say; `kind` is that of its options. Whether nothing is to be changed.
     pub fn dry_run(&self, kind: &str) -> Result<bool, Error> {
+        self.options(kind, Errors::default())
+    }
+
+    /// The same of a patch (`ValidatePatchOptions`).
+    pub fn patch_options(&self, apply: bool) -> Result<bool, Error> {
         let mut errors = Errors::default();
-        let said: Vec<&str> =
-            self.0.iter().filter(|(name, _)| name == "dryRun").map(|(_, value)| value.as_str()).collect();
-        let list: Vec<String> = said.iter().map(quoted).collect();
-        let dry = said.iter().any(|text| !text.is_empty());
-        if said.iter().any(|text| !text.is_empty() && *text != "All") {
-            let at = At { value: &Value::Null, path: "dryRun".into() };
-            errors.not_supported_as(&at, &format!("[]string{{{}}}", list.join(", ")), &["All"]);
+        let at = |name: &str| At { value: &Value::Null, path: name.into() };
+        if apply && self.get("fieldManager").is_empty() {
+            errors.required(&at("fieldManager"), "is required for apply patch");
         }
-        let manager = self.get("fieldManager");
-        if manager.len() > 128 {
-            errors.too_long(&At { value: &Value::Null, path: "fieldManager".into() }, 128);
+        if !apply && self.has("force") {
+            errors.forbidden(&at("force"), "may not be specified for non-apply patch");
+        }
+        self.options("PatchOptions", errors)
+    }
+
+    fn options(&self, kind: &str, mut errors: Errors) -> Result<bool, Error> {
+        let at = |name: &str| At { value: &Value::Null, path: name.into() };
+        if kind != "DeleteOptions" {
+            let manager = self.get("fieldManager");
+            if manager.len() > 128 {
+                errors.too_long(&at("fieldManager"), 128);
+            }
+            for (place, c) in manager.char_indices().filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' '))
+            {
+                let why = format!("invalid character U+{:04X} (at position {place})", u32::from(c));
+                errors.invalid_as(&at("fieldManager"), &quoted(manager), &why);
+            }
+        }
+        let said: Vec<&str> = self.all("dryRun").collect();
+        if said.iter().any(|text| *text != "All") {
+            let list: Vec<String> = said.iter().map(quoted).collect();
+            errors.not_supported_as(&at("dryRun"), &format!("[]string{{{}}}", list.join(", ")), &["All"]);
         }
         let validation = self.get("fieldValidation");
-        if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
-            let at = At { value: &Value::Null, path: "fieldValidation".into() };
-            errors.not_supported_as(&at, &quoted(validation), &["", "Ignore", "Strict", "Warn"]);
+        if kind != "DeleteOptions" && !["", "Ignore", "Warn", "Strict"].contains(&validation) {
+            errors.not_supported_as(&at("fieldValidation"), &quoted(validation), &["", "Ignore", "Strict", "Warn"]);
         }
         match errors.0.is_empty() {
-            true => Ok(dry),
+            true => Ok(!said.is_empty()),
             false => Err(Error::invalid("meta.k8s.io", kind, "", errors.0)),
+        }
+    }
+
+    /// How strictly a body is looked at.
+    pub fn validation(&self) -> Validation {
+        match self.get("fieldValidation") {
+            "Ignore" => Validation::Ignore,
+            "Strict" => Validation::Strict,
+            _ => Validation::Warn,
         }
     }
 

@@ -25,7 +25,9 @@ impl Snapshot {
         let target = Target::of(Resource::all().iter(), &api_version, rest)?;
         let verb = if target.name.is_some() { "get" } else { "list" };
         let query = Query::parse(request.query).ok()?;
-        if target.subresource.is_some() || !target.kind.resource().verbs.iter().any(|known| known == verb) {
+        let versioned = verb == "get" && query.has("resourceVersion");
+        if versioned || target.subresource.is_some() || !target.kind.resource().verbs.iter().any(|known| known == verb)
+        {
             return None;
         }
         let answer = match verb {

@@ -51,6 +51,10 @@ impl Server {
         let key = target.key();
         let there = self.get(&key)?.to_value();
         let version = key.kind.resource().definition.as_ref();
+        let media = request.header("content-type").unwrap_or_default();
+        if verb == "patch" && media.split(';').next() == Some("application/apply-patch+yaml") {
+            return self.apply_scale(target, &there, request, query);
+        }
         let (scale, said) = match version {
             Some(version) => scale::of(version, &there)?,
             None => (scale_of(&there), true),
@@ -60,8 +64,8 @@ impl Server {
             "get" => return self.show(target, request, 200, &scale),
             "update" => body::read(request, "Scale")?.0,
             _ => {
-                let media = request.header("content-type").unwrap_or_default();
-                let patch = read_patch(media.split(';').next().unwrap_or_default(), request, version.is_some())?;
+                let media = media.split(';').next().unwrap_or_default();
+                let (patch, _) = read_patch(media, request, version.is_some(), query)?;
                 match patch {
                     // A Scale has no list that is merged item by item.
                     Patch::Strategic(patch) => Patch::Merge(patch),
@@ -70,8 +74,7 @@ impl Server {
                 .apply(&key, scale.clone())?
             }
         };
-        let options = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
-        let dry_run = query.dry_run(options)?;
+        let dry_run = if verb == "update" { query.dry_run("UpdateOptions")? } else { query.patch_options(false)? };
         let at = At::root(&wanted).at("spec.replicas");
         let mut errors = Errors::default();
         errors.not_negative(&at);
@@ -85,13 +88,51 @@ impl Server {
             None => value["spec"]["replicas"] = replicas.into(),
         }
         value["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
-        let options = WriteOptions { dry_run, subresource: None, manager: Some(manager(request, query)) };
-        let stored = self.update_value(&key, value, &options)?;
-        let now = match version {
-            Some(version) => scale::of(version, &stored.to_value())?.0,
-            None => scale_of(&stored.to_value()),
+        let options = WriteOptions {
+            dry_run,
+            manager: Some(manager(request, query)),
+            through: Some("scale"),
+            ..Default::default()
         };
-        self.show(target, request, 200, &now)
+        let stored = self.update_value(&key, value, &options)?;
+        self.show_scale(target, request, &stored.to_value())
+    }
+
+    fn show_scale(&self, target: &Target, request: &Request<'_>, object: &Value) -> Result<Response, Error> {
+        let scale = match &target.kind.resource().definition {
+            Some(version) => scale::of(version, object)?.0,
+            None => scale_of(object),
+        };
+        self.show(target, request, 200, &scale)
+    }
+
+    /// Applies a Scale: whoever does so owns the number in the object itself, by its subresource
+    /// (`apimachinery/pkg/util/managedfields/scalehandler.go`).
+    fn apply_scale(
+        &mut self,
+        target: &Target,
+        there: &Value,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let dry_run = query.patch_options(true)?;
+        let (scale, _) = body::configuration(request.body, query)?;
+        let (key, kind) = (target.key(), target.kind);
+        let mut config = json!({
+            "apiVersion": kind.api_version(), "kind": kind.name(),
+            "metadata": {"name": &*key.name, "namespace": &*key.namespace},
+        });
+        if let Some(replicas) = scale["spec"]["replicas"].as_i64() {
+            match &kind.resource().definition {
+                Some(version) => scale::set(version, &mut config, replicas),
+                None => config["spec"]["replicas"] = replicas.into(),
+            }
+        }
+        let (manager, force) = (query.get("fieldManager"), query.flag("force"));
+        let object = self.applied(kind, Some(there), &config, manager, force, Some("scale"))?;
+        let object = crate::canonical(kind, object);
+        let stored = self.update_value(&key, object, &WriteOptions { dry_run, ..Default::default() })?;
+        self.show_scale(target, request, &stored.to_value())
     }
 
     /// Assigns a pod to a node; the older path of bindings comes here too.
@@ -145,9 +186,9 @@ impl Server {
             "update" => body::object(request, target.kind.resource(), query)?.value,
             _ => {
                 let media = request.header("content-type").unwrap_or_default();
-                let patched = read_patch(media.split(';').next().unwrap_or_default(), request, false)?
-                    .apply(&key, there.clone())?;
-                body::typed(patched, Vec::new(), target.kind.resource(), query)?.value
+                let (patch, doubts) = read_patch(media.split(';').next().unwrap_or_default(), request, false, query)?;
+                let patched = patch.apply(&key, there.clone())?;
+                body::patched(&patch, patched, doubts, target.kind.resource(), query)?.value
             }
         };
         let mut value = there.clone();
@@ -179,6 +220,7 @@ impl Server {
             dry_run: query.dry_run("UpdateOptions")?,
             subresource: Some(part),
             manager: Some(manager(request, query)),
+            ..Default::default()
         };
         let stored = self.update_value(&key, value, &options)?;
         self.show_stored(target, request, 200, &stored)

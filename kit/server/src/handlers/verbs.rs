@@ -4,14 +4,16 @@
 
 use super::query::Query;
 use super::view::show_list;
-use super::{Request, Response, Target, body, list, success};
+use super::{Request, RequestInfo, Response, Target, body, list, success};
+use crate::auth::User;
 use crate::field::{At, Errors, quoted};
 use crate::patch::{FOR_ALL, FOR_CUSTOM};
 use crate::rules::strategy;
-use crate::write::WriteOptions;
+use crate::write::{WriteOptions, other_uid};
 use crate::{DeleteOptions, Error, Patch, Propagation, Server, Stored, canonical};
 use kit_apimachinery::object::{Key, Kind};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 impl Target {
     pub(super) fn key(&self) -> Key {
@@ -31,6 +33,12 @@ pub(super) fn manager(request: &Request<'_>, query: &Query) -> String {
 
 impl Server {
     pub(super) fn do_get(&self, target: &Target, request: &Request<'_>) -> Result<Response, Error> {
+        // What is there is never older than what the server knows (`CacheDelegator.Get`).
+        let asked = list::version(&Query::parse(request.query)?).map_err(Error::internal)?;
+        let (asked, current) = (asked.map(|version| i64::try_from(version).unwrap_or(i64::MAX)), self.state.revision);
+        if let Some(version) = asked.filter(|version| *version > current) {
+            return Err(Error::too_large(version, current));
+        }
         let stored = self.get(&target.key())?;
         let warnings = deprecation(target.kind);
         Ok(self.show_stored(target, request, 200, stored)?.warn(warnings))
@@ -73,6 +81,9 @@ impl Server {
                 return Err(Error::bad_request(why));
             }
             value["metadata"]["namespace"] = target.namespace.as_str().into();
+        } else {
+            // What lives in no namespace may say what it likes (`EnsureObjectNamespaceMatchesRequestNamespace`).
+            _ = value["metadata"].as_object_mut().map(|metadata| metadata.shift_remove("namespace"));
         }
         match &target.name {
             Some(asked) if !name.is_empty() && name != *asked => {
@@ -98,16 +109,51 @@ impl Server {
         let dry_run = query.dry_run("UpdateOptions")?;
         let mut sent = body::object(request, resource, query)?;
         self.place(target, &mut sent.value)?;
+        let key = target.key();
+        let options =
+            WriteOptions { dry_run, subresource, manager: Some(manager(request, query)), ..Default::default() };
+        if self.state.get(&key).is_none() {
+            let stored = self.create_by_update(&key, sent.value, request, options)?;
+            return Ok(self.written(target, request, 201, &stored)?.warn(sent.warnings));
+        }
         if resource.custom && sent.value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
             // `AllowUnconditionalUpdate` is false for custom resources alone.
             let mut errors = Errors::default();
             let at = At { value: &Value::Null, path: "metadata.resourceVersion".into() };
             errors.invalid_as(&at, "0x0", "must be specified for an update");
-            return Err(Error::invalid_object(&target.key(), errors.0));
+            return Err(Error::invalid_object(&key, errors.0));
         }
-        let options = WriteOptions { dry_run, subresource, manager: Some(manager(request, query)) };
-        let stored = self.update_value(&target.key(), sent.value, &options)?;
+        let stored = self.update_value(&key, sent.value, &options)?;
         Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
+    }
+
+    /// An update of what isn't there, which makes it if its kind lets clients do so. Whoever names a uid means something that
+    /// was there (`GuaranteedUpdate` looks at it first).
+    fn create_by_update(
+        &mut self,
+        key: &Key,
+        value: Value,
+        request: &Request<'_>,
+        options: WriteOptions,
+    ) -> Result<Arc<Stored>, Error> {
+        self.readable(key)?;
+        if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+            return Err(Error::conflict(key, &other_uid(key, uid, "")));
+        }
+        let resource = key.kind.resource();
+        if options.subresource.is_some() || resource.custom || !strategy::CREATED_BY_UPDATE.contains(&&*resource.kind) {
+            return Err(Error::not_found(key));
+        }
+        self.may_create(request)?;
+        self.create_value(key.kind, value, &WriteOptions { by_update: true, ..options })
+    }
+
+    /// Whoever updates may not always create (`withAuthorization` of `endpoints/handlers/update.go`).
+    fn may_create(&self, request: &Request<'_>) -> Result<(), Error> {
+        let mut info = RequestInfo::of(request.method, request.path, request.query);
+        info.verb = "create".into();
+        let user = request.user.cloned().unwrap_or_else(User::admin);
+        self.state.authorize(&user, &info).map(drop)
     }
 
     pub(super) fn do_patch(
@@ -121,13 +167,22 @@ impl Server {
         if media == "application/apply-patch+yaml" {
             return self.do_apply(target, request, query);
         }
-        let dry_run = query.dry_run("PatchOptions")?;
+        if !known(media, resource.custom) {
+            return Err(Error::unsupported_media_type(if resource.custom { FOR_CUSTOM } else { FOR_ALL }));
+        }
+        let dry_run = query.patch_options(false)?;
         let key = target.key();
-        let patch = read_patch(media, request, resource.custom)?;
-        let patched = patch.apply(&key, self.get(&key)?.to_value())?;
-        let mut sent = body::typed(patched, Vec::new(), resource, query)?;
+        let there = self.get(&key)?.to_value();
+        let (patch, doubts) = read_patch(media, request, resource.custom, query)?;
+        let patched = patch.apply(&key, there)?;
+        let mut sent = body::patched(&patch, patched, doubts, resource, query)?;
         self.place(target, &mut sent.value)?;
-        let options = WriteOptions { dry_run, subresource: status_of(target), manager: Some(manager(request, query)) };
+        let options = WriteOptions {
+            dry_run,
+            subresource: status_of(target),
+            manager: Some(manager(request, query)),
+            ..Default::default()
+        };
         let stored = self.update_value(&key, sent.value, &options)?;
         Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
     }
@@ -135,22 +190,13 @@ impl Server {
     fn do_apply(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
         let resource = target.kind.resource();
         let manager = query.get("fieldManager");
-        if manager.is_empty() {
-            let mut errors = Errors::default();
-            errors.required(&At { value: &Value::Null, path: "fieldManager".into() }, "is required for apply patch");
-            return Err(Error::invalid("meta.k8s.io", "PatchOptions", "", errors.0));
-        }
-        let dry_run = query.dry_run("PatchOptions")?;
-        let text = std::str::from_utf8(request.body).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
-        let (mut config, _) = body::yaml(text).map_err(|e| Error::bad_request(format!("error decoding YAML: {e}")))?;
-        if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
-            return Err(Error::bad_request("metadata.managedFields must be nil"));
-        }
+        let dry_run = query.patch_options(true)?;
+        let (mut config, warnings) = body::configuration(request.body, query)?;
         for (field, expected) in [("apiVersion", &resource.api_version), ("kind", &resource.kind)] {
             let said = config[field].as_str().unwrap_or_default();
             if said.is_empty() {
                 return Err(Error::bad_request(format!(
-                    "error decoding YAML: Object '{field}' is missing in '{text}'"
+                    "error decoding YAML: Object '{field}' is missing in '{config}'"
                 )));
             }
             if said != expected {
@@ -160,21 +206,35 @@ impl Server {
                 return Err(Error::bad_request(why));
             }
         }
+        if config["metadata"]["managedFields"].is_array() {
+            return Err(Error::bad_request("metadata.managedFields must be nil"));
+        }
         if !config["metadata"].is_object() {
             config["metadata"] = json!({});
         }
         self.place(target, &mut config)?;
         let key = target.key();
-        let live = self.get(&key).ok().map(|stored| stored.to_value());
+        self.readable(&key)?;
+        let live = self.state.get(&key).map(|stored| stored.to_value());
         let subresource = status_of(target);
+        if live.is_none() && subresource.is_some() {
+            return Err(Error::not_found(&key));
+        }
         let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
         let object = canonical(target.kind, object);
-        let options = WriteOptions { dry_run, subresource, manager: None };
-        let (code, stored) = match live {
-            Some(_) => (200, self.update_value(&key, object, &options)?),
-            None => (201, self.create_value(target.kind, object, &options)?),
-        };
-        self.written(target, request, code, &stored)
+        let options = WriteOptions { dry_run, subresource, ..Default::default() };
+        if live.is_some() {
+            let stored = self.update_value(&key, object, &options)?;
+            return Ok(self.written(target, request, 200, &stored)?.warn(warnings));
+        }
+        if let Some(uid) = object["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Error::conflict(&key, &why));
+        }
+        self.may_create(request)?;
+        let stored = self.create_value(target.kind, object, &WriteOptions { by_update: true, ..options })?;
+        Ok(self.written(target, request, 201, &stored)?.warn(warnings))
     }
 
     pub(super) fn do_delete(
@@ -231,16 +291,19 @@ pub(super) fn deprecation(kind: Kind) -> Vec<String> {
     }
 }
 
-pub(super) fn read_patch(media: &str, request: &Request<'_>, custom: bool) -> Result<Patch, Error> {
-    let bad = |e: serde_json::Error| Error::bad_request(format!("error decoding patch: {e}"));
-    match media {
-        "application/json-patch+json" => serde_json::from_slice(request.body).map(Patch::Json).map_err(bad),
-        "application/merge-patch+json" => serde_json::from_slice(request.body).map(Patch::Merge).map_err(bad),
-        "application/strategic-merge-patch+json" if !custom => {
-            serde_json::from_slice(request.body).map(Patch::Strategic).map_err(bad)
-        }
-        _ => Err(Error::unsupported_media_type(if custom { FOR_CUSTOM } else { FOR_ALL })),
-    }
+fn known(media: &str, custom: bool) -> bool {
+    let all = if custom { FOR_CUSTOM } else { FOR_ALL };
+    all.split(", ").any(|known| known == media)
+}
+
+/// The patch of a request, and what is doubtful in it.
+pub(super) fn read_patch(
+    media: &str,
+    request: &Request<'_>,
+    custom: bool,
+    query: &Query,
+) -> Result<(Patch, Vec<String>), Error> {
+    Patch::read(media, request.body, custom, query.validation())
 }
 
 fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(DeleteOptions, Vec<String>), Error> {
@@ -277,8 +340,10 @@ fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(D
                  them or set propagationPolicy=Orphan to suppress this warning"
                     .into(),
             );
-            Propagation::Orphan
+            Propagation::OrphanIfUnsaid
         }
+        ("", None) if kind.name() == "ReplicationController" => Propagation::OrphanIfUnsaid,
+        ("", None) => Propagation::Unsaid,
         _ => Propagation::Background,
     };
     let condition = |field: &str| sent["preconditions"][field].as_str().map(str::to_string);

@@ -2,6 +2,8 @@
 //!
 //! Source: `apimachinery/pkg/util/strategicpatch/patch.go`; the strategies stand in the types' tags.
 
+use crate::Error;
+use crate::go::plain;
 use crate::schema::{Field, Type};
 use serde_json::{Map, Value};
 
@@ -10,12 +12,32 @@ const RETAIN: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 
+/// Why a patch can't be merged (`mergepatch/errors.go`, and which code it has: `interpretStrategicMergePatchError` of
+/// `endpoints/handlers/patch.go`).
+#[derive(Debug)]
+pub enum Problem {
+    /// A directive has no sense.
+    Malformed(&'static str),
+    /// Something that upstream didn't think of as the client's fault.
+    Other(String),
+}
+
+impl Problem {
+    /// As clients see it.
+    pub fn into_error(self) -> Error {
+        match self {
+            Problem::Malformed(why) => Error::bad_request(why),
+            Problem::Other(why) => Error::internal(why),
+        }
+    }
+}
+
 /// Merges a patch into an object of a type.
 ///
 /// # Errors
 ///
 /// If the patch makes no sense, in upstream's words.
-pub fn merge(object: &mut Value, patch: &Value, of: Type) -> Result<(), String> {
+pub fn merge(object: &mut Value, patch: &Value, of: Type) -> Result<(), Problem> {
     match (object, patch) {
         (Value::Object(object), Value::Object(patch)) => maps(object, patch, of),
         (object, patch) => {
@@ -25,8 +47,8 @@ pub fn merge(object: &mut Value, patch: &Value, of: Type) -> Result<(), String> 
     }
 }
 
-fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -> Result<(), String> {
-    match patch.get(DIRECTIVE).and_then(Value::as_str) {
+fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -> Result<(), Problem> {
+    match patch.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
         Some("replace") => {
             *object =
                 patch.iter().filter(|(name, _)| *name != DIRECTIVE).map(|(n, v)| (n.clone(), v.clone())).collect();
@@ -36,16 +58,24 @@ fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -
             object.clear();
             return Ok(());
         }
-        Some("merge") | None => {}
-        Some(other) => return Err(format!("Unknown patch type found: {other}")),
+        None => {}
+        Some(_) => return Err(bad_type(patch)),
     }
-    if let Some(Value::Array(kept)) = patch.get(RETAIN) {
-        object.retain(|name, _| kept.iter().any(|kept| kept == name));
+    if let Some(kept) = patch.get(RETAIN) {
+        let bad = || Problem::Malformed("invalid patch format of retainKeys");
+        let kept = kept.as_array().ok_or_else(bad)?;
+        let retained = |name: &str| kept.iter().any(|kept| kept == name);
+        let said = patch.iter().filter(|(name, value)| !value.is_null() && !name.starts_with('$'));
+        if said.into_iter().any(|(name, _)| !retained(name)) {
+            return Err(bad());
+        }
+        object.retain(|name, _| retained(name));
     }
     let field = |name: &str| of.structure().and_then(|of| of.field(name));
     for (name, values) in patch {
         if let Some(list) = name.strip_prefix(DELETE_FROM) {
-            let gone = values.as_array().cloned().unwrap_or_default();
+            let bad = || Problem::Malformed("invalid patch format of primitive list");
+            let gone = values.as_array().cloned().ok_or_else(bad)?;
             if let Some(items) = object.get_mut(list).and_then(Value::as_array_mut) {
                 items.retain(|item| !gone.contains(item));
             }
@@ -74,6 +104,9 @@ fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -
     }
     for (name, order) in patch {
         let Some(list) = name.strip_prefix(ORDER) else { continue };
+        if !order.is_array() || patch.get(list).is_some_and(|items| !items.is_array()) {
+            return Err(Problem::Malformed("invalid patch format of setElementOrder list"));
+        }
         let key = field(list).and_then(|field| field.patch.key);
         if let (Some(items), Some(order)) = (object.get_mut(list).and_then(Value::as_array_mut), order.as_array()) {
             sort(items, order, key);
@@ -95,7 +128,7 @@ fn without_directives(items: &[Value]) -> Vec<Value> {
     items.iter().filter(|item| item.get(DIRECTIVE).is_none()).cloned().collect()
 }
 
-fn lists(list: &mut Vec<Value>, patch: &[Value], field: &Field) -> Result<(), String> {
+fn lists(list: &mut Vec<Value>, patch: &[Value], field: &Field) -> Result<(), Problem> {
     let Some(key) = field.patch.key else {
         // Plain values: a set.
         for value in patch {
@@ -116,11 +149,16 @@ fn lists(list: &mut Vec<Value>, patch: &[Value], field: &Field) -> Result<(), St
     let mut added = Vec::new();
     for item in patch {
         let Some(value) = item.get(key) else {
-            return Err(format!("map: {} does not contain declared merge key: {key}", go_map(item)));
+            return Err(Problem::Other(format!("map: {} does not contain declared merge key: {key}", plain(item))));
         };
-        if item[DIRECTIVE] == "delete" {
-            list.retain(|there| there.get(key) != Some(value));
-            continue;
+        match item.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
+            Some("delete") => {
+                list.retain(|there| there.get(key) != Some(value));
+                continue;
+            }
+            Some("merge") => return Err(Problem::Other("merging lists cannot yet be specified in the patch".into())),
+            Some(_) => return Err(bad_type(item.as_object().unwrap_or(&Map::new()))),
+            None => {}
         }
         match list.iter_mut().find(|there| there.get(key) == Some(value)) {
             Some(there) => {
@@ -171,19 +209,9 @@ fn sort(items: &mut Vec<Value>, order: &[Value], key: Option<&str>) {
     }
 }
 
-/// `map[name:c]`, as Go prints a map.
-fn go_map(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}:{}", go_map(value))).collect();
-            fields.sort();
-            format!("map[{}]", fields.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+fn bad_type(patch: &Map<String, Value>) -> Problem {
+    let shown = plain(&Value::Object(patch.clone()));
+    Problem::Other(format!("unknown patch type: {} in map: {shown}", plain(&patch[DIRECTIVE])))
 }
 
 #[cfg(test)]

@@ -26,6 +26,20 @@ const NO_GENERATION: [&str; 7] = [
     "PersistentVolumeClaim",
 ];
 
+/// Kinds that an update may make (`AllowCreateOnUpdate` of the strategies).
+pub const CREATED_BY_UPDATE: [&str; 10] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Endpoints",
+    "Event",
+    "Lease",
+    "LimitRange",
+    "Role",
+    "RoleBinding",
+    "RuntimeClass",
+    "Service",
+];
+
 /// Whether the server counts changes of what is asked for.
 pub fn has_generation(resource: &Resource) -> bool {
     let kind = resource.kind.as_str();

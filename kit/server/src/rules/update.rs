@@ -118,11 +118,11 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
     errors
 }
 
-/// Says what is wrong with a write of the status. That of most built-in kinds is taken as it is.
+/// Says what is wrong with a write of the status.
 pub fn validate_status_update(resource: &Resource, new: &Value, old: &Value) -> Errors {
     let mut errors = Errors::default();
-    if (resource.group.as_str(), resource.kind.as_str()) == ("batch", "Job") {
-        validate::job_status::job(&mut errors, &At::root(new), &At::root(old));
+    if !resource.custom {
+        validate::status::update(&mut errors, resource, &At::root(new), &At::root(old));
     }
     resource.definition.iter().for_each(|version| apiextensions::validate_status(&mut errors, version, new, old));
     errors

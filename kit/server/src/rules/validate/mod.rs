@@ -3,20 +3,23 @@
 //! Sources: `pkg/apis/{core,apps,batch,autoscaling,networking,policy,storage,scheduling,rbac}/validation/validation.go`
 //! and `apimachinery/pkg/api/validation`.
 
+mod address;
 mod batch;
 mod environment;
 mod handlers;
-pub mod job_status;
+mod job_status;
 mod meta;
 mod mounts;
 mod network;
 mod node;
 mod pod;
+mod pod_status;
 mod policy;
 mod resources;
 mod scheduling;
 mod security;
 mod service;
+pub mod status;
 mod storage;
 mod volumes;
 mod workloads;

@@ -44,11 +44,7 @@ pub fn node(e: &mut Errors, node: &At<'_>) {
         let at = At { value: taints.value, path: "metadata.taints".into() };
         self::taints(e, &at);
     }
-    for list in ["capacity", "allocatable"] {
-        for (resource, amount) in node.get("status").get(list).entries() {
-            resources::amount(e, resource, &amount.as_path(format!("status.{list}.{resource}")));
-        }
-    }
+    status(e, &node.get("status"));
     let ranges = node.at("spec.podCIDRs");
     for range in ranges.items() {
         if !network::is_cidr(range.text()) {
@@ -58,6 +54,15 @@ pub fn node(e: &mut Errors, node: &At<'_>) {
     let six = ranges.items().iter().filter(|range| range.text().contains(':')).count();
     if ranges.len() > 2 || (ranges.len() == 2 && six != 1) {
         e.invalid_as(&ranges, &go::strings(ranges.value), "may specify no more than one CIDR for each IP family");
+    }
+}
+
+/// How much a node has (`ValidateNodeResources`).
+pub fn status(e: &mut Errors, status: &At<'_>) {
+    for list in ["capacity", "allocatable"] {
+        for (resource, amount) in status.get(list).entries() {
+            resources::amount(e, resource, &amount.as_path(format!("status.{list}.{resource}")));
+        }
     }
 }
 

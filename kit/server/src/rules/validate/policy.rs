@@ -70,15 +70,20 @@ const QUOTA_NAMES: [&str; 19] = [
     "resourcequotas",
 ];
 
-pub fn resource_quota(e: &mut Errors, spec: &At<'_>) {
-    let hard = spec.get("hard");
-    for (resource, amount) in hard.entries() {
+/// Amounts that a quota counts, by their names.
+pub fn quotas(e: &mut Errors, amounts: &At<'_>) {
+    for (resource, amount) in amounts.entries() {
         resources::resource_name(e, &amount, resource);
         if !resource.contains('/') && !is_quota_name(resource) {
             e.invalid_as(&amount, resource, "must be a standard resource for quota");
         }
         resources::amount(e, resource, &amount);
     }
+}
+
+pub fn resource_quota(e: &mut Errors, spec: &At<'_>) {
+    let hard = spec.get("hard");
+    quotas(e, &hard);
     let names: std::collections::BTreeSet<&str> =
         hard.entries().iter().map(|(resource, _)| *resource).filter(|resource| is_quota_name(resource)).collect();
     let scopes = spec.get("scopes");
