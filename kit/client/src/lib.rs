@@ -1,9 +1,10 @@
 //! What client-go is upstream: how a component sees the API server and acts on it.
 //!
 //! A [`component`] is woken with its [`cache`], which the cluster feeds from its watches, and keeps what it has to do in a
-//! [`work_queue`]. [`leader_election`] lets one of several act, [`informer`] is a client that lists and watches by itself,
+//! [`work_queue`]; what fails is tried again after a [`back_off`]. [`leader_election`] lets one of several act, [`informer`] is a client that lists and watches by itself,
 //! [`metrics`] is what `metrics.k8s.io` would answer, [`network`] what pods send through, [`disk`] what they write to, and [`explain`] is where a component says why.
 
+pub mod back_off;
 pub mod cache;
 pub mod component;
 pub mod database;

@@ -1,8 +1,12 @@
 //! The end of a pod's containers.
 //!
-//! Source: `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
+//! [`grace`] is how long a container has; [`Ending`] is how those of a pod go, one after the other where sidecars are among them.
+//!
+//! Sources: `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`killContainer`, `killContainersWithSyncResult`),
+//! `pkg/kubelet/kuberuntime/kuberuntime_termination_order.go`.
 
 use kit_api::core::{Container, Pod, Probe};
+use kit_time::agenda::Instant;
 
 /// SIGTERM always has this many seconds (`minimumGracePeriodInSeconds`).
 pub const LEAST: i64 = 2;
@@ -28,4 +32,160 @@ pub fn grace(pod: &Pod, container: &Container, reason: Option<Reason>) -> i64 {
         None => None,
     };
     probe.and_then(|probe: &Probe| probe.termination_grace_period_seconds).unwrap_or(own)
+}
+
+/// What a container is in its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of `containers`.
+    Main,
+    /// An init container that runs to its end.
+    Init,
+    /// An init container that stays.
+    Sidecar,
+}
+
+/// A container of a pod that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// What it is in its pod.
+    pub role: Role,
+    /// Whether it has a `preStop` hook.
+    pub hook: bool,
+    /// How many seconds it has.
+    pub grace: i64,
+}
+
+/// What is done with a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Its hook is run.
+    Hook,
+    /// It is sent SIGTERM, and killed after so many seconds.
+    Stop(i64),
+    /// It is killed.
+    Kill,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its hook runs until then, at most.
+    Hook(Instant),
+    /// It waits for its turn, since then, with so many seconds left.
+    Turn(Instant, i64),
+    /// It has the signal, and is killed then.
+    Stopping(Instant),
+    Gone,
+}
+
+/// The containers of a pod that ends, and how far each is.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    members: Vec<(Member, Stage)>,
+    /// What the beginning was worth, until it is asked for.
+    steps: Vec<(String, Step)>,
+}
+
+impl Ending {
+    /// Begins with the containers that run, each kind in the order of the spec.
+    pub fn new(running: Vec<Member>, now: Instant) -> Ending {
+        let mut steps = Vec::new();
+        let mut begin = |member: Member| {
+            let stage = if member.hook && member.grace > 0 {
+                steps.push((member.name.clone(), Step::Hook));
+                Stage::Hook(now + Instant::seconds(member.grace))
+            } else {
+                Stage::Turn(now, member.grace)
+            };
+            (member, stage)
+        };
+        let members = running.into_iter().map(&mut begin).collect();
+        Ending { members, steps }
+    }
+
+    /// The hook of a container has ended.
+    pub fn hook_ended(&mut self, name: &str, now: Instant) {
+        for (_, stage) in self.members.iter_mut().filter(|(member, _)| member.name == name) {
+            if let Stage::Hook(by) = *stage {
+                // Whole seconds are taken off.
+                let left = (by - now).nanos.max(0);
+                *stage = Stage::Turn(now, (left + 999_999_999) / 1_000_000_000);
+            }
+        }
+    }
+
+    /// A container has ended.
+    pub fn exited(&mut self, name: &str) {
+        self.members.iter_mut().filter(|(member, _)| member.name == name).for_each(|(_, stage)| *stage = Stage::Gone);
+    }
+
+    /// Whether a container has been sent SIGTERM and not ended yet.
+    pub fn is_stopping(&self, name: &str) -> bool {
+        self.members.iter().any(|(member, stage)| member.name == name && matches!(stage, Stage::Stopping(_)))
+    }
+
+    /// Whether all have ended.
+    pub fn is_over(&self) -> bool {
+        self.members.iter().all(|(_, stage)| *stage == Stage::Gone)
+    }
+
+    /// When it has to be looked at, if no container ends and no hook before.
+    pub fn next(&self) -> Option<Instant> {
+        let due = |(at, (_, stage)): (usize, &(Member, Stage))| match stage {
+            Stage::Hook(by) | Stage::Stopping(by) => Some(*by),
+            Stage::Turn(since, _) if self.is_turn(at) => Some(*since),
+            Stage::Turn(since, left) => Some(*since + Instant::seconds(*left)),
+            Stage::Gone => None,
+        };
+        self.members.iter().enumerate().filter_map(due).min()
+    }
+
+    /// What is to be done now. A container that is killed has ended.
+    pub fn advance(&mut self, now: Instant) -> Vec<(String, Step)> {
+        let mut steps = std::mem::take(&mut self.steps);
+        // A kill can be somebody's turn.
+        loop {
+            let before = steps.len();
+            for at in 0..self.members.len() {
+                self.step(at, now, &mut steps);
+            }
+            if steps.len() == before {
+                return steps;
+            }
+        }
+    }
+
+    fn step(&mut self, at: usize, now: Instant, steps: &mut Vec<(String, Step)>) {
+        let (is_turn, Some((member, stage))) = (self.is_turn(at), self.members.get_mut(at)) else { return };
+        if let Stage::Hook(by) = *stage
+            && by <= now
+        {
+            *stage = Stage::Turn(now, 0);
+        }
+        match *stage {
+            Stage::Turn(since, left) if is_turn || left <= 0 || since + Instant::seconds(left) <= now => {
+                // Whole seconds of the wait are taken off, and everybody has a moment to end.
+                let waited = if left > 0 { (now - since).nanos / 1_000_000_000 } else { 0 };
+                let seconds = (left - waited).max(LEAST);
+                steps.push((member.name.clone(), Step::Stop(seconds)));
+                *stage = Stage::Stopping(now + Instant::seconds(seconds));
+            }
+            Stage::Stopping(by) if by <= now => {
+                steps.push((member.name.clone(), Step::Kill));
+                *stage = Stage::Gone;
+            }
+            _ => {}
+        }
+    }
+
+    /// Sidecars go when all others have gone, the last one of the spec first.
+    fn is_turn(&self, at: usize) -> bool {
+        let waits_for = |(other, (member, stage)): (usize, &(Member, Stage))| {
+            *stage != Stage::Gone && (member.role == Role::Main || member.role == Role::Sidecar && other > at)
+        };
+        let is_sidecar = self.members.get(at).is_some_and(|(member, _)| member.role == Role::Sidecar);
+        !is_sidecar || !self.members.iter().enumerate().any(waits_for)
+    }
 }

@@ -1,6 +1,8 @@
 //! Tables of what happens to nodes and on them, held against the reference modules and the kit.
 
+mod containers;
 mod kubelet;
+mod probes;
 mod runtime;
 
 use super::Check;
@@ -12,6 +14,7 @@ use kit_api::pod_status::{self, Said};
 use kit_contract::failure::NodeLifecycle;
 use kit_contract::failure::node_lifecycle::Config;
 use kit_contract::workloads::job::BackoffRequest;
+use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 use solutions::failure::node_lifecycle;
 use std::collections::BTreeMap;
@@ -23,8 +26,19 @@ pub fn check(table: &str) -> Option<Check> {
         "job_pod_backoff" => Some(job_pod_backoff),
         "node_zone_state" => Some(node_zone_state),
         "pod_phase_and_conditions" => Some(pod_phase_and_conditions),
-        _ => kubelet::check(table).or_else(|| runtime::check(table)),
+        _ => [kubelet::check, runtime::check, containers::check, probes::check].iter().find_map(|check| check(table)),
     }
+}
+
+/// The entries of a list; none where it is `null`.
+fn list(case: &Value) -> impl Iterator<Item = &Value> {
+    case.as_array().into_iter().flatten()
+}
+
+/// A time in seconds, as the tables have numbers.
+fn number(at: Instant) -> Value {
+    const SECOND: i64 = 1_000_000_000;
+    if at.nanos % SECOND == 0 { json!(at.nanos / SECOND) } else { json!(at.nanos as f64 / SECOND as f64) }
 }
 
 fn node_zone_state(case: &Value) -> Result<(), String> {

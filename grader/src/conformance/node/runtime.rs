@@ -2,6 +2,7 @@
 
 use super::super::Check;
 use super::super::pure::{compare, field, from};
+use super::list;
 use kit_api::core::{ContainerResizePolicy, Pod};
 use kit_api::pod_resources::{Resources, add, resources};
 use kit_node::runtime::resize::{self, Pending};
@@ -44,10 +45,6 @@ fn status(case: &Value) -> Result<Status, String> {
         liveness: found(&case["liveness"]),
         startup: found(&case["startup"]),
     })
-}
-
-fn list(case: &Value) -> impl Iterator<Item = &Value> {
-    case.as_array().into_iter().flatten()
 }
 
 fn pod_actions(case: &Value) -> Result<(), String> {

@@ -1,44 +1,35 @@
 //! How long failed pods stay before they are replaced. A kubelet that refuses a pod would do so again at once.
 //!
-//! Source: `client-go/util/flowcontrol/backoff.go`, with the times of `startDaemonSetController`
-//! (`cmd/kube-controller-manager/app/apps.go`).
+//! Source: `startDaemonSetController` of `cmd/kube-controller-manager/app/apps.go` for the times.
 
 use kit_api::jiff::{SignedDuration, Timestamp};
+use kit_client::back_off::{self, Limits};
+use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-const FIRST: SignedDuration = SignedDuration::from_secs(1);
-const MOST: SignedDuration = SignedDuration::from_mins(15);
+const LIMITS: Limits = Limits { first: Instant::seconds(1), most: Instant::seconds(15 * 60) };
 
 /// The waits of one DaemonSet, by its observed generation and the node.
 #[derive(Debug, Default)]
-pub struct BackOff(BTreeMap<(i64, String), Wait>);
+pub struct BackOff(BTreeMap<(i64, String), back_off::BackOff>);
 
-#[derive(Debug)]
-struct Wait {
-    length: SignedDuration,
-    since: Timestamp,
-}
-
-impl Wait {
-    /// Whether nothing has happened for so long that it is as if nothing ever had (`hasExpired`).
-    fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.since) > MOST * 2
-    }
+fn instant(time: Timestamp) -> Instant {
+    Instant { nanos: i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX) }
 }
 
 impl BackOff {
     /// The whole length of the wait that lasts; none if there is none.
     pub(super) fn waits(&self, generation: i64, node: &str, now: Timestamp) -> Option<SignedDuration> {
-        let wait = self.0.get(&(generation, node.to_string())).filter(|wait| !wait.is_over(now))?;
-        (now.duration_since(wait.since) < wait.length).then_some(wait.length)
+        let wait = self.0.get(&(generation, node.to_string()))?.waits(instant(now))?;
+        Some(SignedDuration::from_nanos(wait.nanos))
     }
 
     /// Begins a wait, twice as long as the last one.
     pub(super) fn begin(&mut self, generation: i64, node: &str, now: Timestamp) {
+        let now = instant(now);
         self.0.retain(|_, wait| !wait.is_over(now));
         let wait = self.0.entry((generation, node.to_string()));
-        wait.and_modify(|wait| *wait = Wait { length: (wait.length * 2).min(MOST), since: now })
-            .or_insert(Wait { length: FIRST, since: now });
+        wait.or_insert(back_off::BackOff::new(LIMITS)).start(now, now);
     }
 }
 
@@ -47,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_for_each_node_until_they_are_forgotten() {
+    fn waits_are_counted_for_each_node_and_generation() {
         let mut backoff = BackOff::default();
         let mut begin = |node, at| {
             let now = Timestamp::from_second(at).expect("a time");

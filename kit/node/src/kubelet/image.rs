@@ -29,7 +29,11 @@ pub struct Image {
     pub milli_cpu: i64,
     /// Bytes of memory that it uses.
     pub memory: i64,
-    /// How long after it began it uses all of that. If its limit is less, it is killed then; without this nobody looks.
+    /// Bytes that it writes on disk, beside its image.
+    pub disk: i64,
+    /// Processes that it is.
+    pub processes: i64,
+    /// How long after it began it uses all of its memory. If its limit is less, it is killed then; without this nobody looks.
     pub fills_after: Option<f64>,
 }
 
@@ -45,6 +49,8 @@ impl Default for Image {
             exit_code: 0,
             milli_cpu: 1,
             memory: 16 << 20,
+            disk: 0,
+            processes: 1,
             fills_after: None,
         }
     }
@@ -83,18 +89,40 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
 
 /// The images that a node has.
 #[derive(Debug, Clone, Default)]
-pub struct Images(BTreeSet<String>);
+pub struct Images {
+    names: BTreeSet<String>,
+    bytes: i64,
+}
 
 impl Images {
     /// Whether an image is there.
     pub fn has(&self, image: &str) -> bool {
-        self.0.contains(image)
+        self.names.contains(image)
     }
 
     /// It was pulled.
     pub fn insert(&mut self, image: &str) {
-        self.0.insert(image.into());
+        if self.names.insert(image.into()) {
+            self.bytes += bytes(image);
+        }
     }
+
+    /// How large all of them are together, in bytes.
+    pub fn size(&self) -> i64 {
+        self.bytes
+    }
+
+    /// Removes all that nobody needs; how many bytes that wins.
+    pub fn keep(&mut self, needed: &BTreeSet<&str>) -> i64 {
+        let before = self.bytes;
+        self.names.retain(|image| needed.contains(image.as_str()));
+        self.bytes = self.names.iter().map(|image| bytes(image)).sum();
+        before - self.bytes
+    }
+}
+
+fn bytes(image: &str) -> i64 {
+    i64::try_from(size(image)).unwrap_or(i64::MAX)
 }
 
 /// How large an image is, in bytes: something between 2 and 200 MB, the same wherever it is pulled.

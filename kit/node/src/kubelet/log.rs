@@ -3,6 +3,8 @@
 //! Sources: `internal/cri/io/logger.go` of containerd (lines and their pieces), `cri-client/pkg/logs/logs.go` (reading),
 //! `pkg/kubelet/logs/container_log_manager.go` (rotation).
 
+pub mod file;
+
 use crate::program::Channel;
 use kit_api::jiff::Timestamp;
 use kit_server::LogOptions;
@@ -31,6 +33,8 @@ pub struct Log {
 #[derive(Debug)]
 struct Line {
     at: Timestamp,
+    /// The zone in which it is shown, in seconds east of UTC.
+    zone: i32,
     channel: Channel,
     text: Vec<u8>,
 }
@@ -58,7 +62,7 @@ impl Log {
                 open.extend(now);
                 if open.ends_with(b"\n") || open.len() >= LONGEST {
                     let text = std::mem::take(open);
-                    self.push(Line { at, channel, text });
+                    self.push(Line { at, zone: 0, channel, text });
                 }
                 if later.is_empty() {
                     break;
@@ -73,7 +77,7 @@ impl Log {
         for channel in [Channel::Stdout, Channel::Stderr] {
             let text = std::mem::take(&mut self.open[channel as usize]);
             if !text.is_empty() {
-                self.push(Line { at, channel, text });
+                self.push(Line { at, zone: 0, channel, text });
             }
         }
     }
@@ -115,7 +119,7 @@ impl Log {
                 continue;
             }
             let mut text = match reader.timestamps && fresh {
-                true => format!("{} ", line.at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")).into_bytes(),
+                true => format!("{} ", file::shown(line.at, line.zone)).into_bytes(),
                 false => Vec::new(),
             };
             text.extend(&line.text);

@@ -4,11 +4,13 @@
 //! ([`image`]); it posts the node's status and renews its lease. Upstream: `pkg/kubelet/kubelet.go`.
 
 pub mod back_off;
+mod failing;
 pub mod image;
 pub mod log;
 mod network;
 pub mod node;
 pub mod pod_worker;
+mod pressure;
 pub mod processes;
 mod shutdown;
 pub mod streams;
@@ -18,7 +20,9 @@ mod testing;
 pub mod usage;
 mod volumes;
 
+use crate::admission::Claims;
 use crate::program::link::Wires;
+use failing::Failing;
 use image::{Images, Registry};
 use kit_api::coordination::Lease;
 use kit_api::core::{Node, Pod};
@@ -32,6 +36,7 @@ use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
 use node::{NodeShape, Ready};
 use pod_worker::PodWorker;
+use pressure::Pressure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a node renews its lease (a quarter of the 40 s that it lasts; `pkg/kubelet/kubelet.go`).
@@ -87,6 +92,7 @@ struct Kubelet {
     in_use: Vec<String>,
     /// How far it is with its end, if its machine is shut down.
     shutdown: Option<shutdown::Shutdown>,
+    pressure: Pressure,
 }
 
 struct Running {
@@ -95,8 +101,11 @@ struct Running {
     timer: Option<Instant>,
     net: network::Interface,
     volumes: volumes::Claimed,
-    /// Whether it is among the last to go when the machine is shut down.
-    critical: bool,
+    /// Who has a high one is among the last to go when the machine is shut down.
+    priority: i32,
+    claims: Claims,
+    /// With what it fails when it has ended.
+    failing: Option<Failing>,
 }
 
 impl Kubelets {
@@ -105,6 +114,7 @@ impl Kubelets {
         let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
             let pods = BTreeMap::new();
             let name = shape.name.clone();
+            let pressure = Pressure::new(&shape);
             let skew = Instant::default();
             let (up, connected, behind) = (true, true, false);
             (
@@ -122,6 +132,7 @@ impl Kubelets {
                     reported: None,
                     in_use: Vec::new(),
                     shutdown: None,
+                    pressure,
                 },
             )
         });
@@ -197,7 +208,7 @@ impl Kubelets {
             return;
         }
         if !kubelet.pods.contains_key(&uid) {
-            if pod::is_finished(pod) || self.ended.contains(&uid) || kubelet.refuses(pod, world) {
+            if pod::is_finished(pod) || self.ended.contains(&uid) || !self.admits(&node, pod, world) {
                 return;
             }
             let key = Key::new(
@@ -205,14 +216,17 @@ impl Kubelets {
                 pod.metadata.namespace.as_deref().unwrap_or_default(),
                 pod.metadata.name.as_deref().unwrap_or_default(),
             );
+            let Some(kubelet) = self.nodes.get_mut(&node) else { return };
             let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
             let worker = self.worker_of(pod, ip, world);
             let net = network::Interface::new(pod, &node);
             if let Some(kubelet) = self.nodes.get_mut(&node) {
                 worker.images().for_each(|image| kubelet.images.insert(image));
                 let volumes = volumes::Claimed::new(pod, world.now);
-                let critical = shutdown::is_critical(pod);
-                kubelet.pods.insert(uid.clone(), Running { key, worker, timer: None, net, volumes, critical });
+                let priority = shutdown::priority(pod);
+                let claims = Claims::of(pod);
+                let running = Running { key, worker, timer: None, net, volumes, priority, claims, failing: None };
+                kubelet.pods.insert(uid.clone(), running);
             }
             self.pods.insert(uid.clone(), node.clone());
             if self.mount(&node, &uid, world) {
@@ -317,7 +331,7 @@ impl Kubelets {
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);
-        if self.fail_by_shutdown(node, uid, world) {
+        if self.has_failed(node, uid, world) {
             return;
         }
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
@@ -417,8 +431,15 @@ impl Kubelet {
                 stored.get().cloned().unwrap_or_default()
             }
         };
-        self.shape.report(&mut node, self.index, time);
-        self.say_shutdown(&mut node);
+        let mut holding: BTreeSet<&str> = self.pressure.conditions().collect();
+        holding.extend((!self.is_shutting_down()).then_some("Ready"));
+        for reason in node::changes(&node, &holding) {
+            if let Ok(stored) = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).cloned() {
+                let message = format!("Node {} status is now: {reason}", self.shape.name);
+                world.server.record(&stored.object, "Normal", reason, &message);
+            }
+        }
+        self.shape.report(&mut node, self.index, &holding, time);
         _ = world.server.update_status(node.into_object());
     }
 }
@@ -446,6 +467,7 @@ impl Component for Kubelets {
         self.run_sessions(world);
         self.run_shutdowns(world);
         if world.now >= self.renew {
+            self.relieve(world);
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
             }
@@ -507,7 +529,10 @@ impl Component for Kubelets {
             _ => {
                 kubelet.up = true;
                 for running in kubelet.pods.values_mut() {
-                    running.worker.reboot(world.now, world.time());
+                    let stored = world.server.get(&running.key).ok();
+                    if let Some(pod) = stored.and_then(|stored| stored.get::<Pod>()) {
+                        running.worker.reboot(pod, world.now, world.time());
+                    }
                 }
                 self.plug_again(name, world);
             }

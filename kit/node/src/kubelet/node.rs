@@ -5,11 +5,12 @@
 
 use kit_api::coordination::{Lease, LeaseSpec};
 use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
+use kit_api::eviction::{Threshold, ThresholdConfig};
 use kit_api::jiff::Timestamp;
 use kit_api::meta::ObjectMeta;
 use kit_api::time;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -23,12 +24,73 @@ pub struct NodeShape {
     pub memory: String,
     /// How many pods it may run.
     pub pods: u32,
+    /// Its disk, as a quantity.
+    pub disk: String,
+    /// How many processes it may have; unlimited if 0.
+    pub pids: i64,
+    /// When its kubelet evicts pods.
+    pub eviction: Eviction,
     /// Its zone (the label `topology.kubernetes.io/zone`).
     pub zone: Option<String>,
     /// More labels.
     pub labels: BTreeMap<String, String>,
     /// Taints, from the start.
     pub taints: Vec<kit_api::core::Taint>,
+}
+
+/// When a kubelet evicts pods, in the words of its configuration. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Eviction {
+    /// `evictionHard`
+    pub hard: BTreeMap<String, String>,
+    /// `evictionSoft`
+    pub soft: BTreeMap<String, String>,
+    /// `evictionSoftGracePeriod`
+    pub soft_grace_period: BTreeMap<String, String>,
+    /// `evictionMinimumReclaim`
+    pub minimum_reclaim: BTreeMap<String, String>,
+    /// `evictionMaxPodGracePeriod`
+    pub max_pod_grace: i64,
+    /// `evictionPressureTransitionPeriod`
+    pub transition: i64,
+}
+
+impl Default for Eviction {
+    fn default() -> Self {
+        let hard = [
+            ("memory.available", "100Mi"),
+            ("nodefs.available", "10%"),
+            ("nodefs.inodesFree", "5%"),
+            ("imagefs.available", "15%"),
+            ("imagefs.inodesFree", "5%"),
+        ];
+        Eviction {
+            hard: hard.map(|(signal, level)| (signal.into(), level.into())).into(),
+            soft: BTreeMap::new(),
+            soft_grace_period: BTreeMap::new(),
+            minimum_reclaim: BTreeMap::new(),
+            max_pod_grace: 0,
+            transition: 300,
+        }
+    }
+}
+
+impl Eviction {
+    /// The thresholds.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in the kubelet's words.
+    pub fn thresholds(&self) -> Result<Vec<Threshold>, String> {
+        let config = ThresholdConfig {
+            eviction_hard: Some(self.hard.clone()),
+            eviction_soft: Some(self.soft.clone()),
+            eviction_soft_grace_period: Some(self.soft_grace_period.clone()),
+            eviction_minimum_reclaim: Some(self.minimum_reclaim.clone()),
+        };
+        config.parse()
+    }
 }
 
 impl Default for NodeShape {
@@ -38,6 +100,9 @@ impl Default for NodeShape {
             cpu: "4".into(),
             memory: "8Gi".into(),
             pods: 110,
+            disk: "100Gi".into(),
+            pids: 0,
+            eviction: Eviction::default(),
             zone: None,
             labels: BTreeMap::new(),
             taints: Vec::new(),
@@ -66,13 +131,54 @@ pub fn ready(node: &Node) -> Ready {
     }
 }
 
-/// Conditions of a healthy node: type, status, reason, message.
-const HEALTHY: [(&str, &str, &str, &str); 4] = [
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+/// What is said of a condition: its reason, its message, and the reason of an event when it changes.
+type Says = (&'static str, &'static str, &'static str);
+
+/// Conditions of a node, and what is said of each when it doesn't hold, and when it does.
+const CONDITIONS: [(&str, [Says; 2]); 4] = [
+    (
+        "MemoryPressure",
+        [
+            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"),
+            ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"),
+        ],
+    ),
+    (
+        "DiskPressure",
+        [
+            ("KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+            ("KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"),
+        ],
+    ),
+    (
+        "PIDPressure",
+        [
+            ("KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+            ("KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"),
+        ],
+    ),
+    (
+        "Ready",
+        [
+            ("KubeletNotReady", "node is shutting down", "NodeNotReady"),
+            ("KubeletReady", "kubelet is posting ready status", "NodeReady"),
+        ],
+    ),
 ];
+
+/// Reasons of events that tell what changes when these conditions are what holds now.
+pub fn changes(node: &Node, holding: &BTreeSet<&str>) -> Vec<&'static str> {
+    let there = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let change = |(type_, says): &(&str, [Says; 2])| {
+        let now = usize::from(holding.contains(type_));
+        let before = there.iter().find(|condition| condition.type_ == *type_)?;
+        // Readiness is told of by others.
+        (before.status != STATUSES[now] && before.status != "Unknown" && *type_ != "Ready").then_some(says[now].2)
+    };
+    CONDITIONS.iter().filter_map(change).collect()
+}
+
+const STATUSES: [&str; 2] = ["False", "True"];
 
 impl NodeShape {
     /// The node's own address.
@@ -105,7 +211,8 @@ impl NodeShape {
     }
 
     /// Writes what the kubelet reports into the node's status.
-    pub fn report(&self, node: &mut Node, index: usize, time: Timestamp) {
+    /// `holding` are the conditions that hold.
+    pub fn report(&self, node: &mut Node, index: usize, holding: &BTreeSet<&str>, time: Timestamp) {
         let amounts = [("cpu", self.cpu.clone()), ("memory", self.memory.clone()), ("pods", self.pods.to_string())];
         let amounts: BTreeMap<_, _> = amounts
             .into_iter()
@@ -113,7 +220,9 @@ impl NodeShape {
             .collect();
         let before = node.status.take().unwrap_or_default();
         let there = before.conditions.unwrap_or_default();
-        let conditions = HEALTHY.map(|(type_, status, reason, message)| {
+        let conditions = CONDITIONS.map(|(type_, says)| {
+            let holds = usize::from(holding.contains(type_));
+            let (status, (reason, message, _)) = (STATUSES[holds], says[holds]);
             let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
             NodeCondition {
                 type_: type_.into(),

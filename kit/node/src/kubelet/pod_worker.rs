@@ -6,15 +6,21 @@
 //! original.
 
 mod adopt;
+mod ending;
 pub mod life;
 mod live;
 mod probes;
+mod reboot;
 
 use super::back_off;
 use super::image::{self, Image, Images, Registry};
 use super::network::ports;
+use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
+use crate::runtime;
+use crate::runtime::status::{self, Of, Ran};
+use ending::{Ends, Exit};
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
@@ -23,6 +29,7 @@ use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod_resources::is_sidecar;
 use kit_api::pod_status::{self, Said};
 use kit_api::time;
+use kit_client::back_off::BackOff;
 use kit_client::network::Protocol;
 use kit_time::agenda::Instant;
 use life::Life;
@@ -44,8 +51,8 @@ pub struct PodWorker {
     ip: String,
     /// When all containers will have ended, once somebody asked for it.
     pub stops_at: Option<Instant>,
-    /// When somebody asked first, and the grace that was given.
-    asked: Option<(Instant, Instant)>,
+    /// How far its end is.
+    ends: Option<Ends>,
     volumes: Volumes,
     /// When the network is asked again for the pod's address; until then nothing of the pod begins.
     held: Option<Instant>,
@@ -74,7 +81,10 @@ struct Run {
     next: Option<Instant>,
     restarts: i32,
     last: Option<ContainerStateTerminated>,
-    backoff: Instant,
+    crashes: BackOff,
+    /// When it ended last.
+    ended_at: Instant,
+    pulls: BackOff,
     /// How long it waits for its next start.
     waits: Instant,
     live: Option<live::Live>,
@@ -82,13 +92,19 @@ struct Run {
     backs_off: bool,
     ports: Vec<(Protocol, u16)>,
     life: Option<Life>,
+    exit: Exit,
     /// The most memory that it may use.
     limit: Option<i64>,
 }
 
 enum State {
-    Waiting(&'static str, Option<String>),
-    Running { since: Instant, at: Timestamp, ready: bool },
+    /// With the reason and the message of the last attempt to start it, if that failed.
+    Waiting(Option<(&'static str, String)>),
+    Running {
+        since: Instant,
+        at: Timestamp,
+        ready: bool,
+    },
     Ended(ContainerStateTerminated),
 }
 
@@ -114,16 +130,14 @@ impl PodWorker {
         };
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
         let init_until = inits.last().map_or(now, |last| last.begins + INIT);
-        let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         let run = |container: &Container| {
             let mut run = Run::new(container, registry, policy == "Always");
             run.next = Some(init_until + seconds(run.image.pull + run.image.start));
-            run.state = State::Waiting(waits, None);
             run
         };
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
-        let (stops_at, asked, held, volumes) = (None, None, None, Volumes::new());
+        let (stops_at, ends, held, volumes) = (None, None, None, Volumes::new());
         let (setup, news, live) = (Vec::new(), Events::new(), false);
         let mut worker = PodWorker {
             inits,
@@ -136,7 +150,7 @@ impl PodWorker {
             started: time,
             ip,
             stops_at,
-            asked,
+            ends,
             volumes,
             held,
         };
@@ -150,7 +164,8 @@ impl PodWorker {
             return self.held.into_iter().chain(self.stops_at).min();
         }
         let runs = self.setup.iter().chain(&self.containers);
-        runs.filter_map(|run| run.next).chain(self.stops_at).chain(self.init_next).min()
+        let due = runs.filter_map(|run| run.next).chain(self.init_next).chain(self.wake_ending());
+        due.chain(self.stops_at.filter(|at| *at < ending::OPEN)).min()
     }
 
     /// The same, programs among it.
@@ -221,15 +236,17 @@ impl PodWorker {
         if self.held.is_some() {
             return events;
         }
+        self.go_on_ending(now, time);
         if self.live {
             return self.advance_live(now, time, images);
         }
         if self.init_next.is_some_and(|at| at <= now) {
             self.init_next = self.inits.iter().map(|init| init.begins + INIT).find(|at| *at > now);
         }
+        let policy = if self.stops_at.is_some() { "Never" } else { &self.policy };
         for run in &mut self.containers {
             while let Some(at) = run.next.filter(|at| *at <= now) {
-                run.advance(at, time, &self.policy, &mut events);
+                run.advance(at, time, policy, &mut events);
             }
         }
         events
@@ -251,51 +268,10 @@ impl PodWorker {
         std::mem::take(&mut self.news).into_iter().chain(told).collect()
     }
 
-    /// Asks all containers to end within the grace period.
-    pub fn stop(&mut self, now: Instant, time: Timestamp, grace: Instant) {
-        if self.asked.is_none() {
-            self.asked = Some((now, grace));
-            self.terminate(time);
-            if self.live {
-                self.announce_stop();
-            }
-        }
-        if self.held.is_some() {
-            self.stops_at = Some(now);
-            return;
-        }
-        // Who only waits has nothing to end; scenarios are told another story, and it stays as it is.
-        let counts = |run: &&Run| !self.live || matches!(run.state, State::Running { .. });
-        let all = self.setup.iter().chain(&self.containers).filter(counts);
-        let slowest = all.map(|run| seconds(run.image.stop)).max().unwrap_or_default();
-        let at = now + slowest.min(grace);
-        self.stops_at = Some(self.stops_at.map_or(at, |before| before.min(at)));
-    }
-
     /// The containers end with this code, now.
     pub fn kill(&mut self, exit_code: i32, now: Instant, time: Timestamp) {
         for run in &mut self.containers {
             run.exit(exit_code, now, time, &self.policy);
-        }
-    }
-
-    /// All containers have ended and none is started again; those that took too long were killed.
-    pub fn end(&mut self, now: Instant, time: Timestamp) {
-        let grace = self.asked.map_or(Instant::default(), |(_, grace)| grace);
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
-            let exit_code = if seconds(run.image.stop) <= grace { 0 } else { 137 };
-            run.exit(exit_code, now, time, "Never");
-        }
-    }
-
-    /// The node has lost its containers and starts them again.
-    pub fn reboot(&mut self, now: Instant, time: Timestamp) {
-        if self.live {
-            return self.begin_anew(now, time);
-        }
-        for run in self.containers.iter_mut().filter(|run| !matches!(run.state, State::Ended(_))) {
-            run.exit(255, now, time, "Always");
-            run.next = Some(now + seconds(run.image.start));
         }
     }
 
@@ -308,6 +284,23 @@ impl PodWorker {
         self.setup.iter().chain(&self.containers).filter_map(used).collect()
     }
 
+    fn of(&self, is_init: bool) -> Of<'_> {
+        let has_init = !self.inits.is_empty() || !self.setup.is_empty();
+        Of { policy: &self.policy, deleting: self.stops_at.is_some(), has_init, is_init }
+    }
+
+    /// What each running container uses now, by its name.
+    pub fn usage_now(&self, now: Instant) -> impl Iterator<Item = (&str, Amounts)> {
+        let runs = self.setup.iter().chain(&self.containers);
+        runs.filter_map(move |run| Some((run.name.as_str(), run.uses(run.since()?, now))))
+    }
+
+    /// The images of all its containers.
+    pub fn all_images(&self) -> impl Iterator<Item = &str> {
+        let runs = self.setup.iter().chain(&self.containers).map(|run| run.image_name.as_str());
+        self.inits.iter().map(|init| init.image_name.as_str()).chain(runs)
+    }
+
     /// The status to be posted over the one that is there.
     pub fn status(&self, pod: &Pod, host_ip: &str, now: Instant, time: Timestamp) -> PodStatus {
         let before = pod.status.clone().unwrap_or_default();
@@ -317,10 +310,10 @@ impl PodWorker {
         // Before there is a sandbox nothing of it has begun.
         let begun = if self.held.is_some() { Instant { nanos: i64::MIN } } else { now };
         let inits: Vec<ContainerStatus> = match self.live {
-            true => self.setup.iter().map(Run::status).collect(),
+            true => self.setup.iter().map(|run| run.status(self.of(true))).collect(),
             false => self.inits.iter().map(|init| init.status(begun)).collect(),
         };
-        let containers: Vec<ContainerStatus> = self.containers.iter().map(Run::status).collect();
+        let containers: Vec<ContainerStatus> = self.containers.iter().map(|run| run.status(self.of(false))).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
         let phase = pod_status::phase(spec, &all, stopped);
@@ -413,15 +406,18 @@ impl Run {
             image_name: container.image.clone().unwrap_or_default(),
             next: None,
             image: image::behaviour(registry, container, always),
-            state: State::Waiting("PodInitializing", None),
+            state: State::Waiting(None),
             restarts: 0,
             last: None,
-            backoff: back_off::FIRST,
+            crashes: back_off::NEW,
+            ended_at: Instant::default(),
+            pulls: back_off::NEW,
             waits: Instant::default(),
             live: None,
             backs_off: false,
             ports: ports(container),
             life: None,
+            exit: Exit::new(container),
             limit: memory_limit(container),
         }
     }
@@ -433,12 +429,26 @@ impl Run {
             .map_or(self.image.memory, |limit| limit.min(self.image.memory))
     }
 
+    /// What a run uses that began then. Memory fills up bit by bit.
+    fn uses(&self, since: Instant, now: Instant) -> Amounts {
+        let part = |fills: f64| ((now - since).nanos as f64 / (fills * 1e9).max(1.0)).min(1.0);
+        let filled = self.image.fills_after.map_or(1.0, part);
+        let memory = (self.image.memory as f64 * filled) as i64;
+        let most = self.limit.filter(|_| self.image.fills_after.is_some()).unwrap_or(i64::MAX);
+        Amounts { memory: memory.min(most), disk: self.image.disk, pids: self.image.processes }
+    }
+
     /// When it ends by itself after it began, and with which code: by its image, or because it wants more memory than it may.
     fn end(&self) -> Option<(Instant, i32)> {
         let by_itself = self.image.exits_after.map(|after| (seconds(after), self.image.exit_code));
         let starves = self.limit.is_some_and(|limit| self.image.memory > limit);
         let killed = self.image.fills_after.filter(|_| starves).map(|after| (seconds(after), 137));
         by_itself.into_iter().chain(killed).min()
+    }
+
+    /// What failed before is forgotten: back-offs are only in a kubelet's memory.
+    fn forget_failures(&mut self) {
+        (self.crashes, self.pulls) = (back_off::NEW, back_off::NEW);
     }
 
     fn is_ready(&self) -> bool {
@@ -450,7 +460,7 @@ impl Run {
             State::Waiting(..) if !self.image.exists => {
                 let image = &self.image_name;
                 let (reason, message) = match self.state {
-                    State::Waiting("ContainerCreating" | "PodInitializing" | "ImagePullBackOff", _) => {
+                    State::Waiting(None | Some(("ImagePullBackOff", _))) => {
                         events.push((
                             "Warning",
                             "Failed",
@@ -463,8 +473,12 @@ impl Run {
                         ("ImagePullBackOff", format!("Back-off pulling image {image:?}"))
                     }
                 };
-                self.state = State::Waiting(reason, Some(message));
-                self.next = Some(at + if reason == "ErrImagePull" { Instant::seconds(1) } else { self.back_off() });
+                self.state = State::Waiting(Some((reason, message)));
+                if reason == "ErrImagePull" {
+                    self.pulls.start(at, at);
+                }
+                let delay = self.pulls.waits(at).filter(|_| reason != "ErrImagePull");
+                self.next = Some(at + delay.unwrap_or(Instant::seconds(1)));
             }
             State::Waiting(..) | State::Ended(_) => {
                 if let State::Ended(ended) = &self.state {
@@ -472,6 +486,7 @@ impl Run {
                 }
                 if self.last.is_some() {
                     self.restarts += 1;
+                    self.crashes.start(self.ended_at, at);
                 }
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {}", self.name)));
@@ -493,14 +508,9 @@ impl Run {
         }
     }
 
-    fn back_off(&mut self) -> Instant {
-        let delay = self.backoff;
-        self.backoff = (self.backoff + self.backoff).min(back_off::MOST);
-        delay
-    }
-
     fn exit(&mut self, exit_code: i32, now: Instant, time: Timestamp, policy: &str) {
-        let State::Running { since, at, .. } = self.state else { return };
+        let State::Running { at, .. } = self.state else { return };
+        self.ended_at = now;
         let reason = match exit_code {
             0 => "Completed",
             137 => "OOMKilled",
@@ -513,11 +523,8 @@ impl Run {
             finished_at: Some(time::seconds(time)),
             ..Default::default()
         };
-        let again = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
+        let again = runtime::restarts(policy, exit_code);
         if self.live.is_some() {
-            if now - since >= back_off::FORGOTTEN {
-                self.backoff = back_off::FIRST;
-            }
             return self.ended(ended, again, now);
         }
         if !again {
@@ -525,41 +532,43 @@ impl Run {
             self.next = None;
             return;
         }
-        if now - since >= back_off::FORGOTTEN {
-            self.backoff = back_off::FIRST;
-        }
         self.last = Some(ended);
-        // The first restart comes at once; upstream's back-off starts with the second.
-        let delay = if self.restarts == 0 { seconds(self.image.start) } else { self.back_off() };
-        let message =
-            (self.restarts > 0).then(|| format!("back-off {delay} restarting failed container={}", self.name));
-        self.backs_off = self.restarts > 0;
-        self.state = State::Waiting(if self.restarts > 0 { "CrashLoopBackOff" } else { "ContainerCreating" }, message);
-        self.next = Some(now + delay);
+        let delay = self.crashes.delay(now);
+        let message = delay.map(|delay| format!("back-off {delay} restarting failed container={}", self.name));
+        self.backs_off = delay.is_some();
+        self.state = State::Waiting(message.map(|message| ("CrashLoopBackOff", message)));
+        self.next = Some(now + delay.unwrap_or(seconds(self.image.start)));
     }
 
-    fn status(&self) -> ContainerStatus {
-        let state = match &self.state {
-            State::Waiting(reason, message) => ContainerState {
-                waiting: Some(ContainerStateWaiting { reason: Some(reason.to_string()), message: message.clone() }),
-                ..Default::default()
-            },
-            State::Running { at, .. } => ContainerState {
-                running: Some(ContainerStateRunning { started_at: Some(time::seconds(*at)) }),
-                ..Default::default()
-            },
-            State::Ended(ended) => ContainerState { terminated: Some(ended.clone()), ..Default::default() },
+    /// What the runtime remembers of it, the newest first.
+    fn runs(&self) -> Vec<Ran> {
+        let run = |state: runtime::State, since: Option<Timestamp>, ended: ContainerStateTerminated| Ran {
+            id: String::new(),
+            state,
+            since: since.map(time::seconds),
+            ended,
+            restarts: self.restarts,
         };
-        let mut status = ContainerStatus {
-            name: self.name.clone(),
-            image: self.image_name.clone(),
-            ready: self.is_ready(),
-            started: Some(matches!(self.state, State::Running { .. })),
-            restart_count: self.restarts,
-            state: Some(state),
-            last_state: self.last.clone().map(|ended| ContainerState { terminated: Some(ended), ..Default::default() }),
-            ..Default::default()
+        let newest = match &self.state {
+            State::Waiting(_) => None,
+            State::Running { at, .. } => {
+                Some(run(runtime::State::Running, Some(*at), ContainerStateTerminated::default()))
+            }
+            State::Ended(ended) => Some(run(runtime::State::Exited, None, ended.clone())),
         };
+        let before = self.last.clone().map(|ended| run(runtime::State::Exited, None, ended));
+        newest.into_iter().chain(before).collect()
+    }
+
+    fn status(&self, of: Of<'_>) -> ContainerStatus {
+        let container =
+            Container { name: self.name.clone(), image: Some(self.image_name.clone()), ..Container::default() };
+        let failure = match &self.state {
+            State::Waiting(Some((reason, message))) => Some((reason.to_string(), message.clone())),
+            _ => None,
+        };
+        let mut status = status::status(&container, of, &self.runs(), None, failure);
+        (status.ready, status.started) = (self.is_ready(), Some(matches!(self.state, State::Running { .. })));
         self.detail(&mut status);
         status
     }

@@ -1,6 +1,6 @@
 //! What one sync of a pod does, from its spec and what the container runtime knows.
 //!
-//! [`actions()`] decides; nothing is carried out here. [`resize`] says how containers get other resources while they run.
+//! [`actions()`] decides, and [`status`] tells; nothing is carried out here. [`resize`] says how containers get other resources while they run.
 //!
 //! Sources: `computePodActions` of `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `computeInitContainerActions` of
 //! `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/kuberuntime/util/util.go` and
@@ -8,6 +8,7 @@
 
 mod init;
 pub mod resize;
+pub mod status;
 
 use crate::termination;
 use kit_api::core::{Container, Pod};
@@ -212,14 +213,21 @@ fn is_to_be_started(pod: &Pod, policy: &str, status: Option<&Status>) -> bool {
     if pod.metadata.deletion_timestamp.is_some() {
         return false;
     }
-    match status {
-        None => true,
-        Some(status) => match status.state {
-            State::Running => false,
-            State::Unknown | State::Created => true,
-            State::Exited => policy == "Always" || policy == "OnFailure" && status.exit_code != 0,
-        },
+    is_started_again(policy, status.map(|status| (status.state, status.exit_code)))
+}
+
+/// The same in a pod that stays, after a last run in some state and with some exit code.
+fn is_started_again(policy: &str, last: Option<(State, i32)>) -> bool {
+    match last {
+        None | Some((State::Unknown | State::Created, _)) => true,
+        Some((State::Running, _)) => false,
+        Some((State::Exited, exit_code)) => restarts(policy, exit_code),
     }
+}
+
+/// Whether a container is started again that has ended like this.
+pub fn restarts(policy: &str, exit_code: i32) -> bool {
+    policy == "Always" || policy == "OnFailure" && exit_code != 0
 }
 
 /// It may run, so it is stopped before it runs twice.

@@ -3,7 +3,7 @@
 //! A container whose command is one that [`program`](crate::program) knows runs it. Any other is described by its image,
 //! and writes a few lines of its own. Scenarios do without all of this.
 
-use super::{PodWorker, Run, State, seconds};
+use super::{PodWorker, Run, State};
 use crate::kubelet::image::Registry;
 use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
@@ -172,25 +172,19 @@ impl PodWorker {
             self.end_sidecars(now, time);
         }
         played.changed = self.live && self.probe(now, place);
-        if let Some((asked, grace)) = self.asked.filter(|_| played.ended) {
-            let left = self.setup.iter().chain(&self.containers).filter(|run| run.since().is_some());
-            let last = left.map(|run| asked + seconds(run.image.stop).min(grace)).max().unwrap_or(now);
-            self.stops_at = self.stops_at.map(|at| at.min(last.max(now)));
+        if played.ended {
+            self.go_on_ending(now, time);
         }
         played
     }
 
-    /// Sends all programs the signal to stop.
-    pub(super) fn terminate(&mut self, time: Timestamp) {
-        let all = self.setup.iter_mut().chain(&mut self.containers);
-        all.filter(|run| run.since().is_some()).for_each(|run| run.signal(time));
-    }
-
     /// One container, by its name.
     pub fn see(&self, name: &str, now: Instant) -> Option<Seen<'_>> {
-        if let Some(run) = self.setup.iter().chain(&self.containers).find(|run| run.name == name) {
+        let inits = self.setup.iter().map(|run| (run, true));
+        let mut runs = inits.chain(self.containers.iter().map(|run| (run, false)));
+        if let Some((run, is_init)) = runs.find(|(run, _)| run.name == name) {
             let logs = run.life.as_ref().map(|life| &life.logs);
-            return Some(Seen { status: run.status(), logs, running: run.since() });
+            return Some(Seen { status: run.status(self.of(is_init)), logs, running: run.since() });
         }
         let init = self.inits.iter().find(|init| init.name == name)?;
         let runs = init.runs(now) && self.held.is_none();
@@ -234,7 +228,7 @@ impl Life {
 
 impl Run {
     /// When the run began that goes on.
-    fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         match self.state {
             State::Running { since, .. } => Some(since),
             _ => None,

@@ -10,6 +10,8 @@ use super::life::Life;
 use super::probes::{self, Prober};
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::image::{self, Images, Reference, Registry};
+use crate::runtime;
+use crate::termination::{self, Reason};
 use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
@@ -53,11 +55,12 @@ pub struct Live {
     /// The pod's uid, and how messages name the pod.
     uid: String,
     pod: String,
-    grace: Instant,
+    /// How long it has to end: with its pod, if its liveness probe fails, and if its startup probe does.
+    graces: [Instant; 3],
     /// When its back-off is over.
     again: Instant,
-    /// How long the image waits after the next failure, until when it waits now, and what the last pull said.
-    image: (Instant, Option<Instant>, String),
+    /// What the last pull said, if it failed.
+    pulled: String,
     /// How often it was looked at again.
     looks: u64,
     /// When it is killed, if it doesn't end before, and whether it is started again then.
@@ -68,21 +71,27 @@ pub struct Live {
 impl Live {
     fn new(pod: &Pod, container: &Container, role: Role, now: Instant) -> Live {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+        let meta = &pod.metadata;
         Live {
             role,
             stage: Stage::Turn,
             pull: container.image_pull_policy.clone().unwrap_or_else(|| "IfNotPresent".into()),
             uid: text(&meta.uid),
             pod: format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid)),
-            grace: Instant::seconds(spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30).max(0)),
+            graces: [None, Some(Reason::LivenessProbe), Some(Reason::StartupProbe)]
+                .map(|why| Instant::seconds(termination::grace(pod, container, why).max(0))),
             again: Instant::default(),
-            image: (back_off::FIRST, None, String::new()),
+            pulled: String::new(),
             looks: 0,
             killed: None,
             // Init containers have none.
             probers: if role == Role::Init { Vec::new() } else { probes::of(container, now) },
         }
+    }
+
+    /// Nothing is done for it before it is its turn.
+    pub(super) fn wait_for_turn(&mut self) {
+        (self.stage, self.killed) = (Stage::Turn, None);
     }
 
     /// When the kubelet looks again after an error.
@@ -114,7 +123,6 @@ impl PodWorker {
     ) -> PodWorker {
         let spec = pod.spec.clone().unwrap_or_default();
         let inits = spec.init_containers.unwrap_or_default();
-        let waits = if inits.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         self.setup = inits.iter().map(|container| Run::new(container, registry, is_sidecar(container))).collect();
         self.adopt_setup(pod, now, time);
         (self.inits, self.init_next, self.live) = (Vec::new(), None, true);
@@ -134,11 +142,11 @@ impl PodWorker {
                 State::Running { .. } => {}
                 State::Ended(ended) => {
                     let policy = live.policy(&self.policy);
-                    let again = policy == "Always" || policy == "OnFailure" && ended.exit_code != 0;
+                    let again = runtime::restarts(policy, ended.exit_code);
                     (live.stage, live.again) = (Stage::Again, now);
                     run.next = again.then_some(now);
                 }
-                State::Waiting(..) => (run.state, run.next) = (State::Waiting(waits, None), None),
+                State::Waiting(..) => (run.state, run.next) = (State::Waiting(None), None),
             }
             run.live = Some(live);
         }
@@ -204,7 +212,7 @@ impl PodWorker {
             return;
         }
         for run in self.setup.iter_mut().rev() {
-            let grace = run.live.as_ref().map_or(Instant::default(), |live| live.grace);
+            let grace = run.grace(None);
             let told = format!("Stopping container {}", run.name);
             self.news.extend(run.begin_kill(now, time, grace, false).then_some(("Normal", "Killing", told)));
         }
@@ -221,23 +229,6 @@ impl PodWorker {
         let running =
             self.containers.iter().chain(&self.setup).filter(|run| matches!(run.state, State::Running { .. }));
         self.news.extend(running.map(|run| ("Normal", "Killing", format!("Stopping container {}", run.name))));
-    }
-
-    /// The node has lost all containers: a new sandbox begins with the init containers.
-    pub(super) fn begin_anew(&mut self, now: Instant, time: Timestamp) {
-        let waits = if self.setup.is_empty() { "ContainerCreating" } else { "PodInitializing" };
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
-            run.exit(255, now, time, "Always");
-            if run.is_over() && run.live.as_ref().is_some_and(|live| live.role == Role::Main) {
-                continue;
-            }
-            if let State::Ended(ended) = std::mem::replace(&mut run.state, State::Waiting(waits, None)) {
-                run.last = Some(ended);
-            }
-            run.next = None;
-            run.live.iter_mut().for_each(|live| (live.stage, live.killed) = (Stage::Turn, None));
-        }
-        self.proceed(now);
     }
 }
 
@@ -258,6 +249,11 @@ impl Run {
             (State::Ended(ended), Some(Role::Init)) => ended.exit_code == 0,
             _ => false,
         }
+    }
+
+    /// Whether it is an init container that stays.
+    pub(super) fn is_sidecar(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.role == Role::Sidecar)
     }
 
     /// Whether it has ended for good.
@@ -305,7 +301,7 @@ impl Run {
                     self.last = Some(ended.clone());
                     let pod = &live.pod;
                     let message = format!("back-off {} restarting failed container={name} pod={pod}", self.waits);
-                    self.state = State::Waiting("CrashLoopBackOff", Some(message));
+                    self.state = State::Waiting(Some(("CrashLoopBackOff", message)));
                 }
                 let told = format!("Back-off restarting failed container {name} in pod {}", live.pod);
                 events.push(("Warning", "BackOff", told));
@@ -322,7 +318,6 @@ impl Run {
                     format!("Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {size} bytes."),
                 ));
                 images.insert(&image);
-                live.image = (back_off::FIRST, None, String::new());
                 self.created(at, &name, events);
             }
             Stage::Pulling => {
@@ -330,18 +325,21 @@ impl Run {
                 events.push(("Warning", "Failed", format!("Failed to pull image {image:?}: {why}")));
                 events.push(("Warning", "Failed", "Error: ErrImagePull".into()));
                 // The first failure is followed by what the new sandbox gives the kubelet to look at.
-                let first = live.image.1.is_none();
-                let delay = live.image.0;
-                live.image = ((delay + delay).min(back_off::MOST), Some(at + delay), format!("ErrImagePull: {why}"));
+                let first = self.pulls == back_off::NEW;
+                self.pulls.start(at, at);
+                live.pulled = format!("ErrImagePull: {why}");
                 live.stage = Stage::Image;
                 self.next = Some(if first { at + RELIST } else { live.look(at, &name) });
-                self.state = State::Waiting("ErrImagePull", Some(why));
+                self.state = State::Waiting(Some(("ErrImagePull", why)));
             }
             Stage::Created => {
                 if let State::Ended(ended) = &self.state {
                     self.last = Some(ended.clone());
                 }
-                self.restarts += i32::from(self.last.is_some());
+                if self.last.is_some() {
+                    self.restarts += 1;
+                    self.crashes.start(self.ended_at, at);
+                }
                 live.killed = None;
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {name}")));
@@ -364,16 +362,16 @@ impl Run {
         } else if present && live.pull != "Always" {
             events.push(("Normal", "Pulled", format!("Container image {image:?} already present on machine")));
             return self.created(at, name, events);
-        } else if live.image.1.is_some_and(|until| at < until) {
+        } else if self.pulls.waits(at).is_some() {
             let told = format!("Back-off pulling image {image:?}");
-            let why = format!("{told}: {}", live.image.2);
+            let why = format!("{told}: {}", live.pulled);
             Some(("ImagePullBackOff", ("Normal", "BackOff", told), why))
         } else {
             None
         };
         if let Some((reason, event, why)) = refused {
             events.extend([event, ("Warning", "Failed", format!("Error: {reason}"))]);
-            self.state = State::Waiting(reason, Some(why));
+            self.state = State::Waiting(Some((reason, why)));
             self.next = Some(live.look(at, name));
             return;
         }
@@ -391,8 +389,7 @@ impl Run {
     /// It has ended like this, and is started `again` or not.
     pub(super) fn ended(&mut self, ended: ContainerStateTerminated, again: bool, now: Instant) {
         self.state = State::Ended(ended);
-        // The first restart comes at once; the back-off begins with the second.
-        let delay = if again && self.restarts > 0 { self.back_off() } else { Instant::default() };
+        let delay = self.crashes.delay(now).unwrap_or_default();
         self.waits = delay;
         if let Some(live) = &mut self.live {
             (live.stage, live.again, live.killed) = (Stage::Again, now + delay, None);
@@ -402,7 +399,7 @@ impl Run {
 
     /// Sends it the signal to stop, and kills it when it has had its time. `false` if there is nothing to kill.
     pub(super) fn begin_kill(&mut self, now: Instant, time: Timestamp, grace: Instant, again: bool) -> bool {
-        let stop = seconds(self.image.stop).min(grace);
+        let stop = seconds(self.image.stop).min(grace.max(Instant::seconds(termination::LEAST)));
         let Some(live) = self.live.as_mut().filter(|live| live.killed.is_none()) else { return false };
         if !matches!(self.state, State::Running { .. }) {
             return false;
@@ -418,9 +415,14 @@ impl Run {
         self.live.as_ref().map_or(&[], |live| &live.probers)
     }
 
-    /// The grace period of its pod.
-    pub(super) fn own_grace(&self) -> Instant {
-        self.live.as_ref().map_or(Instant::default(), |live| live.grace)
+    /// How long it has to end, for this reason.
+    pub(super) fn grace(&self, why: Option<Reason>) -> Instant {
+        let at = match why {
+            None => 0,
+            Some(Reason::LivenessProbe) => 1,
+            Some(Reason::StartupProbe) => 2,
+        };
+        self.live.as_ref().map_or(Instant::default(), |live| live.graces[at])
     }
 
     /// What this mode adds to its status.

@@ -2,44 +2,35 @@
 //!
 //! `exec` runs the command in the container, if it is one that containers know; in a container that is simulated as a whole any other
 //! succeeds. `httpGet` and `tcpSocket` find the ports that the container declares, once its image says that it is ready; one that
-//! declares none and runs nothing is found on every port. `grpc` always succeeds. Sources: `pkg/kubelet/prober/worker.go` (`doProbe`),
-//! `prober.go` (`runProbe`, `recordContainerEvent`), `pkg/probe/http/http.go`, `pkg/probe/exec/exec.go`.
+//! declares none and runs nothing is found on every port. `grpc` always succeeds. When a probe asks, and what its answers are worth,
+//! says [`prober`]. Sources: `pkg/kubelet/prober/prober.go` (`runProbe`, `recordContainerEvent`), `pkg/probe/http/http.go`, `pkg/probe/exec/exec.go`.
 
 use super::life::Life;
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::image;
 use crate::kubelet::surroundings::Place;
+use crate::prober::{self, Kind, Look, Seen, Settings, Stand, Worker};
 use crate::program::link::Served;
 use crate::program::{Program, Surroundings, exists};
-use kit_api::core::Container;
+use crate::runtime::Found;
+use crate::termination::Reason;
+use kit_api::core::{Container, Probe};
 use kit_api::jiff::Timestamp;
 use kit_client::network::Protocol;
 use kit_time::agenda::Instant;
 use serde_json::Value;
 use std::net::SocketAddr;
 
-/// What a probe is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Startup,
-    Liveness,
-    Readiness,
-}
-
 /// One probe of one container.
 pub struct Prober {
-    kind: Kind,
+    worker: Worker,
     spec: Value,
-    /// When its ticker began.
-    born: Instant,
     /// Which run of the container it is about.
     since: Option<Instant>,
-    next: Instant,
-    passed: i64,
-    failed: i64,
-    good: bool,
-    /// It has failed, and waits for the next run of the container.
-    held: bool,
+    /// When a sync wakes it.
+    woken: Option<Instant>,
+    /// It is to ask now.
+    asks: bool,
     /// The command while it runs, when its time is up, and what it has written.
     program: Option<(Program, Instant, Vec<u8>)>,
 }
@@ -59,36 +50,27 @@ pub fn of(container: &Container, born: Instant) -> Vec<Prober> {
         (Kind::Liveness, &container.liveness_probe),
         (Kind::Readiness, &container.readiness_probe),
     ];
-    let prober = |(kind, probe): (Kind, &Option<_>)| {
-        let spec = serde_json::to_value(probe.as_ref()?).unwrap_or_default();
-        let next = Instant::default();
-        Some(Prober {
-            kind,
-            spec,
-            born,
-            since: None,
-            next,
-            passed: 0,
-            failed: 0,
-            good: false,
-            held: false,
-            program: None,
-        })
+    let prober = |(kind, probe): (Kind, &Option<Probe>)| {
+        let probe = probe.as_ref()?;
+        let worker = Worker::new(Settings::of(kind, probe), born);
+        let spec = serde_json::to_value(probe).unwrap_or_default();
+        Some(Prober { worker, spec, since: None, woken: None, asks: false, program: None })
     };
     probes.into_iter().filter_map(prober).collect()
 }
 
+fn stand(probers: &[Prober], since: Instant) -> Stand {
+    prober::stand(probers.iter().map(|prober| &prober.worker), since)
+}
+
 /// Whether the startup probe of these, if there is one, has succeeded for this run.
 pub fn has_started(probers: &[Prober], since: Instant) -> bool {
-    probers
-        .iter()
-        .filter(|prober| prober.kind == Kind::Startup)
-        .all(|prober| prober.since == Some(since) && prober.good)
+    stand(probers, since).started
 }
 
 /// Whether the container is ready as soon as it has started.
 pub fn is_ready_by_itself(probers: &[Prober], since: Instant) -> bool {
-    !probers.iter().any(|prober| prober.kind == Kind::Readiness) && has_started(probers, since)
+    !probers.iter().any(|prober| prober.worker.kind() == Kind::Readiness) && has_started(probers, since)
 }
 
 impl Prober {
@@ -96,24 +78,35 @@ impl Prober {
         self.spec[field].as_i64().unwrap_or(default)
     }
 
-    fn period(&self) -> Instant {
-        Instant::seconds(self.number("periodSeconds", 10).max(1))
-    }
-
     /// Turns to another run of the container.
     fn meet(&mut self, since: Instant, ready: bool, up: Instant) {
         if self.since == Some(since) {
             return;
         }
-        let first = since + Instant::seconds(self.number("initialDelaySeconds", 0).max(0));
-        let period = self.period().nanos;
-        self.next = match self.kind {
-            // What is not ready is probed as soon as its container runs.
-            Kind::Readiness => first.max(since + up.min(Instant::seconds(1))),
-            _ => self.born + Instant { nanos: ((first - self.born).nanos.max(1) + period - 1) / period * period },
+        (self.since, self.asks, self.program) = (Some(since), false, None);
+        self.worker.skip(since);
+        // The sync after its start finds that it isn't ready.
+        let sync = since + up.min(Instant::seconds(1));
+        self.woken = (self.worker.kind() == Kind::Readiness).then_some(sync);
+        if ready {
+            self.worker.adopt(since, Found::Success);
+        }
+    }
+
+    /// Its worker is woken, if it is time; `true` if it asks.
+    fn wakes(&mut self, since: Instant, started: bool, deleting: bool, now: Instant) -> bool {
+        if self.program.is_some() || !self.worker.works(since, started) {
+            return false;
+        }
+        let seen = Some(Seen { since, running: true, started, again: true, deleting });
+        let look = if self.woken.take_if(|at| *at <= now).is_some() {
+            self.worker.trigger(seen, now)
+        } else if self.worker.next <= now {
+            self.worker.tick(seen, now)
+        } else {
+            return false;
         };
-        (self.since, self.passed, self.failed, self.held, self.program) = (Some(since), 0, 0, false, None);
-        self.good = self.kind == Kind::Liveness || ready;
+        look == Look::Ask
     }
 
     fn command(&self) -> Option<Vec<String>> {
@@ -121,17 +114,11 @@ impl Prober {
         Some(words.iter().filter_map(|word| word.as_str().map(str::to_string)).collect())
     }
 
-    /// Whether it has anything to do, with the container started or not.
-    fn works(&self, started: bool) -> bool {
-        // The others begin when the startup probe has succeeded, and with that it is over.
-        !self.held && started != (self.kind == Kind::Startup)
-    }
-
     /// When it has to be looked at.
     fn wake(&self) -> Instant {
         match &self.program {
             Some((program, by, _)) => program.wake().map_or(*by, |wake| wake.min(*by)),
-            None => self.next,
+            None => self.woken.map_or(self.worker.next, |woken| woken.min(self.worker.next)),
         }
     }
 
@@ -156,41 +143,36 @@ impl Prober {
     }
 
     /// Counts an outcome; what it tells, and whether its word has changed.
-    fn count(&mut self, outcome: Outcome, now: Instant, events: &mut Events) -> bool {
-        self.next = now + self.period();
-        let before = self.good;
-        let kind = self.kind;
+    fn count(&mut self, outcome: Outcome, events: &mut Events) -> bool {
+        let (before, kind) = (self.worker.result, self.worker.kind());
         match outcome {
-            Outcome::Passed => {
-                (self.passed, self.failed) = (self.passed + 1, 0);
-                self.good |= self.passed >= self.number("successThreshold", 1);
-            }
+            Outcome::Passed => self.worker.count(true),
             Outcome::Failed(why) => {
                 events.push(("Warning", "Unhealthy", format!("{kind:?} probe failed: {why}")));
-                (self.passed, self.failed) = (0, self.failed + 1);
-                let over = self.failed >= self.number("failureThreshold", 3);
-                self.good &= !over;
-                self.held = over && kind != Kind::Readiness;
+                self.worker.count(false);
             }
             Outcome::Unknown(why) => {
                 let told = format!("{kind:?} probe errored and resulted in unknown state: {why}");
-                events.push(("Warning", "Unhealthy", told));
+                events.extend(std::iter::repeat_n(("Warning", "Unhealthy", told), prober::TRIES));
             }
         }
-        self.good != before || self.held
+        self.worker.result != before
+    }
+
+    /// Whether it wants its container to be killed.
+    fn kills(&self, since: Instant) -> bool {
+        self.worker.kind() != Kind::Readiness && self.worker.found(since) == Some(Found::Failure)
     }
 }
 
 impl PodWorker {
     /// Does the probes that are due; `true` if others see a difference.
     pub(super) fn probe(&mut self, now: Instant, place: &Place<'_>) -> bool {
-        if self.stops_at.is_some() {
-            return false;
-        }
+        let deleting = self.stops_at.is_some();
         let network = place.link.is_some();
         let mut commands = Vec::new();
         for run in self.setup.iter_mut().chain(&mut self.containers) {
-            commands.extend(run.meet_probes(now, network));
+            commands.extend(run.meet_probes(now, network, deleting));
         }
         let mut programs = Vec::new();
         for (container, prober, command) in commands {
@@ -247,37 +229,40 @@ impl Run {
         let (since, _) = self.running()?;
         let probers = self.probers();
         let started = has_started(probers, since);
-        let due = |prober: &&Prober| prober.since == Some(since) && prober.works(started);
+        let due = |prober: &&Prober| {
+            prober.since == Some(since) && (prober.program.is_some() || prober.worker.works(since, started))
+        };
         probers.iter().filter(due).map(Prober::wake).min()
     }
 
     /// Turns the probes to the run that goes on; the commands that are to be run now.
-    fn meet_probes(&mut self, now: Instant, network: bool) -> Vec<(String, usize, Vec<String>)> {
+    fn meet_probes(&mut self, now: Instant, network: bool, deleting: bool) -> Vec<(String, usize, Vec<String>)> {
         let running = self.running();
         let up = seconds(self.image.ready);
         let name = self.name.clone();
         let Some((since, ready)) = running else {
             let probers = self.live.iter_mut().flat_map(|live| &mut live.probers);
-            probers.for_each(|prober| (prober.since, prober.program) = (None, None));
+            probers.for_each(|prober| (prober.since, prober.asks, prober.program) = (None, false, None));
             return Vec::new();
         };
         let Some(live) = &mut self.live else { return Vec::new() };
         let probers = &mut live.probers;
         probers.iter_mut().for_each(|prober| prober.meet(since, ready, up));
         let started = has_started(probers, since);
-        let due = |(at, prober): (usize, &Prober)| {
-            let due = prober.works(started) && prober.program.is_none() && prober.next <= now;
+        let due = |(at, prober): (usize, &mut Prober)| {
+            prober.asks = prober.wakes(since, started, deleting, now);
+            let asks = prober.asks;
             let command =
-                prober.command().filter(|command| due && command.first().is_some_and(|word| exists(word, network)))?;
+                prober.command().filter(|command| asks && command.first().is_some_and(|word| exists(word, network)))?;
             Some((name.clone(), at, command))
         };
-        probers.iter().enumerate().filter_map(due).collect()
+        probers.iter_mut().enumerate().filter_map(due).collect()
     }
 
     fn begin_command(&mut self, at: usize, program: Program, now: Instant) {
         if let Some(prober) = self.live.as_mut().and_then(|live| live.probers.get_mut(at)) {
             let limit = Instant::seconds(prober.number("timeoutSeconds", 1).max(1));
-            prober.program = Some((program, now + limit, Vec::new()));
+            (prober.asks, prober.program) = (false, Some((program, now + limit, Vec::new())));
         }
     }
 
@@ -294,33 +279,31 @@ impl Run {
         let mut probers = self.take_probers();
         let mut changed = false;
         let mut kills = None;
-        for at in 0..probers.len() {
-            let started = has_started(&probers, since);
-            let Some(prober) = probers.get_mut(at).filter(|prober| prober.works(started)) else { continue };
+        for prober in &mut probers {
             let outcome = match prober.program.is_some() {
                 true => prober.step(now, time),
-                false if prober.next > now => None,
-                false => Some(self.attempt(prober, since, now, ip, network)),
+                false => std::mem::take(&mut prober.asks).then(|| self.attempt(prober, since, now, ip, network)),
             };
             let Some(outcome) = outcome else { continue };
-            changed |= prober.count(outcome, now, events);
-            if prober.held {
-                kills = Some((prober.kind, prober.spec["terminationGracePeriodSeconds"].as_i64()));
+            changed |= prober.count(outcome, events);
+            if prober.kills(since) {
+                kills = Some(prober.worker.kind());
             }
         }
         let by_itself = is_ready_by_itself(&probers, since);
-        let readiness = probers.iter().find(|prober| prober.kind == Kind::Readiness).map(|prober| prober.good);
+        let is_probed = probers.iter().any(|prober| prober.worker.kind() == Kind::Readiness);
+        let stand = stand(&probers, since);
         let up = now >= since + seconds(self.image.ready);
         if let State::Running { ready, .. } = &mut self.state
             && !probers.is_empty()
         {
-            let now_ready = readiness.map_or(by_itself && (up || *ready), |good| good && has_started(&probers, since));
+            let now_ready = if is_probed { stand.ready } else { by_itself && (up || *ready) };
             changed |= std::mem::replace(ready, now_ready) != now_ready;
         }
         self.put_probers(probers);
-        if let Some((kind, grace)) = kills {
-            let kind = format!("{kind:?}").to_lowercase();
-            let grace = grace.map_or_else(|| self.own_grace(), |grace| Instant::seconds(grace.max(0)));
+        if let Some(kind) = kills {
+            let why = if kind == Kind::Startup { Reason::StartupProbe } else { Reason::LivenessProbe };
+            let (kind, grace) = (format!("{kind:?}").to_lowercase(), self.grace(Some(why)));
             let again = policy != "Never";
             if self.begin_kill(now, time, grace, again) {
                 let told = format!("Container {} failed {kind} probe, will be restarted", self.name);

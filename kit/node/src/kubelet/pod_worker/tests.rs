@@ -98,3 +98,26 @@ fn a_kubelet_that_begins_anew_finds_its_containers_as_they_were() {
     assert_eq!(again.status(&pod, "192.168.0.1", zero, later), before);
     assert_eq!(again.next(), None);
 }
+
+#[test]
+fn crashes_are_forgotten_after_ten_minutes() {
+    // How long each run is, how often it was started again after an hour, and why it waits then.
+    for (runs, restarts, waits) in [(600.0, 5, true), (601.0, 5, false), (1.0, 16, true)] {
+        let image = Image { exits_after: Some(runs), exit_code: 1, ..Image::default() };
+        let registry = Registry::from([("crash".to_string(), image)]);
+        let spec = json!({"containers": [{"name": "main", "image": "crash"}]});
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "pod"}, "spec": spec})).expect("a pod");
+        let start = Timestamp::from_second(1_748_779_200).expect("a time");
+        let mut worker = PodWorker::new(&pod, &registry, "10.0.0.1".into(), Instant::default(), start);
+        let mut waited = false;
+        let mut status = PodStatus::default();
+        while let Some(now) = worker.next().filter(|next| *next < Instant::seconds(3600)) {
+            let time = start + SignedDuration::from_nanos(now.nanos);
+            worker.advance(now, time, &mut Images::default());
+            status = worker.status(&pod, "192.168.0.1", now, time);
+            waited |= line(&status).contains("CrashLoopBackOff");
+        }
+        let count = status.container_statuses.iter().flatten().next().map(|of| of.restart_count);
+        assert_eq!((count, waited), (Some(restarts), waits), "runs of {runs} s");
+    }
+}
