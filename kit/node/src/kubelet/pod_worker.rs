@@ -21,6 +21,7 @@ use crate::program::link::Served;
 use crate::runtime;
 use crate::runtime::status::{self, Of, Ran};
 use ending::{Ends, Exit};
+use kit_api::Quantity;
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodCondition, PodIP, PodSpec, PodStatus,
@@ -95,6 +96,8 @@ struct Run {
     exit: Exit,
     /// The most memory that it may use.
     limit: Option<i64>,
+    /// The thousandths of a CPU that its quota leaves it.
+    cpu: Option<i64>,
 }
 
 enum State {
@@ -278,7 +281,9 @@ impl PodWorker {
     /// Thousandths of a CPU and bytes that each running container uses without load, and the time since which it runs.
     pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
         let used = |run: &Run| match run.state {
-            State::Running { since, .. } => Some((run.name.clone(), since, (run.image.milli_cpu, run.memory()))),
+            State::Running { since, .. } => {
+                Some((run.name.clone(), since, (run.throttled(run.image.milli_cpu), run.memory())))
+            }
             _ => None,
         };
         self.setup.iter().chain(&self.containers).filter_map(used).collect()
@@ -287,6 +292,12 @@ impl PodWorker {
     fn of(&self, is_init: bool) -> Of<'_> {
         let has_init = !self.inits.is_empty() || !self.setup.is_empty();
         Of { policy: &self.policy, deleting: self.stops_at.is_some(), has_init, is_init }
+    }
+
+    /// What a container can use of so many thousandths of a CPU: its quota throttles it.
+    pub fn throttled(&self, name: &str, milli_cpu: i64) -> i64 {
+        let mut runs = self.setup.iter().chain(&self.containers);
+        runs.find(|run| run.name == name).map_or(milli_cpu, |run| run.throttled(milli_cpu))
     }
 
     /// What each running container uses now, by its name.
@@ -418,7 +429,8 @@ impl Run {
             ports: ports(container),
             life: None,
             exit: Exit::new(container),
-            limit: memory_limit(container),
+            limit: limit(container, "memory").map(|limit| limit.value()),
+            cpu: limit(container, "cpu").map(|limit| limit.milli_value()),
         }
     }
 
@@ -427,6 +439,10 @@ impl Run {
         self.limit
             .filter(|_| self.image.fills_after.is_some())
             .map_or(self.image.memory, |limit| limit.min(self.image.memory))
+    }
+
+    fn throttled(&self, milli_cpu: i64) -> i64 {
+        self.cpu.map_or(milli_cpu, |most| milli_cpu.min(most))
     }
 
     /// What a run uses that began then. Memory fills up bit by bit.
@@ -574,10 +590,9 @@ impl Run {
     }
 }
 
-/// `resources.limits.memory`, in bytes.
-fn memory_limit(container: &Container) -> Option<i64> {
-    let limits = container.resources.as_ref()?.limits.as_ref()?;
-    limits.get("memory")?.0.parse::<kit_api::Quantity>().ok().map(|limit| limit.value())
+/// A container's limit of something.
+fn limit(container: &Container, of: &str) -> Option<Quantity> {
+    container.resources.as_ref()?.limits.as_ref()?.get(of)?.0.parse().ok()
 }
 
 /// The grace period that a pod has left, from its deletion.

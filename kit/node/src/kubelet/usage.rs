@@ -3,7 +3,7 @@
 //! Sources: `pkg/scraper` and `pkg/storage` of metrics-server (which scrapes each 15 s and leaves out pods with a container
 //! that is younger than 10 s).
 
-use super::Kubelets;
+use super::{Kubelets, Running};
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::Key;
@@ -61,25 +61,25 @@ impl Kubelets {
     }
 
     /// CPU and memory of the containers of each pod; the load of each Deployment is split among its running pods, and goes to
-    /// their first containers.
+    /// their first containers. None gets more than its limit.
     fn used(&self, world: &World<'_>) -> BTreeMap<Key, Vec<(String, Amounts)>> {
         let mut usage: BTreeMap<Key, Vec<(String, Amounts)>> = BTreeMap::new();
-        let mut sharing: BTreeMap<String, Vec<&Key>> = BTreeMap::new();
+        let mut sharing: BTreeMap<String, Vec<&Running>> = BTreeMap::new();
         for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
             for running in kubelet.pods.values() {
                 let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
                 let all = running.worker.usage_of_containers().into_iter();
                 usage.insert(running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect());
                 if pod::is_ready(pod) && !pod::is_terminating(pod) {
-                    sharing.entry(workload(&running.key, pod)).or_default().push(&running.key);
+                    sharing.entry(workload(&running.key, pod)).or_default().push(running);
                 }
             }
         }
         for (workload, milli_cpu) in &self.loads {
             let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
             for pod in pods {
-                if let Some((_, (cpu, _))) = usage.get_mut(pod).and_then(|all| all.first_mut()) {
-                    *cpu += milli_cpu / pods.len() as i64;
+                if let Some((name, (cpu, _))) = usage.get_mut(&pod.key).and_then(|all| all.first_mut()) {
+                    *cpu = pod.worker.throttled(name, *cpu + milli_cpu / pods.len() as i64);
                 }
             }
         }
