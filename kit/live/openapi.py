@@ -18,12 +18,13 @@ import re
 import sys
 from pathlib import Path
 
-# The group versions of resources.txt, and two that share their kinds.
+# The group versions of resources.txt.
 GROUPS = """
 api/v1 apis/apps/v1 apis/authentication.k8s.io/v1 apis/authorization.k8s.io/v1 apis/autoscaling/v1 apis/autoscaling/v2
 apis/batch/v1 apis/networking.k8s.io/v1 apis/policy/v1 apis/rbac.authorization.k8s.io/v1 apis/storage.k8s.io/v1
 apis/scheduling.k8s.io/v1 apis/coordination.k8s.io/v1 apis/discovery.k8s.io/v1 apis/node.k8s.io/v1
-apis/apiextensions.k8s.io/v1 apis/events.k8s.io/v1
+apis/apiextensions.k8s.io/v1 apis/events.k8s.io/v1 apis/admissionregistration.k8s.io/v1
+apis/apiregistration.k8s.io/v1 apis/certificates.k8s.io/v1 apis/flowcontrol.apiserver.k8s.io/v1
 """.split()
 
 

@@ -40,6 +40,8 @@ pub struct Resource {
     pub custom: bool,
     /// What that definition says of this version.
     pub definition: Option<Version>,
+    /// Group and version in which its objects are kept, if it is another form of the objects of another resource.
+    pub kept_as: Option<String>,
 }
 
 /// A part of a resource with a path of its own.
@@ -70,7 +72,7 @@ pub struct Version {
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-static TABLE: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+static SERVED: LazyLock<Vec<Resource>> = LazyLock::new(|| {
     let mut table = Vec::new();
     let mut api_version = "";
     for line in include_str!("resources.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -82,8 +84,12 @@ static TABLE: LazyLock<Vec<Resource>> = LazyLock::new(|| {
     table
 });
 
+static TABLE: LazyLock<Vec<Resource>> =
+    LazyLock::new(|| SERVED.iter().filter(|resource| resource.kept_as.is_none()).cloned().collect());
+
 static BY_KIND: LazyLock<HashMap<Kind, &'static Resource>> = LazyLock::new(|| {
-    let of = |kind: &Kind| TABLE.iter().find(|r| r.kind == kind.name() && r.api_version == kind.api_version());
+    let of =
+        |kind: &Kind| Resource::all().iter().find(|r| r.kind == kind.name() && r.api_version == kind.api_version());
     Kind::ALL.iter().filter_map(|kind| Some((*kind, of(kind)?))).collect()
 });
 
@@ -91,10 +97,11 @@ fn row(api_version: &str, line: &str) -> Resource {
     let words: Vec<&str> = line.split(' ').collect();
     let list = |word: &str| word.split(',').filter(|name| *name != "-").map(str::to_string).collect::<Vec<_>>();
     let mut verbs: Vec<String> = VERBS.iter().map(ToString::to_string).collect();
-    let mut subresources = Vec::new();
+    let (mut subresources, mut kept_as) = (Vec::new(), None);
     for word in &words[6..] {
         match word.split_once('=') {
             Some(("only", only)) => verbs = list(only),
+            Some(("as", other)) => kept_as = Some(other.to_string()),
             _ if *word == "nocollection" => verbs.retain(|verb| verb != "deletecollection"),
             _ => subresources.push(subresource(word, words[1])),
         }
@@ -114,6 +121,7 @@ fn row(api_version: &str, line: &str) -> Resource {
         subresources,
         custom: false,
         definition: None,
+        kept_as,
     }
 }
 
@@ -131,9 +139,14 @@ fn subresource(word: &str, kind: &str) -> Subresource {
 }
 
 impl Resource {
-    /// All resources that Kubernetes has built in, group by group.
+    /// All resources that Kubernetes has built in and that have objects of their own, group by group.
     pub fn all() -> &'static [Resource] {
         &TABLE
+    }
+
+    /// The same, and those that are other forms of their objects.
+    pub fn served() -> &'static [Resource] {
+        &SERVED
     }
 
     /// The resource of a kind that has a type here.
@@ -143,7 +156,8 @@ impl Resource {
 
     /// The kind of its objects.
     pub fn as_kind(&'static self) -> Kind {
-        let is = |kind: &Kind| kind.name() == self.kind && kind.api_version() == self.api_version;
+        let api_version = self.kept_as.as_ref().unwrap_or(&self.api_version);
+        let is = |kind: &Kind| kind.name() == self.kind && kind.api_version() == api_version;
         Kind::ALL.iter().copied().find(is).unwrap_or(Kind::Other(self))
     }
 
@@ -183,7 +197,9 @@ impl Resource {
 
     /// How the kind is stored, as discovery tells (`apiserver/pkg/endpoints/discovery/storageversionhash.go`).
     pub fn storage_version_hash(&self) -> String {
-        let digest = Sha256::digest(format!("{}/{}/{}", self.group, self.version, self.kind));
+        let kept_as = self.kept_as.as_ref().unwrap_or(&self.api_version);
+        let (group, version) = kept_as.rsplit_once('/').unwrap_or(("", kept_as));
+        let digest = Sha256::digest(format!("{group}/{version}/{}", self.kind));
         base64::engine::general_purpose::STANDARD.encode(&digest[..8])
     }
 }
@@ -231,5 +247,7 @@ mod tests {
     fn storage_versions_are_those_of_kubernetes() {
         assert_eq!(Kind::Pod.resource().storage_version_hash(), "xPOwRZ+Yhw8=");
         assert_eq!(Kind::Deployment.resource().storage_version_hash(), "8aSe+NMegvE=");
+        let first = Resource::served().iter().find(|resource| resource.api_version == "autoscaling/v1");
+        assert_eq!(first.map(Resource::storage_version_hash).as_deref(), Some("qwQve8ut294="));
     }
 }

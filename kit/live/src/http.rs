@@ -9,7 +9,7 @@ use crate::audit::{self, Trail};
 use crate::limits::Full;
 use crate::openapi::v2_paths;
 use crate::stream::{Answer, Ending};
-use crate::{Door, autoscaling_v1, containers, metrics, openapi, protobuf};
+use crate::{Door, containers, metrics, openapi, protobuf};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -187,16 +187,11 @@ async fn route(
         Ok(sent) => sent,
         Err(error) => return refused(&error),
     };
-    let second = autoscaling_v1::second(path);
-    let converted = second.as_ref().and_then(|_| autoscaling_v1::to_second(&body));
-    let body = converted.map_or(body, Into::into);
-    let first = second.is_some();
-    let path = second.unwrap_or_else(|| path.to_string());
     if let Some(trail) = trail.filter(|_| !body.is_empty()) {
         trail.sent(&body);
     }
     if method == Method::GET && (path == "/openapi" || path.starts_with("/openapi/")) {
-        return describe(&path, accept, door).await;
+        return describe(path, accept, door).await;
     }
     let mut headers = Vec::new();
     for (name, value) in &asked.head.headers {
@@ -210,7 +205,7 @@ async fn route(
         let value = if translated && *name == CONTENT_TYPE { JSON } else { value };
         headers.push((name.as_str().to_string(), value.to_string()));
     }
-    let (method, query) = (method.as_str().to_string(), asked.query().to_string());
+    let (method, path, query) = (method.as_str().to_string(), path.to_string(), asked.query().to_string());
     let (to, lines) = mpsc::channel(AHEAD);
     let answered = door.ask(move |driver| {
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -240,12 +235,6 @@ async fn route(
         Some(body) => written(code, media, body).await,
         None => response(code, media, Answer::Lines(lines)),
     };
-    if first
-        && let Some(text) =
-            answer.body().as_text().and_then(|text| autoscaling_v1::to_first(std::str::from_utf8(text).ok()?))
-    {
-        *answer.body_mut() = Answer::text(text);
-    }
     warn(&mut answer, warnings);
     answer
 }

@@ -5,7 +5,6 @@
 //! again: such a read waits for nothing, not for the engine and not for a module that takes its time.
 
 pub mod audit;
-mod autoscaling_v1;
 pub mod certificates;
 mod containers;
 pub mod dns;

@@ -23,8 +23,10 @@ mod recorder;
 pub mod registry;
 mod restore;
 mod rules;
+mod standing;
 mod status;
 mod typed;
+mod versions;
 mod write;
 
 pub use admission::{COUNTED, Webhook};
@@ -266,6 +268,10 @@ pub struct Server {
     /// What signs the tokens of service accounts.
     signer: Arc<dyn Signer>,
     webhooks: Vec<Box<dyn Webhook>>,
+    /// What is to be told to whoever sent the request that is answered now.
+    warnings: Vec<String>,
+    /// Whether pods get a volume with the token of their service account.
+    pub mount_tokens: bool,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
     pub watch_list: bool,
     /// Whether StatefulSets may say how many pods an update takes at once (`MaxUnavailableStatefulSet`, off in 1.33).
@@ -327,6 +333,8 @@ impl Server {
             raced: false,
             signer: Arc::new(Seal::new(random)),
             webhooks: Vec::new(),
+            warnings: Vec::new(),
+            mount_tokens: false,
             watch_list: false,
             max_unavailable: false,
         }
@@ -346,6 +354,7 @@ impl Server {
     pub fn enter(&mut self, now: Instant, actor: &Arc<str>) {
         self.now = now;
         self.actor = actor.clone();
+        self.warnings.clear();
         self.let_etcd_pass(now);
         let (at, revision) = self.compaction;
         if now >= at {

@@ -456,3 +456,98 @@ fn storage_is_held_to_its_rules() {
     }
     insta::with_settings!({omit_expression => true}, { insta::assert_snapshot!(told) });
 }
+
+#[test]
+fn pods_get_the_token_of_their_account_where_clusters_keep_accounts() {
+    const PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let mut client = Client::new();
+    client.server.mount_tokens = true;
+    client.make(
+        "/api/v1/namespaces/default/serviceaccounts",
+        json!({
+            "metadata": {"name": "quiet"}, "automountServiceAccountToken": false,
+        }),
+    );
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str, spec: Value| {
+        let mut pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+        for (field, value) in spec.as_object().expect("fields") {
+            pod["spec"][field] = value.clone();
+        }
+        pod
+    };
+    let made = client.make(pods, pod("loud", json!({})));
+    let volume = &made["spec"]["volumes"][0];
+    let mount = &made["spec"]["containers"][0]["volumeMounts"][0];
+    assert!(volume["name"].as_str().is_some_and(|name| name.len() == "kube-api-access-".len() + 5), "{volume}");
+    assert_eq!(volume["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3607);
+    assert_eq!((&mount["name"], &mount["mountPath"]), (&volume["name"], &json!(PATH)));
+    // Containers that have something there keep it, and accounts and pods may say no.
+    let own = json!([{"name": "c", "image": "x", "volumeMounts": [{"name": "v", "mountPath": PATH}]}]);
+    for (name, spec) in [
+        ("own", json!({"containers": own, "volumes": [{"name": "v", "emptyDir": {}}]})),
+        ("silent", json!({"automountServiceAccountToken": false})),
+        ("quiet", json!({"serviceAccountName": "quiet"})),
+    ] {
+        let made = client.make(pods, pod(name, spec));
+        assert!(!made.to_string().contains("kube-api-access-"), "{made}");
+    }
+    let made =
+        client.make(pods, pod("insists", json!({"serviceAccountName": "quiet", "automountServiceAccountToken": true})));
+    assert!(made.to_string().contains("kube-api-access-"), "{made}");
+}
+
+#[test]
+fn watches_tell_of_events_in_the_version_of_their_path() {
+    let mut client = Client::new();
+    let path = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let event = json!({
+        "metadata": {"name": "e"}, "eventTime": "2025-06-15T15:06:40.000000Z", "reportingController": "example.com/x",
+        "reportingInstance": "x-1", "action": "Look", "reason": "Seen", "type": "Normal", "note": "n",
+        "regarding": {"kind": "Pod", "namespace": "default", "name": "p"},
+    });
+    client.make(path, event);
+    let Body::Watch(mut watch) = client.send(&format!("GET {path}?watch=1"), "", &Value::Null).body else {
+        panic!("a watch")
+    };
+    let first = client.server.events(&mut watch);
+    client.patch("PATCH /api/v1/namespaces/default/events/e", MERGE, json!({"metadata": {"labels": {"a": "b"}}}));
+    let then = client.server.events(&mut watch);
+    for event in first.iter().chain(&then) {
+        assert_eq!(
+            (&event["object"]["apiVersion"], &event["object"]["note"]),
+            (&json!("events.k8s.io/v1"), &json!("n"))
+        );
+        assert!(event["object"].get("message").is_none(), "{event}");
+    }
+    assert_eq!((first.len(), then.len()), (1, 1));
+}
+
+#[test]
+fn definitions_have_api_services_as_long_as_they_are_there() {
+    let mut client = Client::new();
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let names = json!({"plural": "crons", "singular": "cron", "kind": "Cron", "listKind": "CronList"});
+    let version =
+        json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}});
+    client.make(
+        definitions,
+        json!({
+            "metadata": {"name": "crons.example.com"},
+            "spec": {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version]},
+        }),
+    );
+    let service = "GET /apis/apiregistration.k8s.io/v1/apiservices/v1.example.com";
+    assert_eq!(client.ask(service, Value::Null).0, 200);
+    client.ask(&format!("DELETE {definitions}/crons.example.com"), Value::Null);
+    assert_eq!(client.ask(service, Value::Null).0, 404);
+    // And what other servers serve is not there without their Service.
+    let spec = json!({
+        "group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+        "service": {"namespace": "kube-system", "name": "metrics-server"},
+    });
+    let services = "/apis/apiregistration.k8s.io/v1/apiservices";
+    client.make(services, json!({"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": spec}));
+    let (_, made) = client.ask(&format!("GET {services}/v1beta1.metrics.k8s.io"), Value::Null);
+    assert_eq!(made["status"]["conditions"][0]["reason"], "ServiceNotFound");
+}

@@ -278,6 +278,14 @@ pub fn of(group: &str, kind: &str) -> Option<Type> {
     named(&format!("{package}.{kind}"))
 }
 
+/// The same, for a kind that has other fields in another version than in the one in which it is kept.
+pub fn of_version(api_version: &str, kind: &str) -> Option<Type> {
+    match api_version.rsplit_once('/').unwrap_or(("", api_version)) {
+        ("autoscaling", "v1") if kind == "HorizontalPodAutoscaler" => named("autoscalingv1.HorizontalPodAutoscaler"),
+        (group, _) => of(group, kind),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,8 +293,8 @@ mod tests {
 
     #[test]
     fn every_builtin_resource_has_a_type() {
-        for resource in Resource::all().iter().filter(|r| r.kind != "ComponentStatus") {
-            let of = of(&resource.group, &resource.kind);
+        for resource in Resource::served().iter().filter(|r| r.kind != "ComponentStatus") {
+            let of = of_version(&resource.api_version, &resource.kind);
             assert!(of.and_then(Type::structure).is_some(), "{}", resource.kind);
         }
     }

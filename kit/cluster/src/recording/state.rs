@@ -12,7 +12,7 @@ use kit_server::{Stored, containers, targets};
 use serde_json::{Map, Value};
 
 /// Kinds of which nothing is shown: they change all the time, or every cluster has the same.
-const LEFT_OUT: [&str; 16] = [
+const LEFT_OUT: [&str; 18] = [
     "APIService",
     "ClusterRole",
     "ClusterRoleBinding",
@@ -22,6 +22,7 @@ const LEFT_OUT: [&str; 16] = [
     "Event",
     "EndpointSlice",
     "FlowSchema",
+    "IPAddress",
     "Lease",
     "PriorityClass",
     "PriorityLevelConfiguration",
@@ -29,6 +30,7 @@ const LEFT_OUT: [&str; 16] = [
     "RoleBinding",
     "RuntimeClass",
     "ServiceAccount",
+    "ServiceCIDR",
 ];
 
 /// Whether a recording has objects of this kind.

@@ -21,6 +21,7 @@ fn crontab() -> (&'static Resource, Value) {
         namespaced: true,
         custom: true,
         definition: None,
+        kept_as: None,
         verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             .map(String::from)
             .to_vec(),
@@ -50,7 +51,7 @@ fn crontab() -> (&'static Resource, Value) {
 
 fn all_and_custom() -> (Vec<&'static Resource>, Vec<Value>) {
     let (served, definition) = crontab();
-    (Resource::all().iter().chain([served]).collect(), vec![definition])
+    (Resource::served().iter().chain([served]).collect(), vec![definition])
 }
 
 fn documents() -> Vec<(String, Value)> {

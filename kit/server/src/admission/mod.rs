@@ -1,20 +1,21 @@
 //! Admission: what is completed, and what is refused, by what else there is in the cluster.
 //!
 //! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
-//! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass; then
-//! those that only check: LimitRanger, PersistentVolumeClaimResize and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
+//! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass,
+//! RuntimeClass, DefaultIngressClass; then those that only check: LimitRanger, PodSecurity, Priority,
+//! PersistentVolumeClaimResize, RuntimeClass and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
 //! ResourceQuota are the module of `control_plane/admission`; what it looks at is made here ([`view`]).
-//!
-//! There is no controller that makes a `default` service account for each namespace: every namespace has one. Pods
-//! get its name, and no volume with a token.
 
 mod limits;
+mod pod_security;
 mod quota;
+mod runtime_class;
+mod service_account;
 mod view;
 
 pub use quota::COUNTED;
 
-use super::rules::{default_to, map_in};
+use super::rules::map_in;
 use super::write::WriteOptions;
 use super::{Error, Server};
 use kit_api::core::Namespace;
@@ -52,20 +53,24 @@ fn key_of(kind: Kind, value: &Value) -> Key {
 
 impl Server {
     /// Completes an object, or refuses it.
-    pub(super) fn admit(&self, verb: Verb, kind: Kind, value: &mut Value) -> Result<(), Error> {
+    pub(super) fn admit(&mut self, verb: Verb, kind: Kind, value: &mut Value) -> Result<(), Error> {
         let key = key_of(kind, value);
         if verb == Verb::Create {
             self.namespace_lives(&key)?;
         }
         match (kind, verb) {
             (Kind::Pod, Verb::Create) => {
-                self.service_account(&key, value)?;
+                self.give_account(&key, value)?;
                 self.admit_pod(verb, &key, value)?;
+                self.apply_runtime_class(&key, value)?;
                 self.webhooks.iter().for_each(|webhook| webhook.complete(self, value));
             }
             (Kind::Pod, Verb::Update) => self.admit_pod(verb, &key, value)?,
             (Kind::Node, Verb::Create) => taint_until_ready(value),
             (Kind::PersistentVolumeClaim, Verb::Create) => self.default_storage_class(value),
+            (Kind::Other(resource), Verb::Create) if resource.kind == "Ingress" && !resource.custom => {
+                self.default_ingress_class(value);
+            }
             _ => {}
         }
         Ok(())
@@ -80,6 +85,12 @@ impl Server {
         options: &WriteOptions,
     ) -> Result<(), Error> {
         let key = key_of(kind, value);
+        self.pod_security(&key, value, old, options)?;
+        match kind {
+            Kind::PriorityClass if options.subresource.is_none() => self.only_default_class(&key, value, old)?,
+            Kind::Pod if old.is_none() => self.check_overhead(&key, value)?,
+            _ => {}
+        }
         let counted = match options.subresource {
             None if old.is_none() => true,
             None => matches!(kind, Kind::Service | Kind::PersistentVolumeClaim),
@@ -98,6 +109,23 @@ impl Server {
             self.check_claim(&key, value)?;
         }
         self.check_limits_and_quotas(&key, value, old, dying, options.dry_run)
+    }
+
+    /// Refuses a second class that is everybody's (`plugin/pkg/admission/priority/admission.go`).
+    fn only_default_class(&self, key: &Key, value: &Value, old: Option<&Value>) -> Result<(), Error> {
+        if value["globalDefault"] != true {
+            return Ok(());
+        }
+        let classes = self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
+        let defaults = classes.filter(|class| class.global_default == Some(true));
+        let there = defaults.min_by_key(|class| class.value).and_then(|class| class.metadata.name.as_deref());
+        match there {
+            Some(name) if old.is_none() || name != &*key.name => {
+                let why = format!("PriorityClass {name} is already marked as default. Only one default can exist");
+                Err(Error::forbidden(key, &why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses to let a claim grow unless its class allows it (`plugin/pkg/admission/storage/persistentvolume/resize/admission.go`).
@@ -161,20 +189,6 @@ impl Server {
         Ok(())
     }
 
-    fn service_account(&self, key: &Key, pod: &mut Value) -> Result<(), Error> {
-        let spec = map_in(pod, "spec");
-        default_to(spec, "serviceAccountName", "default");
-        let name = spec["serviceAccountName"].as_str().unwrap_or_default().to_string();
-        spec.insert("serviceAccount".into(), name.as_str().into());
-        let account = Key::new(Kind::ServiceAccount, &key.namespace, &name);
-        if name != "default" && self.get(&account).is_err() {
-            let why =
-                format!("error looking up service account {}/{name}: serviceaccount {name:?} not found", key.namespace);
-            return Err(Error::forbidden(key, &why));
-        }
-        Ok(())
-    }
-
     /// The plugins of the module that change pods.
     fn admit_pod(&self, verb: Verb, key: &Key, pod: &mut Value) -> Result<(), Error> {
         let classes = self.state.list(Kind::PriorityClass).filter_map(|stored| stored.get::<PriorityClass>());
@@ -193,6 +207,24 @@ impl Server {
         let admitted = self.admission.admit(&request).map_err(|why| Error::forbidden(key, &why))?;
         view::change(pod, &request.pod, &admitted);
         Ok(())
+    }
+
+    /// `plugin/pkg/admission/network/defaultingressclass/admission.go`: the newest class that says so.
+    fn default_ingress_class(&self, ingress: &mut Value) {
+        const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+        let said = ingress["metadata"]["annotations"].get("kubernetes.io/ingress.class").is_some();
+        if said || !ingress["spec"]["ingressClassName"].is_null() {
+            return;
+        }
+        let Some(kind) = self.kind_of("networking.k8s.io/v1", "IngressClass") else { return };
+        let classes = self.state.list(kind).map(|stored| stored.object.meta()).filter(|meta| {
+            meta.annotations.as_ref().is_some_and(|all| all.get(DEFAULT).is_some_and(|text| text == "true"))
+        });
+        let born = |meta: &kit_api::meta::ObjectMeta| meta.creation_timestamp.as_ref().map(|time| time.0);
+        let newest = classes.max_by(|one, other| born(one).cmp(&born(other)).then(other.name.cmp(&one.name)));
+        if let Some(name) = newest.and_then(|meta| meta.name.as_deref()) {
+            map_in(ingress, "spec").insert("ingressClassName".into(), name.into());
+        }
     }
 
     /// `plugin/pkg/admission/storage/storageclass/setdefault/admission.go`: the newest class that says so.

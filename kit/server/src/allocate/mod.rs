@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// `--service-cluster-ip-range`.
-const RANGE: &str = "10.96.0.0/16";
+pub(crate) const RANGE: &str = "10.96.0.0/16";
 /// `--service-node-port-range`.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// The first address is the API server's own: that of the service `kubernetes`, whether it is there yet or not.

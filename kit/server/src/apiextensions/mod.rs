@@ -192,6 +192,7 @@ impl Server {
                 verbs: verbs(&["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]),
                 subresources,
                 custom: true,
+                kept_as: None,
                 definition: Some(Version {
                     schema: if schema.is_null() { json!({}) } else { schema },
                     columns: version["additionalPrinterColumns"].clone(),

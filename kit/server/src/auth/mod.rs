@@ -43,6 +43,16 @@ impl User {
         User { name: name.into(), groups, ..User::default() }
     }
 
+    /// Says in a request for a certificate who asks for it, whatever the request says (`csrStrategy.PrepareForCreate`).
+    pub(crate) fn sign_request(&self, request: &mut Value) {
+        let spec = crate::rules::map_in(request, "spec");
+        ["username", "uid", "groups", "extra"].iter().for_each(|field| _ = spec.shift_remove(*field));
+        let who = self.to_value();
+        let said =
+            who.as_object().into_iter().flatten().filter(|(_, value)| **value != json!("") && **value != json!([]));
+        spec.extend(said.map(|(field, value)| (field.clone(), value.clone())));
+    }
+
     /// The cluster's administrator.
     pub fn admin() -> User {
         User::new("kubernetes-admin", &[MASTERS, AUTHENTICATED])

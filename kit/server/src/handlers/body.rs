@@ -114,7 +114,7 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
     if kind != resource.kind || api_version != resource.api_version {
         let item = kind.strip_suffix("List").unwrap_or(&kind);
         let known = (kind == "List" && api_version == "v1")
-            || Resource::all().iter().any(|r| (r.kind == kind || r.kind == item) && r.api_version == api_version);
+            || Resource::served().iter().any(|r| (r.kind == kind || r.kind == item) && r.api_version == api_version);
         if !known {
             return Err(unfit(format!(
                 "no kind {kind:?} is registered for version {api_version:?} in scheme \
@@ -173,7 +173,9 @@ pub fn patched(
         }
     }
     let why = match patch {
-        Patch::Strategic(_) => schema::of(&resource.group, &resource.kind).and_then(|of| unconvertible(&value, of)),
+        Patch::Strategic(_) => {
+            schema::of_version(&resource.api_version, &resource.kind).and_then(|of| unconvertible(&value, of))
+        }
         _ => None,
     };
     if let Some(why) = why {
@@ -194,7 +196,7 @@ pub fn patched(
 /// A value as an object of the resource, and the fields that the resource doesn't have.
 fn decoded(mut value: Value, resource: &Resource) -> Result<(Value, Vec<String>), String> {
     let reset = is_reset(&value);
-    let of = if resource.custom { None } else { schema::of(&resource.group, &resource.kind) };
+    let of = if resource.custom { None } else { schema::of_version(&resource.api_version, &resource.kind) };
     let decoded = match of {
         Some(of) => decode(value, of)?,
         None => {

@@ -107,6 +107,7 @@ static METRICS_SERVER: LazyLock<[Resource; 2]> = LazyLock::new(|| {
         subresources: Vec::new(),
         custom: true,
         definition: None,
+        kept_as: None,
     };
     [resource("NodeMetrics", "nodes", false), resource("PodMetrics", "pods", true)]
 });

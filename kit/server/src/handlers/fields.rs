@@ -45,6 +45,7 @@ fn own(kind: Kind) -> Option<&'static [&'static str]> {
             "type",
         ],
         Kind::Job => &["status.successful"],
+        Kind::Other(resource) if resource.kind == "CertificateSigningRequest" => &["spec.signerName"],
         Kind::Other(resource) if resource.kind == "ReplicationController" => &["status.replicas"],
         _ => return None,
     })

@@ -14,6 +14,7 @@ mod info;
 mod list;
 mod listing;
 mod open;
+mod other_version;
 mod query;
 mod read;
 mod subresources;
@@ -31,6 +32,7 @@ pub use watch::Watch;
 
 use self::query::Query;
 use super::auth::User;
+use super::versions::Form;
 use super::{Error, Server};
 use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
@@ -127,6 +129,8 @@ struct Target {
     namespace: String,
     name: Option<String>,
     subresource: Option<String>,
+    /// The form of its objects, if it isn't the one in which they are kept.
+    form: Option<Form>,
 }
 
 impl Target {
@@ -156,6 +160,7 @@ impl Target {
             namespace: namespace.into(),
             name: name.map(str::to_string),
             subresource: subresource.map(str::to_string),
+            form: resource.kept_as.as_ref().map(|_| Form(resource)),
         })
     }
 }
@@ -222,16 +227,17 @@ impl Server {
         if !self.serves(&api_version) {
             return missing();
         }
+        self.warnings.clear();
         let answer = match self.target(&api_version, rest) {
             None => Err(Error::no_resource()),
             Some(target) => Query::parse(request.query).and_then(|query| self.dispatch(&target, request, &query)),
         };
-        answer.unwrap_or_else(|error| Response::error(&error))
+        answer.unwrap_or_else(|error| Response::error(&error)).warn(std::mem::take(&mut self.warnings))
     }
 
     /// All resources, built in and custom.
     pub fn resources(&self) -> impl Iterator<Item = &'static Resource> {
-        Resource::all().iter().chain(self.custom.values().copied()).chain(self.aggregated.iter().copied())
+        Resource::served().iter().chain(self.custom.values().copied()).chain(self.aggregated.iter().copied())
     }
 
     /// The kind of this name, whether it is built in or a definition made it.
@@ -249,6 +255,10 @@ impl Server {
     }
 
     fn dispatch(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
+        if let Some(form) = target.form {
+            return self.in_other_version(form, target, request, query);
+        }
+        self.keep_standing(target.kind);
         let resource = target.kind.resource();
         let known = |verb: &str| resource.verbs.iter().any(|known| known == verb);
         let verb = match (request.method, target.name.is_some()) {

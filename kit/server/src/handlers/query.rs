@@ -5,6 +5,7 @@
 use crate::Error;
 use crate::field::{At, Errors, quoted};
 use crate::patch::Validation;
+use kit_api::selector::FieldSelector;
 use serde_json::Value;
 
 /// Parameters by name.
@@ -53,6 +54,20 @@ impl Query {
                 }
             },
         }
+    }
+
+    /// The same with other names for the fields of a selector; `name` is none for a field that nobody offers.
+    pub fn with_fields(&self, name: impl Fn(&str) -> Option<String>) -> Result<Query, Error> {
+        let mut selector: FieldSelector = self.get("fieldSelector").parse().map_err(Error::bad_request)?;
+        for term in &mut selector.terms {
+            let unknown = || Error::bad_request(format!("field label not supported: {}", term.field));
+            term.field = name(&term.field).ok_or_else(unknown)?;
+        }
+        let told = |(there, value): &(String, String)| match there.as_str() {
+            "fieldSelector" => (there.clone(), selector.to_string()),
+            _ => (there.clone(), value.clone()),
+        };
+        Ok(Query(self.0.iter().map(told).collect()))
     }
 
     /// Checks what every write may say; `kind` is that of its options. Whether nothing is to be changed.

@@ -4,7 +4,7 @@ use super::list::Wanted;
 use super::query::Query;
 use super::view::{show_list, show_stored};
 use super::{Request, Response, Target, verbs};
-use crate::Snapshot;
+use crate::{Snapshot, standing};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::resource::Resource;
 
@@ -23,6 +23,9 @@ impl Snapshot {
             _ => return None,
         };
         let target = Target::of(Resource::all().iter(), &api_version, rest)?;
+        if standing::stand(target.kind) {
+            return None;
+        }
         let verb = if target.name.is_some() { "get" } else { "list" };
         let query = Query::parse(request.query).ok()?;
         let versioned = verb == "get" && query.has("resourceVersion");

@@ -9,6 +9,7 @@ use super::{Request, Response, Target, body, success};
 use crate::apiextensions::scale;
 use crate::field::{At, Errors};
 use crate::patch::Patch;
+use crate::rules::validate;
 use crate::write::WriteOptions;
 use crate::{Error, Server};
 use kit_api::meta::LabelSelector;
@@ -38,6 +39,8 @@ impl Server {
                 let answer = self.make_token(&target.key(), &asked)?;
                 Ok(Response::json(201, &answer))
             }
+            ("approval", "get") => self.do_get(target, request),
+            ("approval", _) => self.approval(target, verb, request, query),
             ("ephemeralcontainers", "get") | ("resize", "get") => self.do_get(target, request),
             ("ephemeralcontainers", _) => self.part_of_pod(target, verb, request, query, "ephemeralcontainers"),
             ("resize", _) => self.part_of_pod(target, verb, request, query, "resize"),
@@ -168,6 +171,50 @@ impl Server {
         let key = target.key();
         let sent = body::object(request, target.kind.resource(), query)?.value;
         let stored = self.finalize_namespace(&key, &sent["spec"]["finalizers"])?;
+        self.show_stored(target, request, 200, &stored)
+    }
+
+    /// Grants a request for a certificate, or refuses it (`csrApprovalStrategy`).
+    fn approval(
+        &mut self,
+        target: &Target,
+        verb: &str,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let key = target.key();
+        let there = self.get(&key)?.to_value();
+        let sent = match verb {
+            "update" => body::object(request, target.kind.resource(), query)?.value,
+            _ => {
+                let media = request.header("content-type").unwrap_or_default();
+                let patched = read_patch(media.split(';').next().unwrap_or_default(), request, false)?
+                    .apply(&key, there.clone())?;
+                body::typed(patched, Vec::new(), target.kind.resource(), query)?.value
+            }
+        };
+        let mut value = there.clone();
+        let now = self.stamp();
+        let mut conditions = sent["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        for condition in &mut conditions {
+            for time in ["lastUpdateTime", "lastTransitionTime"] {
+                if condition[time].is_null() {
+                    condition[time] = now.as_str().into();
+                }
+            }
+        }
+        value["status"]["conditions"] = conditions.into();
+        let errors = validate::validate(target.kind.resource(), &value);
+        if !errors.0.is_empty() {
+            return Err(Error::invalid_object(&key, errors.0));
+        }
+        value["metadata"]["resourceVersion"] = sent["metadata"]["resourceVersion"].clone();
+        let options = WriteOptions {
+            dry_run: query.dry_run("UpdateOptions")?,
+            subresource: Some("approval"),
+            manager: Some(manager(request, query)),
+        };
+        let stored = self.update_value(&key, value, &options)?;
         self.show_stored(target, request, 200, &stored)
     }
 

@@ -63,6 +63,9 @@ impl Server {
             return self.binding(&Target { kind: Kind::Pod, name, ..target.clone() }, request, query);
         }
         sent.warnings.extend(body::advice(target.kind, &sent.value));
+        if target.kind.name() == "CertificateSigningRequest" {
+            user.sign_request(&mut sent.value);
+        }
         let options = WriteOptions { dry_run, manager: Some(manager(request, query)), ..Default::default() };
         let stored = match self.create_value(target.kind, sent.value, &options) {
             Ok(stored) => stored,

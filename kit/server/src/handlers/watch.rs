@@ -8,6 +8,7 @@ use super::list::{Selection, item, version};
 use super::query::Query;
 use super::view::{View, as_view};
 use super::{Body, Request, Response, Target};
+use crate::versions::Form;
 use crate::{Change, ChangeKind, Error, Server, Stored};
 use kit_apimachinery::object::Kind;
 use kit_time::agenda::Instant;
@@ -28,6 +29,8 @@ pub struct Watch {
     namespace: String,
     selection: Selection,
     view: View,
+    /// The form of the objects, if it isn't the one in which they are kept.
+    form: Option<Form>,
     /// The next change to be looked at.
     cursor: usize,
     /// What is told before any change.
@@ -42,6 +45,17 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Tells of objects in another form from now on, and has told nothing yet.
+    pub(super) fn tell_in(&mut self, form: Form) {
+        let told = |event: &String| {
+            let mut event: Value = serde_json::from_str(event).unwrap_or_default();
+            event["object"] = form.answer(event["object"].take());
+            format!("{event}\n")
+        };
+        self.first = self.first.iter().map(told).collect();
+        self.form = Some(form);
+    }
+
     /// Whether nothing more will come.
     pub fn ended(&self) -> bool {
         self.ended
@@ -74,6 +88,7 @@ impl Server {
             namespace: target.namespace.clone(),
             selection,
             view,
+            form: None,
             cursor: self.end(),
             first: Vec::new(),
             after: asked.unwrap_or_default(),
@@ -161,14 +176,16 @@ impl Server {
             "kind": kind, "apiVersion": api_version,
             "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
         });
-        crate::canonical(watch.kind, object)
+        let object = crate::canonical(watch.kind, object);
+        watch.form.map_or(object.clone(), |form| form.show(object))
     }
 
     /// An object in the form that the watch asked for. The plain one is written once for all watches.
     fn seen(&self, watch: &Watch, stored: &Stored) -> String {
-        match watch.view {
-            View::Plain => stored.json().to_string(),
-            view => as_view(view, watch.kind, item(watch.kind, stored), self.time()).to_string(),
+        match (watch.view, watch.form) {
+            (View::Plain, None) => stored.json().to_string(),
+            (View::Plain, Some(form)) => form.show(stored.to_value()).to_string(),
+            (view, _) => as_view(view, watch.kind, item(watch.kind, stored), self.time()).to_string(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! `pkg/apis/*/validation` for [`validate`] and [`update`], `pkg/registry/*/*/strategy.go` for [`strategy`].
 
 pub mod defaults;
+pub mod flow_defaults;
 pub mod gates;
 pub mod strategy;
 pub mod update;

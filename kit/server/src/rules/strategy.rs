@@ -14,9 +14,21 @@ use serde_json::{Value, json};
 /// Kinds whose status a client may set when it creates an object.
 const KEEPS_STATUS: [&str; 1] = ["Node"];
 /// Kinds without a status apart that have a generation, or with one that have none.
-const ALSO_GENERATION: [&str; 6] =
-    ["NetworkPolicy", "EndpointSlice", "PriorityClass", "IngressClass", "CSIDriver", "PodTemplate"];
-const NO_GENERATION: [&str; 7] = [
+const ALSO_GENERATION: [&str; 9] = [
+    "NetworkPolicy",
+    "EndpointSlice",
+    "PriorityClass",
+    "IngressClass",
+    "CSIDriver",
+    "PodTemplate",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicyBinding",
+];
+const NO_GENERATION: [&str; 10] = [
+    "APIService",
+    "CertificateSigningRequest",
+    "ServiceCIDR",
     "Namespace",
     "Node",
     "Service",
@@ -74,6 +86,7 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
     match kind {
         "Pod" => {
             super::gates::drop_disabled(map_in(object, "spec"));
+            select_by_own_labels(object);
             new_pod(object, now, qos);
         }
         "Namespace" => {
@@ -95,6 +108,13 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
         }
         "Job" => generate_selector(object),
         "CustomResourceDefinition" => remember_storage(object),
+        // What this server serves itself is there at once (`NewLocalAvailableAPIServiceCondition`).
+        "APIService" if object["spec"]["service"].is_null() => {
+            object["status"]["conditions"] = json!([{
+                "type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local",
+                "message": "Local APIServices are always available",
+            }]);
+        }
         _ => {}
     }
 }
@@ -156,6 +176,29 @@ fn reset_status(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// Terms of affinity that name labels of the pod itself select by their values
+/// (`applyMatchLabelKeysAndMismatchLabelKeys` of `pkg/registry/core/pod/strategy.go`).
+fn select_by_own_labels(pod: &mut Value) {
+    let labels = pod["metadata"]["labels"].clone();
+    let Some(affinity) = pod.pointer_mut("/spec/affinity").and_then(Value::as_object_mut) else { return };
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let lists = affinity.get_mut(kind).and_then(Value::as_object_mut).into_iter().flatten();
+        for term in lists.filter_map(|(_, list)| list.as_array_mut()).flatten() {
+            let term = if term["podAffinityTerm"].is_object() { &mut term["podAffinityTerm"] } else { term };
+            let mut added = Vec::new();
+            for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+                let keys = term[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let there = keys.filter_map(|key| Some((key, labels[key].as_str()?)));
+                added.extend(there.map(|(key, value)| json!({"key": key, "operator": operator, "values": [value]})));
+            }
+            if let Some(selector) = term["labelSelector"].as_object_mut().filter(|_| !added.is_empty()) {
+                let all = selector.entry("matchExpressions").or_insert_with(|| json!([]));
+                all.as_array_mut().into_iter().for_each(|all| all.append(&mut added));
+            }
+        }
+    }
+}
+
 fn new_pod(object: &mut Value, now: &str, qos: &dyn Qos) {
     let class = serde_json::from_value::<Pod>(object.clone()).map(|pod| qos.class(&pod).to_string());
     object["status"] = json!({"phase": "Pending", "qosClass": class.unwrap_or_default()});
@@ -214,6 +257,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             map_in(new, "spec").insert("finalizers".into(), finalizers);
         }
         "Service" => drop_what_the_type_does_not_need(new, old),
+        "CertificateSigningRequest" => keep(new, old, "spec"),
         "CustomResourceDefinition" => remember_storage(new),
         "DaemonSet" => {
             let changed = !equal(&new["spec"]["template"], &old["spec"]["template"]);
@@ -231,6 +275,9 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             "Deployment" => {
                 new["spec"] != old["spec"] || new["metadata"]["annotations"] != old["metadata"]["annotations"]
             }
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+                !equal(&new["webhooks"], &old["webhooks"])
+            }
             "EndpointSlice" => new["endpoints"] != old["endpoints"] || new["ports"] != old["ports"],
             _ if resource.custom => without_meta(new) != without_meta(old),
             _ => !equal(&new["spec"], &old["spec"]),
@@ -247,13 +294,20 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
     let kind = resource.kind.as_str();
     let mut result = old.clone();
     match new.get("status").cloned() {
-        Some(status) => result["status"] = status,
+        Some(mut status) => {
+            // Whether a request is granted is said by another path.
+            if kind == "CertificateSigningRequest" {
+                keep_decisions(&mut status, &old["status"]);
+            }
+            result["status"] = status;
+        }
         None => _ = result.as_object_mut().map(|object| object.shift_remove("status")),
     }
     let metadata: &[&str] = match kind {
         _ if resource.custom => &[],
         // `deploymentStatusStrategy`: the controller writes the revision together with the status.
         "Deployment" => &["annotations"],
+        "APIService" => &[],
         _ => &["labels", "annotations", "finalizers"],
     };
     for field in metadata.iter().chain(&["managedFields"]) {
@@ -274,6 +328,19 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
         result["status"]["lastPhaseTransitionTime"] = now.into();
     }
     *new = result;
+}
+
+/// The conditions `Approved` and `Denied` stay as they were (`csrStatusStrategy.PrepareForUpdate`).
+fn keep_decisions(status: &mut Value, old: &Value) {
+    let decides = |condition: &&Value| condition["type"] == "Approved" || condition["type"] == "Denied";
+    let list = |status: &Value| status["conditions"].as_array().cloned().unwrap_or_default();
+    let mut all: Vec<Value> = list(old).iter().filter(decides).cloned().collect();
+    all.extend(list(status).iter().filter(|condition| !decides(condition)).cloned());
+    if all.is_empty() {
+        status.as_object_mut().map(|status| status.shift_remove("conditions"));
+    } else {
+        status["conditions"] = all.into();
+    }
 }
 
 fn without_meta(object: &Value) -> Value {

@@ -35,7 +35,7 @@ impl Whole {
             | "PersistentVolume"
             | "Pod"
             | "VolumeAttachment" => Whole::First,
-            "PriorityClass" | "StorageClass" => Whole::Never,
+            "PriorityClass" | "RuntimeClass" | "StorageClass" => Whole::Never,
             _ => Whole::Last,
         }
     }
@@ -108,6 +108,16 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
         }
         "ControllerRevision" if at.get("data").value != was.get("data").value => {
             e.invalid_as(&at.get("data"), "runtime.RawExtension", IMMUTABLE);
+        }
+        "RuntimeClass" => same(e, &at.get("handler"), &was.get("handler")),
+        "CSIStorageCapacity" => {
+            immutable(e, &at.get("nodeTopology"), &was.get("nodeTopology"), "meta.LabelSelector");
+            same(e, &at.get("storageClassName"), &was.get("storageClassName"));
+        }
+        "ServiceCIDR" => validate::ranges_changed(e, &at.at("spec.cidrs"), &was.at("spec.cidrs")),
+        "IPAddress" => {
+            let (of, before) = (at.at("spec.parentRef"), was.at("spec.parentRef"));
+            immutable(e, &of, &before, "networking.ParentReference");
         }
         "IngressClass" => same(e, &at.at("spec.controller"), &was.at("spec.controller")),
         _ => {}

@@ -3,6 +3,7 @@
 //! Source: `pkg/printers/internalversion/printers.go`.
 
 mod pods;
+mod serving;
 mod text;
 mod workloads;
 
@@ -65,6 +66,22 @@ fn header(kind: &str) -> &'static str {
         "VolumeAttachment" => "Name,Attacher,PV,Node,Attached:boolean,Age",
         "CSINode" => "Name,Drivers:integer,Age",
         "RuntimeClass" => "Name,Handler,Age",
+        "APIService" => "Name,Service,Available,Age",
+        "CertificateSigningRequest" => "Name,Age,SignerName,Requestor,RequestedDuration,Condition",
+        "CSIDriver" => {
+            "Name,AttachRequired:boolean,PodInfoOnMount:boolean,StorageCapacity:boolean,TokenRequests,\
+             RequiresRepublish:boolean,Modes,Age"
+        }
+        "CSIStorageCapacity" => "Name,StorageClassName,Capacity",
+        "FlowSchema" => "Name,PriorityLevel,MatchingPrecedence:integer,DistinguisherMethod,Age,MissingPL",
+        "IPAddress" => "Name,ParentRef",
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => "Name,Webhooks:integer,Age",
+        "PriorityLevelConfiguration" => {
+            "Name,Type,NominalConcurrencyShares:integer,Queues:integer,HandSize:integer,QueueLengthLimit:integer,Age"
+        }
+        "ServiceCIDR" => "Name,CIDRs,Age",
+        "ValidatingAdmissionPolicy" => "Name,Validations:integer,ParamKind,Age",
+        "ValidatingAdmissionPolicyBinding" => "Name,PolicyName,ParamRef,Age",
         "Role" | "ClusterRole" | "LimitRange" | "CustomResourceDefinition" => "Name,Created At",
         _ => "Name,Age",
     }
@@ -193,6 +210,30 @@ pub fn cells(kind: Kind, object: &Value, now: Timestamp) -> Vec<Value> {
         }
         "CSINode" => vec![name, spec["drivers"].as_array().map_or(0, Vec::len).into(), old()],
         "RuntimeClass" => vec![name, object["handler"].clone(), old()],
+        "APIService" => serving::api_service(object, now),
+        "CertificateSigningRequest" => serving::certificate_request(object, now),
+        "CSIDriver" => serving::driver(object, now),
+        "CSIStorageCapacity" => {
+            let capacity = object["capacity"].as_str().unwrap_or("<unset>");
+            vec![name, object["storageClassName"].clone(), capacity.into()]
+        }
+        "FlowSchema" => serving::flow_schema(object, now),
+        "IPAddress" => vec![name, serving::parent(&spec["parentRef"]).into()],
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+            vec![name, object["webhooks"].as_array().map_or(0, Vec::len).into(), old()]
+        }
+        "PriorityLevelConfiguration" => serving::priority_level(object, now),
+        "ServiceCIDR" => {
+            let ranges = spec["cidrs"].as_array().into_iter().flatten().map(word).collect::<Vec<_>>();
+            vec![name, ranges.join(",").into(), old()]
+        }
+        "ValidatingAdmissionPolicy" => {
+            let rules = spec["validations"].as_array().map_or(0, Vec::len);
+            vec![name, rules.into(), serving::param_kind(&spec["paramKind"]).into(), old()]
+        }
+        "ValidatingAdmissionPolicyBinding" => {
+            vec![name, spec["policyName"].clone(), serving::param(&spec["paramRef"]).into(), old()]
+        }
         "Role" | "ClusterRole" | "LimitRange" | "CustomResourceDefinition" => {
             vec![name, meta["creationTimestamp"].clone()]
         }

@@ -110,6 +110,30 @@ pub fn default(kind: &str, object: &mut Value) {
                 default_absent(parameters, "scope", "Cluster");
             }
         }
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+            let mutates = kind.starts_with("Mutating");
+            let hooks = object.as_object_mut().into_iter().flat_map(|map| items_in(map, "webhooks"));
+            hooks.for_each(|hook| webhook(hook, mutates));
+        }
+        "ValidatingAdmissionPolicy" => {
+            let spec = map_in(object, "spec");
+            default_to(spec, "failurePolicy", "Fail");
+            inner(spec, "matchConstraints").into_iter().for_each(match_resources);
+        }
+        "ValidatingAdmissionPolicyBinding" => {
+            inner(map_in(object, "spec"), "matchResources").into_iter().for_each(match_resources);
+        }
+        "APIService" => {
+            let service = inner(map_in(object, "spec"), "service");
+            service.into_iter().for_each(|service| default_absent(service, "port", 443));
+        }
+        "FlowSchema" => {
+            let spec = map_in(object, "spec");
+            if spec.get("matchingPrecedence").and_then(Value::as_i64).unwrap_or_default() == 0 {
+                spec.insert("matchingPrecedence".into(), 1000.into());
+            }
+        }
+        "PriorityLevelConfiguration" => priority_level(map_in(object, "spec")),
         "LimitRange" => items_in(map_in(object, "spec"), "limits").for_each(limit),
         "NetworkPolicy" => network_policy(map_in(object, "spec")),
         "RoleBinding" | "ClusterRoleBinding" => binding(object),
@@ -128,6 +152,48 @@ pub fn default(kind: &str, object: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// `pkg/apis/admissionregistration/v1/defaults.go`.
+fn webhook(hook: &mut Fields, mutates: bool) {
+    default_absent(hook, "failurePolicy", "Fail");
+    default_absent(hook, "matchPolicy", "Equivalent");
+    default_absent(hook, "namespaceSelector", json!({}));
+    default_absent(hook, "objectSelector", json!({}));
+    default_absent(hook, "timeoutSeconds", 10);
+    if mutates {
+        default_absent(hook, "reinvocationPolicy", "Never");
+    }
+    items_in(hook, "rules").for_each(|rule| default_absent(rule, "scope", "*"));
+    if let Some(service) = inner(hook, "clientConfig").and_then(|client| inner(client, "service")) {
+        default_absent(service, "port", 443);
+    }
+}
+
+fn match_resources(of: &mut Fields) {
+    default_absent(of, "matchPolicy", "Equivalent");
+    default_absent(of, "namespaceSelector", json!({}));
+    default_absent(of, "objectSelector", json!({}));
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        items_in(of, rules).for_each(|rule| default_absent(rule, "scope", "*"));
+    }
+}
+
+/// `pkg/apis/flowcontrol/v1/defaults.go`.
+fn priority_level(spec: &mut Fields) {
+    if let Some(exempt) = inner(spec, "exempt") {
+        default_absent(exempt, "nominalConcurrencyShares", 0);
+        default_absent(exempt, "lendablePercent", 0);
+    }
+    let Some(limited) = inner(spec, "limited") else { return };
+    default_absent(limited, "nominalConcurrencyShares", 30);
+    default_absent(limited, "lendablePercent", 0);
+    let Some(queuing) = inner(limited, "limitResponse").and_then(|response| inner(response, "queuing")) else { return };
+    for (field, value) in [("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)] {
+        if queuing.get(field).and_then(Value::as_i64).unwrap_or_default() == 0 {
+            queuing.insert(field.into(), value.into());
+        }
     }
 }
 

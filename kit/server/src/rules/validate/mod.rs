@@ -4,7 +4,9 @@
 //! and `apimachinery/pkg/api/validation`.
 
 mod address;
+mod admission;
 mod batch;
+mod certificates;
 mod environment;
 mod handlers;
 mod job_status;
@@ -15,10 +17,12 @@ mod node;
 mod pod;
 mod pod_status;
 mod policy;
+mod ranges;
 mod resources;
 mod scheduling;
 mod security;
 mod service;
+mod serving;
 pub mod status;
 mod storage;
 mod volumes;
@@ -26,7 +30,9 @@ mod workloads;
 
 pub use meta::{finalizers_added, label_selector};
 pub use node::SOURCES;
+pub use ranges::ranges_changed;
 
+use super::flow_defaults;
 use crate::apiextensions;
 use crate::field::{At, Errors};
 use kit_api::name;
@@ -80,6 +86,17 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "CSINode" => storage::csi_node(e, &root.get("spec")),
         "CSIDriver" => storage::csi_driver(e, &root.get("spec")),
         "CustomResourceDefinition" => apiextensions::rules::check(e, &root),
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => admission::webhooks(e, &root),
+        "ValidatingAdmissionPolicy" => admission::policy(e, &root),
+        "ValidatingAdmissionPolicyBinding" => admission::binding(e, &root.get("spec")),
+        "APIService" => serving::api_service(e, &root),
+        "FlowSchema" => serving::flow_schema(e, &root),
+        "PriorityLevelConfiguration" => serving::priority_level(e, &root),
+        "CertificateSigningRequest" => certificates::request(e, &root),
+        "ServiceCIDR" => ranges::ranges(e, &root.at("spec.cidrs")),
+        "IPAddress" => ranges::address(e, &root.at("spec.parentRef")),
+        "CSIStorageCapacity" => storage::capacity(e, &root),
+        "RuntimeClass" => scheduling::runtime_class(e, &root),
         _ => {}
     }
     errors
@@ -110,7 +127,9 @@ fn name_of(kind: &str) -> Name {
         // Pods are named after their set, and their names are their hosts' (`ValidateStatefulSetName`).
         "Namespace" | "StatefulSet" => name::dns1123_label,
         "Service" => name::dns1035_label,
-        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => meta::path_segment,
+        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" | "APIService" => meta::path_segment,
+        "CertificateSigningRequest" => |_| Vec::new(),
+        "IPAddress" => ranges::canonical,
         _ => name::dns1123_subdomain,
     }
 }

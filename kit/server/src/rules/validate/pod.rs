@@ -30,6 +30,10 @@ pub fn pod(e: &mut Errors, pod: &At<'_>) {
     if cost.is_set() && !is_cost(cost.text()) {
         e.invalid(&cost, "must be a 32bit integer");
     }
+    let mirror = pod.at("metadata.annotations").key("kubernetes.io/config.mirror");
+    if mirror.is_set() && pod.at("spec.nodeName").text().is_empty() {
+        e.invalid(&mirror, "must set spec.nodeName if mirror pod annotation is set");
+    }
     let spec = pod.get("spec");
     pod_spec(e, &spec, pod.at("metadata.name").text());
     for container in spec.get("containers").items().iter().chain(&spec.get("initContainers").items()) {

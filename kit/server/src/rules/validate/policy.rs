@@ -425,14 +425,47 @@ pub fn lease(e: &mut Errors, spec: &At<'_>) {
     }
 }
 
+/// `legacyValidateEvent` of `pkg/apis/core/validation/events.go`.
 pub fn event(e: &mut Errors, event: &At<'_>) {
     let about = event.at("involvedObject.namespace");
     let namespace = event.at("metadata.namespace");
+    let new = event.get("eventTime").is_set();
     let matches = match about.text() {
-        "" => ["default", "kube-system", ""].contains(&namespace.text()),
-        about => about == namespace.text(),
+        // Clients of long ago said nothing, or this.
+        "" => ["default", if new { "kube-system" } else { "" }].contains(&namespace.text()),
+        about => new || about == namespace.text(),
     };
     if !matches {
         e.invalid_as(&about, &quoted(about.text()), "does not match event.namespace");
     }
+    if new {
+        new_event(e, event);
+    }
+    name::dns1123_subdomain(namespace.text())
+        .iter()
+        .for_each(|why| e.invalid_as(&namespace.as_path("namespace".into()), &quoted(namespace.text()), why));
+}
+
+/// What clients that say the time of an event have to say beside.
+fn new_event(e: &mut Errors, event: &At<'_>) {
+    const MOST: usize = 128;
+    const LONGEST_NOTE: usize = 1024;
+    let long = |e: &mut Errors, at: &At<'_>, most: usize| {
+        if at.text().len() > most {
+            e.invalid_as(at, "\"\"", &format!("can have at most {most} characters"));
+        }
+    };
+    let controller = event.get("reportingComponent").as_path("reportingController".into());
+    if controller.text().is_empty() {
+        e.required(&controller, "");
+    }
+    name::qualified_name(controller.text()).iter().for_each(|why| e.invalid_text(&controller, why));
+    for field in ["reportingInstance", "action", "reason"] {
+        let at = event.get(field);
+        if at.text().is_empty() {
+            e.required(&at, "");
+        }
+        long(e, &at, MOST);
+    }
+    long(e, &event.get("message"), LONGEST_NOTE);
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: `pkg/apis/core/validation/validation.go`.
 
-use super::meta;
+use super::{meta, resources};
 use crate::field::{At, Errors, quoted};
 use kit_api::name;
 
@@ -215,4 +215,14 @@ pub fn taint_effect(e: &mut Errors, effect: &At<'_>, may_be_empty: bool) {
         text if EFFECTS.contains(&text) => {}
         _ => e.not_supported(effect, &EFFECTS),
     }
+}
+
+/// A RuntimeClass (`pkg/apis/node/validation/validation.go`).
+pub fn runtime_class(e: &mut Errors, class: &At<'_>) {
+    let handler = class.get("handler");
+    name::dns1123_label(handler.text()).iter().for_each(|why| e.invalid_text(&handler, why));
+    let fixed = class.at("overhead.podFixed");
+    resources::overhead(e, &fixed.as_path("overhead".into()));
+    meta::labels(e, &class.at("scheduling.nodeSelector"));
+    tolerations(e, &class.at("scheduling.tolerations"));
 }

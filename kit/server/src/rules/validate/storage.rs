@@ -2,7 +2,7 @@
 //!
 //! Source: `pkg/apis/storage/validation/validation.go`.
 
-use super::{meta, node, volumes};
+use super::{meta, node, resources, volumes};
 use crate::field::{At, Errors, quoted};
 use kit_api::name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,5 +192,17 @@ pub fn csi_driver(e: &mut Errors, spec: &At<'_>) {
     }
     if !spec.get("seLinuxMount").is_set() {
         e.required(&spec.get("seLinuxMount"), "");
+    }
+}
+
+/// Says what is wrong with a CSIStorageCapacity.
+pub fn capacity(e: &mut Errors, root: &At<'_>) {
+    meta::label_selector(e, &root.get("nodeTopology"));
+    let class = root.get("storageClassName");
+    for problem in name::dns1123_subdomain(class.text()) {
+        e.invalid_text(&class, &problem);
+    }
+    for field in ["capacity", "maximumVolumeSize"] {
+        resources::not_negative(e, &root.get(field));
     }
 }

@@ -1,0 +1,107 @@
+//! Requests about objects in another version than the one in which they are kept: see [`crate::versions`].
+
+use super::query::Query;
+use super::verbs::read_patch;
+use super::{Body, Request, Response, Target, body};
+use crate::field::Errors;
+use crate::rules::validate;
+use crate::versions::Form;
+use crate::{Error, Server};
+use kit_apimachinery::object::Key;
+use serde_json::{Value, json};
+
+impl Server {
+    /// Tells a request in the kept version, and its answer in the version of the path.
+    pub(super) fn in_other_version(
+        &mut self,
+        form: Form,
+        target: &Target,
+        request: &Request<'_>,
+        query: &Query,
+    ) -> Result<Response, Error> {
+        let kept = Target { form: None, ..target.clone() };
+        let query = &query.with_fields(|name| form.field(name))?;
+        let media = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let mut told = *request;
+        let (mut text, mut headers, mut warnings) = (String::new(), Vec::new(), Vec::new());
+        match request.method {
+            "PATCH" if media == "application/apply-patch+yaml" => {
+                let config = std::str::from_utf8(request.body).map_err(|e| e.to_string()).and_then(body::yaml);
+                let config = config.map_err(|e| Error::bad_request(format!("error decoding YAML: {e}")))?.0;
+                // What says another version is refused with the words for it.
+                text = match config["apiVersion"] == form.0.api_version.as_str() {
+                    true => form.keep(config),
+                    false => config,
+                }
+                .to_string();
+            }
+            "POST" | "PUT" | "PATCH" => {
+                let sent = match request.method {
+                    "PATCH" => {
+                        let there = form.show(self.get(&kept.key())?.to_value());
+                        let patched = read_patch(media, request, false)?.apply(&kept.key(), there)?;
+                        told.method = "PUT";
+                        body::typed(patched, Vec::new(), form.0, query)?
+                    }
+                    _ => body::object(request, form.0, query)?,
+                };
+                warnings = sent.warnings;
+                let object = form.keep(sent.value);
+                self.check_form(form, &kept, &object)?;
+                text = object.to_string();
+                headers.push(("content-type", super::JSON));
+            }
+            _ => {}
+        }
+        if !text.is_empty() {
+            let replaced = !headers.is_empty();
+            let own = |(name, _): &&(&str, &str)| !(replaced && name.eq_ignore_ascii_case("content-type"));
+            headers.extend(request.headers.iter().filter(own));
+            (told.body, told.headers) = (text.as_bytes(), &headers);
+        }
+        Ok(self.dispatch(&kept, &told, query)?.warn(warnings).in_form(form))
+    }
+
+    /// What the version of the path asks for beyond what all do.
+    fn check_form(&self, form: Form, target: &Target, object: &Value) -> Result<(), Error> {
+        let (meta, old) = (&object["metadata"], self.get(&target.key()).ok().map(|stored| stored.to_value()));
+        let name = target.name.as_deref().or(meta["name"].as_str()).unwrap_or_default();
+        let mut errors = Errors::default();
+        let mut placed = object.clone();
+        placed["metadata"]["namespace"] = target.namespace.as_str().into();
+        form.check(&mut errors, &placed, old.as_ref().filter(|_| target.name.is_some()));
+        if errors.0.is_empty() {
+            return Ok(());
+        }
+        // What is wrong in all versions is told first.
+        let mut all = validate::validate(target.kind.resource(), &placed);
+        all.0.append(&mut errors.0);
+        Err(Error::invalid_object(&Key::new(target.kind, &target.namespace, name), all.0))
+    }
+}
+
+impl Response {
+    /// The same answer with its objects in another version.
+    fn in_form(mut self, form: Form) -> Response {
+        if let Body::Watch(watch) = &mut self.body {
+            watch.tell_in(form);
+            return self;
+        }
+        let text = match &self.body {
+            Body::List(list) => list.to_text(),
+            Body::Text(text) => text.clone(),
+            Body::Watch(_) | Body::Connect(_) => return self,
+        };
+        let yaml = self.content_type == "application/yaml";
+        let value = match yaml {
+            true => body::yaml(&text).ok().map(|(value, _)| value),
+            false => serde_json::from_str(&text).ok(),
+        };
+        let told = form.answer(value.unwrap_or_else(|| json!({})));
+        self.body = Body::Text(match yaml {
+            true => serde_yaml::to_string(&told).unwrap_or_default(),
+            false => format!("{told}\n"),
+        });
+        self
+    }
+}
