@@ -8,7 +8,7 @@ use kit_api::time;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_apimachinery::resource::Resource;
 use kit_client::component::{Component, World};
-use kit_server::{Change, DeleteOptions};
+use kit_server::{Change, DeleteOptions, Propagation};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ impl Component for Namespaces {
             }
             let left = empty(&name, world);
             tell(&name, &left, world);
-            if left.is_empty() {
+            if left.objects.is_empty() {
                 _ = world.server.finalize_namespace(&key, &serde_json::Value::Null);
             }
             self.due.insert(name, world.now + LOOK_AGAIN);
@@ -62,9 +62,19 @@ impl Component for Namespaces {
     }
 }
 
-/// Deletes what is in a namespace, pods first; what is left then, by resource.
-fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
-    let mut left = BTreeMap::new();
+/// What is left in a namespace.
+#[derive(Default)]
+struct Left {
+    /// How many objects, by resource and group.
+    objects: BTreeMap<String, usize>,
+    /// How many objects each finalizer holds.
+    finalizers: BTreeMap<String, usize>,
+}
+
+/// Deletes what is in a namespace, pods first; what is left then.
+fn empty(namespace: &str, world: &mut World<'_>) -> Left {
+    let mut left = Left::default();
+    let options = DeleteOptions { propagation: Propagation::Background, ..DeleteOptions::default() };
     let pods_first = [Kind::Pod];
     let all = Resource::all().iter().filter(|r| r.namespaced && r.verbs.iter().any(|verb| verb == "list"));
     let custom = world.server.custom_kinds().filter(|kind| kind.namespaced());
@@ -73,14 +83,17 @@ fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
         for kind in kinds {
             let there: Vec<_> = world.server.snapshot().list_in(*kind, namespace).cloned().collect();
             for stored in there.iter().filter(|stored| stored.object.meta().deletion_timestamp.is_none()) {
-                _ = world.server.delete(&stored.key, &DeleteOptions::default());
+                _ = world.server.delete(&stored.key, &options);
             }
-            let rest = world.server.snapshot().list_in(*kind, namespace).count();
-            if rest > 0 {
-                left.insert(kind.resource().qualified(), rest);
+            for stored in world.server.snapshot().list_in(*kind, namespace) {
+                let Resource { plural, group, .. } = kind.resource();
+                *left.objects.entry(format!("{plural}.{group}")).or_default() += 1;
+                for finalizer in stored.object.meta().finalizers.iter().flatten() {
+                    *left.finalizers.entry(finalizer.clone()).or_default() += 1;
+                }
             }
         }
-        if !left.is_empty() {
+        if !left.objects.is_empty() {
             break;
         }
     }
@@ -88,13 +101,26 @@ fn empty(namespace: &str, world: &mut World<'_>) -> BTreeMap<String, usize> {
 }
 
 /// Writes down how far it is (`conditionUpdater` of `status_condition_utils.go`).
-fn tell(name: &str, left: &BTreeMap<String, usize>, world: &mut World<'_>) {
+fn tell(name: &str, left: &Left, world: &mut World<'_>) {
     let Ok(mut namespace) = world.server.fetch::<Namespace>("", name) else { return };
-    let remaining: Vec<String> =
-        left.iter().map(|(resource, count)| format!("{resource} has {count} resource instances")).collect();
-    let content = match remaining.is_empty() {
+    let counted = |counts: &BTreeMap<String, usize>, between: &str| {
+        let counts = counts.iter().map(|(what, count)| format!("{what} {between} {count} resource instances"));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    let content = match left.objects.is_empty() {
         true => ("False", "ContentRemoved", "All content successfully removed".to_string()),
-        false => ("True", "SomeResourcesRemain", format!("Some resources are remaining: {}", remaining.join(", "))),
+        false => {
+            let remaining = counted(&left.objects, "has");
+            ("True", "SomeResourcesRemain", format!("Some resources are remaining: {remaining}"))
+        }
+    };
+    let finalizers = match left.finalizers.is_empty() {
+        true => ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_string()),
+        false => {
+            let remaining = counted(&left.finalizers, "in");
+            let why = format!("Some content in the namespace has finalizers remaining: {remaining}");
+            ("True", "SomeFinalizersRemain", why)
+        }
     };
     let good = |reason, message: &str| ("False", reason, message.to_string());
     let deleted = good("ContentDeleted", "All content successfully deleted, may be waiting on finalization");
@@ -106,7 +132,7 @@ fn tell(name: &str, left: &BTreeMap<String, usize>, world: &mut World<'_>) {
         ),
         ("NamespaceDeletionContentFailure", deleted),
         ("NamespaceContentRemaining", content),
-        ("NamespaceFinalizersRemaining", good("ContentHasNoFinalizers", "All content-preserving finalizers finished")),
+        ("NamespaceFinalizersRemaining", finalizers),
     ];
     let now = time::seconds(world.time());
     let status = namespace.status.get_or_insert_default();

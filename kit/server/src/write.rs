@@ -6,6 +6,8 @@
 
 use super::admission::Verb;
 use super::apiextensions::shape;
+use super::field::{At, Errors};
+use super::rules::update::IMMUTABLE;
 use super::rules::{defaults, gates, map_in, strategy, update, validate};
 use super::{Error, Server, Stored, canonical};
 use kit_apimachinery::managed::equal;
@@ -25,6 +27,8 @@ pub(crate) struct WriteOptions {
     pub manager: Option<String>,
     /// The subresource by which a part of the whole object is written.
     pub through: Option<&'static str>,
+    /// Whether it is a patch: one that names another uid wants to change it, and means no other object.
+    pub patch: bool,
     /// Whether an update makes what isn't there: a version that it names is not looked at.
     pub by_update: bool,
 }
@@ -106,7 +110,7 @@ impl Server {
         let old = self.get(key)?.clone();
         let there = old.to_value();
         let resource = key.kind.resource();
-        self.check_preconditions(key, &value, &old)?;
+        self.check_preconditions(key, &value, &old, options)?;
         give_shape(resource, &mut value)?;
         if options.subresource.is_none() {
             defaults::default(&resource.kind, &mut value);
@@ -157,10 +161,15 @@ impl Server {
         self.put(key, value, options.dry_run)
     }
 
-    fn check_preconditions(&self, key: &Key, value: &Value, old: &Stored) -> Result<(), Error> {
+    fn check_preconditions(&self, key: &Key, value: &Value, old: &Stored, options: &WriteOptions) -> Result<(), Error> {
         let there = old.object.meta();
         let said = |field: &str| value["metadata"][field].as_str().filter(|text| !text.is_empty());
         if let Some(uid) = said("uid").filter(|uid| *uid != old.object.uid()) {
+            if options.patch {
+                let mut errors = Errors::default();
+                errors.invalid(&At { value: &value["metadata"]["uid"], path: "metadata.uid".into() }, IMMUTABLE);
+                return Err(Error::invalid_object(key, errors.0));
+            }
             return Err(Error::conflict(key, &other_uid(key, uid, old.object.uid())));
         }
         match said("resourceVersion") {

@@ -7,6 +7,8 @@
 pub mod range;
 
 use super::field::{At, Errors, quoted};
+use super::go::strings;
+use super::rules::validate::cluster_ips;
 use super::rules::{default_to, map_in};
 use super::{Error, Server};
 use kit_api::core::ServiceSpec;
@@ -36,7 +38,10 @@ impl Server {
             return Ok(());
         }
         let mut errors = Errors::default();
-        self.cluster_ip(key, value, old, &mut errors)?;
+        families(value, &mut errors);
+        if errors.0.is_empty() {
+            self.cluster_ip(key, value, old, &mut errors)?;
+        }
         if errors.0.is_empty() {
             self.node_ports(key, value, old, &mut errors)?;
         }
@@ -167,6 +172,55 @@ impl Server {
             }
         }
         health_check_port(value, old, &mut ports)
+    }
+}
+
+/// The families of a service's addresses: there is but one here (`initIPFamilyFields` of
+/// `pkg/registry/core/service/storage/alloc.go`).
+fn families(value: &mut Value, errors: &mut Errors) {
+    const FAMILY: &str = "IPv4";
+    let spec = map_in(value, "spec");
+    if spec.get("type").is_some_and(|type_| type_ == "ExternalName") {
+        return;
+    }
+    default_to(spec, "ipFamilyPolicy", "SingleStack");
+    let mut addresses = spec.get("clusterIPs").filter(|list| list.is_array()).cloned().unwrap_or_else(|| json!([]));
+    let one = spec.get("clusterIP").and_then(Value::as_str).filter(|address| !address.is_empty());
+    if let (Some([]), Some(one)) = (addresses.as_array().map(Vec::as_slice), one) {
+        addresses = json!([one]);
+    }
+    let there = value["spec"].clone();
+    let at = At { value: &there, path: "spec".into() };
+    cluster_ips(errors, &at);
+    if !errors.0.is_empty() {
+        return;
+    }
+    let policy = at.get("ipFamilyPolicy");
+    let mut families = at.get("ipFamilies").value.as_array().cloned().unwrap_or_default();
+    let addresses = At { value: &addresses, path: "spec.clusterIPs".into() };
+    let headless = addresses.items().first().is_some_and(|first| first.text() == "None");
+    for address in addresses.items().into_iter().skip(families.len()).filter(|address| address.text().contains(':')) {
+        errors.invalid_as(&address, &strings(addresses.value), "IPv6 is not configured on this cluster");
+    }
+    if !errors.0.is_empty() {
+        return;
+    }
+    // Where nobody selects pods, whoever writes the endpoints decides.
+    if headless && at.get("selector").is_empty() {
+        if families.is_empty() {
+            families.push(FAMILY.into());
+        }
+        if let ([one], true) = (&families[..], policy.text() != "SingleStack") {
+            families.push(if *one == FAMILY { "IPv6" } else { FAMILY }.into());
+        }
+        value["spec"]["ipFamilies"] = families.into();
+        return;
+    }
+    if policy.text() == "RequireDualStack" {
+        errors.invalid(&policy, "this cluster is not configured for dual-stack services");
+    }
+    for family in at.get("ipFamilies").items().iter().filter(|family| family.text() != FAMILY) {
+        errors.invalid(family, "not configured on this cluster");
     }
 }
 

@@ -27,7 +27,8 @@ pub fn read(request: &Request<'_>, what: &str) -> Result<(Value, Vec<String>), E
     let media = media.split(';').next().unwrap_or_default().trim();
     let text = std::str::from_utf8(request.body).map_err(|_| Error::bad_request("the body is not UTF-8"))?;
     let unrecognized = |why: String| {
-        Error::bad_request(format!("the object provided is unrecognized (must be of type {what}): {why}"))
+        let shown = summary(request.body);
+        Error::bad_request(format!("the object provided is unrecognized (must be of type {what}): {why} ({shown})"))
     };
     match media {
         "" | "application/json" | "*/*" => {
@@ -42,6 +43,63 @@ pub fn read(request: &Request<'_>, what: &str) -> Result<(Value, Vec<String>), E
         }
     }
 }
+
+/// The beginning of a body that can't be read (`summarizeData` of `endpoints/handlers/rest.go`).
+fn summary(body: &[u8]) -> String {
+    const MOST: usize = 30;
+    let (begin, more) = (&body[..body.len().min(MOST)], if body.len() > MOST { " ..." } else { "" });
+    match body.first() {
+        None => "<empty>".into(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(begin)),
+        Some(_) => format!("{}{more}", begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    }
+}
+
+/// Why a value has no place for a kind (`Interpret` of `apimachinery/pkg/runtime/serializer/json/meta.go`).
+fn without_kind(value: &Value) -> Option<String> {
+    let shape = |value: &Value| match value {
+        Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+    };
+    if !value.is_object() {
+        let shape = shape(value).unwrap_or("null");
+        return Some(format!(
+            "json: cannot unmarshal {shape} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+        ));
+    }
+    ["apiVersion", "kind"].iter().find_map(|field| {
+        let shape = shape(&value[*field]).filter(|shape| *shape != "string")?;
+        Some(format!("json: cannot unmarshal {shape} into Go struct field .{field} of type string"))
+    })
+}
+
+/// Takes out owners that are there twice; what to say of it.
+pub fn dedup_owners(value: &mut Value, when: &str) -> Option<String> {
+    let owners = value.pointer_mut("/metadata/ownerReferences")?.as_array_mut()?;
+    let (mut kept, mut twice): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
+    for owner in owners.drain(..) {
+        match kept.contains(&owner) {
+            true => twice.push(owner["uid"].as_str().unwrap_or_default().to_string()),
+            false => kept.push(owner),
+        }
+    }
+    *owners = kept;
+    (!twice.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and \
+             may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twice.join(", ")
+        )
+    })
+}
+
+/// When a patch has made them.
+pub const AFTER_ADMISSION: &str = " after mutating admission happens";
 
 /// YAML as the JSON that it stands for.
 pub fn yaml(text: &str) -> Result<(Value, Vec<String>), String> {
@@ -84,19 +142,32 @@ pub fn configuration(body: &[u8], query: &Query) -> Result<(Value, Vec<String>),
     }
 }
 
+/// Reads what a deletion is to be like. What can't be read is nobody's fault, as upstream has it.
+pub fn delete_options(request: &Request<'_>) -> Result<Value, Error> {
+    let (sent, _) = read(request, "DeleteOptions")?;
+    let of = schema::named("meta.DeleteOptions").unwrap_or(Type::Raw);
+    decode(sent, of).map(|decoded| decoded.value).map_err(Error::internal)
+}
+
 /// Reads a body as an object of the resource.
 pub fn object(request: &Request<'_>, resource: &Resource, query: &Query) -> Result<Sent, Error> {
     let (value, duplicates) = read(request, &resource.kind)?;
-    typed(value, duplicates, resource, query)
+    typed(value, duplicates, resource, query, request.body)
 }
 
 /// A value as an object of the resource, as strictly as the client asks for.
-pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, query: &Query) -> Result<Sent, Error> {
-    if !value.is_object() {
-        let why = "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct";
+fn typed(
+    mut value: Value,
+    duplicates: Vec<String>,
+    resource: &Resource,
+    query: &Query,
+    body: &[u8],
+) -> Result<Sent, Error> {
+    if let Some(why) = without_kind(&value) {
+        let (what, shown) = (&resource.kind, summary(body));
         return Err(Error::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {why}",
-            resource.kind
+            "the object provided is unrecognized (must be of type {what}): couldn't get version/kind; json parse error: \
+             {why} ({shown})"
         )));
     }
     let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_string();
@@ -145,7 +216,10 @@ pub fn typed(mut value: Value, duplicates: Vec<String>, resource: &Resource, que
         Validation::Warn => strict,
         _ => Vec::new(),
     };
-    Ok(Sent { value, warnings })
+    let mut sent = Sent { value, warnings };
+    let doubt = dedup_owners(&mut sent.value, "");
+    sent.warnings.extend(doubt);
+    Ok(sent)
 }
 
 /// What a patch has made of an object; `doubts` is what was doubtful in the patch. Whatever is wrong is the patch's fault
@@ -190,7 +264,10 @@ pub fn patched(
         Validation::Warn => doubts,
         _ => Vec::new(),
     };
-    Ok(Sent { value: decoded, warnings })
+    let mut sent = Sent { value: decoded, warnings };
+    let doubt = dedup_owners(&mut sent.value, AFTER_ADMISSION);
+    sent.warnings.extend(doubt);
+    Ok(sent)
 }
 
 /// A value as an object of the resource, and the fields that the resource doesn't have.

@@ -9,7 +9,7 @@ use kit_api::selector::FieldSelector;
 use serde_json::Value;
 
 /// Parameters by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -101,17 +101,13 @@ impl Query {
                 errors.invalid_as(&at("fieldManager"), &quoted(manager), &why);
             }
         }
-        let said: Vec<&str> = self.all("dryRun").collect();
-        if said.iter().any(|text| *text != "All") {
-            let list: Vec<String> = said.iter().map(quoted).collect();
-            errors.not_supported_as(&at("dryRun"), &format!("[]string{{{}}}", list.join(", ")), &["All"]);
-        }
+        let dry_run = errors.dry_run(self.all("dryRun"));
         let validation = self.get("fieldValidation");
-        if kind != "DeleteOptions" && !["", "Ignore", "Warn", "Strict"].contains(&validation) {
+        if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
             errors.not_supported_as(&at("fieldValidation"), &quoted(validation), &["", "Ignore", "Strict", "Warn"]);
         }
         match errors.0.is_empty() {
-            true => Ok(!said.is_empty()),
+            true => Ok(dry_run),
             false => Err(Error::invalid("meta.k8s.io", kind, "", errors.0)),
         }
     }
@@ -173,6 +169,19 @@ impl Query {
             true => Ok(()),
             false => Err(Error::invalid("meta.k8s.io", "ListOptions", "", errors.0)),
         }
+    }
+}
+
+impl Errors {
+    /// Whether nothing is to be changed; there is one way to say so (`ValidateDryRun`).
+    pub fn dry_run<'a>(&mut self, said: impl Iterator<Item = &'a str>) -> bool {
+        let said: Vec<&str> = said.collect();
+        if said.iter().any(|text| *text != "All") {
+            let list: Vec<String> = said.iter().map(quoted).collect();
+            let at = At { value: &Value::Null, path: "dryRun".into() };
+            self.not_supported_as(&at, &format!("[]string{{{}}}", list.join(", ")), &["All"]);
+        }
+        !said.is_empty()
     }
 }
 

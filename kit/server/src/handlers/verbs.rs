@@ -184,6 +184,7 @@ impl Server {
             dry_run,
             subresource: status_of(target),
             manager: Some(manager(request, query)),
+            patch: true,
             ..Default::default()
         };
         let stored = self.update_value(&key, sent.value, &options)?;
@@ -225,7 +226,7 @@ impl Server {
         }
         let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
         let object = canonical(target.kind, object);
-        let options = WriteOptions { dry_run, subresource, ..Default::default() };
+        let options = WriteOptions { dry_run, subresource, patch: true, ..Default::default() };
         if live.is_some() {
             let stored = self.update_value(&key, object, &options)?;
             return Ok(self.written(target, request, 200, &stored)?.warn(warnings));
@@ -310,28 +311,32 @@ pub(super) fn read_patch(
 }
 
 fn delete_options(kind: Kind, request: &Request<'_>, query: &Query) -> Result<(DeleteOptions, Vec<String>), Error> {
-    let (sent, _) = match request.body {
-        [] => (json!({}), Vec::new()),
-        _ => body::read(request, "DeleteOptions")?,
+    // Whoever sends options says nothing by the query (`DeleteResource` of `endpoints/handlers/delete.go`).
+    let (sent, query) = match request.body {
+        [] => (json!({}), query.clone()),
+        _ => (body::delete_options(request)?, Query::default()),
     };
-    let text = |field: &str| match sent[field].as_str().unwrap_or_default() {
-        "" => query.get(field).to_string(),
-        text => text.to_string(),
+    let policy = match sent["propagationPolicy"].as_str() {
+        Some(policy) => policy.to_string(),
+        None => query.get("propagationPolicy").to_string(),
     };
-    let policy = text("propagationPolicy");
     let orphan =
         sent["orphanDependents"].as_bool().or(query.has("orphanDependents").then(|| query.flag("orphanDependents")));
     let mut errors = Errors::default();
-    let at = At { value: &Value::Null, path: "propagationPolicy".into() };
+    let at = |name: &str| At { value: &Value::Null, path: name.into() };
     if !policy.is_empty() && orphan.is_some() {
-        errors.invalid_as(&at, &quoted(&policy), "orphanDependents and deletionPropagation cannot be both set");
-    } else if !["", "Foreground", "Background", "Orphan"].contains(&policy.as_str()) {
-        errors.not_supported_as(&at, &quoted(&policy), &["Foreground", "Background", "Orphan", "nil"]);
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.invalid_as(&at("propagationPolicy"), &quoted(&policy), why);
     }
+    if !["", "Foreground", "Background", "Orphan"].contains(&policy.as_str()) {
+        let known = ["Foreground", "Background", "Orphan", "nil"];
+        errors.not_supported_as(&at("propagationPolicy"), &quoted(&policy), &known);
+    }
+    let of_body = sent["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let dry_run = errors.dry_run(of_body.chain(query.all("dryRun")));
     if !errors.0.is_empty() {
         return Err(Error::invalid("meta.k8s.io", "DeleteOptions", "", errors.0));
     }
-    let dry_run = query.dry_run("DeleteOptions")? || sent["dryRun"].as_array().is_some_and(|list| !list.is_empty());
     let mut warnings = Vec::new();
     let propagation = match (policy.as_str(), orphan) {
         ("Foreground", _) => Propagation::Foreground,

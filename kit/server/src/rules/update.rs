@@ -12,7 +12,8 @@ use kit_apimachinery::managed::equal;
 use kit_apimachinery::resource::Resource;
 use serde_json::Value;
 
-const IMMUTABLE: &str = "field is immutable";
+/// What is said of a change of what can't change.
+pub const IMMUTABLE: &str = "field is immutable";
 
 /// When the object that comes of a change is looked at as a whole.
 #[derive(PartialEq, Eq)]

@@ -31,6 +31,7 @@ mod workloads;
 pub use meta::{finalizers_added, label_selector};
 pub use node::SOURCES;
 pub use ranges::ranges_changed;
+pub use service::cluster_ips;
 
 use super::flow_defaults;
 use crate::apiextensions;

@@ -98,7 +98,8 @@ fn service_ports(e: &mut Errors, ports: &At<'_>, type_: &str) {
     }
 }
 
-fn cluster_ips(e: &mut Errors, spec: &At<'_>) {
+/// What of a service's addresses can be told without knowing the cluster (`ValidateServiceClusterIPsRelatedFields`).
+pub fn cluster_ips(e: &mut Errors, spec: &At<'_>) {
     let (families, policy) = (spec.get("ipFamilies"), spec.get("ipFamilyPolicy"));
     let mut seen = BTreeSet::new();
     for family in families.items() {

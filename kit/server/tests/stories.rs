@@ -1,9 +1,11 @@
-//! Custom resources, in stories: `custom_resources.yaml`.
+//! Requests in stories: `custom_resources.yaml` and `requests.yaml`.
 
 use kit_api::jiff::Timestamp;
 use kit_server::{Request, Server};
+use kit_time::agenda::Instant;
 use kit_time::random::Random;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,7 @@ struct Step {
     say: String,
     #[serde(default)]
     body: Value,
+    text: Option<String>,
     #[serde(default = "merge")]
     media: String,
     #[serde(default)]
@@ -84,21 +87,32 @@ fn definition() -> Value {
 }
 
 #[test]
-fn stories() {
-    let stories: Vec<Story> = serde_yaml::from_str(include_str!("custom_resources.yaml")).expect("stories");
+fn custom_resources() {
+    play(include_str!("custom_resources.yaml"));
+}
+
+#[test]
+fn requests() {
+    play(include_str!("requests.yaml"));
+}
+
+fn play(stories: &str) {
+    let stories: Vec<Story> = serde_yaml::from_str(stories).expect("stories");
     for Story { story, steps } in stories {
         let modules = solutions::modules();
         let store = modules.store.make(&());
         let mut server = Server::new(store, &modules, Random::new(1), Timestamp::UNIX_EPOCH);
-        for step in steps {
+        for (step, at) in steps.into_iter().zip(1..) {
+            server.enter(Instant::seconds(at), &Arc::from("stories"));
             let here = format!("{story}: {} ({})", step.ask, step.say);
             let (method, path) = step.ask.split_once(' ').expect("a method and a path");
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let body = if step.body == json!({"like": "definition"}) { definition() } else { step.body };
             let body = if body.is_null() { String::new() } else { body.to_string() };
+            let body = step.text.unwrap_or(body);
             let media = if method == "PATCH" { step.media.as_str() } else { "application/json" };
             let accept = if step.table { "application/json;as=Table;v=v1;g=meta.k8s.io" } else { "application/json" };
-            let headers = [("Content-Type", media), ("Accept", accept)];
+            let headers = [("Content-Type", media), ("Accept", accept), ("User-Agent", "probe/1.0")];
             let answer =
                 server.request(&Request { method, path, query, headers: &headers, body: body.as_bytes(), user: None });
             let value: Value = serde_json::from_str(answer.as_text()).unwrap_or_default();
