@@ -117,7 +117,7 @@ fn begin(object: &mut Object, asked: Option<i64>, now: Timestamp) -> Grace {
         let seconds = grace_period(pod, asked);
         let meta = &mut pod.metadata;
         meta.generation = meta.generation.map(|at| at + 1);
-        set_end(meta, now.as_second() + seconds, seconds, now);
+        set_end(meta, now.as_second().saturating_add(seconds), seconds, now);
         return Grace::Seconds(seconds);
     };
     let given = match pod.metadata.deletion_grace_period_seconds.unwrap_or_default() {

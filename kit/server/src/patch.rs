@@ -129,10 +129,7 @@ impl Patch {
                             Value::Array(items) => items.get_mut(part.parse::<usize>().ok()?),
                             _ => None,
                         });
-                        at = at.map(|at| {
-                            sort(at);
-                            at
-                        });
+                        at.iter_mut().for_each(|at| sort(at));
                     }
                 }
                 shown.to_string()
