@@ -63,9 +63,8 @@ fn reset(resource: &Resource, subresource: Option<&str>) -> Set {
     let fields: &[&str] = match (subresource, resource.kind.as_str()) {
         (None, _) if resource.has_status() => &["status"],
         (Some("status"), "CustomResourceDefinition" | "VolumeAttachment" | "APIService") => &["metadata", "spec"],
-        (Some("status"), _) if resource.custom || resource.group == "flowcontrol.apiserver.k8s.io" => {
-            &["metadata", "spec"]
-        }
+        // Of a custom resource the metadata is set back, too, and may be owned all the same.
+        (Some("status"), _) if resource.group == "flowcontrol.apiserver.k8s.io" => &["metadata", "spec"],
         (Some("status"), "Deployment") => &["metadata.labels", "spec"],
         (Some("status"), "Pod") => &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
         (Some("status"), _) => &["spec"],
