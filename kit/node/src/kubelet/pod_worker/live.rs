@@ -5,10 +5,10 @@
 //! `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`startContainer`, `killContainer`), `kuberuntime_manager.go` (`computePodActions`,
 //! `doBackOff`), `pkg/kubelet/pod_workers.go` (`completeWork`: how long after an error a pod is looked at again).
 
-use super::back_off;
 use super::life::Life;
 use super::probes::{self, Prober};
 use super::{Events, PodWorker, Run, State, seconds};
+use crate::kubelet::back_off;
 use crate::kubelet::image::{self, Images, Reference, Registry};
 use crate::runtime;
 use crate::termination::{self, Reason};

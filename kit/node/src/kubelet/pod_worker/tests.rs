@@ -1,5 +1,5 @@
 use super::*;
-use crate::kubelet::image::{Images, Registry};
+use crate::kubelet::image::{Image, Images, Registry};
 use serde_json::json;
 
 /// What a status says, in one line: phase, Initialized, Ready, and the state of each container.
