@@ -78,3 +78,6 @@ impl Run {
         self.live.iter_mut().for_each(|live| live.wait_for_turn());
     }
 }
+
+#[cfg(test)]
+mod tests;
