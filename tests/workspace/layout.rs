@@ -72,7 +72,7 @@ const LAYERS: [&[&str]; 12] = [
     &["apimachinery"],
     &["server"],
     &["client"],
-    &["scheduler", "controllers", "node", "network"],
+    &["scheduler", "controllers", "node", "network", "observability"],
     &["cluster"],
     &["stages"],
     &["live"],

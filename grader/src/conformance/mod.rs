@@ -6,6 +6,7 @@
 mod control_plane;
 mod network;
 mod node;
+mod observability;
 mod pure;
 mod scheduler;
 mod storage;
@@ -120,6 +121,7 @@ fn check_for(table: &str) -> Option<Check> {
         workloads::check,
         network::check,
         storage::check,
+        observability::check,
     ];
     chapters.iter().find_map(|check| check(table))
 }

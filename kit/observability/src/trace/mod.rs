@@ -1,0 +1,8 @@
+//! What crosses the border of a process with a call, and which traces are kept.
+//!
+//! [`context`] is W3C Trace Context, [`baggage`] W3C Baggage, both as the OpenTelemetry SDK for Python reads and writes
+//! them; [`sampling`] decides at the start of a trace.
+
+pub mod baggage;
+pub mod context;
+pub mod sampling;
