@@ -72,11 +72,6 @@ struct Child {
     info: Vec<(String, String)>,
 }
 
-fn pairs(inside: &str) -> Vec<(String, String)> {
-    let pairs = inside.split(',').filter_map(|pair| pair.trim().split_once('='));
-    pairs.map(|(name, value)| (name.trim().into(), value.trim().into())).collect()
-}
-
 impl Metric {
     /// `Kind(name, 'Help.', options)`.
     fn new(text: &str) -> Option<Metric> {
@@ -97,31 +92,31 @@ impl Metric {
         self.options.iter().find_map(|option| option.strip_prefix(name)).map(|rest| rest.split_whitespace().collect())
     }
 
+    /// `inc 3`, `observe 1 2`, `info(a=b)`; the labels of a child stand beside it as `a=b`, or by their values after `labels`.
     fn operate(&mut self, operation: &str) -> Option<()> {
-        let (labels, operation) = match operation.strip_prefix("labels(").and_then(|rest| rest.split_once(')')) {
-            Some((inside, rest)) => (pairs(inside), rest.trim_start_matches(['.', ' '])),
-            None => (Vec::new(), operation),
-        };
+        let words = operation.split(|c: char| c.is_whitespace() || "(){},".contains(c)).filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.collect();
+        let verb = words.iter().position(|word| ["state", "observe", "inc", "dec", "set", "info"].contains(word))?;
+        let (before, after) = (&words[..verb], &words[verb + 1..]);
+        let named = words.iter().filter_map(|word| word.split_once('='));
+        let by_place = self.option("labels").unwrap_or_default().into_iter();
+        let by_place = by_place.zip(before.iter().skip(1).filter(|word| !word.contains('=')).copied());
+        let mut labels: Vec<(String, String)> =
+            named.chain(by_place).map(|(name, value)| (name.into(), value.trim_matches('"').into())).collect();
+        let info = if words[verb] == "info" { std::mem::take(&mut labels) } else { Vec::new() };
         let index = self.children.iter().position(|(known, _)| *known == labels).unwrap_or(self.children.len());
         if index == self.children.len() {
             self.children.push((labels, Child::default()));
         }
         let child = &mut self.children[index].1;
-        if let Some(inside) = operation.strip_prefix("info(").and_then(|rest| rest.strip_suffix(')')) {
-            child.info = pairs(inside);
-            return Some(());
-        }
-        let mut words = operation.split_whitespace();
-        let verb = words.next()?;
-        let rest: Vec<&str> = words.collect();
-        let numbers: Vec<f64> = rest.iter().filter_map(|word| word.parse().ok()).collect();
-        match verb {
-            "state" => child.state = rest.first()?.to_string(),
+        let numbers: Vec<f64> = after.iter().filter_map(|word| word.parse().ok()).collect();
+        match words[verb] {
+            "info" => child.info = info,
+            "state" => child.state = after.first()?.to_string(),
             "observe" => child.observed.extend(numbers),
             "inc" => child.value += numbers.first().unwrap_or(&1.0),
             "dec" => child.value -= numbers.first().unwrap_or(&1.0),
-            "set" => child.value = *numbers.first()?,
-            _ => return None,
+            _ => child.value = *numbers.first()?,
         }
         Some(())
     }
