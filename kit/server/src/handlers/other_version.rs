@@ -26,8 +26,8 @@ impl Server {
         let (mut text, mut headers, mut warnings) = (String::new(), Vec::new(), Vec::new());
         match request.method {
             "PATCH" if media == "application/apply-patch+yaml" => {
-                let config = std::str::from_utf8(request.body).map_err(|e| e.to_string()).and_then(body::yaml);
-                let config = config.map_err(|e| Error::bad_request(format!("error decoding YAML: {e}")))?.0;
+                let config;
+                (config, warnings) = body::configuration(request.body, query)?;
                 // What says another version is refused with the words for it.
                 text = match config["apiVersion"] == form.0.api_version.as_str() {
                     true => form.keep(config),
@@ -39,9 +39,10 @@ impl Server {
                 let sent = match request.method {
                     "PATCH" => {
                         let there = form.show(self.get(&kept.key())?.to_value());
-                        let patched = read_patch(media, request, false)?.apply(&kept.key(), there)?;
+                        let (patch, doubts) = read_patch(media, request, false, query)?;
+                        let patched = patch.apply(&kept.key(), there)?;
                         told.method = "PUT";
-                        body::typed(patched, Vec::new(), form.0, query)?
+                        body::patched(&patch, patched, doubts, form.0, query)?
                     }
                     _ => body::object(request, form.0, query)?,
                 };

@@ -188,9 +188,10 @@ impl Server {
             "update" => body::object(request, target.kind.resource(), query)?.value,
             _ => {
                 let media = request.header("content-type").unwrap_or_default();
-                let patched = read_patch(media.split(';').next().unwrap_or_default(), request, false)?
-                    .apply(&key, there.clone())?;
-                body::typed(patched, Vec::new(), target.kind.resource(), query)?.value
+                let media = media.split(';').next().unwrap_or_default();
+                let (patch, doubts) = read_patch(media, request, false, query)?;
+                let patched = patch.apply(&key, there.clone())?;
+                body::patched(&patch, patched, doubts, target.kind.resource(), query)?.value
             }
         };
         let mut value = there.clone();
@@ -213,6 +214,7 @@ impl Server {
             dry_run: query.dry_run("UpdateOptions")?,
             subresource: Some("approval"),
             manager: Some(manager(request, query)),
+            ..Default::default()
         };
         let stored = self.update_value(&key, value, &options)?;
         self.show_stored(target, request, 200, &stored)
