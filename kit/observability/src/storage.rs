@@ -78,7 +78,7 @@ fn sequence(text: &str) -> Result<Vec<Option<f64>>, String> {
             Some((value, times)) => (value, Some(times.parse::<usize>().map_err(|_| bad())?)),
             None => (item, None),
         };
-        if times.is_some_and(|times| times > LONGEST) {
+        if values.len().saturating_add(times.unwrap_or(1)) > LONGEST {
             return Err(bad());
         }
         if value == "_" {

@@ -64,8 +64,20 @@ fn no_text_makes_it_panic() {
     let engine = Engine { storage: &storage, default_step: MINUTE };
     let long = ["1+".repeat(10_000) + "1", "1^".repeat(10_000) + "1", "m-".repeat(240) + "m"];
     let deep = ["(".repeat(10_000), "-".repeat(10_000), "sum(".repeat(10_000), format!("m{}", "[5m:]".repeat(500))];
-    let odd =
-        ["m[292y]", "m @ -9e15", "m offset 292y @ 9e15", "m[100y:1ms]", "\"\\xff\"", "m{a=\"\\", "é", "1 ^ é", "#"];
+    let odd = [
+        "m[292y]",
+        "m @ -9e15",
+        "m offset 292y @ 9e15",
+        "m[100y:1ms]",
+        "sum_over_time(m[1y:1w] @ -9.3e15)",
+        "rate(m[200y] @ -9.2e18)",
+        "max_over_time(m[1y:1y] @ 9e18 offset -292y)",
+        "\"\\xff\"",
+        "m{a=\"\\",
+        "é",
+        "1 ^ é",
+        "#",
+    ];
     for text in deep.iter().chain(&long).map(String::as_str).chain(odd) {
         if let Ok(expr) = parse(text) {
             let _ = engine.query(&expr, MINUTE);

@@ -6,6 +6,9 @@ use super::lexer::{self, Token};
 use super::parser::Parser;
 use crate::labels::{METRIC_NAME, MatchOp, Matcher};
 
+/// Farther away, in milliseconds, there is nothing, but calculating with times would overflow.
+const FARTHEST: i64 = i64::MAX / 4;
+
 const MUST_FOLLOW: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
 
 impl Parser<'_> {
@@ -142,11 +145,12 @@ impl Parser<'_> {
         }
         let Token::Number(seconds) = *self.peek() else { return self.unexpected(" in @, expected timestamp") };
         // The bounds of upstream's `int64`, in seconds.
-        if !seconds.is_finite() || seconds >= i64::MAX as f64 {
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
             let message = format!("timestamp out of bounds for @ modifier: {seconds:.6}");
             return self.fail_at(self.pos(), message);
         }
         self.next();
-        Ok(At::Time((if negative { -seconds } else { seconds } * 1000.0).round() as i64))
+        let milliseconds = (if negative { -seconds } else { seconds } * 1000.0).round() as i64;
+        Ok(At::Time(milliseconds.clamp(-FARTHEST, FARTHEST)))
     }
 }
