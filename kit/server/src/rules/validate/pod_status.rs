@@ -3,7 +3,7 @@
 //! Source: `ValidatePodStatusUpdate` of `pkg/apis/core/validation/validation.go`.
 
 use super::address;
-use crate::field::{At, Errors};
+use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
 
@@ -13,8 +13,9 @@ const OWN: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
 /// Says what is wrong with a pod's new status.
 pub fn pod(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     let (status, before) = (new.get("status"), old.get("status"));
-    for condition in status.get("conditions").items() {
-        let type_ = condition.get("type").as_path(format!("{}.Type", condition.path));
+    for (index, condition) in status.get("conditions").items().iter().enumerate() {
+        // Upstream looks for them where they aren't, and says so.
+        let type_ = condition.get("type").as_path(format!("metadata.conditions[{index}].Type"));
         if !OWN.contains(&type_.text()) {
             name::qualified_name(type_.text()).iter().for_each(|why| e.invalid_text(&type_, why));
         }
@@ -38,6 +39,7 @@ pub fn pod(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     ] {
         ended(e, &status.get(list), &before.get(list), policy, sidecars);
     }
+    claims(e, &status.get("resourceClaimStatuses"), &new.at("spec.resourceClaims"));
     addresses(e, &status.get("podIPs"), &before.get("podIPs"), "core.PodIP");
     let (hosts, host) = (status.get("hostIPs"), status.get("hostIP"));
     if let Some(first) = hosts.items().first()
@@ -63,6 +65,20 @@ fn ended(e: &mut Errors, statuses: &At<'_>, before: &At<'_>, policy: &str, sidec
         if statuses.items().iter().any(|new| is(&new)) {
             let at = old.get("state");
             e.forbidden(&at, "may not be transitioned to non-terminated state");
+        }
+    }
+}
+
+/// Claims of devices are those that the pod asks for (`validatePodResourceClaimStatuses`).
+fn claims(e: &mut Errors, statuses: &At<'_>, asked: &At<'_>) {
+    let all = statuses.items();
+    for (index, status) in all.iter().enumerate() {
+        let name = status.get("name");
+        if !asked.items().iter().any(|claim| claim.get("name").text() == name.text()) {
+            e.invalid_text(&name, "must match the name of an entry in `spec.resourceClaims`");
+        }
+        if all[..index].iter().any(|other| other.get("name").text() == name.text()) {
+            e.duplicate(&name, &quoted(name.text()));
         }
     }
 }

@@ -27,6 +27,11 @@ pub fn service(e: &mut Errors, spec: &At<'_>) {
             if !spec.get("clusterIP").text().is_empty() {
                 e.forbidden(&addresses, "may not be set for ExternalName services");
             }
+            for field in ["ipFamilies", "ipFamilyPolicy"].iter().map(|field| spec.get(field)) {
+                if field.len() > 0 || field.value.is_string() {
+                    e.forbidden(&field, "may not be set for ExternalName services");
+                }
+            }
             let name = spec.get("externalName");
             match name.text().strip_suffix('.').unwrap_or(name.text()) {
                 "" => e.required(&name, ""),
