@@ -295,6 +295,7 @@ pub fn open(config: &Config, modules: &Modules, clock: Clock, store: Box<dyn Bac
 fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, is_new: bool) -> Engine {
     if config.accounts.is_some() {
         server.keep_roles();
+        server.keep_all_standing();
     }
     if config.programs {
         server.aggregate_metrics();

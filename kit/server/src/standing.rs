@@ -4,12 +4,13 @@
 //! Upstream's controllers in the API server make them when it starts and keep them right from then on
 //! (`kube-aggregator/pkg/controllers/autoregister`, `apiserver/pkg/util/flowcontrol/apf_controller.go`,
 //! `pkg/registry/core/service/ipallocator`, `pkg/controlplane/controller/defaultservicecidr`). Here they are made right
-//! when somebody asks for some of their kind: a scenario in which nobody does has no more writes than before.
+//! when somebody asks for some of their kind, so that a scenario in which nobody does has no writes for them.
 
 use super::rules::flow_defaults;
 use super::write::WriteOptions;
 use super::{Server, allocate, canonical};
 use kit_apimachinery::object::{Key, Kind};
+use kit_apimachinery::resource::Resource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -47,6 +48,12 @@ pub(crate) fn stand(kind: Kind) -> bool {
 }
 
 impl Server {
+    /// Makes all of them, for a cluster that somebody watches.
+    pub fn keep_all_standing(&mut self) {
+        let kinds = Resource::all().iter().map(Resource::as_kind).filter(|kind| stand(*kind));
+        kinds.for_each(|kind| self.keep_standing(kind));
+    }
+
     /// Makes the standing objects of a kind right.
     pub(crate) fn keep_standing(&mut self, kind: Kind) {
         match kind.name() {
