@@ -140,24 +140,26 @@ fn pv_binding(case: &Value) -> Result<(), String> {
             }
         }
         let mut known = Known::default();
-        known.cluster.classes = classes.iter().map(view::class).collect();
         for told in list(round, "volumes") {
             known.store(&the_volume(&told)?.into_object());
         }
         for told in list(round, "claims") {
             known.store(&the_claim(&told)?.into_object());
         }
-        let (volumes, claims) =
-            (known.volumes.keys().cloned().collect::<Vec<_>>(), known.claims.keys().cloned().collect::<Vec<_>>());
+        let (volumes, claims) = (
+            known.volumes.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+            known.claims.keys().cloned().collect::<Vec<_>>(),
+        );
         let mut round_of = Round { known, writes: Vec::new(), events: Vec::new() };
         for name in volumes {
-            let volume = round_of.known.volumes[&name].clone();
+            let volume = round_of.known.volumes.get(&name).cloned().unwrap_or_default();
             let decision = round_of.decide(|view| volume::sync(&volume, view));
             round_of.carry_out(decision);
         }
         for name in claims {
             let claim = round_of.known.claims[&name].clone();
-            let decision = round_of.decide(|view| claim::sync(&claim, view));
+            let cluster = round_of.known.cluster(&claim, classes.iter().map(view::class).collect(), Vec::new());
+            let decision = round_of.decide(|view| claim::sync(&claim, &cluster, view));
             round_of.carry_out(decision);
         }
         let wrote = !round_of.writes.is_empty();
@@ -168,7 +170,7 @@ fn pv_binding(case: &Value) -> Result<(), String> {
             json!({
                 "writes": some(&round_of.writes),
                 "events": some(&round_of.events),
-                "volumesAfter": all(round_of.known.volumes.values().map(show_volume).collect()),
+                "volumesAfter": all(round_of.known.volumes.iter().map(|(_, volume)| show_volume(volume)).collect()),
                 "claimsAfter": all(round_of.known.claims.values().map(show_claim).collect()),
             }),
         )

@@ -15,6 +15,7 @@ pub mod informer;
 pub mod leader_election;
 pub mod metrics;
 pub mod network;
+pub mod selectors;
 pub mod work_queue;
 
 /// A server with the reference's modules.

@@ -5,17 +5,21 @@
 //! meanwhile, and keys come in their own order.
 
 use kit_time::agenda::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// The delay after the first failure; each further one doubles it (`DefaultControllerRateLimiter`).
 const BASE_DELAY: Instant = Instant::millis(5);
 const MAX_DELAY: Instant = Instant::seconds(1000);
 
-/// Keys and when they are due.
+/// Keys and when they are due. Most of many keys wait, so nothing here looks at all of them.
 #[derive(Debug)]
 pub struct WorkQueue<K> {
     due: BTreeMap<K, Instant>,
+    /// The keys that wait, by their times.
+    waiting: BTreeSet<(Instant, K)>,
+    /// The keys whose time has come.
+    ready: BTreeSet<K>,
     failures: BTreeMap<K, u32>,
     /// The delay after the first failure, and the longest.
     delays: (Instant, Instant),
@@ -23,7 +27,13 @@ pub struct WorkQueue<K> {
 
 impl<K> Default for WorkQueue<K> {
     fn default() -> Self {
-        WorkQueue { due: BTreeMap::new(), failures: BTreeMap::new(), delays: (BASE_DELAY, MAX_DELAY) }
+        WorkQueue {
+            due: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            delays: (BASE_DELAY, MAX_DELAY),
+        }
     }
 }
 
@@ -35,8 +45,33 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
 
     /// Asks for a key to be looked at; if it is there already, at the earlier of both times.
     pub fn add(&mut self, key: K, at: Instant) {
-        let due = self.due.entry(key).or_insert(at);
-        *due = at.min(*due);
+        match self.due.get_mut(&key) {
+            Some(due) if *due <= at => return,
+            Some(due) if self.ready.contains(&key) => {
+                *due = at;
+                return;
+            }
+            Some(due) => {
+                let before = std::mem::replace(due, at);
+                self.waiting.remove(&(before, key.clone()));
+            }
+            None => _ = self.due.insert(key.clone(), at),
+        }
+        self.waiting.insert((at, key));
+    }
+
+    /// Forgets that a key was asked for.
+    pub fn remove(&mut self, key: &K) {
+        if let Some(at) = self.due.remove(key)
+            && !self.ready.remove(key)
+        {
+            self.waiting.remove(&(at, key.clone()));
+        }
+    }
+
+    /// Whether a key is there.
+    pub fn contains(&self, key: &K) -> bool {
+        self.due.contains_key(key)
     }
 
     /// Asks for a key again after a failure, later each time.
@@ -72,14 +107,20 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
 
     /// Takes the first key, in key order, that is due.
     pub fn pop(&mut self, now: Instant) -> Option<K> {
-        let key = self.due.iter().find(|(_, at)| **at <= now).map(|(key, _)| key.clone())?;
+        while let Some((_, key)) = self.waiting.first().filter(|(at, _)| *at <= now) {
+            let key = key.clone();
+            self.waiting.pop_first();
+            self.ready.insert(key);
+        }
+        let key = self.ready.pop_first()?;
         self.due.remove(&key);
         Some(key)
     }
 
     /// When the next key is due.
     pub fn next(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        let waiting = self.waiting.first().map(|(at, _)| *at);
+        self.ready.iter().filter_map(|key| self.due.get(key).copied()).chain(waiting).min()
     }
 }
 
@@ -96,6 +137,22 @@ mod tests {
         assert_eq!((queue.next(), queue.pop(Instant::seconds(2))), (Some(Instant::seconds(3)), None));
         let all: Vec<_> = std::iter::from_fn(|| queue.pop(Instant::seconds(3))).collect();
         assert_eq!(all, ["api", "web"]);
+    }
+
+    #[test]
+    fn keys_come_in_their_own_order_whenever_they_were_asked_for() {
+        let mut queue = WorkQueue::default();
+        for (key, at) in [("c", 1), ("a", 3), ("b", 2), ("d", 9)] {
+            queue.add(key, Instant::seconds(at));
+        }
+        assert_eq!(queue.pop(Instant::seconds(3)), Some("a"));
+        // What is ready comes earlier by no further request, and what waits does.
+        queue.add("c", Instant::default());
+        queue.add("d", Instant::seconds(2));
+        queue.remove(&"b");
+        assert_eq!((queue.contains(&"b"), queue.next()), (false, Some(Instant::default())));
+        let all: Vec<_> = std::iter::from_fn(|| queue.pop(Instant::seconds(3))).collect();
+        assert_eq!((all, queue.next()), (vec!["c", "d"], None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! no metrics-server between them that would be late.
 
 use super::horizontal::{self, Around, History, Scale};
+use crate::names::Name;
 use horizontal::metrics::{Metrics, PodMetrics};
 use kit_api::autoscaling::HorizontalPodAutoscaler as Autoscaler;
 use kit_api::core::Pod;
@@ -11,6 +12,8 @@ use kit_api::selector::{self, Selector};
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::metrics::Usage;
+use kit_client::selectors::Selectors;
+use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
 use kit_contract::workloads::HorizontalPodAutoscaler;
 use kit_server::{Change, ChangeKind, Patch};
@@ -29,15 +32,16 @@ pub struct Autoscalers {
     usage: Usage,
     histories: BTreeMap<Key, History>,
     /// What each autoscaler was seen to select.
-    selectors: BTreeMap<Key, Selector>,
-    due: BTreeMap<Key, Instant>,
+    selectors: Selectors,
+    queue: WorkQueue<Key>,
 }
 
 impl Autoscalers {
     /// A controller with the module of the slot, and what the nodes measure.
     pub fn new(modules: &Modules, usage: Usage) -> Self {
         let module = modules.hpa.make(&());
-        Autoscalers { module, usage, histories: BTreeMap::new(), selectors: BTreeMap::new(), due: BTreeMap::new() }
+        let (selectors, queue) = (Selectors::default(), WorkQueue::default());
+        Autoscalers { module, usage, histories: BTreeMap::new(), selectors, queue }
     }
 
     fn metrics(&self, pods: &[&Pod], world: &World<'_>) -> Metrics {
@@ -66,11 +70,13 @@ impl Autoscalers {
         let scale = target.as_ref().and_then(|target| scale_of(&world.server.get(target).ok()?.object));
         let missing = format!("{}s \"{}\" not found", reference.kind.to_lowercase(), reference.name);
         let cache = world.cache;
-        let pods: Vec<&Pod> = cache.list::<Pod>(&key.namespace).collect();
+        // Only what the target selects matters, and what else selects it.
+        let selector = scale.as_ref().and_then(|scale| scale.selector.parse::<Selector>().ok());
+        let pods = selector.map_or_else(Vec::new, |selector| cache.selected(&key.namespace, &selector));
         let metrics = self.metrics(&pods, world);
         let history = self.histories.entry(key.clone()).or_default();
-        let others = self.selectors.iter().filter(|(other, _)| other.namespace == key.namespace && **other != key);
-        let others = others.map(|(other, selector)| (&*other.name, selector)).collect();
+        let rivals = pods.iter().flat_map(|pod| self.selectors.matching(&key.namespace, pod.metadata.labels.as_ref()));
+        let others = rivals.filter(|(other, _)| **other != *key.name).collect();
         let now = world.time();
         let mut rescale = |replicas: i32| -> Result<(), String> {
             let Some(target) = &target else { return Ok(()) };
@@ -80,7 +86,9 @@ impl Autoscalers {
         let scale = scale.as_ref().ok_or(missing.as_str());
         let around = Around { scale, pods: &pods, metrics: &metrics, others: &others, now, rescale: &mut rescale };
         let result = horizontal::sync(self.module.as_ref(), hpa, around, history);
-        self.selectors.extend(result.selector.map(|selector| (key.clone(), selector)));
+        if result.selector.is_some() {
+            self.selectors.set(&name(&key), result.selector);
+        }
         for event in result.events {
             world.server.record(hpa, event.type_, &event.reason, &event.message);
         }
@@ -89,6 +97,10 @@ impl Autoscalers {
             _ = world.server.update_status(hpa.into_object());
         }
     }
+}
+
+fn name(key: &Key) -> Name {
+    (key.namespace.to_string(), key.name.to_string())
 }
 
 /// The `scale` subresource of what can be scaled.
@@ -107,6 +119,14 @@ fn scale_of(object: &Object) -> Option<Scale> {
             Some(Scale {
                 spec_replicas: spec.replicas.unwrap_or(1),
                 status_replicas: deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0),
+                selector: selector::format(Some(&spec.selector)),
+            })
+        }
+        Object::StatefulSet(set) => {
+            let spec = set.spec.as_ref()?;
+            Some(Scale {
+                spec_replicas: spec.replicas.unwrap_or(1),
+                status_replicas: set.status.as_ref().map_or(0, |status| status.replicas),
                 selector: selector::format(Some(&spec.selector)),
             })
         }
@@ -130,25 +150,23 @@ impl Component for Autoscalers {
         }
         if change.kind == ChangeKind::Deleted {
             self.histories.remove(key);
-            self.selectors.remove(key);
-            self.due.remove(key);
+            self.selectors.set(&name(key), None);
+            self.queue.remove(key);
         } else {
-            // Of two delays the queue keeps the shorter.
-            self.due.entry(key.clone()).or_insert(world.now + PERIOD);
+            self.queue.add(key.clone(), world.now + PERIOD);
         }
     }
 
     fn run(&mut self, world: &mut World<'_>) {
-        let due: Vec<Key> = self.due.iter().filter(|(_, at)| **at <= world.now).map(|(key, _)| key.clone()).collect();
-        for key in due {
+        while let Some(key) = self.queue.pop(world.now) {
             if let Some(hpa) = world.cache.get(&key).and_then(|stored| stored.get::<Autoscaler>()).cloned() {
                 self.sync(&hpa, world);
+                self.queue.add(key, world.now + PERIOD);
             }
-            self.due.insert(key, world.now + PERIOD);
         }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        self.queue.next()
     }
 }

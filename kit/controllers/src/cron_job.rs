@@ -11,7 +11,7 @@ use kit_api::core::ObjectReference;
 use kit_api::cron::{Schedule, time_zone};
 use kit_api::jiff::tz::TimeZone;
 use kit_api::jiff::{SignedDuration, Timestamp};
-use kit_api::meta::{ObjectMeta, OwnerReference};
+use kit_api::meta::ObjectMeta;
 use kit_api::owner::controller_of;
 use kit_api::time;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
@@ -19,6 +19,7 @@ use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The annotation of a job with the time that it was made for.
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
@@ -27,6 +28,8 @@ const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 #[derive(Default)]
 pub struct CronJobs {
     queue: WorkQueue<Name>,
+    /// The names of jobs by namespace and name of a controller; which one of that name it is, a look finds out.
+    jobs: BTreeMap<Name, BTreeSet<String>>,
 }
 
 /// One look at one CronJob.
@@ -329,12 +332,27 @@ impl CronJobs {
         self.queue.add(name, world.now);
     }
 
+    fn job_changed(&mut self, change: &Change) {
+        let (key, stored) = (&change.object.key, &change.object);
+        let owner = |object: &Object| Some((key.namespace.to_string(), controller_of(object.meta())?.name.clone()));
+        if let Some(before) = change.previous.as_ref().and_then(|before| owner(&before.object))
+            && let Some(jobs) = self.jobs.get_mut(&before)
+        {
+            jobs.remove(&*key.name);
+            if jobs.is_empty() {
+                self.jobs.remove(&before);
+            }
+        }
+        if let Some(after) = owner(&stored.object).filter(|_| change.kind != ChangeKind::Deleted) {
+            self.jobs.entry(after).or_default().insert(key.name.to_string());
+        }
+    }
+
     fn look_at(&mut self, name: Name, world: &mut World<'_>) {
         let cache = world.cache;
         let Some(cron) = cache.fetch::<CronJob>(&name.0, &name.1) else { return self.queue.forget(&name) };
-        let own = |owner: &OwnerReference| owner.name == name.1;
-        let jobs = cache.list::<Job>(&name.0).filter(|job| controller_of(&job.metadata).is_some_and(own));
-        let jobs: Vec<&Job> = jobs.collect();
+        let jobs = self.jobs.get(&name).into_iter().flatten();
+        let jobs: Vec<&Job> = jobs.filter_map(|job| cache.fetch::<Job>(&name.0, job)).collect();
         let again = sync(cron, &jobs, world).map(|wait| wait.map(later));
         self.queue.looked(name, &again, world.now);
     }
@@ -354,6 +372,7 @@ impl Component for CronJobs {
             Object::CronJob(_) if change.kind == ChangeKind::Deleted => {}
             Object::CronJob(cron) => self.cron_job_changed(cron, change, world),
             object => {
+                self.job_changed(change);
                 let objects = [Some(object), change.previous.as_ref().map(|stored| &stored.object)];
                 for owner in objects.into_iter().flatten().filter_map(|object| controller_of(object.meta())) {
                     let there = world.cache.fetch::<CronJob>(object.namespace(), &owner.name);

@@ -135,7 +135,9 @@ impl DaemonSets {
         let mut pods: Vec<&Pod> =
             [uid.as_str(), ""].iter().flat_map(|uid| cache.controlled_by::<Pod>(&name.0, uid)).collect();
         pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-        let revisions: Vec<&ControllerRevision> = cache.list::<ControllerRevision>(&name.0).collect();
+        let mut revisions: Vec<&ControllerRevision> =
+            [uid.as_str(), ""].iter().flat_map(|uid| cache.controlled_by(&name.0, uid)).collect();
+        revisions.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
         let memory = self.memory.entry(uid.clone()).or_default();
         memory.waits = self.expected.open(&uid, world.now) != (0, 0);
         let seen = Seen { nodes: &nodes, pods: &pods, revisions: &revisions, module: &*self.module };

@@ -15,10 +15,11 @@ use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::meta::{LabelSelector, OwnerReference};
 use kit_api::owner::controller_of;
 use kit_api::policy::PodDisruptionBudget;
-use kit_api::selector::{self, Selector};
+use kit_api::selector::Selector;
 use kit_api::{pod, time};
 use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_client::component::{Component, World};
+use kit_client::selectors::Selectors;
 use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
 use kit_contract::failure::Disruption;
@@ -34,6 +35,8 @@ const TARGET: &str = "DisruptionTarget";
 /// Keeps the status of disruption budgets.
 pub struct Disruptions {
     module: Box<dyn Disruption>,
+    /// What each budget selects.
+    budgets: Selectors,
     queue: WorkQueue<Name>,
     /// Budgets with pods that should be deleted soon.
     recheck: WorkQueue<Name>,
@@ -54,9 +57,14 @@ impl Component for Disruptions {
         let object = &change.object.object;
         let name = (object.namespace().to_string(), object.name().to_string());
         match object {
-            Object::PodDisruptionBudget(_) => self.queue.add(name, world.now),
+            Object::PodDisruptionBudget(budget) => {
+                let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+                let selector = selector.filter(|_| change.kind != ChangeKind::Deleted);
+                self.budgets.set(&name, selector.and_then(|selector| Selector::try_from(Some(selector)).ok()));
+                self.queue.add(name, world.now);
+            }
             Object::Pod(pod) => {
-                if let Some(budget) = budget_of(pod, world) {
+                if let Some(budget) = self.budget_of(pod, world) {
                     self.queue.add((name.0.clone(), budget), world.now);
                 }
                 if let Some(wait) = stale_in(pod, world.time()).filter(|_| change.kind != ChangeKind::Deleted) {
@@ -92,6 +100,7 @@ impl Disruptions {
     pub fn new(modules: &Modules) -> Self {
         Disruptions {
             module: modules.disruption.make(&()),
+            budgets: Selectors::default(),
             queue: WorkQueue::default(),
             recheck: WorkQueue::default(),
             stale: WorkQueue::default(),
@@ -116,9 +125,7 @@ impl Disruptions {
                 return Err(Error::internal(why));
             }
         };
-        let no_labels = BTreeMap::new();
-        let selects = |pod: &&Pod| labels.matches(pod.metadata.labels.as_ref().unwrap_or(&no_labels));
-        let pods: Vec<&Pod> = world.cache.list::<Pod>(&name.0).filter(selects).collect();
+        let pods = world.cache.selected(&name.0, &labels);
         // What has a scale may have to be asked for, and a number of pods is counted without.
         let counts = matches!(&spec.min_available, Some(IntOrString::Int(_))) && spec.max_unavailable.is_none();
         let mut workloads = Workloads::default();
@@ -151,6 +158,21 @@ impl Disruptions {
         Ok(())
     }
 
+    /// The name of the budget of a pod, of several the first (`getPdbForPod`).
+    fn budget_of(&self, pod: &Pod, world: &mut World<'_>) -> Option<String> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let mut budgets = self.budgets.matching(namespace, pod.metadata.labels.as_ref()).into_keys();
+        let first = budgets.next()?.to_string();
+        if budgets.next().is_some() {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let message = format!(
+                "Pod {namespace:?}/{name:?} matches multiple PodDisruptionBudgets.  Chose {first:?} arbitrarily."
+            );
+            world.server.record(pod, "Warning", "MultiplePodDisruptionBudgets", &message);
+        }
+        Some(first)
+    }
+
     /// A pod that should have gone long ago is no target any more (`syncStalePodDisruption`).
     fn take_back(&mut self, name: &Name, world: &mut World<'_>) -> Result<(), Error> {
         let Some(pod) = world.cache.fetch::<Pod>(&name.0, &name.1) else { return Ok(()) };
@@ -175,24 +197,6 @@ impl Disruptions {
 
 fn after(now: Instant, wait: SignedDuration) -> Instant {
     now + Instant { nanos: i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX).max(0) }
-}
-
-/// The name of the budget of a pod, of several the first (`getPdbForPod`).
-fn budget_of(pod: &Pod, world: &mut World<'_>) -> Option<String> {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let is_its = |budget: &&PodDisruptionBudget| {
-        let of = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        of.is_some_and(|of| selector::matches(of, pod.metadata.labels.as_ref()))
-    };
-    let mut budgets = world.cache.list::<PodDisruptionBudget>(namespace).filter(is_its);
-    let first = budgets.next()?.metadata.name.clone().unwrap_or_default();
-    if budgets.next().is_some() {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let message =
-            format!("Pod {namespace:?}/{name:?} matches multiple PodDisruptionBudgets.  Chose {first:?} arbitrarily.");
-        world.server.record(pod, "Warning", "MultiplePodDisruptionBudgets", &message);
-    }
-    Some(first)
 }
 
 /// How long a pod may still be a target without being deleted; none if that is no matter

@@ -79,9 +79,14 @@ impl Component for GarbageCollector {
             }
         }
         let mut suspects = BTreeSet::new();
-        // An owner that waits for this dependent may go on.
+        // An owner that waits for this dependent may go on. Of one that isn't deleted nothing follows from a dependent's end.
+        let gone = change.kind == ChangeKind::Deleted;
+        let waits = |owner: &Key| {
+            world.cache.get(owner).is_some_and(|stored| is_ending_with(stored.object.meta(), FOREGROUND_DELETION))
+        };
         let lost = before.iter().filter(|owner| !after.contains(owner));
-        suspects.extend(lost.filter_map(|owner| self.seen.get(&owner.uid).cloned()));
+        let lost = lost.filter_map(|owner| self.seen.get(&owner.uid)).filter(|owner| !gone || waits(owner));
+        suspects.extend(lost.cloned());
         // An owner that the graph doesn't know, or knows under another name, may not exist.
         let mut gained = after.iter().filter(|owner| !before.contains(owner));
         if gained.any(|owner| !self.seen.get(&owner.uid).is_some_and(|at| means(owner, &key, at))) {
@@ -228,9 +233,9 @@ impl GarbageCollector {
                 Action::DropReferences { of, owners } if of == object.uid() => disown(key, of, owners, world)?,
                 Action::DropReferences { of, owners } => {
                     // A module may name anybody; only dependents are its business here.
-                    let mut dependents = self.dependents.get(object.uid()).into_iter().flatten();
-                    let named = |dependent: &&Key| world.cache.get(dependent).is_some_and(|d| d.object.uid() == of);
-                    let Some(dependent) = dependents.find(named).cloned() else { continue };
+                    let dependents = self.dependents.get(object.uid());
+                    let dependent = self.seen.get(of).filter(|key| dependents.is_some_and(|all| all.contains(*key)));
+                    let Some(dependent) = dependent.cloned() else { continue };
                     match disown(&dependent, of, owners, world) {
                         Err(error) if !error.is_not_found() => return Err(error),
                         _ => {}

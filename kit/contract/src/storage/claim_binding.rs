@@ -134,7 +134,7 @@ pub struct Claim {
 }
 
 /// A volume, as far as the controller looks at it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Volume {
     /// Its name.
@@ -195,7 +195,8 @@ pub struct Class {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
-    /// All volumes, by name.
+    /// The volumes that may matter to the claim, by name: the one that it names, those that refer to it, and those of its
+    /// class that refer to no claim. Of the last that differ in nothing but their names there may be only the first.
     pub volumes: Vec<Volume>,
     /// All classes, by name.
     pub classes: Vec<Class>,
@@ -217,7 +218,7 @@ pub enum AccessMode {
 }
 
 /// What pods see of a volume.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VolumeMode {
     /// Files.
     #[default]
@@ -227,7 +228,7 @@ pub enum VolumeMode {
 }
 
 /// What becomes of a volume whose claim is gone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ReclaimPolicy {
     /// It stays, with its data, until a person has decided.
     #[default]

@@ -74,9 +74,8 @@ pub fn release(volume: &PersistentVolume, world: &mut World<'_>) -> Result<(), E
     let Some(csi) = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref()) else { return Ok(()) };
     let finalizer = finalizer(&csi.driver);
     let name = volume.metadata.name.as_deref().unwrap_or_default();
-    let attached = node_of(name, world.server.snapshot()).is_some();
     let held = volume.metadata.finalizers.iter().flatten().any(|there| *there == finalizer);
-    if volume.metadata.deletion_timestamp.is_none() || attached || !held {
+    if volume.metadata.deletion_timestamp.is_none() || !held || node_of(name, world.server.snapshot()).is_some() {
         return Ok(());
     }
     let mut volume = volume.clone();

@@ -15,9 +15,10 @@ use kit_api::storage::{CSIDriver, CSIDriverSpec, StorageClass, VolumeAttachment}
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::disk;
+use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The driver of a cluster that comes with one.
 pub const DRIVER: &str = "disk.csi.example.com";
@@ -48,7 +49,7 @@ enum Job {
 pub struct CsiDrivers {
     /// Their names.
     drivers: BTreeSet<String>,
-    jobs: BTreeMap<Job, Instant>,
+    jobs: WorkQueue<Job>,
     /// What has changed and was not looked at yet.
     changed: BTreeSet<Key>,
     /// Where their disks are.
@@ -88,8 +89,10 @@ impl CsiDrivers {
     }
 
     fn begin(&mut self, job: Job, now: Instant) -> bool {
-        let new = !self.jobs.contains_key(&job);
-        self.jobs.entry(job).or_insert(now + WORK);
+        let new = !self.jobs.contains(&job);
+        if new {
+            self.jobs.add(job, now + WORK);
+        }
         new
     }
 
@@ -227,16 +230,14 @@ impl Component for CsiDrivers {
             // The next change brings another chance.
             _ = self.look_at(&key, world);
         }
-        let due: Vec<Job> = self.jobs.iter().filter(|(_, at)| **at <= world.now).map(|(job, _)| job.clone()).collect();
-        for job in due {
-            match self.finish(&job, world) {
-                Ok(()) => _ = self.jobs.remove(&job),
-                Err(_) => _ = self.jobs.insert(job, world.now + AGAIN),
+        while let Some(job) = self.jobs.pop(world.now) {
+            if self.finish(&job, world).is_err() {
+                self.jobs.add(job, world.now + AGAIN);
             }
         }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.jobs.values().min().copied()
+        self.jobs.next()
     }
 }

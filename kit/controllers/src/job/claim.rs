@@ -8,13 +8,18 @@ use kit_api::batch::Job;
 use kit_api::core::Pod;
 use kit_api::owner::controller_of;
 use kit_api::pod;
-use kit_api::selector::Selector;
+use kit_api::selector::{Labels, Selector};
 use kit_server::Error;
 
-fn matches(job: &Job, pod: &Pod) -> bool {
+/// What a job selects; nothing if its selector can't be read.
+fn selector(job: &Job) -> Selector {
     let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    let labels = pod.metadata.labels.clone().unwrap_or_default();
-    Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels))
+    Selector::try_from(selector).unwrap_or(Selector::Nothing)
+}
+
+fn matches(selector: &Selector, pod: &Pod) -> bool {
+    let none = Labels::new();
+    selector.matches(pod.metadata.labels.as_ref().unwrap_or(&none))
 }
 
 /// Takes in pods that nobody controls; the answer is the pods as they are then.
@@ -24,7 +29,8 @@ pub fn adopt(job: &Job, pods: &[&Pod], control: &mut dyn Control) -> Result<Vec<
     if job.metadata.deletion_timestamp.is_some() {
         return Ok(adopted);
     }
-    for pod in pods.iter().filter(|pod| orphan(pod) && matches(job, pod)) {
+    let selector = selector(job);
+    for pod in pods.iter().filter(|pod| orphan(pod) && matches(&selector, pod)) {
         match control.adopt_pod(job, pod) {
             Ok(()) => {
                 let mut pod = Pod::clone(pod);
@@ -42,11 +48,11 @@ pub fn adopt(job: &Job, pods: &[&Pod], control: &mut dyn Control) -> Result<Vec<
 
 /// The pods that are the job's own already; those that don't match any more are released.
 pub fn keep<'a>(job: &Job, pods: &[&'a Pod], control: &mut dyn Control) -> Result<Vec<&'a Pod>, Error> {
-    let mut kept = Vec::new();
+    let (mut kept, selector) = (Vec::new(), selector(job));
     let own =
         |pod: &Pod| controller_of(&pod.metadata).is_some_and(|owner| Some(&owner.uid) == job.metadata.uid.as_ref());
     for pod in pods.iter().copied().filter(|pod| own(pod)) {
-        if matches(job, pod) {
+        if matches(&selector, pod) {
             kept.push(pod);
         } else if job.metadata.deletion_timestamp.is_none() {
             match control.release_pod(job, pod) {

@@ -4,9 +4,8 @@
 
 use kit_api::apps::ControllerRevision;
 use kit_api::meta::ObjectMeta;
-use kit_api::owner::controller_of;
 use kit_api::safe_encode::safe_encode;
-use kit_api::selector::Selector;
+use kit_api::selector::{Labels, Selector};
 use kit_apimachinery::object::{About, AsKind};
 use kit_client::cache::Cache;
 use kit_client::component::World;
@@ -25,12 +24,11 @@ pub fn data(revision: &ControllerRevision) -> &Value {
 
 /// The revisions that a workload has, or might adopt, the first one first (`ListControllerRevisions`).
 pub fn list<'a>(cache: &'a Cache, owner: About<'a>, selector: &Selector) -> Vec<&'a ControllerRevision> {
-    let revisions = cache.list::<ControllerRevision>(owner.namespace()).filter(|revision| {
-        let meta = &revision.metadata;
-        controller_of(meta).is_none_or(|controller| controller.uid == owner.uid())
-            && selector.matches(&meta.labels.clone().unwrap_or_default())
-    });
-    let mut revisions: Vec<_> = revisions.collect();
+    let none = Labels::new();
+    let of = |uid: &'a str| cache.controlled_by::<ControllerRevision>(owner.namespace(), uid);
+    let revisions = [owner.uid(), ""].into_iter().flat_map(of);
+    let matches = |one: &&ControllerRevision| selector.matches(one.metadata.labels.as_ref().unwrap_or(&none));
+    let mut revisions: Vec<_> = revisions.filter(matches).collect();
     revisions.sort_by_key(|one| (one.revision, one.metadata.creation_timestamp.clone(), one.metadata.name.clone()));
     revisions
 }

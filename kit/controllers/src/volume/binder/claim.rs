@@ -7,25 +7,27 @@ use super::decision::{Decision, View};
 use super::{view, volume};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
 use kit_api::volume::{BETA_PROVISIONER, PROVISIONER, annotation, class_of, volume_of};
-use kit_contract::storage::claim_binding::{Action, Event, Mismatch};
+use kit_contract::storage::claim_binding::{Action, Cluster, Event, Mismatch};
 use std::collections::BTreeMap;
 
 /// What is to be done about a claim now.
-pub fn sync(claim: &PersistentVolumeClaim, view: &View<'_>) -> Decision {
-    let answer = view.module.sync_claim(&view::claim(claim), &view.known.cluster);
-    let mut outcome = Outcome { claim: claim.clone(), volumes: BTreeMap::new(), decision: Decision::default() };
+pub fn sync(claim: &PersistentVolumeClaim, cluster: &Cluster, view: &View<'_>) -> Decision {
+    let answer = view.module.sync_claim(&view::claim(claim), cluster);
+    let claim = claim.clone();
+    let mut outcome = Outcome { claim, cluster, volumes: BTreeMap::new(), decision: Decision::default() };
     answer.into_iter().for_each(|action| outcome.carry_out(action, view));
     outcome.decision
 }
 
 /// The claim, and the volumes that the answer was about, as they are after what was decided so far.
-struct Outcome {
+struct Outcome<'a> {
     claim: PersistentVolumeClaim,
+    cluster: &'a Cluster,
     volumes: BTreeMap<String, PersistentVolume>,
     decision: Decision,
 }
 
-impl Outcome {
+impl Outcome<'_> {
     fn carry_out(&mut self, action: Action, view: &View<'_>) {
         match action {
             Action::WriteClaimRef { volume, claim_ref, bound_by_controller } => {
@@ -72,7 +74,7 @@ impl Outcome {
             // It is being looked at.
             Action::LookAtClaim => {}
             Action::Tell(event) => {
-                let (type_, message) = self.text(event, view);
+                let (type_, message) = self.text(event);
                 self.decision.tell(&self.claim, type_, event.reason(), message);
             }
         }
@@ -84,11 +86,10 @@ impl Outcome {
     }
 
     /// Type and message of an event.
-    fn text(&self, event: Event, view: &View<'_>) -> (&'static str, String) {
+    fn text(&self, event: Event) -> (&'static str, String) {
         let name = volume_of(&self.claim);
         let class = class_of(&self.claim);
-        let cluster = &view.known.cluster;
-        let provisioner = cluster.classes.iter().find(|there| there.name == class).map(|there| &there.provisioner);
+        let provisioner = self.cluster.classes.iter().find(|there| there.name == class).map(|there| &there.provisioner);
         let provisioner = provisioner.map_or("", String::as_str);
         match event {
             Event::NoVolume => {
@@ -113,7 +114,7 @@ impl Outcome {
             ),
             Event::WaitForFirstConsumer => ("Normal", "waiting for first consumer to be created before binding".into()),
             // `emitEventForUnboundDelayBindingClaim`
-            Event::WaitForPodScheduled => match &cluster.waiting_pods[..] {
+            Event::WaitForPodScheduled => match &self.cluster.waiting_pods[..] {
                 [pod] => ("Normal", format!("waiting for pod {pod} to be scheduled")),
                 pods => ("Normal", format!("waiting for pods {} to be scheduled", pods.join(","))),
             },

@@ -1,5 +1,6 @@
 //! What a sync writes, in order: the answer of the module, made into objects.
 
+use super::index::Volumes;
 use super::view;
 use crate::names::{Name, name_of};
 use kit_api::core::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
@@ -7,7 +8,7 @@ use kit_api::meta::ObjectMeta;
 use kit_api::volume::{self, BIND_COMPLETED, BOUND_BY_CONTROLLER, annotation};
 use kit_apimachinery::object::{AsKind, Key, Object};
 use kit_contract::storage::ClaimBinding;
-use kit_contract::storage::claim_binding::{ClaimRef, Cluster};
+use kit_contract::storage::claim_binding::{ClaimRef, Class, Cluster};
 use std::collections::BTreeMap;
 
 /// On a volume: how large it was before it grew, as long as its file system hasn't grown as well (`AnnPreResizeCapacity`).
@@ -18,13 +19,16 @@ const PRE_RESIZE_CAPACITY: &str = "volume.alpha.kubernetes.io/pre-resize-capacit
 pub struct Known {
     /// The claims.
     pub claims: BTreeMap<Name, PersistentVolumeClaim>,
-    /// The volumes by name.
-    pub volumes: BTreeMap<String, PersistentVolume>,
-    /// The same volumes as the module sees them, and what else it sees.
-    pub cluster: Cluster,
+    /// The volumes.
+    pub volumes: Volumes,
 }
 
 impl Known {
+    /// What a module sees beside a claim.
+    pub fn cluster(&self, claim: &PersistentVolumeClaim, classes: Vec<Class>, waiting_pods: Vec<String>) -> Cluster {
+        Cluster { volumes: self.volumes.of(&view::claim(claim)), classes, waiting_pods }
+    }
+
     /// Takes over an object, unless a later version is known (`storeObjectUpdate`).
     pub fn store(&mut self, object: &Object) {
         fn newer(there: Option<&ObjectMeta>, meta: &ObjectMeta) -> bool {
@@ -42,34 +46,17 @@ impl Known {
             Object::PersistentVolume(volume) => {
                 let name = name_of(&volume.metadata).1;
                 if newer(self.volumes.get(&name).map(|volume| &volume.metadata), &volume.metadata) {
-                    let seen = view::volume(volume);
-                    match self.place(&name) {
-                        Ok(place) => self.cluster.volumes[place] = seen,
-                        Err(place) => self.cluster.volumes.insert(place, seen),
-                    }
                     self.volumes.insert(name, (**volume).clone());
                 }
             }
             _ => {}
         }
     }
-
-    /// Forgets a volume, and says what was known of it.
-    pub fn forget_volume(&mut self, name: &str) -> Option<PersistentVolume> {
-        if let Ok(place) = self.place(name) {
-            self.cluster.volumes.remove(place);
-        }
-        self.volumes.remove(name)
-    }
-
-    fn place(&self, name: &str) -> Result<usize, usize> {
-        self.cluster.volumes.binary_search_by(|volume| volume.name.as_str().cmp(name))
-    }
 }
 
 /// What a sync looks at beside the object itself, and who decides.
 pub struct View<'a> {
-    /// Claims, volumes and classes.
+    /// Claims and volumes.
     pub known: &'a Known,
     /// The module.
     pub module: &'a dyn ClaimBinding,

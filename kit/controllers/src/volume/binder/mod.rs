@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod decision;
+mod index;
 pub mod view;
 pub mod volume;
 
@@ -109,7 +110,7 @@ impl PersistentVolumes {
     fn look_at_volume(&mut self, name: &str, world: &mut World<'_>) {
         if let Some(volume) = world.cache.get(&Key::new(Kind::PersistentVolume, "", name)) {
             self.store(&volume.object);
-        } else if let Some(gone) = self.known.forget_volume(name) {
+        } else if let Some(gone) = self.known.volumes.remove(name) {
             self.open.1.remove(name);
             if let Some(claim) = gone.spec.and_then(|spec| spec.claim_ref) {
                 let claim = (claim.namespace.unwrap_or_default(), claim.name.unwrap_or_default());
@@ -134,16 +135,16 @@ impl PersistentVolumes {
         let Some(claim) = self.known.claims.get(name) else { return };
         let classes: Vec<&StorageClass> = world.cache.all().collect();
         let class = classes.iter().find(|class| class.metadata.name.as_deref() == Some(class_of(claim)));
-        self.known.cluster.waiting_pods.clear();
         // All pods of a namespace are looked through for this, so only where it matters.
-        if waits(class.copied()) && volume_of(claim).is_empty() && annotation(&claim.metadata, SELECTED_NODE).is_none()
-        {
-            let waiting = users(world, name).filter(|pod| pod::node_name(pod).is_none());
-            let waiting = waiting.map(|pod| pod.metadata.name.clone().unwrap_or_default());
-            self.known.cluster.waiting_pods.extend(waiting);
-        }
-        self.known.cluster.classes = classes.into_iter().map(view::class).collect();
-        let decision = self.decide(world, |view| claim::sync(claim, view));
+        let asks = waits(class.copied()) && volume_of(claim).is_empty();
+        let waiting = match asks && annotation(&claim.metadata, SELECTED_NODE).is_none() {
+            true => users(world, name).filter(|pod| pod::node_name(pod).is_none()).collect(),
+            false => Vec::new(),
+        };
+        let waiting = waiting.into_iter().map(|pod| pod.metadata.name.clone().unwrap_or_default());
+        let classes = classes.into_iter().map(view::class);
+        let cluster = self.known.cluster(claim, classes.collect(), waiting.collect());
+        let decision = self.decide(world, |view| claim::sync(claim, &cluster, view));
         _ = self.carry_out(decision, world);
     }
 }
