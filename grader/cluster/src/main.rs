@@ -88,6 +88,9 @@ const FAULTS: &str = "\
   partition, heal NODE          it and the control plane don't hear each other, and do again
   kill POD=CODE                 a pod's containers end with this exit code (137: out of memory)
   load WORKLOAD=MILLICPU        a workload gets so much to do
+  queue NAME=JOBS               a queue outside gets so many jobs more (with `up --add-on keda` or `prometheus-adapter`)
+  requests WORKLOAD=N           a workload gets so many requests a second, which Prometheus counts (the same)
+  silence, answer broker        the queues' broker doesn't answer, and does again (the same)
   lag COMPONENT=SPAN            a component's watches show everything so much later
   skew HOST=SPAN                a host's clock is so much ahead
   pause, resume COMPONENT       a component stops, and goes on
@@ -180,7 +183,11 @@ fn faults(verb: &str, targets: &[String]) -> Result<Vec<Value>> {
         .map(|target| {
             let (name, value) = target.split_once('=')?;
             // As kubectl names them; a load is a Deployment's in any case.
-            let name = if verb == "load" { name.strip_prefix("deployment/").unwrap_or(name) } else { name };
+            let name = if matches!(verb, "load" | "requests") {
+                name.strip_prefix("deployment/").unwrap_or(name)
+            } else {
+                name
+            };
             let value = value.parse::<i64>().map_or_else(|_| value.into(), Value::from);
             Some((name.to_string(), value))
         })

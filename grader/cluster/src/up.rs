@@ -54,7 +54,8 @@ pub struct Args {
     /// Installs an operator of databases, which looks after DatabaseClusters, a simulated database, and snapshots of volumes
     #[arg(long)]
     databases: bool,
-    /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler
+    /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler; `keda`, which scales by queues and from
+    /// nothing; `prometheus-adapter`, which tells autoscalers of requests
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = add_on)]
     add_on: Vec<AddOn>,
     /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,

@@ -46,6 +46,31 @@ pub enum Fault {
     Cloud(CloudFault),
     /// Something is wrong with the network of pods.
     Network(NetworkFault),
+    /// Something comes from outside of the cluster, or what stands there fails.
+    Source(SourceFault),
+}
+
+/// What comes from outside of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceFault {
+    /// So many jobs more in a queue.
+    Queue {
+        /// The queue, which is there from its first jobs on.
+        name: String,
+        /// How many; negative if some are taken away.
+        jobs: i64,
+    },
+    /// A workload gets so many requests, shared by its ready pods.
+    Requests {
+        /// `namespace/name` of the Deployment.
+        workload: String,
+        /// How many in a second.
+        per_second: i64,
+    },
+    /// The broker doesn't answer.
+    Silence,
+    /// It does again.
+    Answer,
 }
 
 /// What can be wrong with the network of pods on one node. Each has its counterpart.

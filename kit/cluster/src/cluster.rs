@@ -19,9 +19,12 @@ use kit_controllers::database::DatabaseOperator;
 use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::garbage_collector::GarbageCollector;
+use kit_controllers::horizontal::adapters::Adapters;
 use kit_controllers::job::Jobs;
+use kit_controllers::keda::operator::Operator as Keda;
 use kit_controllers::namespace::Namespaces;
 use kit_controllers::node_lifecycle::NodeLifecycle;
+use kit_controllers::outside::Outside;
 use kit_controllers::pod_garbage_collector::PodGarbageCollector;
 use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
@@ -119,6 +122,8 @@ pub const NODES: &str = "nodes";
 const CLOUD: &str = "cloud-controller-manager";
 /// Only where the add-on is.
 const VERTICAL: &str = "vertical-pod-autoscaler";
+/// Only where the add-on is.
+const KEDA: &str = "keda-operator";
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -196,11 +201,17 @@ impl Default for Config {
 pub enum AddOn {
     /// The Vertical Pod Autoscaler of `kubernetes/autoscaler`: recommender, updater and admission controller.
     Vpa,
+    /// KEDA: scales by queues and queries of Prometheus, from nothing and back to it, and answers `external.metrics.k8s.io`.
+    Keda,
+    /// The Prometheus adapter of `kubernetes-sigs/prometheus-adapter`: answers `custom.metrics.k8s.io`, and without KEDA
+    /// `external.metrics.k8s.io`.
+    PrometheusAdapter,
 }
 
 impl AddOn {
     /// All of them, by the names that users know.
-    pub const ALL: [(&str, AddOn); 1] = [("vpa", AddOn::Vpa)];
+    pub const ALL: [(&str, AddOn); 3] =
+        [("vpa", AddOn::Vpa), ("keda", AddOn::Keda), ("prometheus-adapter", AddOn::PrometheusAdapter)];
 }
 
 /// A simulated cloud, with the cloud controller manager that speaks with it.
@@ -306,6 +317,11 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         server.ask(Box::new(Admission));
     }
     let usage = Usage::default();
+    let adapters = Adapters {
+        prometheus: config.add_ons.contains(&AddOn::PrometheusAdapter),
+        keda: config.add_ons.contains(&AddOn::Keda),
+        ..Adapters::default()
+    };
     let mut shapes = config.shapes();
     let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
     if cloud.is_some() {
@@ -337,7 +353,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         move || -> Vec<Box<dyn Component>> { vec![Box::new(Scheduler::new(&modules))] }
     };
     let controllers = {
-        let usage = usage.clone();
+        let (usage, adapters) = (usage.clone(), adapters.clone());
         let (modules, node_lifecycle) = (modules.clone(), config.node_lifecycle.clone());
         let accounts = config.accounts.clone();
         let has_network = config.network.is_some();
@@ -363,7 +379,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
                 Box::new(NodeLifecycle::new(&modules, &node_lifecycle)),
                 Box::new(TaintEviction::default()),
                 Box::new(PodGarbageCollector::default()),
-                Box::new(Autoscalers::new(&modules, usage.clone())),
+                Box::new(Autoscalers::new(&modules, usage.clone()).with_adapters(adapters.clone())),
                 Box::new(stateful_sets),
                 Box::new(PersistentVolumes::new(&modules)),
                 Box::new(EphemeralVolumes::default()),
@@ -391,6 +407,8 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         let (cloud, network, modules) = (cloud.clone(), network.clone(), modules.clone());
         let is_served = config.accounts.is_some();
         let pipeline = config.pipeline.clone();
+        // Whoever is measured stands there as soon as somebody measures.
+        let outside = (adapters.keda || adapters.prometheus).then(|| adapters.sources.clone());
         move || -> Vec<Box<dyn Component>> {
             let checks =
                 cloud.iter().map(|(cloud, _)| Box::new(HealthChecks::new(cloud.clone())) as Box<dyn Component>);
@@ -414,7 +432,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
             let pipeline =
                 pipeline.iter().map(|shape| -> Box<dyn Component> { Box::new(Pipeline::new(&modules, shape.clone())) });
             let beside = [kubelets(), drivers].into_iter().chain(databases).chain(checks).chain(api).chain(of_network);
-            beside.chain(pipeline).collect()
+            let outside =
+                outside.iter().map(|sources| -> Box<dyn Component> { Box::new(Outside::new(sources.clone())) });
+            beside.chain(pipeline).chain(outside).collect()
         }
     };
     let with_network = |engine: Engine| match network.clone() {
@@ -444,9 +464,14 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
             vec![Box::new(Recommender::new(&modules, usage.clone())), Box::new(Updater::new(&modules))]
         }
     };
-    let with_add_ons = |engine: Engine| match scales_vertically {
-        true => engine.with_process(VERTICAL, Box::new(vertical)),
-        false => engine,
+    let with_add_ons = |engine: Engine| {
+        let engine = match scales_vertically {
+            true => engine.with_process(VERTICAL, Box::new(vertical)),
+            false => engine,
+        };
+        let sources = adapters.sources.clone();
+        let keda = move || -> Vec<Box<dyn Component>> { vec![Box::new(Keda::new(sources.clone()))] };
+        if adapters.keda { engine.with_process(KEDA, Box::new(keda)) } else { engine }
     };
     if let Some(name) = &config.candidate {
         let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();

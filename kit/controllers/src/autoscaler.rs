@@ -1,10 +1,11 @@
 //! The HPA controller in the cluster: syncs each autoscaler 15 seconds after it was seen, and after each sync.
 //!
 //! What a sync decides is in [`horizontal`]. The metrics are what the nodes measure at that moment; there is
-//! no metrics-server between them that would be late.
+//! no metrics-server between them that would be late. Others come from adapters.
 
 use super::horizontal::{self, Around, History, Scale};
 use crate::names::Name;
+use horizontal::adapters::Adapters;
 use horizontal::metrics::{Metrics, PodMetrics};
 use kit_api::autoscaling::HorizontalPodAutoscaler as Autoscaler;
 use kit_api::core::Pod;
@@ -30,6 +31,7 @@ const WINDOW_SECONDS: i64 = 15;
 pub struct Autoscalers {
     module: Box<dyn HorizontalPodAutoscaler>,
     usage: Usage,
+    adapters: Adapters,
     histories: BTreeMap<Key, History>,
     /// What each autoscaler was seen to select.
     selectors: Selectors,
@@ -41,7 +43,12 @@ impl Autoscalers {
     pub fn new(modules: &Modules, usage: Usage) -> Self {
         let module = modules.hpa.make(&());
         let (selectors, queue) = (Selectors::default(), WorkQueue::default());
-        Autoscalers { module, usage, histories: BTreeMap::new(), selectors, queue }
+        Autoscalers { module, usage, adapters: Adapters::default(), histories: BTreeMap::new(), selectors, queue }
+    }
+
+    /// A controller that asks these adapters for metrics that are no pod's CPU or memory.
+    pub fn with_adapters(self, adapters: Adapters) -> Self {
+        Autoscalers { adapters, ..self }
     }
 
     fn metrics(&self, pods: &[&Pod], world: &World<'_>) -> Metrics {
@@ -73,7 +80,8 @@ impl Autoscalers {
         // Only what the target selects matters, and what else selects it.
         let selector = scale.as_ref().and_then(|scale| scale.selector.parse::<Selector>().ok());
         let pods = selector.map_or_else(Vec::new, |selector| cache.selected(&key.namespace, &selector));
-        let metrics = self.metrics(&pods, world);
+        let mut metrics = self.metrics(&pods, world);
+        self.adapters.fill(&mut metrics, hpa, &pods, world);
         let history = self.histories.entry(key.clone()).or_default();
         let rivals = pods.iter().flat_map(|pod| self.selectors.matching(&key.namespace, pod.metadata.labels.as_ref()));
         let others = rivals.filter(|(other, _)| **other != *key.name).collect();

@@ -4,6 +4,7 @@
 //! [`History`] of one that was deleted. What isn't here: pod-level requests, and tolerances of one HPA
 //! (`HPAConfigurableTolerance`); both are alpha in 1.33 and off.
 
+pub mod adapters;
 pub mod metrics;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,7 @@ fn metrics(case: &Value, tick: &Value, now: i64) -> Result<Metrics, String> {
     let objects = "ingresses.custom.metrics.k8s.io \"requests\" not found".to_string();
     let refusals = Refusals {
         resources: text("resourceMetricsError"),
+        pods: None,
         objects: Some(objects),
         external: text("externalMetricsError"),
     };

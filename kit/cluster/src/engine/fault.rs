@@ -61,9 +61,8 @@ impl Engine {
                 server.forget_history();
                 Ok(true)
             }
-            Fault::ShutDown(_) | Fault::Kill { .. } | Fault::Load { .. } | Fault::Cloud(_) | Fault::Network(_) => {
-                Ok(false)
-            }
+            Fault::ShutDown(_) | Fault::Kill { .. } | Fault::Load { .. } => Ok(false),
+            Fault::Cloud(_) | Fault::Network(_) | Fault::Source(_) => Ok(false),
         }
     }
 }

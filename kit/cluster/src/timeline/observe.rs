@@ -17,7 +17,7 @@ use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod, Service, ServiceSpec};
 use kit_api::discovery::EndpointSlice;
 use kit_api::{owner, pod};
-use kit_apimachinery::object::{Kind, Object};
+use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::explain::Log;
 use kit_server::Snapshot;
 use serde::Deserialize;
@@ -49,6 +49,8 @@ pub enum Subject {
     Endpoints,
     /// What autoscalers ask for.
     Autoscalers,
+    /// How long queues outside of the cluster are, and whether ScaledObjects see something to do.
+    Queues,
     /// What is recommended for each container, and what the pods of each workload request.
     Requests,
     /// How many pods of each workload are of which quality of service.
@@ -76,15 +78,15 @@ pub enum Subject {
 impl Subject {
     /// Whether it can change though no object did.
     fn is_of_more_than_objects(self) -> bool {
-        use Subject::{Containers, ControlPlane, Databases, LoadBalancers};
-        matches!(self, ControlPlane | LoadBalancers | Databases | Containers)
+        use Subject::{Containers, ControlPlane, Databases, LoadBalancers, Queues};
+        matches!(self, ControlPlane | LoadBalancers | Databases | Containers | Queues)
     }
 }
 
 /// What can be seen beside the objects, as far as it is watched.
 pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
     let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
-    let beside = |subject: &Subject| matches!(subject, Subject::LoadBalancers | Subject::Databases);
+    let beside = |subject: &Subject| matches!(subject, Subject::LoadBalancers | Subject::Databases | Subject::Queues);
     let shown = subjects.iter().any(beside).then(|| engine.shows());
     let run = subjects.contains(&Subject::Containers).then(|| stateful::containers(engine));
     plane.into_iter().chain(shown).chain(run).flatten().collect()
@@ -96,6 +98,9 @@ pub struct Observer {
     invariants: Vec<Condition>,
     broken: BTreeSet<usize>,
     table: BTreeMap<String, String>,
+    /// The pods that there were, as far as events are watched, and whether the end of their names was drawn, or is a number of
+    /// their workload's.
+    pods: BTreeMap<Key, bool>,
     revision: i64,
 }
 
@@ -116,6 +121,7 @@ impl Observer {
             invariants: invariants.to_vec(),
             broken: BTreeSet::new(),
             table: BTreeMap::new(),
+            pods: BTreeMap::new(),
             revision: 0,
         }
     }
@@ -128,8 +134,17 @@ impl Observer {
         }
         self.revision = snapshot.revision;
         let mut table = BTreeMap::new();
+        if self.subjects.contains(&Subject::Events) {
+            for stored in
+                snapshot.list(Kind::Pod).filter(|stored| !self.pods.contains_key(&stored.key)).collect::<Vec<_>>()
+            {
+                let meta = stored.object.meta();
+                let drawn = owner::controller_of(meta).is_some() || meta.generate_name.is_some();
+                self.pods.insert(stored.key.clone(), drawn);
+            }
+        }
         for subject in &self.subjects {
-            tabulate(*subject, snapshot, &mut table);
+            tabulate(*subject, snapshot, &self.pods, &mut table);
         }
         table.extend(plane.iter().filter(|_| shown).cloned());
         let mut lines = Vec::new();
@@ -160,7 +175,7 @@ impl Observer {
     }
 }
 
-fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, String>) {
+fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, table: &mut BTreeMap<String, String>) {
     match subject {
         Subject::Nodes => {
             for node in snapshot.list(Kind::Node).filter_map(|stored| stored.get::<Node>()) {
@@ -255,6 +270,17 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 table.insert(format!("hpa/{name}"), format!("{current} there, {desired} wanted"));
             }
         }
+        Subject::Queues => {
+            for stored in snapshot.list_named("ScaledObject") {
+                let status = stored.to_value()["status"].take();
+                let conditions = status["conditions"].as_array().into_iter().flatten();
+                for condition in conditions.filter(|condition| condition["type"] != "Fallback") {
+                    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+                    let subject = format!("scaledobject/{} {}", stored.key.name, text("type"));
+                    table.insert(subject, format!("{} ({})", text("status"), text("reason")));
+                }
+            }
+        }
         Subject::Requests => requests::tabulate(snapshot, table),
         Subject::QosClasses => {
             let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -321,7 +347,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, table: &mut BTreeMap<String, 
                 let about = &event.involved_object;
                 let kind = about.kind.as_deref().unwrap_or_default().to_lowercase();
                 let mut name = about.name.clone().unwrap_or_default();
-                if kind == "pod" {
+                let key = Key::new(Kind::Pod, about.namespace.as_deref().unwrap_or_default(), &name);
+                if kind == "pod" && pods.get(&key).copied().unwrap_or(true) {
                     // Random names say nothing; the workload does.
                     name = name.rsplit_once('-').map_or(name.clone(), |(base, _)| base.to_string());
                 }

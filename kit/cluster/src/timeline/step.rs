@@ -7,7 +7,7 @@ use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
-use kit_client::fault::{CloudFault, Fault, NetworkFault};
+use kit_client::fault::{CloudFault, Fault, NetworkFault, SourceFault};
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
@@ -44,6 +44,14 @@ pub enum Step {
     Kill(BTreeMap<String, i32>),
     /// Gives workloads so many thousandths of a CPU to do: `{web: 800}`, or `{shop/web: 800}` in another namespace.
     Load(BTreeMap<String, i64>),
+    /// Puts so many jobs more into queues of a broker outside of the cluster: `{orders: 500}`.
+    Queue(BTreeMap<String, i64>),
+    /// Sends so many requests in a second to workloads, shared by their ready pods: `{web: 300}`.
+    Requests(BTreeMap<String, i64>),
+    /// Something outside of the cluster doesn't answer: `broker`.
+    Silence(String),
+    /// It does again.
+    Answer(String),
     /// Makes the watches of components slow: `{replicaset-controller: 5s}`.
     Lag(BTreeMap<String, Span>),
     /// Sets clocks ahead, or back: `{control-plane-2: 1h}`.
@@ -184,6 +192,10 @@ impl std::fmt::Display for Step {
             Step::Heal(node) => format!("heal {node}"),
             Step::Kill(pods) => all("kill", pods, " with exit code "),
             Step::Load(loads) => format!("{}m CPU", all("load", loads, " ")),
+            Step::Queue(queues) => all("queue", queues, " gets jobs: "),
+            Step::Requests(requests) => format!("{} a second", all("requests for", requests, ": ")),
+            Step::Silence(name) => format!("silence {name}"),
+            Step::Answer(name) => format!("answer {name}"),
             Step::Lag(lags) => {
                 let lags = lags.iter().map(|(name, lag)| (name.clone(), lag.0)).collect();
                 all("lag", &lags, " ")
@@ -216,13 +228,14 @@ impl Step {
         match self {
             Step::Crash(_) | Step::Partition(_) | Step::Kill(_) | Step::Fill(_) | Step::Compact(_) => MarkKind::Fault,
             Step::Lag(_) | Step::Skew(_) | Step::Pause(_) => MarkKind::Fault,
-            Step::StopAgent(_) | Step::Narrow(_) | Step::Flood(_) => MarkKind::Fault,
-            Step::StartAgent(_) | Step::Widen(_) | Step::Ebb(_) => MarkKind::Heal,
+            Step::StopAgent(_) | Step::Narrow(_) | Step::Flood(_) | Step::Silence(_) => MarkKind::Fault,
+            Step::StartAgent(_) | Step::Widen(_) | Step::Ebb(_) | Step::Answer(_) => MarkKind::Heal,
             Step::Cloud(CloudStep::Fine) => MarkKind::Heal,
             Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
             Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
             Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) | Step::ShutDown(_) => MarkKind::Step,
+            Step::Queue(_) | Step::Requests(_) => MarkKind::Step,
         }
     }
 }
@@ -244,7 +257,9 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Scale(targets) => targets.keys().cloned().collect(),
         Step::Undo(targets) => targets.keys().cloned().collect(),
         Step::Kill(targets) => targets.keys().cloned().collect(),
-        Step::Load(targets) => targets.keys().map(|name| format!("deployment/{name}")).collect(),
+        Step::Load(targets) | Step::Requests(targets) => {
+            targets.keys().map(|name| format!("deployment/{name}")).collect()
+        }
         Step::Skew(hosts) => hosts.keys().map(|host| format!("node/{host}")).collect(),
         Step::Crash(host) | Step::Restart(host) | Step::Partition(host) | Step::Heal(host) | Step::Drain(host) => {
             vec![format!("node/{host}")]
@@ -258,6 +273,7 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Cloud(_) => Vec::new(),
         Step::Run(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
         Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
+        Step::Queue(_) | Step::Silence(_) | Step::Answer(_) => Vec::new(),
     };
     targets.iter().filter_map(|target| find_key(engine, target).ok()).collect()
 }
@@ -388,16 +404,19 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
             engine.fault(&Fault::Kill { pod: format!("{}/{}", key.namespace, key.name), exit_code: *exit_code })
         }),
         Step::Load(loads) => loads.iter().try_for_each(|(workload, milli_cpu)| {
-            let (namespace, name) = workload.split_once('/').unwrap_or(("default", workload));
-            let snapshot = engine.server().snapshot();
-            let runs = snapshot.list_in(Kind::Pod, namespace).any(|stored| observe::workload(&stored.object) == name);
-            // A Deployment may have no pods yet, or none any more.
-            if !runs && snapshot.get(&Key::new(Kind::Deployment, namespace, name)).is_none() {
-                return Err(format!("nothing is named {name} in {namespace} that could get load"));
-            }
-            let workload = format!("{namespace}/{name}");
+            let workload = loaded(engine, workload)?;
             engine.fault(&Fault::Load { workload, milli_cpu: *milli_cpu })
         }),
+        Step::Requests(requests) => requests.iter().try_for_each(|(workload, per_second)| {
+            let workload = loaded(engine, workload)?;
+            outside(engine, SourceFault::Requests { workload, per_second: *per_second })
+        }),
+        Step::Queue(queues) => {
+            let mut queues = queues.iter();
+            queues.try_for_each(|(name, jobs)| outside(engine, SourceFault::Queue { name: name.clone(), jobs: *jobs }))
+        }
+        Step::Silence(name) => of_broker(name).and_then(|()| outside(engine, SourceFault::Silence)),
+        Step::Answer(name) => of_broker(name).and_then(|()| outside(engine, SourceFault::Answer)),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
         Step::Cloud(step) => cloud(engine, step),
         Step::StopAgent(node) => network(engine, NetworkFault::StopAgent(node.clone())),
@@ -430,6 +449,27 @@ fn cloud(engine: &mut Engine, step: &CloudStep) -> Result<(), String> {
     };
     let known = engine.fault(&Fault::Cloud(fault));
     known.map_err(|_| "this cluster has no cloud; `cluster` has one with `cloud: {}`".to_string())
+}
+
+/// `namespace/name` of a workload that can get something to do.
+fn loaded(engine: &Engine, workload: &str) -> Result<String, String> {
+    let (namespace, name) = workload.split_once('/').unwrap_or(("default", workload));
+    let snapshot = engine.server().snapshot();
+    let runs = snapshot.list_in(Kind::Pod, namespace).any(|stored| observe::workload(&stored.object) == name);
+    // A Deployment may have no pods yet, or none any more.
+    if !runs && snapshot.get(&Key::new(Kind::Deployment, namespace, name)).is_none() {
+        return Err(format!("nothing is named {name} in {namespace} that could get load"));
+    }
+    Ok(format!("{namespace}/{name}"))
+}
+
+fn outside(engine: &mut Engine, fault: SourceFault) -> Result<(), String> {
+    let known = engine.fault(&Fault::Source(fault));
+    known.map_err(|_| "nobody measures this here; `cluster` has somebody with `add_ons: [keda]`".to_string())
+}
+
+fn of_broker(name: &str) -> Result<(), String> {
+    if name == "broker" { Ok(()) } else { Err(format!("only `broker` falls silent, and not `{name}`")) }
 }
 
 fn network(engine: &mut Engine, fault: NetworkFault) -> Result<(), String> {

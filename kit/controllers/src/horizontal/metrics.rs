@@ -40,6 +40,8 @@ pub struct Metrics {
 pub struct Refusals {
     /// `metrics.k8s.io`; none if it answers with an empty list.
     pub resources: Option<String>,
+    /// `custom.metrics.k8s.io`, about pods; none if it answers with an empty list.
+    pub pods: Option<String>,
     /// `custom.metrics.k8s.io`, about an object.
     pub objects: Option<String>,
     /// `external.metrics.k8s.io`; none if it answers with an empty list.
@@ -209,8 +211,11 @@ impl Target<'_> {
             })
         };
         if of_pods.is_none_or(BTreeMap::is_empty) {
-            let error = format!("unable to get metric {name}: no metrics returned from custom metrics API");
-            return Err(failure(error));
+            let error = match &metrics.refusals.pods {
+                Some(refusal) => format!("unable to fetch metrics from custom metrics API: {refusal}"),
+                None => "no metrics returned from custom metrics API".into(),
+            };
+            return Err(failure(format!("unable to get metric {name}: {error}")));
         }
         let target_milli = source.target.average_value.as_ref().map_or(0, milli);
         let request = self.request(Metric::PodsAverageValue { target_milli }, self.samples(&sample, &|_| None));

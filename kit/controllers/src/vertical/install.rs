@@ -1,8 +1,6 @@
 //! What `kubectl apply` of the add-on brings: its definitions.
 
-use kit_apimachinery::object::{Kind, Object};
 use kit_server::Server;
-use serde_json::Value;
 
 /// The kind of an autoscaler.
 pub const AUTOSCALER: &str = "VerticalPodAutoscaler";
@@ -15,22 +13,13 @@ const DEFINITIONS: &str = include_str!("definitions.json");
 
 /// Creates the definitions that aren't there.
 pub fn definitions(server: &mut Server) {
-    let Some(kind) = Kind::named("CustomResourceDefinition") else { return };
-    let all: Vec<Value> = serde_json::from_str(DEFINITIONS).unwrap_or_default();
-    for value in all {
-        let served = value["spec"]["names"]["kind"].as_str().unwrap_or_default();
-        if server.kind_of("autoscaling.k8s.io/v1", served).is_some() {
-            continue;
-        }
-        if let Ok(definition) = Object::from_value(kind, value) {
-            _ = server.create(definition);
-        }
-    }
+    crate::definitions::install(DEFINITIONS, server);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn the_definitions_can_be_read() {

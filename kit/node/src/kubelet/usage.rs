@@ -89,10 +89,5 @@ impl Kubelets {
 
 /// `namespace/name` of the Deployment that a pod belongs to: its ReplicaSet's name without the template's hash.
 fn workload(key: &Key, pod: &Pod) -> String {
-    let owner = kit_api::owner::controller_of(&pod.metadata).map_or(&*key.name, |owner| owner.name.as_str());
-    let name = match pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash")) {
-        Some(hash) => owner.strip_suffix(hash.as_str()).and_then(|name| name.strip_suffix('-')).unwrap_or(owner),
-        None => owner,
-    };
-    format!("{}/{name}", key.namespace)
+    format!("{}/{}", key.namespace, kit_client::metrics::workload(&pod.metadata).1)
 }
