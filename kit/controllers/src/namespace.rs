@@ -1,25 +1,30 @@
 //! The namespace controller: empties a namespace that is being deleted, and then lets it go.
 //!
 //! Pods go first, and everything else only when no pod is left (KEP-5080, on in 1.33). What holds an object holds its
-//! namespace. Source: `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`.
+//! namespace. Sources: `pkg/controller/namespace/namespace_controller.go`,
+//! `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`.
 
 use kit_api::core::{Namespace, NamespaceCondition};
 use kit_api::time;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_apimachinery::resource::Resource;
 use kit_client::component::{Component, World};
+use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, DeleteOptions, Propagation};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-/// When a namespace that still holds something is looked at again.
+/// How long after each event a namespace is looked at: other API servers have to hear of its end first
+/// (`namespaceDeletionGracePeriod`).
+const GRACE: Instant = Instant::seconds(5);
+/// When a namespace that still holds something is looked at again. Upstream guesses how long what is left takes, and waits for
+/// half of that.
 const LOOK_AGAIN: Instant = Instant::seconds(5);
 
 /// Deletes what is in a namespace that is being deleted.
 #[derive(Default)]
 pub struct Namespaces {
-    /// Namespaces that are being deleted, and when to look at them.
-    due: BTreeMap<String, Instant>,
+    queue: WorkQueue<String>,
 }
 
 impl Component for Namespaces {
@@ -34,18 +39,14 @@ impl Component for Namespaces {
     fn observe(&mut self, change: &Change, world: &mut World<'_>) {
         let meta = change.object.object.meta();
         if meta.deletion_timestamp.is_some() {
-            let due = self.due.entry(change.object.object.name().into()).or_insert(world.now);
-            *due = world.now.min(*due);
+            self.queue.add(change.object.object.name().into(), world.now + GRACE);
         }
     }
 
     fn run(&mut self, world: &mut World<'_>) {
-        let due: Vec<String> =
-            self.due.iter().filter(|(_, at)| **at <= world.now).map(|(name, _)| name.clone()).collect();
-        for name in due {
+        while let Some(name) = self.queue.pop(world.now) {
             let key = Key::new(Kind::Namespace, "", &name);
             if world.server.get(&key).is_err() {
-                self.due.remove(&name);
                 continue;
             }
             let left = empty(&name, world);
@@ -53,12 +54,12 @@ impl Component for Namespaces {
             if left.objects.is_empty() {
                 _ = world.server.finalize_namespace(&key, &serde_json::Value::Null);
             }
-            self.due.insert(name, world.now + LOOK_AGAIN);
+            self.queue.add(name, world.now + LOOK_AGAIN);
         }
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        self.queue.next()
     }
 }
 

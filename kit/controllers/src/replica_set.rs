@@ -7,13 +7,14 @@ use crate::names::{Name, name_of};
 use crate::template;
 use kit_api::apps::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use kit_api::core::Pod;
-use kit_api::meta::LabelSelector;
+use kit_api::meta::{LabelSelector, ObjectMeta};
 use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_api::time;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
+use kit_client::selectors::Selectors;
 use kit_client::work_queue::WorkQueue;
 use kit_contract::Modules;
 use kit_contract::workloads::ReplicaSetController;
@@ -31,6 +32,8 @@ pub struct ReplicaSets {
     module: Box<dyn ReplicaSetController>,
     queue: WorkQueue<Name>,
     expected: Expectations,
+    /// What each ReplicaSet selects.
+    selectors: Selectors,
     /// The pods that the last sync of each ReplicaSet saw, by its uid.
     seen: BTreeMap<String, Copies>,
 }
@@ -73,6 +76,7 @@ impl ReplicaSets {
             module: modules.replica_set.make(&()),
             queue: WorkQueue::default(),
             expected: Expectations::default(),
+            selectors: Selectors::default(),
             seen: BTreeMap::new(),
         }
     }
@@ -94,13 +98,12 @@ impl ReplicaSets {
             }
             self.queue.add((pod.namespace().into(), name.clone()), world.now);
         }
-        if owners.is_empty() {
-            let labels = pod.meta().labels.clone().unwrap_or_default();
-            for set in world.cache.list::<ReplicaSet>(pod.namespace()) {
-                let selector = set.spec.as_ref().map(|spec| &spec.selector);
-                if Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels)) {
-                    self.queue.add(name_of(&set.metadata), world.now);
-                }
+        // Nobody cares about an orphan that goes; others are looked at by whoever may adopt them now.
+        let (meta, before) = (pod.meta(), change.previous.as_ref().map(|stored| stored.object.meta()));
+        let same = |before: &ObjectMeta| before.labels == meta.labels && controller_of(before).is_none();
+        if !ended && controller_of(meta).is_none() && !before.is_some_and(same) {
+            for set in self.selectors.matching(pod.namespace(), meta.labels.as_ref()).into_keys() {
+                self.queue.add((pod.namespace().into(), set.into()), world.now);
             }
         }
     }
@@ -251,8 +254,13 @@ impl Component for ReplicaSets {
                 let uid = set.metadata.uid.as_deref().unwrap_or_default();
                 self.expected.forget(uid);
                 self.seen.remove(uid);
+                self.selectors.set(&name_of(&set.metadata), None);
             }
-            Object::ReplicaSet(set) => self.queue.add(name_of(&set.metadata), world.now),
+            Object::ReplicaSet(set) => {
+                let (name, selector) = (name_of(&set.metadata), set.spec.as_ref().map(|spec| &spec.selector));
+                self.selectors.set(&name, Selector::try_from(selector).ok());
+                self.queue.add(name, world.now);
+            }
             _ => self.pod_changed(change, world),
         }
     }
