@@ -30,6 +30,7 @@ pub mod network {
 }
 pub mod node {
     //! What a node does for its pods.
+    pub mod probes;
     pub mod qos;
 }
 pub mod objects {
@@ -82,6 +83,7 @@ pub fn modules() -> Modules {
         dns: Slot::of::<network::dns::Exercise>(),
         load_balancer: Slot::of::<network::load_balancer::Exercise>(),
         blue_green: Slot::of::<network::blue_green::Exercise>(),
+        probes: Slot::of::<node::probes::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -197,11 +197,11 @@ impl Scenario {
         }
     }
 
-    /// Whether each of its modules has a process of its own: the members of a group, and the candidates of an election.
+    /// Whether each of its modules has a process of its own: the members of a group, the candidates of an election, and the containers that are probed.
     pub fn is_apart(&self, exercise: &str) -> bool {
         match &self.script {
             Script::Group(_) => true,
-            Script::Timeline(_) => exercise == "failure/leader_election",
+            Script::Timeline(_) => matches!(exercise, "failure/leader_election" | "node/probes"),
             _ => false,
         }
     }

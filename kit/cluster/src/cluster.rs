@@ -77,7 +77,7 @@ use std::rc::Rc;
 const EPOCH: i64 = 1_748_779_200;
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 31] = [
+pub const ASKED: [(&str, &str); 32] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -91,6 +91,7 @@ pub const ASKED: [(&str, &str); 31] = [
     ("network/dns", NODES),
     ("network/pod_network", NODES),
     ("network/load_balancer", CLOUD),
+    ("node/probes", NODES),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),
@@ -116,7 +117,7 @@ pub const API_SERVER: &str = "kube-apiserver";
 pub const ELECTIONS: &str = "leader election";
 const SCHEDULER: &str = "kube-scheduler";
 const CONTROLLERS: &str = "kube-controller-manager";
-/// What runs on nodes. It is no process of the control plane, and never begins anew; only where there is a network it asks modules.
+/// What runs on nodes. It is no process of the control plane, and never begins anew. Most modules of it are asked only where there is a network, that of probes only where containers run programs.
 pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 const CLOUD: &str = "cloud-controller-manager";
@@ -158,9 +159,8 @@ pub struct Config {
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
     pub candidate: Option<String>,
-    /// Whether containers run what their command says, as far as it is known, and metrics are served; for a cluster that
-    /// somebody watches. Otherwise they do what their image says and no more.
-    #[serde(skip)]
+    /// Whether containers run what their command says, as far as it is known, are probed, and metrics are served: always so in a
+    /// cluster that somebody watches. Otherwise they do what their image says and no more.
     pub programs: bool,
     /// The calendar time at the beginning, for a cluster that somebody watches; without it always the same.
     #[serde(skip)]
@@ -334,10 +334,13 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
     let kubelets = {
         let databases = databases.clone();
         let (images, usage, network) = (config.images.clone(), usage.clone(), network.clone());
-        let programs = config.programs;
+        let probes = config.programs.then(|| modules.probes.clone());
         move || -> Box<dyn Component> {
             let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone());
-            let kubelets = if programs { kubelets.with_programs() } else { kubelets };
+            let kubelets = match &probes {
+                Some(probes) => kubelets.with_programs(probes.clone()),
+                None => kubelets,
+            };
             let kubelets = match &databases {
                 Some((_, running, _)) => kubelets.with_processes(running.clone()),
                 None => kubelets,
@@ -518,6 +521,12 @@ mod tests {
         pods.map(|pod| (pod::node_name(pod).unwrap_or("-").to_string(), pod::is_ready(pod))).collect()
     }
 
+    fn probed() -> Object {
+        let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"probed"},"spec":{"nodeName":"node-1",
+            "containers":[{"name":"main","image":"web:1","readinessProbe":{"tcpSocket":{"port":80}}}]}}"#;
+        Object::decode(Kind::Pod, json).expect("a pod")
+    }
+
     /// Takes no question, but notes who would have been asked.
     struct Noted(&'static str, Rc<RefCell<Vec<&'static str>>>);
 
@@ -541,8 +550,17 @@ mod tests {
                 let add_ons = AddOn::ALL.map(|(_, add_on)| add_on).to_vec();
                 let databases = Some(DatabaseShape::default());
                 let cloud = Some(CloudShape::default());
-                let config = Config { cloud, network, databases, add_ons, control_planes: 1, ..Config::default() };
-                _ = catch_lost(|| start(&config, &modules, Clock::default()));
+                let programs = *exercise == "node/probes";
+                let config =
+                    Config { cloud, network, databases, add_ons, control_planes: 1, programs, ..Config::default() };
+                _ = catch_lost(|| {
+                    let mut engine = start(&config, &modules, Clock::default());
+                    // One module for each container that has probes.
+                    if programs && engine.run_until(Instant::seconds(1)).is_ok() {
+                        _ = engine.request(|server| server.create(probed()));
+                        _ = engine.run_until(Instant::seconds(9));
+                    }
+                });
             }
         }
         // Of some each plugin asks; others only one of them does.

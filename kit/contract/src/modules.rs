@@ -160,6 +160,8 @@ modules! {
     "network/load_balancer" load_balancer: crate::network::LoadBalancerController;
     /// The controller of a release.
     "network/blue_green" blue_green: crate::network::Release;
+    /// The probes of a container.
+    "node/probes" probes: crate::node::Prober;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

@@ -1,6 +1,6 @@
 //! What runs on a node: the kubelet, with containers whose behaviour is simulated.
 //!
-//! [`kubelet`] is the component of a cluster. [`admission`], [`cgroup`], [`eviction`], [`prober`], [`runtime`], [`shutdown`] and
+//! [`kubelet`] is the component of a cluster. [`admission`], [`cgroup`], [`eviction`], [`runtime`], [`shutdown`] and
 //! [`termination`] hold what a kubelet decides, without any input or output, as recorded tables have it. The component asks all of
 //! them but [`cgroup`] and [`runtime::resize`]: its containers are simulated, and nobody limits them.
 
@@ -9,7 +9,6 @@ pub mod cgroup;
 pub mod database;
 pub mod eviction;
 pub mod kubelet;
-pub mod prober;
 pub mod program;
 pub mod runtime;
 pub mod shutdown;

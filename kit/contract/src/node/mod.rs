@@ -1,5 +1,7 @@
 //! Contracts of the chapter `node`.
 
+pub mod probes;
 pub mod qos;
 
+pub use probes::Prober;
 pub use qos::Qos;

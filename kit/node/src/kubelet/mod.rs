@@ -32,6 +32,8 @@ use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
 use kit_client::metrics::Usage;
+use kit_contract::Slot;
+use kit_contract::node::Prober;
 use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
 use node::{NodeShape, Ready};
@@ -64,8 +66,8 @@ pub struct Kubelets {
     unmeasured: bool,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
-    /// Whether containers run what their command says.
-    programs: bool,
+    /// If containers run what their command says: whose probes they have.
+    programs: Option<Slot<dyn Prober>>,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
     /// Who wants to know what runs.
@@ -147,7 +149,7 @@ impl Kubelets {
             usage,
             unmeasured: true,
             loads: BTreeMap::new(),
-            programs: false,
+            programs: None,
             wires: None,
             processes: None,
             sessions: BTreeMap::new(),
@@ -164,9 +166,9 @@ impl Kubelets {
         })
     }
 
-    /// Kubelets whose containers run what their command says, keep logs, and can be entered.
-    pub fn with_programs(self) -> Self {
-        Kubelets { programs: true, ..self }
+    /// Kubelets whose containers run what their command says, keep logs, can be entered, and are probed by modules of this slot.
+    pub fn with_programs(self, probes: Slot<dyn Prober>) -> Self {
+        Kubelets { programs: Some(probes), ..self }
     }
 
     /// Keeps the addresses of pods that ran before the kubelets began, and their volumes.
@@ -244,9 +246,11 @@ impl Kubelets {
 
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
         let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
-        match self.programs {
-            true => worker.with_programs(pod, &self.registry, self.wires.is_some(), world.now, world.time()),
-            false => worker,
+        match &self.programs {
+            Some(slot) => {
+                worker.with_programs(pod, &self.registry, self.wires.is_some(), slot, world.now, world.time())
+            }
+            None => worker,
         }
     }
 
@@ -276,7 +280,7 @@ impl Kubelets {
 
     /// Lets the programs of a pod go on; `true` if its status is another.
     fn play(&mut self, node: &str, uid: &str, world: &World<'_>) -> bool {
-        if !self.programs {
+        if self.programs.is_none() {
             return false;
         }
         let Some(place) = self.place(node, uid, world) else { return false };
@@ -348,7 +352,7 @@ impl Kubelets {
                 running.net.leave(self.wires.as_ref());
             }
             self.pods.remove(uid);
-            if self.programs || self.wires.is_some() {
+            if self.programs.is_some() || self.wires.is_some() {
                 self.ended.insert(uid.into());
             }
             self.unmeasured = true;

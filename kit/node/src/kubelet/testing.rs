@@ -22,6 +22,11 @@ pub struct Bench {
     cursor: usize,
 }
 
+/// Kubelets whose containers run programs, with the reference's probes.
+pub fn with_programs(kubelets: Kubelets) -> Kubelets {
+    kubelets.with_programs(solutions::modules().probes)
+}
+
 impl Bench {
     /// Two nodes, `node-1` and `node-2`.
     pub fn new(change: impl FnOnce(Kubelets) -> Kubelets) -> Bench {

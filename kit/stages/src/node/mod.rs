@@ -1,3 +1,4 @@
 //! Generators of the chapter `node`.
 
+pub mod probes;
 pub mod qos;

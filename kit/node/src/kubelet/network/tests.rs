@@ -1,5 +1,5 @@
 use super::*;
-use crate::kubelet::testing::Bench;
+use crate::kubelet::testing::{Bench, with_programs};
 use kit_client::fault::Fault;
 use kit_client::network::{Attempt, Failed, Network, NotResolved, Reached, Resolved};
 use serde_json::{Value, json};
@@ -193,7 +193,7 @@ fn a_node_that_was_lost_comes_back_with_other_addresses() {
 fn programs_speak_over_the_network() {
     let wire = Rc::new(RefCell::new(Wire::default()));
     let shared: Shared = wire.clone();
-    let mut bench = Bench::new(|kubelets| kubelets.with_programs().with_network(shared));
+    let mut bench = Bench::new(|kubelets| with_programs(kubelets).with_network(shared));
     bench.pod("web", web());
     let agnhost = json!({"name": "e", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["netexec"], "ports": [{"containerPort": 8080}]});
     bench.pod("echo", json!({"containers": [agnhost]}));

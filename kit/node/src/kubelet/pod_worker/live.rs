@@ -6,15 +6,17 @@
 //! `doBackOff`), `pkg/kubelet/pod_workers.go` (`completeWork`: how long after an error a pod is looked at again).
 
 use super::life::Life;
-use super::probes::{self, Prober};
+use super::probes::{self, Probes};
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::back_off;
 use crate::kubelet::image::{self, Images, Reference, Registry};
 use crate::runtime;
-use crate::termination::{self, Reason};
+use crate::termination;
 use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
+use kit_contract::Slot;
+use kit_contract::node::Prober;
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
 
@@ -55,8 +57,8 @@ pub struct Live {
     /// The pod's uid, and how messages name the pod.
     uid: String,
     pod: String,
-    /// How long it has to end: with its pod, if its liveness probe fails, and if its startup probe does.
-    graces: [Instant; 3],
+    /// How long it has to end with its pod.
+    grace: Instant,
     /// When its back-off is over.
     again: Instant,
     /// What the last pull said, if it failed.
@@ -65,27 +67,32 @@ pub struct Live {
     looks: u64,
     /// When it is killed, if it doesn't end before, and whether it is started again then.
     killed: Option<(Instant, bool)>,
-    pub(super) probers: Vec<Prober>,
+    pub(super) probes: Option<Probes>,
 }
 
 impl Live {
-    fn new(pod: &Pod, container: &Container, role: Role, now: Instant) -> Live {
+    fn new(pod: &Pod, container: &Container, role: Role, now: Instant, slot: &Slot<dyn Prober>) -> Live {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let meta = &pod.metadata;
+        let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+        let grace = Instant::seconds(termination::grace(pod, container, None).max(0));
+        let policy = spec.and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
         Live {
             role,
             stage: Stage::Turn,
             pull: container.image_pull_policy.clone().unwrap_or_else(|| "IfNotPresent".into()),
             uid: text(&meta.uid),
             pod: format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid)),
-            graces: [None, Some(Reason::LivenessProbe), Some(Reason::StartupProbe)]
-                .map(|why| Instant::seconds(termination::grace(pod, container, why).max(0))),
+            grace,
             again: Instant::default(),
             pulled: String::new(),
             looks: 0,
             killed: None,
             // Init containers have none.
-            probers: if role == Role::Init { Vec::new() } else { probes::of(container, now) },
+            probes: match role {
+                Role::Init => None,
+                Role::Sidecar => probes::of(container, "Always", grace, now, slot),
+                Role::Main => probes::of(container, policy, grace, now, slot),
+            },
         }
     }
 
@@ -118,6 +125,7 @@ impl PodWorker {
         pod: &Pod,
         registry: &Registry,
         network: bool,
+        slot: &Slot<dyn Prober>,
         now: Instant,
         time: Timestamp,
     ) -> PodWorker {
@@ -137,7 +145,7 @@ impl PodWorker {
                 run.image.stop = f64::from(i32::MAX);
             }
             run.life = Some(life);
-            let mut live = Live::new(pod, container, role, now);
+            let mut live = Live::new(pod, container, role, now, slot);
             match &run.state {
                 State::Running { .. } => {}
                 State::Ended(ended) => {
@@ -212,7 +220,7 @@ impl PodWorker {
             return;
         }
         for run in self.setup.iter_mut().rev() {
-            let grace = run.grace(None);
+            let grace = run.live.as_ref().map_or(Instant::default(), |live| live.grace);
             let told = format!("Stopping container {}", run.name);
             self.news.extend(run.begin_kill(now, time, grace, false).then_some(("Normal", "Killing", told)));
         }
@@ -245,7 +253,7 @@ impl Run {
     /// Whether an init container lets the next one begin.
     fn is_through(&self) -> bool {
         match (&self.state, self.live.as_ref().map(|live| live.role)) {
-            (State::Running { since, .. }, Some(Role::Sidecar)) => probes::has_started(self.probers(), *since),
+            (State::Running { since, .. }, Some(Role::Sidecar)) => probes::has_started(self.probes(), *since),
             (State::Ended(ended), Some(Role::Init)) => ended.exit_code == 0,
             _ => false,
         }
@@ -281,8 +289,8 @@ impl Run {
             let policy = self.policy_in(policy).to_string();
             return self.exit(self.image.exit_code, at, time, &policy);
         }
-        let probers = self.live.as_ref().map_or(&[][..], |live| &live.probers);
-        *ready |= probes::is_ready_by_itself(probers, *since);
+        let probes = self.live.as_ref().and_then(|live| live.probes.as_ref());
+        *ready |= probes::is_ready_by_itself(probes, *since);
         self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).min();
     }
 
@@ -411,18 +419,8 @@ impl Run {
     }
 
     /// Its probes.
-    pub(super) fn probers(&self) -> &[Prober] {
-        self.live.as_ref().map_or(&[], |live| &live.probers)
-    }
-
-    /// How long it has to end, for this reason.
-    pub(super) fn grace(&self, why: Option<Reason>) -> Instant {
-        let at = match why {
-            None => 0,
-            Some(Reason::LivenessProbe) => 1,
-            Some(Reason::StartupProbe) => 2,
-        };
-        self.live.as_ref().map_or(Instant::default(), |live| live.graces[at])
+    pub(super) fn probes(&self) -> Option<&Probes> {
+        self.live.as_ref()?.probes.as_ref()
     }
 
     /// What this mode adds to its status.
@@ -441,7 +439,7 @@ impl Run {
             status.image_id = format!("{repository}@sha256:{}", hash(&self.image_name, "image", 0));
         }
         if let State::Running { since, .. } = &self.state {
-            status.started = Some(probes::has_started(&live.probers, *since));
+            status.started = Some(probes::has_started(live.probes.as_ref(), *since));
         }
         match live.role {
             Role::Main => {}

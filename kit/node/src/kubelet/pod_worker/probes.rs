@@ -1,200 +1,249 @@
-//! Probes of containers, in a cluster that somebody watches.
+//! Probes of containers, in a cluster that somebody watches: the module of `node/probes` says when they are done and what follows.
 //!
 //! `exec` runs the command in the container, if it is one that containers know; in a container that is simulated as a whole any other
 //! succeeds. `httpGet` and `tcpSocket` find the ports that the container declares, once its image says that it is ready; one that
-//! declares none and runs nothing is found on every port. `grpc` always succeeds. When a probe asks, and what its answers are worth,
-//! says [`prober`]. Sources: `pkg/kubelet/prober/prober.go` (`runProbe`, `recordContainerEvent`), `pkg/probe/http/http.go`, `pkg/probe/exec/exec.go`.
+//! declares none and runs nothing is found on every port. `grpc` always succeeds. Sources: `pkg/kubelet/prober/prober.go` (`runProbe`,
+//! `recordContainerEvent`), `pkg/probe/exec/exec.go`.
 
-use super::life::Life;
+mod attempt;
+
 use super::{Events, PodWorker, Run, State, seconds};
-use crate::kubelet::image;
 use crate::kubelet::surroundings::Place;
-use crate::prober::{self, Kind, Look, Seen, Settings, Stand, Worker};
-use crate::program::link::Served;
 use crate::program::{Program, Surroundings, exists};
-use crate::runtime::Found;
-use crate::termination::Reason;
-use kit_api::core::{Container, Probe};
+use kit_api::core::Container;
 use kit_api::jiff::Timestamp;
-use kit_client::network::Protocol;
+use kit_contract::Slot;
+use kit_contract::node::Prober;
+use kit_contract::node::probes::{
+    Answer, Config, Container as Seen, Done, Kill, Kind, Outcome, Probe, RestartPolicy, Synced,
+};
 use kit_time::agenda::Instant;
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 
-/// One probe of one container.
-pub struct Prober {
-    worker: Worker,
-    spec: Value,
-    /// Which run of the container it is about.
+/// What a probe has found, and what is told of it.
+type Found = (Outcome, String);
+
+/// How often probes may follow each other at one moment: a readiness probe that fails is done once more, and that is all.
+const ROUNDS: usize = 8;
+
+/// The probes of one container.
+pub struct Probes {
+    module: Box<dyn Prober>,
+    specs: Vec<(Kind, Value)>,
+    /// When the pod began.
+    born: Instant,
+    /// The container that the module was last told of.
+    seen: Option<Seen>,
+    /// Since when that one runs, if it does.
     since: Option<Instant>,
-    /// When a sync wakes it.
-    woken: Option<Instant>,
-    /// It is to ask now.
-    asks: bool,
-    /// The command while it runs, when its time is up, and what it has written.
-    program: Option<(Program, Instant, Vec<u8>)>,
+    started: bool,
+    ready: bool,
+    /// It was ready when this kubelet began, which knows no results yet.
+    was_ready: bool,
+    /// Whether it had started and was ready when that was last written down.
+    shown: (bool, bool),
+    /// Whether a result was set that the kubelet hasn't looked at.
+    news: bool,
+    wake: Option<Instant>,
+    due: BTreeSet<Kind>,
+    /// The commands that run, when their time is up, and what they have written.
+    programs: Vec<(Kind, Program, Instant, Vec<u8>)>,
 }
 
-/// What came of one attempt.
-enum Outcome {
-    Passed,
-    Failed(String),
-    /// Nobody knows: it counts as neither.
-    Unknown(String),
+/// What every attempt has to know.
+struct Moment<'a> {
+    now: Instant,
+    time: Timestamp,
+    ip: &'a str,
+    network: bool,
 }
 
-/// The probes of a container.
-pub fn of(container: &Container, born: Instant) -> Vec<Prober> {
-    let probes = [
+/// The probes of a container with this restart policy, in a pod with this grace period; none if it has none.
+pub fn of(
+    container: &Container,
+    policy: &str,
+    grace: Instant,
+    born: Instant,
+    slot: &Slot<dyn Prober>,
+) -> Option<Probes> {
+    let specs = [
         (Kind::Startup, &container.startup_probe),
         (Kind::Liveness, &container.liveness_probe),
         (Kind::Readiness, &container.readiness_probe),
     ];
-    let prober = |(kind, probe): (Kind, &Option<Probe>)| {
-        let probe = probe.as_ref()?;
-        let worker = Worker::new(Settings::of(kind, probe), born);
-        let spec = serde_json::to_value(probe).unwrap_or_default();
-        Some(Prober { worker, spec, since: None, woken: None, asks: false, program: None })
+    let spec = |(kind, probe): (Kind, &Option<_>)| Some((kind, serde_json::to_value(probe.as_ref()?).ok()?));
+    let specs: Vec<(Kind, Value)> = specs.into_iter().filter_map(spec).collect();
+    if specs.is_empty() {
+        return None;
+    }
+    let probe = |kind| {
+        let (_, spec) = specs.iter().find(|(of, _)| *of == kind)?;
+        let number = |field: &str, default: i64| spec[field].as_i64().unwrap_or(default);
+        Some(Probe {
+            initial_delay_seconds: number("initialDelaySeconds", 0).max(0),
+            period_seconds: number("periodSeconds", 10).max(1),
+            success_threshold: number("successThreshold", 1),
+            failure_threshold: number("failureThreshold", 3),
+            termination_grace_period_seconds: spec["terminationGracePeriodSeconds"].as_i64(),
+        })
     };
-    probes.into_iter().filter_map(prober).collect()
-}
-
-fn stand(probers: &[Prober], since: Instant) -> Stand {
-    prober::stand(probers.iter().map(|prober| &prober.worker), since)
+    let config = Config {
+        startup: probe(Kind::Startup),
+        liveness: probe(Kind::Liveness),
+        readiness: probe(Kind::Readiness),
+        restart_policy: match policy {
+            "Never" => RestartPolicy::Never,
+            "OnFailure" => RestartPolicy::OnFailure,
+            _ => RestartPolicy::Always,
+        },
+        termination_grace_period_seconds: grace.nanos / 1_000_000_000,
+    };
+    Some(Probes {
+        module: slot.make(&config),
+        specs,
+        born,
+        seen: None,
+        since: None,
+        started: false,
+        ready: false,
+        was_ready: false,
+        shown: (false, false),
+        news: false,
+        wake: None,
+        due: BTreeSet::new(),
+        programs: Vec::new(),
+    })
 }
 
 /// Whether the startup probe of these, if there is one, has succeeded for this run.
-pub fn has_started(probers: &[Prober], since: Instant) -> bool {
-    stand(probers, since).started
+pub fn has_started(probes: Option<&Probes>, since: Instant) -> bool {
+    probes.is_none_or(|probes| !probes.has(Kind::Startup) || probes.since == Some(since) && probes.started)
 }
 
 /// Whether the container is ready as soon as it has started.
-pub fn is_ready_by_itself(probers: &[Prober], since: Instant) -> bool {
-    !probers.iter().any(|prober| prober.worker.kind() == Kind::Readiness) && has_started(probers, since)
+pub fn is_ready_by_itself(probes: Option<&Probes>, since: Instant) -> bool {
+    !probes.is_some_and(|probes| probes.has(Kind::Readiness)) && has_started(probes, since)
 }
 
-impl Prober {
-    fn number(&self, field: &str, default: i64) -> i64 {
-        self.spec[field].as_i64().unwrap_or(default)
+/// The command of a probe that has one.
+fn command(spec: &Value) -> Option<Vec<String>> {
+    let words = spec["exec"]["command"].as_array()?;
+    Some(words.iter().filter_map(|word| word.as_str().map(str::to_string)).collect())
+}
+
+impl Probes {
+    fn has(&self, kind: Kind) -> bool {
+        self.specs.iter().any(|(of, _)| *of == kind)
     }
 
-    /// Turns to another run of the container.
-    fn meet(&mut self, since: Instant, ready: bool, up: Instant) {
-        if self.since == Some(since) {
-            return;
-        }
-        (self.since, self.asks, self.program) = (Some(since), false, None);
-        self.worker.skip(since);
-        // The sync after its start finds that it isn't ready.
-        let sync = since + up.min(Instant::seconds(1));
-        self.woken = (self.worker.kind() == Kind::Readiness).then_some(sync);
-        if ready {
-            self.worker.adopt(since, Found::Success);
-        }
+    fn spec(&self, kind: Kind) -> Value {
+        self.specs.iter().find(|(of, _)| *of == kind).map_or(Value::Null, |(_, spec)| spec.clone())
     }
 
-    /// Its worker is woken, if it is time; `true` if it asks.
-    fn wakes(&mut self, since: Instant, started: bool, deleting: bool, now: Instant) -> bool {
-        if self.program.is_some() || !self.worker.works(since, started) {
-            return false;
-        }
-        let seen = Some(Seen { since, running: true, started, again: true, deleting });
-        let look = if self.woken.take_if(|at| *at <= now).is_some() {
-            self.worker.trigger(seen, now)
-        } else if self.worker.next <= now {
-            self.worker.tick(seen, now)
-        } else {
-            return false;
+    fn ms(&self, at: Instant) -> i64 {
+        (at - self.born).nanos.max(0) / 1_000_000
+    }
+
+    fn take(&mut self, answer: Answer, now: Instant) {
+        self.news |= !answer.results.is_empty();
+        self.due.extend(answer.probe);
+        // A module that always names this moment must not stop the clock.
+        self.wake = answer.wake_at_ms.map(|at| (self.born + Instant::millis(at)).max(now + Instant::millis(1)));
+    }
+
+    /// The kubelet looks.
+    fn sync(&mut self, seen: Seen, since: Option<Instant>, now: Instant) -> Option<Kill> {
+        let ms = self.ms(now);
+        let Synced { started, ready, kill, answer } = self.module.sync(&seen, ms);
+        (self.seen, self.since, self.news) = (Some(seen), since, false);
+        (self.started, self.ready) = (started, ready);
+        self.take(answer, now);
+        kill
+    }
+
+    fn done(&mut self, probe: Kind, (outcome, why): Found, now: Instant, events: &mut Events) {
+        let told = match outcome {
+            Outcome::Passed | Outcome::Warned => None,
+            Outcome::Failed | Outcome::TimedOut => Some(format!("{probe:?} probe failed: {why}")),
+            // It was broken off.
+            Outcome::Errored if why.is_empty() => None,
+            Outcome::Errored => Some(format!("{probe:?} probe errored and resulted in unknown state: {why}")),
         };
-        look == Look::Ask
+        events.extend(told.map(|told| ("Warning", "Unhealthy", told)));
+        self.was_ready &= probe != Kind::Readiness;
+        let ms = self.ms(now);
+        let answer = self.module.outcome(&Done { probe, outcome }, ms);
+        self.take(answer, now);
     }
 
-    fn command(&self) -> Option<Vec<String>> {
-        let words = self.spec["exec"]["command"].as_array()?;
-        Some(words.iter().filter_map(|word| word.as_str().map(str::to_string)).collect())
-    }
-
-    /// When it has to be looked at.
-    fn wake(&self) -> Instant {
-        match &self.program {
-            Some((program, by, _)) => program.wake().map_or(*by, |wake| wake.min(*by)),
-            None => self.woken.map_or(self.worker.next, |woken| woken.min(self.worker.next)),
+    /// Lets commands go on, or breaks them off with their container; what came of those that have ended.
+    fn step(&mut self, broken: bool, now: Instant, time: Timestamp) -> Vec<(Kind, Found)> {
+        let mut found = Vec::new();
+        for (kind, mut program, by, mut out) in std::mem::take(&mut self.programs) {
+            let ended = program.step(now, time);
+            program.take().into_iter().for_each(|(_, bytes)| out.extend(bytes));
+            let said = || String::from_utf8_lossy(&out).trim_end().to_string();
+            found.push((
+                kind,
+                match ended {
+                    _ if broken => (Outcome::Errored, String::new()),
+                    Some(0) => (Outcome::Passed, String::new()),
+                    Some(_) => (Outcome::Failed, said()),
+                    None if now >= by => {
+                        let spec = self.spec(kind);
+                        let (command, limit) = (command(&spec).unwrap_or_default().join(" "), limit(&spec));
+                        (Outcome::TimedOut, format!("command timed out: {command:?} timed out after {limit}s"))
+                    }
+                    None => {
+                        self.programs.push((kind, program, by, out));
+                        continue;
+                    }
+                },
+            ));
         }
+        found
     }
+}
 
-    /// Lets its command go on: what came of it, if it has ended.
-    fn step(&mut self, now: Instant, time: Timestamp) -> Option<Outcome> {
-        let (program, by, out) = self.program.as_mut()?;
-        let ended = program.step(now, time);
-        program.take().into_iter().for_each(|(_, bytes)| out.extend(bytes));
-        let said = String::from_utf8_lossy(out).trim_end().to_string();
-        let outcome = match ended {
-            Some(0) => Outcome::Passed,
-            Some(_) => Outcome::Failed(said),
-            None if now >= *by => {
-                let command = self.command().unwrap_or_default().join(" ");
-                let limit = self.number("timeoutSeconds", 1);
-                Outcome::Failed(format!("command timed out: {command:?} timed out after {limit}s"))
-            }
-            None => return None,
-        };
-        self.program = None;
-        Some(outcome)
-    }
-
-    /// Counts an outcome; what it tells, and whether its word has changed.
-    fn count(&mut self, outcome: Outcome, events: &mut Events) -> bool {
-        let (before, kind) = (self.worker.result, self.worker.kind());
-        match outcome {
-            Outcome::Passed => self.worker.count(true),
-            Outcome::Failed(why) => {
-                events.push(("Warning", "Unhealthy", format!("{kind:?} probe failed: {why}")));
-                self.worker.count(false);
-            }
-            Outcome::Unknown(why) => {
-                let told = format!("{kind:?} probe errored and resulted in unknown state: {why}");
-                events.extend(std::iter::repeat_n(("Warning", "Unhealthy", told), prober::TRIES));
-            }
-        }
-        self.worker.result != before
-    }
-
-    /// Whether it wants its container to be killed.
-    fn kills(&self, since: Instant) -> bool {
-        self.worker.kind() != Kind::Readiness && self.worker.found(since) == Some(Found::Failure)
-    }
+/// How many seconds a probe may take.
+fn limit(spec: &Value) -> i64 {
+    spec["timeoutSeconds"].as_i64().unwrap_or(1).max(1)
 }
 
 impl PodWorker {
     /// Does the probes that are due; `true` if others see a difference.
     pub(super) fn probe(&mut self, now: Instant, place: &Place<'_>) -> bool {
-        let deleting = self.stops_at.is_some();
-        let network = place.link.is_some();
-        let mut commands = Vec::new();
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
-            commands.extend(run.meet_probes(now, network, deleting));
-        }
-        let mut programs = Vec::new();
-        for (container, prober, command) in commands {
-            let around = self.visit(&container, place);
-            programs.extend(around.map(|around| {
-                let around = Surroundings { tty: false, stdin: false, ..around };
-                (container, prober, Program::new(command, around, false))
-            }));
-        }
+        let (network, deleting) = (place.link.is_some(), self.stops_at.is_some());
         let (time, ip) = (place.server.time(), self.ip.clone());
+        let moment = Moment { now, time, ip: &ip, network };
         let mut changed = false;
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
-            let (mine, others) = programs.into_iter().partition(|(container, ..)| *container == run.name);
-            programs = others;
-            let mine: Vec<(String, usize, Program)> = mine;
-            for (_, prober, program) in mine {
-                run.begin_command(prober, program, now);
+        for _ in 0..ROUNDS {
+            let mut commands = Vec::new();
+            for run in self.setup.iter_mut().chain(&mut self.containers) {
+                changed |= run.look_at_probes(deleting, &moment, &mut self.news);
+                commands.extend(run.take_commands(network));
             }
-            let policy = run.policy_in(&self.policy).to_string();
-            changed |= run.probe(now, time, &ip, network, &policy, &mut self.news);
+            for (container, kind, command) in commands {
+                let around = self.visit(&container, place);
+                let around = around.map(|around| Surroundings { tty: false, stdin: false, ..around });
+                let program = around.map(|around| Program::new(command, around, false));
+                let mut runs = self.setup.iter_mut().chain(&mut self.containers);
+                let run = runs.find(|run| run.name == container);
+                if let (Some(program), Some(probes)) = (program, run.and_then(Run::probes_mut)) {
+                    let by = now + Instant::seconds(limit(&probes.spec(kind)));
+                    probes.programs.push((kind, program, by, Vec::new()));
+                }
+            }
+            let mut more = false;
+            for run in self.setup.iter_mut().chain(&mut self.containers) {
+                more |= run.do_probes(&moment, &mut self.news);
+            }
+            if !more {
+                break;
+            }
         }
-        if changed {
+        if changed && !deleting {
             self.proceed(now);
         }
         changed
@@ -208,168 +257,125 @@ impl PodWorker {
 }
 
 impl Run {
-    fn take_probers(&mut self) -> Vec<Prober> {
-        self.live.as_mut().map(|live| std::mem::take(&mut live.probers)).unwrap_or_default()
+    fn probes_mut(&mut self) -> Option<&mut Probes> {
+        self.live.as_mut()?.probes.as_mut()
     }
 
-    fn put_probers(&mut self, probers: Vec<Prober>) {
-        if let Some(live) = &mut self.live {
-            live.probers = probers;
-        }
-    }
-
-    fn running(&self) -> Option<(Instant, bool)> {
-        match self.state {
-            State::Running { since, ready, .. } => Some((since, ready)),
-            _ => None,
-        }
+    /// When the kubelet sees that it runs: the runtime tells once a second, and here a container that comes up at once is seen when it is up.
+    fn seen_at(&self, since: Instant) -> Instant {
+        since + seconds(self.image.ready).min(Instant::seconds(1))
     }
 
     fn wake_probes(&self) -> Option<Instant> {
-        let (since, _) = self.running()?;
-        let probers = self.probers();
-        let started = has_started(probers, since);
-        let due = |prober: &&Prober| {
-            prober.since == Some(since) && (prober.program.is_some() || prober.worker.works(since, started))
+        let probes = self.probes()?;
+        let programs = probes.programs.iter().map(|(_, program, by, _)| program.wake().map_or(*by, |at| at.min(*by)));
+        let look = match self.state {
+            State::Running { since, .. } if probes.since != Some(since) => Some(self.seen_at(since)),
+            _ => None,
         };
-        probers.iter().filter(due).map(Prober::wake).min()
+        // Tickers go on while nothing runs; whoever looks then learns of it with the next container.
+        let wake = probes.wake.filter(|_| matches!(self.state, State::Running { .. }));
+        wake.into_iter().chain(programs).chain(look).min()
     }
 
-    /// Turns the probes to the run that goes on; the commands that are to be run now.
-    fn meet_probes(&mut self, now: Instant, network: bool, deleting: bool) -> Vec<(String, usize, Vec<String>)> {
-        let running = self.running();
-        let up = seconds(self.image.ready);
-        let name = self.name.clone();
-        let Some((since, ready)) = running else {
-            let probers = self.live.iter_mut().flat_map(|live| &mut live.probers);
-            probers.for_each(|prober| (prober.since, prober.asks, prober.program) = (None, false, None));
-            return Vec::new();
+    /// The kubelet looks if there is something new, and the module is woken if it is time. `true` if others see a difference.
+    fn look_at_probes(&mut self, deleting: bool, moment: &Moment<'_>, events: &mut Events) -> bool {
+        let Moment { now, time, .. } = *moment;
+        let run = u32::try_from(self.restarts).unwrap_or_default() + 1;
+        let (running, up) = match self.state {
+            State::Running { since, at, ready } if now >= self.seen_at(since) => (Some((since, at, ready)), true),
+            State::Running { .. } => (None, false),
+            _ => (None, true),
         };
-        let Some(live) = &mut self.live else { return Vec::new() };
-        let probers = &mut live.probers;
-        probers.iter_mut().for_each(|prober| prober.meet(since, ready, up));
-        let started = has_started(probers, since);
-        let due = |(at, prober): (usize, &mut Prober)| {
-            prober.asks = prober.wakes(since, started, deleting, now);
-            let asks = prober.asks;
-            let command =
-                prober.command().filter(|command| asks && command.first().is_some_and(|word| exists(word, network)))?;
-            Some((name.clone(), at, command))
-        };
-        probers.iter_mut().enumerate().filter_map(due).collect()
-    }
-
-    fn begin_command(&mut self, at: usize, program: Program, now: Instant) {
-        if let Some(prober) = self.live.as_mut().and_then(|live| live.probers.get_mut(at)) {
-            let limit = Instant::seconds(prober.number("timeoutSeconds", 1).max(1));
-            (prober.asks, prober.program) = (false, Some((program, now + limit, Vec::new())));
-        }
-    }
-
-    fn probe(
-        &mut self,
-        now: Instant,
-        time: Timestamp,
-        ip: &str,
-        network: bool,
-        policy: &str,
-        events: &mut Events,
-    ) -> bool {
-        let Some((since, _)) = self.running() else { return false };
-        let mut probers = self.take_probers();
+        let Some(probes) = self.probes_mut() else { return false };
         let mut changed = false;
-        let mut kills = None;
-        for prober in &mut probers {
-            let outcome = match prober.program.is_some() {
-                true => prober.step(now, time),
-                false => std::mem::take(&mut prober.asks).then(|| self.attempt(prober, since, now, ip, network)),
-            };
-            let Some(outcome) = outcome else { continue };
-            changed |= prober.count(outcome, events);
-            if prober.kills(since) {
-                kills = Some(prober.worker.kind());
+        if probes.wake.is_some_and(|at| at <= now) {
+            let ms = probes.ms(now);
+            let answer = probes.module.wake(ms);
+            probes.take(answer, now);
+        }
+        let was = probes.seen.clone();
+        let seen = match running {
+            Some((since, at, ready)) => {
+                // Its status says it in whole seconds.
+                let started_at_ms = Some((since - probes.born).nanos / 1_000_000 - i64::from(at.subsec_millisecond()));
+                probes.was_ready |= was.is_none() && ready;
+                Some(Seen { run, started_at_ms, deleting })
+            }
+            None => {
+                probes.was_ready &= !up;
+                was.clone().map(|was| Seen { started_at_ms: None, deleting, ..was })
+            }
+        };
+        let since = running.map(|(since, ..)| since);
+        let is_new = |seen: &Seen| up && (probes.news || was.as_ref() != Some(seen) || probes.since != since);
+        let Some(seen) = seen.filter(is_new) else { return false };
+        let kill = probes.sync(seen, since, now);
+        if let Some(kill) = kill.filter(|_| running.is_some()) {
+            let grace = Instant::seconds(kill.grace_seconds.max(0));
+            if self.begin_kill(now, time, grace, kill.restarts) {
+                let kind = format!("{:?}", kill.because).to_lowercase();
+                let then = if kill.restarts { ", will be restarted" } else { "" };
+                events.push(("Normal", "Killing", format!("Container {} failed {kind} probe{then}", self.name)));
+                changed = true;
             }
         }
-        let by_itself = is_ready_by_itself(&probers, since);
-        let is_probed = probers.iter().any(|prober| prober.worker.kind() == Kind::Readiness);
-        let stand = stand(&probers, since);
-        let up = now >= since + seconds(self.image.ready);
-        if let State::Running { ready, .. } = &mut self.state
-            && !probers.is_empty()
-        {
-            let now_ready = if is_probed { stand.ready } else { by_itself && (up || *ready) };
-            changed |= std::mem::replace(ready, now_ready) != now_ready;
-        }
-        self.put_probers(probers);
-        if let Some(kind) = kills {
-            let why = if kind == Kind::Startup { Reason::StartupProbe } else { Reason::LivenessProbe };
-            let (kind, grace) = (format!("{kind:?}").to_lowercase(), self.grace(Some(why)));
-            let again = policy != "Never";
-            if self.begin_kill(now, time, grace, again) {
-                let told = format!("Container {} failed {kind} probe, will be restarted", self.name);
-                events.push(("Normal", "Killing", told));
-            }
-        }
-        changed
+        changed | self.show_probes(now)
     }
 
-    /// Tries what is no command, or a command that containers don't know.
-    fn attempt(&self, prober: &Prober, since: Instant, now: Instant, ip: &str, network: bool) -> Outcome {
-        let runs_command = self.life.as_ref().is_some_and(Life::command);
-        if let Some(command) = prober.command() {
-            let word = command.first().map_or("", String::as_str);
-            return match runs_command && !exists(word, network) {
-                true => Outcome::Unknown(format!(
-                    "rpc error: code = Unknown desc = failed to exec in container: exec: {word:?}: executable file not found in $PATH"
-                )),
-                false => Outcome::Passed,
+    /// Lets the status say what the kubelet knows; `true` if that is new.
+    fn show_probes(&mut self, now: Instant) -> bool {
+        let State::Running { since, ready: was, .. } = self.state else { return false };
+        let Some(probes) = self.probes() else { return false };
+        let started = has_started(Some(probes), since);
+        let ready = match probes.has(Kind::Readiness) {
+            true => probes.ready && probes.since == Some(since) || probes.was_ready,
+            false => started && (was || now >= since + seconds(self.image.ready)),
+        };
+        let Some(probes) = self.probes_mut() else { return false };
+        let before = std::mem::replace(&mut probes.shown, (started, ready));
+        if let State::Running { ready: there, .. } = &mut self.state {
+            *there = ready;
+        }
+        before != (started, ready) || was != ready
+    }
+
+    /// The commands that are to be run now, with the container's name.
+    fn take_commands(&mut self, network: bool) -> Vec<(String, Kind, Vec<String>)> {
+        let name = self.name.clone();
+        let Some(probes) = self.probes_mut() else { return Vec::new() };
+        let known = |kind: &Kind| {
+            let command = command(&probes.spec(*kind))?;
+            command.first().is_some_and(|word| exists(word, network)).then(|| (name.clone(), *kind, command))
+        };
+        let commands: Vec<_> = probes.due.iter().filter_map(known).collect();
+        probes.due.retain(|kind| commands.iter().all(|(_, of, _)| of != kind));
+        commands
+    }
+
+    /// Lets commands go on, and tries what is no command; `true` if something has come of it.
+    fn do_probes(&mut self, moment: &Moment<'_>, events: &mut Events) -> bool {
+        let Moment { now, time, ip, network } = *moment;
+        let running = match self.state {
+            State::Running { since, .. } => Some(since),
+            _ => None,
+        };
+        let Some(probes) = self.probes_mut() else { return false };
+        let broken = running.is_none() || probes.since != running;
+        let mut found = probes.step(broken, now, time);
+        let due: Vec<_> = std::mem::take(&mut probes.due).into_iter().map(|kind| (kind, probes.spec(kind))).collect();
+        for (kind, spec) in due {
+            let attempt = match running {
+                Some(since) => self.attempt(&spec, since, now, ip, network),
+                None => (Outcome::Errored, String::new()),
             };
+            found.push((kind, attempt));
         }
-        let (http, tcp) = (&prober.spec["httpGet"], &prober.spec["tcpSocket"]);
-        let action = if tcp.is_null() { http } else { tcp };
-        if action.is_null() {
-            return Outcome::Passed;
+        let more = !found.is_empty();
+        if let Some(probes) = self.probes_mut() {
+            found.into_iter().for_each(|(kind, found)| probes.done(kind, found, now, events));
         }
-        let Some(port) = self.port(&action["port"]) else {
-            return Outcome::Unknown(format!("couldn't find port: {}", action["port"]));
-        };
-        let declared = || self.ports.iter().filter(|(protocol, _)| *protocol == Protocol::Tcp);
-        let open = match declared().next() {
-            Some(_) => declared().any(|(_, declared)| *declared == port),
-            None => !runs_command,
-        };
-        let refused = format!("dial tcp {ip}:{port}: connect: connection refused");
-        let serves = open && now >= since + seconds(self.image.ready);
-        if !tcp.is_null() {
-            return if serves { Outcome::Passed } else { Outcome::Failed(refused) };
-        }
-        let path = http["path"].as_str().unwrap_or("/");
-        if !serves {
-            let scheme = http["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
-            return Outcome::Failed(format!("Get \"{scheme}://{ip}:{port}{path}\": {refused}"));
-        }
-        let served = Served {
-            protocol: Protocol::Tcp,
-            port,
-            image: image::called(&self.image_name).into(),
-            words: self.life.iter().flat_map(|life| life.words()).cloned().collect(),
-            hostname: String::new(),
-        };
-        match served.answer(path, SocketAddr::from(([127, 0, 0, 1], 40_000))).code {
-            200..400 => Outcome::Passed,
-            code => Outcome::Failed(format!("HTTP probe failed with statuscode: {code}")),
-        }
-    }
-
-    /// The port that a probe names, by its number or by the name that the container gives it.
-    fn port(&self, port: &Value) -> Option<u16> {
-        let number = port.as_u64().or_else(|| port.as_str()?.parse().ok());
-        let named = || {
-            let ports = self.life.as_ref()?.container().ports.as_ref()?;
-            let found = ports.iter().find(|declared| declared.name.as_deref() == port.as_str())?;
-            u64::try_from(found.container_port).ok()
-        };
-        u16::try_from(number.or_else(named)?).ok()
+        more
     }
 }
 

@@ -1,5 +1,4 @@
-use crate::kubelet::Kubelets;
-use crate::kubelet::testing::Bench;
+use crate::kubelet::testing::{Bench, with_programs};
 use kit_client::fault::Fault;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ fn container(name: &str, image: &str, script: Option<&str>) -> Value {
 
 #[test]
 fn each_step_of_a_container_is_an_event() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     bench.pod("web", json!({"containers": [container("web", "nginx:1", None)]}));
     bench.wait(2.0);
     let size = crate::kubelet::image::size("nginx:1");
@@ -45,7 +44,7 @@ fn each_step_of_a_container_is_an_event() {
 
 #[test]
 fn images_that_are_not_there_are_tried_again_and_again() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     /// An image, its pull policy, what the pod shows after so many seconds, and the events in the end.
     type Case<'a> = (&'a str, &'a str, &'a [(f64, &'a str)], &'a [&'a str]);
     let cases: &[Case<'_>] = &[
@@ -101,7 +100,7 @@ fn images_that_are_not_there_are_tried_again_and_again() {
 
 #[test]
 fn a_container_that_crashes_backs_off() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     bench.pod("crash", json!({"containers": [container("main", "busybox", Some("sleep 2; exit 3"))]}));
     let mut seen: Vec<String> = Vec::new();
     for _ in 0..400 {
@@ -147,7 +146,7 @@ fn init_containers_run_one_after_the_other_to_their_end() {
         ("image", &[None], "Always", &["Init:0/1", "PodInitializing", "Running"]),
     ];
     for (name, scripts, policy, shown) in cases {
-        let mut bench = Bench::new(Kubelets::with_programs);
+        let mut bench = Bench::new(with_programs);
         let inits: Vec<Value> = scripts
             .iter()
             .enumerate()
@@ -170,7 +169,7 @@ fn init_containers_run_one_after_the_other_to_their_end() {
 
 #[test]
 fn sidecars_come_first_and_end_last() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     let mut sidecar = container("proxy", "envoy", None);
     sidecar["restartPolicy"] = "Always".into();
     let task = container("task", "busybox", Some("sleep 4"));

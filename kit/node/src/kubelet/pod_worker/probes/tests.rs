@@ -1,5 +1,4 @@
-use crate::kubelet::Kubelets;
-use crate::kubelet::testing::Bench;
+use crate::kubelet::testing::{Bench, with_programs};
 use serde_json::{Value, json};
 
 /// A pod of one container, with this in it.
@@ -17,7 +16,7 @@ fn shell(script: &str, probes: Value) -> Value {
 
 #[test]
 fn readiness_follows_its_probe() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     let probe = json!({"exec": {"command": ["cat", "/tmp/up"]}, "periodSeconds": 2, "failureThreshold": 2});
     let script = "sleep 5; touch /tmp/up; sleep 10; rm /tmp/up; sleep infinity";
     pod(&mut bench, "web", shell(script, json!({"readinessProbe": probe})));
@@ -40,7 +39,7 @@ fn readiness_follows_its_probe() {
 
 #[test]
 fn what_fails_its_liveness_probe_is_started_again() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     let probe = json!({"exec": {"command": ["test", "-e", "/tmp/ok"]}, "periodSeconds": 1, "initialDelaySeconds": 1});
     pod(
         &mut bench,
@@ -98,18 +97,64 @@ fn probes_over_the_network_find_declared_ports() {
         ),
     ];
     for (container, ready, told) in cases {
-        let mut bench = Bench::new(Kubelets::with_programs);
+        let mut bench = Bench::new(with_programs);
         pod(&mut bench, "web", container.clone());
         bench.wait(5.0);
         let said = bench.events("web").into_iter().find(|event| event.contains("Unhealthy")).unwrap_or_default();
         assert_eq!(bench.status("web", "/containerStatuses/0/ready"), *ready, "{container}");
-        assert_eq!(said.trim_start_matches("Warning Unhealthy: "), *told, "{container}");
+        // What isn't ready with the first probe is asked once more at once.
+        let said = said.trim_start_matches("Warning Unhealthy: ").trim_end_matches(" (x2)");
+        assert_eq!(said, *told, "{container}");
     }
 }
 
 #[test]
+fn a_kill_has_the_grace_of_its_probe_and_says_what_follows() {
+    for (policy, told, restarts) in [
+        ("Always", "Normal Killing: Container main failed liveness probe, will be restarted", 1),
+        ("Never", "Normal Killing: Container main failed liveness probe", 0),
+    ] {
+        let mut bench = Bench::new(with_programs);
+        let exec = json!({"command": ["test", "-e", "/tmp/ok"]});
+        let probe =
+            json!({"exec": exec, "periodSeconds": 1, "failureThreshold": 1, "terminationGracePeriodSeconds": 5});
+        let mut container = shell("sleep infinity", json!({"livenessProbe": probe}));
+        container["name"] = "main".into();
+        bench.pod(
+            "web",
+            json!({"restartPolicy": policy, "terminationGracePeriodSeconds": 60, "containers": [container]}),
+        );
+        bench.wait(5.0);
+        assert!(bench.events("web").iter().any(|event| event == told), "{:?}", bench.events("web"));
+        assert!(bench.status("web", "/containerStatuses/0/state/running").is_object(), "it has five seconds");
+        bench.wait(5.0);
+        let state = bench.status("web", "/containerStatuses/0");
+        assert_eq!(state["restartCount"], restarts, "{state}");
+        assert_eq!(state["state"]["terminated"]["exitCode"] == 137, policy == "Never", "{state}");
+    }
+}
+
+#[test]
+fn readiness_is_asked_until_the_pod_has_gone() {
+    let mut bench = Bench::new(with_programs);
+    let exec =
+        |file: &str| json!({"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 1});
+    let probes = json!({"readinessProbe": exec("/tmp/up"), "livenessProbe": exec("/tmp/up")});
+    let script = "touch /tmp/up; trap 'rm /tmp/up; sleep 8; exit 0' TERM; while true; do sleep 1; done";
+    let mut container = shell(script, probes);
+    container["name"] = "main".into();
+    bench.pod("web", json!({"terminationGracePeriodSeconds": 20, "containers": [container]}));
+    bench.wait(3.0);
+    assert_eq!(bench.status("web", "/containerStatuses/0/ready"), true);
+    bench.delete("web");
+    bench.wait(4.0);
+    assert_eq!(bench.status("web", "/containerStatuses/0/ready"), false);
+    assert!(!bench.events("web").iter().any(|event| event.contains("Liveness")), "{:?}", bench.events("web"));
+}
+
+#[test]
 fn a_startup_probe_holds_the_others_back() {
-    let mut bench = Bench::new(Kubelets::with_programs);
+    let mut bench = Bench::new(with_programs);
     let exec =
         |file: &str| json!({"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 9});
     let probes =
