@@ -28,7 +28,7 @@ pub fn service(e: &mut Errors, spec: &At<'_>) {
                 e.forbidden(&addresses, "may not be set for ExternalName services");
             }
             for field in ["ipFamilies", "ipFamilyPolicy"].iter().map(|field| spec.get(field)) {
-                if field.len() > 0 || field.value.is_string() {
+                if !field.is_empty() || field.value.is_string() {
                     e.forbidden(&field, "may not be set for ExternalName services");
                 }
             }
