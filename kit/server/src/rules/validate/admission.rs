@@ -301,7 +301,7 @@ pub fn policy(e: &mut Errors, policy: &At<'_>) {
         }
         match expression.text().trim().len() {
             0 => e.required(&expression, "valueExpression is not specified"),
-            ..=LONGEST_ANNOTATION => {}
+            1..=LONGEST_ANNOTATION => {}
             _ => e.required(&expression, &format!("must not exceed {LONGEST_ANNOTATION} bytes in length")),
         }
         if !keys.insert(key.text()) {
