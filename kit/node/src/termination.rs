@@ -11,6 +11,14 @@ use kit_time::agenda::Instant;
 /// SIGTERM always has this many seconds (`minimumGracePeriodInSeconds`).
 pub const LEAST: i64 = 2;
 
+/// Who has more time than this many seconds, ten years, has as much as anybody can count.
+const MOST: i64 = 10 * 365 * 24 * 3600;
+
+/// A grace period that may be anything.
+pub fn time(seconds: i64) -> Instant {
+    Instant::seconds(seconds.clamp(0, MOST))
+}
+
 /// Why a container is stopped before its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -92,7 +100,8 @@ impl Ending {
     /// Begins with the containers that run, each kind in the order of the spec.
     pub fn new(running: Vec<Member>, now: Instant) -> Ending {
         let mut steps = Vec::new();
-        let mut begin = |member: Member| {
+        let mut begin = |mut member: Member| {
+            member.grace = member.grace.min(MOST);
             let stage = if member.hook && member.grace > 0 {
                 steps.push((member.name.clone(), Step::Hook));
                 Stage::Hook(now + Instant::seconds(member.grace))

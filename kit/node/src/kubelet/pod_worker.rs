@@ -19,6 +19,7 @@ use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
 use crate::runtime::status::Of;
+use crate::termination;
 use ending::Ends;
 use kit_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
@@ -372,7 +373,7 @@ impl Init {
 /// The grace period that a pod has left, from its deletion.
 pub fn grace(pod: &Pod) -> Instant {
     let own = pod.spec.as_ref().and_then(|spec: &PodSpec| spec.termination_grace_period_seconds);
-    Instant::seconds(pod.metadata.deletion_grace_period_seconds.or(own).unwrap_or(30).max(0))
+    termination::time(pod.metadata.deletion_grace_period_seconds.or(own).unwrap_or(30))
 }
 
 #[cfg(test)]

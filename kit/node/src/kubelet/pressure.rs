@@ -8,6 +8,7 @@ use super::image::Images;
 use super::node::NodeShape;
 use super::{Kubelet, Kubelets};
 use crate::eviction::manager::{Config, Figures, Manager, Node, Outcome, PodFigures};
+use crate::termination;
 use kit_api::Quantity;
 use kit_api::core::Pod;
 use kit_api::eviction::{Observation, Usage};
@@ -201,7 +202,7 @@ impl Kubelets {
                 world.server.record(&stored.object, "Warning", "Evicted", &evicted.message);
             }
             let failing = Failing { reason: "Evicted", message: evicted.message.clone(), disruption: evicted.message };
-            self.fail(&name, &evicted.pod, failing, Instant::seconds(evicted.grace), world);
+            self.fail(&name, &evicted.pod, failing, termination::time(evicted.grace), world);
         }
     }
 }

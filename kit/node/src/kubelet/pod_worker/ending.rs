@@ -4,7 +4,7 @@
 
 use super::{PodWorker, Run, State, seconds};
 use crate::kubelet::pod_worker::life::Life;
-use crate::termination::{Ending, Member, Role, Step};
+use crate::termination::{self, Ending, Member, Role, Step};
 use kit_api::core::Container;
 use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
@@ -34,10 +34,12 @@ impl Exit {
 /// How long the `preStop` hook of a container takes.
 fn hook(container: &Container) -> Option<Instant> {
     let hook = container.lifecycle.as_ref()?.pre_stop.as_ref()?;
-    let slept = hook.sleep.as_ref().map(|sleep| sleep.seconds as f64);
+    if let Some(sleep) = &hook.sleep {
+        return Some(termination::time(sleep.seconds));
+    }
     let words = || hook.exec.iter().flat_map(|exec| exec.command.iter().flatten()).flat_map(|word| word.split(' '));
     let typed = || words().skip_while(|word| *word != "sleep").nth(1)?.parse::<f64>().ok();
-    Some(seconds(slept.or_else(typed).unwrap_or_default().max(0.0)))
+    Some(seconds(typed().unwrap_or_default().clamp(0.0, 1e8)))
 }
 
 /// A pod that is being ended.

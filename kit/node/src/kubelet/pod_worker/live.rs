@@ -74,7 +74,7 @@ impl Live {
     fn new(pod: &Pod, container: &Container, role: Role, now: Instant, slot: &Slot<dyn Prober>) -> Live {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
-        let grace = Instant::seconds(termination::grace(pod, container, None).max(0));
+        let grace = termination::time(termination::grace(pod, container, None));
         let policy = spec.and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
         Live {
             role,

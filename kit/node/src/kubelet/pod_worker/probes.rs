@@ -10,6 +10,7 @@ mod attempt;
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::surroundings::Place;
 use crate::program::{Program, Surroundings, exists};
+use crate::termination;
 use kit_api::core::Container;
 use kit_api::jiff::Timestamp;
 use kit_contract::Slot;
@@ -312,7 +313,7 @@ impl Run {
         let Some(seen) = seen.filter(is_new) else { return false };
         let kill = probes.sync(seen, since, now);
         if let Some(kill) = kill.filter(|_| running.is_some()) {
-            let grace = Instant::seconds(kill.grace_seconds.max(0));
+            let grace = termination::time(kill.grace_seconds);
             if self.begin_kill(now, time, grace, kill.restarts) {
                 let kind = format!("{:?}", kill.because).to_lowercase();
                 let then = if kill.restarts { ", will be restarted" } else { "" };
