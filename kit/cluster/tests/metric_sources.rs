@@ -97,11 +97,7 @@ fn requests_are_a_metric_of_pods_and_of_a_service() {
             "timeline": [{"requests": {"web": 300}}, {"run": "3m"}],
             "observe": ["autoscalers"],
         }));
-        assert_eq!(
-            lines.last().map(String::as_str),
-            Some("hpa/web: 2 there, 6 wanted → 6 there, 6 wanted"),
-            "{lines:#?}"
-        );
+        assert!(lines.last().is_some_and(|line| line.ends_with("→ 6 there, 6 wanted")), "{lines:#?}");
     }
 }
 
