@@ -12,7 +12,8 @@
 
 use kit::failure::Disruption;
 use kit::failure::disruption::{
-    Budget, EvictionRequest, Expected, Failure, Pod, SyncRequest, SyncResult, Verdict, Workload,
+    Amount, Budget, DELETION_TIMEOUT_SECONDS, Event, EvictionRequest, Expected, Failure, MAX_DISRUPTED_PODS, Phase,
+    Pod, RETRY_SECONDS, Reason, Status, SyncRequest, SyncResult, UnhealthyPodPolicy, Verdict, Workload,
 };
 
 /// It remembers nothing: all that it knows is in the question.
@@ -37,7 +38,7 @@ impl Disruption for Exercise {
     /// nothing, and the answer says that there is one (`unmanaged`). The first pod that has a controller which is not among
     /// `workloads` is a failure, `NoController`; one whose workload has no `replicas` is `NoScale`.
     fn expected(&self, budget: &Budget, pods: &[Pod], workloads: &[Workload]) -> Result<Expected, Failure> {
-        let _ = (budget, pods, workloads);
+        let _ = (budget, pods, workloads, None::<Amount>);
         todo!("first what workloads ask for, then one arm for each kind of budget")
     }
 
@@ -57,7 +58,7 @@ impl Disruption for Exercise {
     /// 6. The condition: `SufficientPods` if a disruption is allowed, else `InsufficientPods`. `observed_generation`: that of
     ///    the budget.
     fn sync(&self, request: &SyncRequest) -> SyncResult {
-        let _ = request;
+        let _ = (request, DELETION_TIMEOUT_SECONDS, None::<(Event, Reason, Status)>);
         todo!("ask `expected`, clean up the disrupted pods, count the healthy ones, subtract")
     }
 
@@ -80,7 +81,7 @@ impl Disruption for Exercise {
     /// 10. `Charge`, with the status of the budget afterwards: one disruption less is allowed, the pod is among the disrupted
     ///     ones since now, and if none is allowed any more, the condition is `InsufficientPods`. The rest is as it was.
     fn evict(&self, request: &EvictionRequest) -> Verdict {
-        let _ = request;
+        let _ = (request, MAX_DISRUPTED_PODS, RETRY_SECONDS, None::<(Phase, UnhealthyPodPolicy)>);
         todo!("ten rules, ten early returns")
     }
 }

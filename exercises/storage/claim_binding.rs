@@ -12,8 +12,12 @@
 //! - `kit::storage::claim_binding::Quantity`: amounts compare with `<`, `==` and `max`
 //! - `kit::storage::claim_binding::AccessMode` has an order, too
 
+use kit::api::selector;
 use kit::storage::ClaimBinding;
-use kit::storage::claim_binding::{Action, Claim, Cluster, Volume};
+use kit::storage::claim_binding::{
+    AccessMode, Action, Claim, ClaimPhase, ClaimRef, Class, Cluster, Event, Mismatch, ReclaimPolicy, Volume,
+    VolumePhase,
+};
 
 /// The controller remembers nothing: all that it knows is in the question.
 ///
@@ -38,7 +42,7 @@ impl ClaimBinding for Exercise {
     ///
     /// A claim that says nothing of a class, or `""`, has the class `""` here, and so has a volume without one.
     fn find(&self, claim: &Claim, volumes: &[Volume], waits: bool) -> Option<String> {
-        let _ = (claim, volumes, waits);
+        let _ = (claim, volumes, waits, selector::matches, None::<(AccessMode, ClaimRef)>);
         todo!("filter the candidates, sort them by their set of modes, then look at one group after the other")
     }
 
@@ -81,7 +85,7 @@ impl ClaimBinding for Exercise {
     /// - The volume's `claim_ref` has another uid, or none: lost, `Misbound`.
     /// - Otherwise, also if the volume has no `claim_ref` at all: bind. Whatever of the four writes is missing is made up for.
     fn sync_claim(&self, claim: &Claim, cluster: &Cluster) -> Vec<Action> {
-        let _ = (claim, cluster);
+        let _ = (claim, cluster, None::<(ClaimPhase, Class, Event, Mismatch)>);
         todo!("look for the volume that the claim names, then tell the cases apart")
     }
 
@@ -105,7 +109,7 @@ impl ClaimBinding for Exercise {
     ///   (`provisioned_by` doesn't begin with `kubernetes.io/`), or the volume is a driver's (`csi`).
     /// - `Recycle`: `RecycleVolume`.
     fn sync_volume(&self, volume: &Volume, claim: Option<&Claim>) -> Vec<Action> {
-        let _ = (volume, claim);
+        let _ = (volume, claim, None::<(ReclaimPolicy, VolumePhase)>);
         todo!("begin with the volume that belongs to nobody")
     }
 }

@@ -14,7 +14,8 @@ use kit::api::int_or_percent::{Round, scaled};
 use kit::api::toleration::tolerates;
 use kit::workloads::DaemonSetController;
 use kit::workloads::daemon_set::{
-    NodeView, Phase, PodView, Readiness, Status, SyncRequest, SyncResult, Template, Toleration, UpdateStrategy, Wants,
+    Node, NodeView, Phase, PodView, Readiness, Status, SyncRequest, SyncResult, Template, Toleration, UpdateStrategy,
+    Wants,
 };
 
 /// The controller remembers nothing between two syncs: all that it knows is in the request.
@@ -94,7 +95,7 @@ impl DaemonSetController for Exercise {
     /// terminating.
     fn sync(&self, request: &SyncRequest) -> SyncResult {
         let _ = (request, UpdateStrategy::OnDelete, Phase::Running, Readiness::Ready, scaled, Round::Up);
-        let _ = (Status::default(), is_available);
+        let _ = (Status::default(), is_available, None::<Node>);
         todo!("placement; if there was nothing to do, a step of the update; and the counts")
     }
 }

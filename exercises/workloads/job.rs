@@ -19,8 +19,8 @@
 
 use kit::workloads::JobController;
 use kit::workloads::job::{
-    Backoff, BackoffRequest, Ending, EndingRequest, FailedPod, PendingRequest, PodFailurePolicyRule, Size, SizeRequest,
-    Verdict,
+    Backoff, BackoffRequest, Ended, Ending, EndingRequest, FailedPod, PendingRequest, PodFailurePolicyRule, Size,
+    SizeRequest, SuccessRule, Verdict,
 };
 
 /// The job's status remembers; the module doesn't.
@@ -81,7 +81,7 @@ impl JobController for Exercise {
     /// further one, and never more than 10 minutes. `wait` is what is left of that at `now`, and never below 0; it is 0
     /// without failures.
     fn backoff(&self, request: &BackoffRequest) -> Backoff {
-        let _ = request;
+        let _ = (request, None::<Ended>);
         todo!("when was the last success?")
     }
 
@@ -93,14 +93,14 @@ impl JobController for Exercise {
     /// 3. `DeadlineExceeded` if it isn't suspended and was `active_ms` for `deadline_seconds`, or longer. Not if one of
     ///    them is missing.
     /// 4. `MaxFailedIndexesExceeded` if `failed_indexes` is more than `max_failed_indexes`, and both are there.
-    /// 5. `FailedIndexes` if an index has failed, and failed and completed ones together are no less than `completions`.
-    /// 6. `SuccessPolicy` with the place of the first rule that is met, from 0, if an index has succeeded and one is. With
-    ///    `succeeded_indexes`, written as `completed` is, all of these must have succeeded, or `succeeded_count` of them
-    ///    if that is there. Without, `succeeded_count` of any.
+    /// 5. `FailedIndexes` if an index has failed, and failed and `completed` ones together are no less than `completions`.
+    /// 6. `SuccessPolicy` with the place, from 0, of the first of the `success_rules` that is met. None is before an index
+    ///    has succeeded. With `succeeded_indexes`, written as `completed` is, all of these must have succeeded, or
+    ///    `succeeded_count` of them if that is there; if it names none, it is never met. Without, `succeeded_count` of any.
     /// 7. `CompletionsReached` if no pod is active, and as many have succeeded as `completions`, or more; without
     ///    `completions`, if one has.
     fn ending(&self, request: &EndingRequest) -> Option<Ending> {
-        let _ = (request, Ending::CompletionsReached);
+        let _ = (request, Ending::CompletionsReached, None::<SuccessRule>);
         todo!("one rule after the other")
     }
 }

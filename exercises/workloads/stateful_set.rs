@@ -7,8 +7,8 @@
 
 use kit::workloads::StatefulSetController;
 use kit::workloads::stateful_set::{
-    Action, ClaimOwner, Keep, MAX_CREATES, PodManagementPolicy, PodState, PodView, Retention, SyncRequest, SyncResult,
-    UpdateStrategy,
+    Action, ClaimOwner, ClaimView, Keep, MAX_CREATES, PodManagementPolicy, PodState, PodView, Retention, SyncRequest,
+    SyncResult, UpdateStrategy,
 };
 
 /// The controller remembers nothing between two syncs: all that it knows is in the request.
@@ -61,7 +61,7 @@ impl StatefulSetController for Exercise {
     ///   deleted, as many as `max_unavailable` less the wanted pods, of all ordinals, that are missing or not healthy.
     fn sync(&self, request: &SyncRequest) -> SyncResult {
         let _ = (request, UpdateStrategy::OnDelete, PodManagementPolicy::Parallel, PodState::Available, MAX_CREATES);
-        let _ = (Action::DeletePod { ordinal: 0 }, is_healthy);
+        let _ = (Action::DeletePod { ordinal: 0 }, is_healthy, None::<ClaimView>);
         todo!("first the wanted pods, upwards; then the condemned ones, downwards; then one old pod")
     }
 }

@@ -86,7 +86,7 @@ impl JobController for Exercise {
         let rules = [
             request.fails_job.then_some(Ending::PodFailurePolicy),
             (failed > backoff_limit || restarts >= backoff_limit.max(1)).then_some(Ending::BackoffLimitExceeded),
-            too_long.filter(|(active, deadline)| *active >= deadline * 1000).map(|_| Ending::DeadlineExceeded),
+            too_long.filter(|(active, deadline)| active / 1000 >= *deadline).map(|_| Ending::DeadlineExceeded),
             request.max_failed_indexes.filter(|most| failed_indexes > *most).map(|_| Ending::MaxFailedIndexesExceeded),
             (failed_indexes > 0 && failed_indexes + done >= request.completions.unwrap_or(0).into())
                 .then_some(Ending::FailedIndexes),
@@ -170,6 +170,6 @@ fn is_met(rule: &SuccessRule, completed: &[Span]) -> bool {
     let wanted = spans(text);
     let both = |one: &Span, other: &Span| (one.1.min(other.1) - one.0.max(other.0) + 1).max(0);
     let there: i64 = wanted.iter().flat_map(|one| completed.iter().map(move |other| both(one, other))).sum();
-    there >= rule.succeeded_count.unwrap_or(count(&wanted))
+    !wanted.is_empty() && there >= rule.succeeded_count.unwrap_or(count(&wanted))
 }
 // ANCHOR_END: solution

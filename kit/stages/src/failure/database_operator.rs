@@ -67,7 +67,7 @@ fn odd() -> impl Strategy<Value = Odd> {
 /// What is odd about a primary that isn't well: mostly it is silent, and only its pod and its node say more.
 fn of_the_primary() -> impl Strategy<Value = (Odd, Odd)> {
     use Odd::*;
-    let silence = select(vec![Silent(29), Silent(30), Silent(31), Silent(31)]);
+    let silence = select(vec![Silent(29), Silent(30), Silent(30), Silent(31)]);
     let more = select(vec![Nothing, Nothing, OutOfService, Terminating, NotReady, Cordoned]);
     prop_oneof![4 => (silence, more), 1 => select(vec![(NoPod, Nothing), (Gone, Nothing), (Stopped, Nothing), (Nothing, NotReady)])]
 }
@@ -75,7 +75,7 @@ fn of_the_primary() -> impl Strategy<Value = (Odd, Odd)> {
 /// Number, what is odd, timeline, position in the log, label.
 type Drawn = (Odd, Odd, u32, u64, Option<&'static str>);
 
-fn instance(number: usize, drawn: Drawn, moment: Moment, is_primary: bool) -> Option<Value> {
+fn instance(database: &str, number: usize, drawn: Drawn, moment: Moment, is_primary: bool) -> Option<Value> {
     let (one, other, timeline, lsn, label) = drawn;
     let is = |odd: Odd| one == odd || other == odd;
     if is(Odd::Gone) {
@@ -85,7 +85,7 @@ fn instance(number: usize, drawn: Drawn, moment: Moment, is_primary: bool) -> Op
         Odd::Silent(seconds) => Some(seconds),
         _ => None,
     });
-    let name = format!("orders-{number}");
+    let name = format!("{database}-{number}");
     let pod = (!is(Odd::NoPod)).then(|| {
         json!({
             "image": if is(Odd::Outdated) { OLD } else { NEW }, "ready": !is(Odd::NotReady), "terminating": is(Odd::Terminating),
@@ -127,12 +127,19 @@ fn database() -> impl Strategy<Value = Value> {
         option::weighted(0.3, 1..=4_usize),
     );
     let rest = (select(vec![0_u32, 5, 29, 30, 31]), select(vec![100_u64, 101, 90]), 1..=4_usize, 1..=4_usize);
-    let calm = (prop::bool::weighted(0.6), of_the_primary());
-    (moment, vec(drawn, 1..=4), asked, rest, calm).prop_map(|(moment, mut drawn, asked, rest, (is_calm, of_primary))| {
+    let calm = (prop::bool::weighted(0.6), of_the_primary(), prop::bool::weighted(0.5));
+    // As texts, orders-10 comes before orders-9.
+    let named = (select(vec!["orders", "orders", "db-2"]), select(vec![1_usize, 1, 1, 2, 8]));
+    (moment, vec(drawn, 1..=4), asked, rest, calm, named).prop_map(|(moment, mut drawn, asked, rest, (is_calm, of_primary, is_fenced), (database, from))| {
         let (failing, lsn, primary, target) = rest;
         let (more, synchronous, max_lag, delay, isolation, wanted) = asked;
+        // Only who confirms nothing needs a fence.
+        let (synchronous, isolation) = match moment {
+            Pending if is_calm && is_fenced => (0, Some(30)),
+            _ => (synchronous, isolation),
+        };
         let instances = (drawn.len() as i64 + more).max(1);
-        let name = |number: usize| format!("orders-{number}");
+        let name = |place: usize| format!("{database}-{}", from + place - 1);
         let primary = (primary - 1) % drawn.len() + 1;
         let target = match moment {
             Well | Failing => Some(primary),
@@ -150,9 +157,11 @@ fn database() -> impl Strategy<Value = Value> {
                 _ => (drawn.0, drawn.1),
             };
         }
-        let there = (1..).zip(drawn).filter_map(|(number, drawn)| instance(number, drawn, moment, number == primary));
+        let there = (1..).zip(drawn).filter_map(|(place, drawn)| {
+            instance(database, from + place - 1, drawn, moment, place == primary)
+        });
         json!({
-            "name": "orders",
+            "name": database,
             "spec": {
                 "instances": instances, "image": NEW, "synchronous": synchronous, "max_lag": max_lag, "failover_delay_seconds": delay,
                 "isolation_seconds": isolation, "wanted_primary": wanted.map(name),
@@ -173,8 +182,10 @@ fn backups() -> impl Strategy<Value = Value> {
     let backup = (phase, test, select(vec![30_i64, 5, 130, 250]));
     let segment = (prop::bool::weighted(0.9), prop::bool::weighted(0.25), prop::bool::weighted(0.2));
     let times = (select(vec![100_i64, 99, 101, 300]), select(vec![200_i64, 0, 170, 230, 400, 1000]), 0..=3_i64);
-    (vec(backup, 0..=5), vec(segment, 1..=10), times, any::<bool>()).prop_map(
-        |(drawn, log, (every, window, later), turned)| {
+    // Names say nothing of when they began, nor does their place in the list.
+    let names = Just(["e", "b", "d", "a", "c"]).prop_shuffle();
+    (vec(backup, 0..=5), vec(segment, 1..=10), times, 0..5_usize, names).prop_map(
+        |(drawn, log, (every, window, later), turned, names)| {
             let count = drawn.len() as i64;
             let mut ends = std::collections::BTreeSet::new();
             let mut backups: Vec<Value> = (0..)
@@ -184,7 +195,7 @@ fn backups() -> impl Strategy<Value = Value> {
                     let ended = (begun + takes..).find(|end| ends.insert(*end)).filter(|_| phase != "running");
                     let test = if phase == "done" { test } else { "none" };
                     json!({
-                        "name": format!("backup-{index}"), "begun_at": begun, "phase": phase, "ended_at": ended, "lsn": index * 10,
+                        "name": format!("backup-{}", names[index as usize]), "begun_at": begun, "phase": phase, "ended_at": ended, "lsn": index * 10,
                         "test": test,
                     })
                 })
@@ -203,10 +214,12 @@ fn backups() -> impl Strategy<Value = Value> {
                     archive.push(segment(timeline, from + 10));
                 }
             }
-            if turned {
+            if turned > 2 {
                 backups.reverse();
                 archive.reverse();
             }
+            let by = turned % backups.len().max(1);
+            backups.rotate_left(by);
             let now = (count - 1).max(0) * 100 + [30, 99, 100, 101][later as usize];
             json!({"now": now, "every_seconds": every, "window_seconds": window, "backups": backups, "archive": archive})
         },

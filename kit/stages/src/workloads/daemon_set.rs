@@ -1,6 +1,6 @@
 //! Fresh scenarios of `workloads/daemon_set`: taints that are tolerated or not, nodes with none or several pods, updates in the middle.
 
-use crate::fresh::{Generator, question};
+use crate::fresh::{Generator, question, several};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -47,7 +47,8 @@ fn toleration() -> impl Strategy<Value = Value> {
 }
 
 fn template() -> impl Strategy<Value = Value> {
-    (option::weighted(0.2, select(vec!["node-1", "node-2"])), any::<bool>(), vec(toleration(), 0..4)).prop_map(
+    let tolerations = prop_oneof![9 => vec(toleration(), 0..4), 1 => vec(toleration(), 6..12)];
+    (option::weighted(0.2, select(vec!["node-1", "node-2"])), any::<bool>(), tolerations).prop_map(
         |(name, host, tolerations)| json!({"node_name": name, "host_network": host, "tolerations": tolerations}),
     )
 }
@@ -85,7 +86,7 @@ fn pods() -> impl Strategy<Value = Vec<Value>> {
     prop_oneof![5 => well, 4 => vec(pod(), 1..2), 3 => vec(pod(), 2..5), 1 => Just(Vec::new())]
 }
 
-/// What the pods tolerate, what is wanted of a node, or one sync.
+/// What the pods tolerate, what is wanted of nodes, and what syncs do.
 pub fn fresh() -> Generator {
     let tolerations = template().prop_map(|template| question("tolerations", json!({ "template": template })));
     let taint = (key(), effect(), option::weighted(0.3, Just("batch"))).prop_map(|(key, effect, value)| match value {
@@ -107,7 +108,9 @@ pub fn fresh() -> Generator {
     let there = prop_oneof![12 => Just(true), 1 => Just(false)];
     let node = (wanted, backing_off, there, pods());
     let expected = prop_oneof![9 => Just(false), 1 => Just(true)];
-    let sync = (update(), vec(node, 0..7), expected, any::<u64>()).prop_map(|(update, drawn, expected, order)| {
+    let node = node.boxed();
+    let nodes = prop_oneof![12 => vec(node.clone(), 0..7), 2 => vec(node.clone(), 7..13), 1 => vec(node, 64..70)];
+    let sync = (update(), nodes, expected, any::<u64>()).prop_map(|(update, drawn, expected, order)| {
         let (mut nodes, mut pods) = (Vec::new(), Vec::new());
         for (index, ((should_run, may_stay), backing_off, there, mut of)) in drawn.into_iter().enumerate() {
             let name = format!("node-{}", index + 1);
@@ -127,7 +130,9 @@ pub fn fresh() -> Generator {
             let count = pods.len();
             pods.rotate_left((order % count as u64) as usize);
         }
+        // As texts: node-10 comes before node-2.
+        nodes.sort_by_key(|node| node["name"].as_str().unwrap_or_default().to_string());
         question("sync", json!({"request": {"update": update, "nodes": nodes, "pods": pods, "expected": expected}}))
     });
-    prop_oneof![1 => tolerations, 3 => wants, 12 => sync].boxed()
+    several(prop_oneof![1 => tolerations, 3 => wants, 12 => sync], 3)
 }

@@ -1,13 +1,16 @@
 //! Fresh scenarios of `workloads/rollback`: templates that differ in one place, revisions that sort otherwise as texts, sets that
 //! may not go.
 
-use crate::fresh::{Generator, question};
+use crate::fresh::{Generator, question, several};
 use kit_contract::workloads::rollback::{HASH, OWN, REVISION, REVISION_HISTORY};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
+
+/// The last number up to which a double tells all whole ones apart.
+const FAR: i64 = 9_007_199_254_740_992;
 
 /// A template: what may differ, and the hash of its set.
 fn template(with_hash: bool) -> impl Strategy<Value = Value> {
@@ -23,23 +26,41 @@ fn template(with_hash: bool) -> impl Strategy<Value = Value> {
         4 => Just(json!({})),
         1 => Just(json!({"terminationGracePeriodSeconds": 5})),
         1 => Just(json!({"serviceAccountName": "web"})),
+        // Any part of a template may be the only one that differs.
+        1 => select(vec![
+            json!({"initContainers": [{"name": "wait", "image": "wait:1"}]}),
+            json!({"volumes": [{"name": "config", "configMap": {"name": "web"}}]}),
+            json!({"nodeSelector": {"disk": "fast"}}),
+            json!({"restartPolicy": "Always"}),
+        ]),
+    ];
+    let container = prop_oneof![
+        6 => Just(json!({})),
+        1 => select(vec![
+            json!({"env": [{"name": "LEVEL", "value": "debug"}]}),
+            json!({"resources": {"limits": {"cpu": "1"}}}),
+            json!({"command": ["web"]}),
+        ]),
     ];
     let annotations = prop_oneof![5 => Just(None), 1 => Just(Some(json!({"restartedAt": "noon"})))];
     let image = select(vec!["web:1", "web:1", "web:2"]);
-    (labels, hash, spec, annotations, image).prop_map(|(labels, hash, mut spec, annotations, image)| {
-        let mut meta = json!({});
-        if let Some(labels) = labels {
-            meta["labels"] = labels;
-        }
-        if let Some(hash) = hash {
-            meta["labels"][HASH] = hash.into();
-        }
-        if let Some(annotations) = annotations {
-            meta["annotations"] = annotations;
-        }
-        spec["containers"] = json!([{"name": "web", "image": image}]);
-        json!({"metadata": meta, "spec": spec})
-    })
+    (labels, hash, spec, annotations, image, container).prop_map(
+        |(labels, hash, mut spec, annotations, image, mut container)| {
+            let mut meta = json!({});
+            if let Some(labels) = labels {
+                meta["labels"] = labels;
+            }
+            if let Some(hash) = hash {
+                meta["labels"][HASH] = hash.into();
+            }
+            if let Some(annotations) = annotations {
+                meta["annotations"] = annotations;
+            }
+            (container["name"], container["image"]) = ("web".into(), image.into());
+            spec["containers"] = json!([container]);
+            json!({"metadata": meta, "spec": spec})
+        },
+    )
 }
 
 /// Annotations that are copied, that aren't, and that only look so.
@@ -61,7 +82,7 @@ fn annotations() -> impl Strategy<Value = Value> {
 fn revision() -> impl Strategy<Value = Option<String>> {
     prop_oneof![
         1 => Just(None),
-        9 => select(vec![1_i64, 2, 3, 8, 9, 10, 11, 99, 100, 2_147_483_648]).prop_map(|number| Some(number.to_string())),
+        9 => select(vec![1_i64, 2, 3, 8, 9, 10, 11, 99, 100, 2_147_483_648, FAR, FAR + 1]).prop_map(|number| Some(number.to_string())),
     ]
 }
 
@@ -200,7 +221,7 @@ fn status() -> impl Strategy<Value = Value> {
     )
 }
 
-/// One of the five questions.
+/// Some of the five questions.
 pub fn fresh() -> Generator {
-    prop_oneof![2 => new_set(), 3 => annotate(), 3 => forget(), 3 => undo(), 2 => status()].boxed()
+    several(prop_oneof![2 => new_set(), 3 => annotate(), 3 => forget(), 3 => undo(), 2 => status()], 4)
 }

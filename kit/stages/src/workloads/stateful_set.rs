@@ -1,6 +1,6 @@
 //! Fresh scenarios of `workloads/stateful_set`: sets in the middle of something, with gaps, old pods and claims of others.
 
-use crate::fresh::{Generator, question};
+use crate::fresh::{Generator, question, several};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,7 +32,13 @@ fn pods() -> impl Strategy<Value = Vec<Option<Value>>> {
         }
         pods
     });
-    prop_oneof![2 => vec(pod(), 0..9), 3 => mostly]
+    // Long ones of which only the last may be sick.
+    let long = (pod(), select(vec!["db-2", "db-1"]), 64..72_usize).prop_map(move |(last, revision, count)| {
+        let mut pods = vec![well(revision); count];
+        pods.push(last);
+        pods
+    });
+    prop_oneof![10 => vec(pod(), 0..9), 15 => mostly, 1 => long]
 }
 
 fn keep() -> impl Strategy<Value = Value> {
@@ -41,23 +47,23 @@ fn keep() -> impl Strategy<Value = Value> {
 }
 
 fn set() -> impl Strategy<Value = Value> {
-    let replicas = prop_oneof![20 => 0..7_i32, 3 => Just(1), 1 => select(vec![499, 500, 501, 1003])];
+    let replicas = prop_oneof![20 => 0..7_i32, 3 => Just(1), 1 => 64..72_i32, 1 => select(vec![499, 500, 501, 1003])];
     let start = prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(5), 1 => Just(2_147_480_000)];
     let policy = prop_oneof![3 => Just("OrderedReady"), 2 => Just("Parallel")];
     let partition = prop_oneof![3 => Just(0), 3 => 0..5_i32, 1 => Just(i32::MAX)];
-    let most = prop_oneof![3 => Just(Value::Null), 1 => (1..4_i32).prop_map(Value::from)];
+    let most = prop_oneof![12 => Just(Value::Null), 4 => (1..4_i32).prop_map(Value::from), 1 => Just(json!(i32::MAX))];
     let update = prop_oneof![
         8 => (partition, most).prop_map(|(partition, most)| json!({"RollingUpdate": {"partition": partition, "max_unavailable": most}})),
         1 => Just(json!("OnDelete")),
     ];
     let current = prop_oneof![2 => Just("db-1"), 1 => Just("db-2")];
-    let templates =
-        prop_oneof![1 => Just(json!([])), 2 => Just(json!(["data"])), 1 => Just(json!(["data", "data-db"]))];
+    let templates = prop_oneof![2 => Just(json!([])), 4 => Just(json!(["data"])), 2 => Just(json!(["data", "data-db"])), 1 => Just(json!(["data", "logs", "data-db"]))];
     let deleting = prop_oneof![12 => Just(false), 1 => Just(true)];
-    (replicas, start, policy, update, current, templates, keep(), deleting).prop_map(
-        |(replicas, start, policy, update, current, templates, retention, deleting)| {
+    let name = prop_oneof![3 => Just("db"), 1 => Just("db-1")];
+    (replicas, start, policy, update, current, (name, templates), keep(), deleting).prop_map(
+        |(replicas, start, policy, update, current, (name, templates), retention, deleting)| {
             json!({
-                "name": "db", "start": start, "replicas": replicas, "policy": policy, "update": update, "current_revision": current,
+                "name": name, "start": start, "replicas": replicas, "policy": policy, "update": update, "current_revision": current,
                 "update_revision": "db-2", "claim_templates": templates, "retention": retention, "deleting": deleting,
             })
         },
@@ -69,7 +75,7 @@ fn claim() -> impl Strategy<Value = Option<(bool, bool)>> {
     prop_oneof![6 => Just(Some((false, false))), 2 => Just(None), 1 => Just(Some((true, false))), 1 => Just(Some((false, true))), 1 => Just(Some((true, true)))]
 }
 
-/// Who owns a claim, or one sync.
+/// Who owns a claim, and what syncs do.
 pub fn fresh() -> Generator {
     let owner = (keep(), any::<bool>()).prop_map(|(retention, condemned)| {
         question("claim_owner", json!({"retention": retention, "condemned": condemned}))
@@ -94,10 +100,10 @@ pub fn fresh() -> Generator {
             // Claims of the set's pods, and some that only look like it.
             let template = ["data", "data-db", "logs"][index % 3];
             let ordinal = first + (index as i32 / 3) % (SPAN + 1);
-            let name = format!("{template}-db-{ordinal}");
+            let name = format!("{template}-{}-{ordinal}", set["name"].as_str().unwrap_or_default());
             known.push(json!({"name": name, "terminating": terminating, "of_earlier_pod": of_earlier_pod}));
         }
         question("sync", json!({"request": {"set": set, "pods": pods, "claims": known}}))
     });
-    prop_oneof![1 => owner, 12 => sync].boxed()
+    several(prop_oneof![1 => owner, 12 => sync], 3)
 }

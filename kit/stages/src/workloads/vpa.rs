@@ -1,7 +1,7 @@
 //! Fresh scenarios of `workloads/vpa`: samples of all ages, histograms with little and much in them, policies that cap, and pods at
 //! every edge of the rules for evictions.
 
-use crate::fresh::{Generator, question, scenario, step};
+use crate::fresh::{Generator, question, scenario, several, step};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -184,5 +184,5 @@ fn evict() -> Generator {
 
 /// Samples, recommendations and evictions.
 pub fn fresh() -> Generator {
-    prop_oneof![3 => adding(), 1 => taking_back(), 4 => recommend(), 6 => evict()].boxed()
+    several(prop_oneof![3 => adding(), 1 => taking_back(), 4 => recommend(), 6 => evict()], 3)
 }

@@ -214,7 +214,7 @@ impl JobController for Exercise {
                     Some(count) => there >= count,
                     None => there == all,
                 };
-                if enough {
+                if enough && (all > 0 || rule.succeeded_indexes.is_none()) {
                     return Some(Ending::SuccessPolicy(number as i64));
                 }
             }

@@ -119,7 +119,7 @@ impl JobController for Exercise {
             Some(text) => {
                 let wanted = all(text);
                 let there = wanted.iter().filter(|index| completed.contains(index)).count() as i64;
-                there >= rule.succeeded_count.unwrap_or(wanted.len() as i64)
+                !wanted.is_empty() && there >= rule.succeeded_count.unwrap_or(wanted.len() as i64)
             }
         };
         let met = (0..).zip(&request.success_rules).find(|(_, rule)| done != 0 && is_met(rule));

@@ -165,6 +165,9 @@ impl JobController for Exercise {
         let policy = || {
             request.success_rules.iter().enumerate().find_map(|(place, rule)| {
                 let wanted = rule.succeeded_indexes.as_deref().map(Indexes::of);
+                if wanted.as_ref().is_some_and(|wanted| wanted.len() == 0) {
+                    return None;
+                }
                 let there = wanted.as_ref().map_or(completed.len(), |wanted| wanted.common(&completed));
                 let enough = rule.succeeded_count.or(wanted.map(|wanted| wanted.len()))?;
                 when(there >= enough && completed.len() > 0, Ending::SuccessPolicy(place as i64))
