@@ -93,7 +93,7 @@ pub fn begins(exercise: &str) -> Option<&'static str> {
 
 /// Whether a module of the exercise remembers earlier questions.
 pub fn remembers(exercise: &str) -> bool {
-    const STATES: [&str; 9] = [
+    const STATES: [&str; 10] = [
         "control_plane/informer",
         "control_plane/raft_election",
         "control_plane/raft_replication",
@@ -101,6 +101,7 @@ pub fn remembers(exercise: &str) -> bool {
         "control_plane/work_queue",
         "failure/leader_election",
         "failure/node_lifecycle",
+        "node/probes",
         "scheduler/preemption",
         "scheduler/queue",
     ];
@@ -150,6 +151,10 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
             let zones = format!("{second} where {share} of a zone with more than {large} nodes aren't ready");
             ("flags", periods + &zones)
         }
+        "node/probes" => {
+            let config = serde_json::from_value::<kit_contract::node::probes::Config>(config.clone()).ok()?;
+            ("probes", kit_contract::Show::lines(&config).join("; "))
+        }
         "control_plane/raft_election" => {
             let voted = config["ballot"]["voted_for"].as_u64().map_or("nobody".into(), |id| format!("member {id}"));
             let term = config["ballot"]["term"].as_u64().unwrap_or(0);
@@ -175,7 +180,7 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
 pub fn can_be_shorter(exercise: &str) -> bool {
     // What the server says follows from what it was asked, as a candidate's outcomes do, one node's questions follow from each other, and so do the
     // messages of a group.
-    !["control_plane/informer", "failure/leader_election", "scheduler/preemption"].contains(&exercise)
+    !["control_plane/informer", "failure/leader_election", "node/probes", "scheduler/preemption"].contains(&exercise)
         && !exercise.starts_with("control_plane/raft_")
 }
 
@@ -287,6 +292,9 @@ const ALL: &[Ask] = &[
     ),
     choose("network/pod_network", "attach", "Which address does the pod get, and what else?", "addresses", Whole),
     choose("network/pod_network", "sync", "What does the node's agent write?", "how-it-works", Whole),
+    choose("node/probes", "sync", "What does the kubelet make of it?", "started-and-ready", Whole),
+    choose("node/probes", "wake", "Which probes are done now, and when is the next tick?", "tickers", Whole),
+    choose("node/probes", "outcome", "What follows?", "thresholds", Whole),
     choose("node/qos", "class", "Which class does the pod have?", "the-class", Whole),
     type_in("node/qos", "oom_score_adj", "What is the container's oom_score_adj?", "the-score"),
     type_in(

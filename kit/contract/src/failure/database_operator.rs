@@ -63,7 +63,7 @@ contract! {
         /// A backup is *good* if it is done and its test hasn't failed. No two begin, and no two end, at the same moment.
         ///
         /// - `Start` if none is running, and there is none at all, or the last one, however it went, began `every_seconds` ago or longer.
-        /// - `Test` the last good one, if it wasn't tested and no test is running.
+        /// - `Test` the good one that began last, if it wasn't tested and no test is running.
         /// - `Delete`: it must be possible to restore to each moment of the last `window_seconds`. The good backup that ended last at or before the
         ///   window's beginning is needed for that; a good one that ended before that one isn't needed. One that isn't good, and isn't running,
         ///   is deleted if a good one began after it.

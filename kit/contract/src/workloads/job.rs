@@ -73,9 +73,10 @@ contract! {
         ///    than `max_failed_indexes`, if that is there.
         /// 5. The same way, `FailedIndexes` if an index has failed, and failed and completed ones together are no less
         ///    than `completions`.
-        /// 6. `SuccessPolicy` if an index has succeeded and a rule of the policy is met; the first such rule is named. With `succeeded_indexes`, written
-        ///    as `completed` is, all of these must have succeeded, or `succeeded_count` of them if that is there.
-        ///    Without, `succeeded_count` of any.
+        /// 6. `SuccessPolicy` with the place, from 0, of the first of the `success_rules` that is met. None is before an
+        ///    index has succeeded. With `succeeded_indexes`, written as `completed` is, all of these must have succeeded,
+        ///    or `succeeded_count` of them if that is there; if it names none, it is never met. Without,
+        ///    `succeeded_count` of any.
         /// 7. `CompletionsReached` if no pod is active, and as many have succeeded as `completions`, or more; without
         ///    `completions`, if one has.
         fn ending(&self, request: &EndingRequest) -> Option<Ending>;

@@ -11,6 +11,7 @@ mod failure;
 mod job;
 mod node;
 mod objects;
+mod probes;
 mod rollback;
 mod scheduler;
 mod sets;
@@ -66,6 +67,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "failure/disruption" => disruption::disruption(&asked),
         "failure/leader_election" => election::leader_election(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
+        "node/probes" => probes::probes(&asked),
         "node/qos" => node::qos(&asked),
         "objects/quantity" => objects::quantity(&asked),
         "objects/selector" => objects::selector(&asked),
