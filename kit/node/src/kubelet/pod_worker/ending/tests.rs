@@ -1,5 +1,4 @@
-use crate::kubelet::Kubelets;
-use crate::kubelet::testing::Bench;
+use crate::kubelet::testing::{Bench, with_programs};
 use serde_json::{Value, json};
 
 /// A container that says when it was asked to end, and takes so long to do it.
@@ -48,7 +47,7 @@ fn hooks_and_sidecars_take_their_time_within_the_grace_period() {
         (slow("main", "50"), vec![sidecar("50")], 3, 50..=52),
     ];
     for (main, sidecars, grace, expected) in cases {
-        let mut bench = Bench::new(Kubelets::with_programs);
+        let mut bench = Bench::new(with_programs);
         let spec = json!({
             "terminationGracePeriodSeconds": grace, "initContainers": sidecars, "containers": [main],
         });

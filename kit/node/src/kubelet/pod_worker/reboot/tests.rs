@@ -1,6 +1,6 @@
 use crate::kubelet::Kubelets;
 use crate::kubelet::image::Image;
-use crate::kubelet::testing::Bench;
+use crate::kubelet::testing::{Bench, with_programs};
 use kit_client::fault::Fault;
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn after_a_reboot(policy: &str, programs: bool) -> (String, [String; 2]) {
     let mut bench = Bench::new(|kubelets| {
         let images = [("task", Image { exits_after: Some(1.0), ..Image::default() }), ("server", Image::default())];
         let kubelets = Kubelets { registry: images.map(|(name, image)| (name.to_string(), image)).into(), ..kubelets };
-        if programs { kubelets.with_programs() } else { kubelets }
+        if programs { with_programs(kubelets) } else { kubelets }
     });
     let containers = json!([{"name": "task", "image": "task"}, {"name": "server", "image": "server"}]);
     bench.pod("pod", json!({"restartPolicy": policy, "containers": containers}));
