@@ -7,8 +7,8 @@
 //!
 //! Given to you:
 //!
-//! - `Config::probe: fn(&Config, Kind) -> Option<&Probe>`: the probe of a kind, if the container has it
-//! - `Kind::ALL: [Kind; 3]`: startup, liveness, readiness
+//! - `Config::probe: fn(&Config, kit::node::probes::Kind) -> Option<&kit::node::probes::Probe>`: the probe of a kind, if the container has it
+//! - `kit::node::probes::Kind::ALL: [kit::node::probes::Kind; 3]`: startup, liveness, readiness
 //!
 //! `Kind`, `Verdict`, `Outcome`, `RestartPolicy`, `Probe` and `Kill` are in `kit::node::probes`, too.
 

@@ -14,11 +14,11 @@ use crate::session::event::Entry;
 use crate::session::plan::Plan;
 use anyhow::{Context, Result, bail};
 use rs_fsrs::{Card, FSRS, Parameters, Rating, State};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// The file's name.
 const FILE: &str = "history.sqlite";
@@ -338,7 +338,14 @@ fn connect(file: &Path) -> Result<Connection> {
         let connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
         // Readers and a writer don't wait for each other, and a crash of the machine loses no more than the last moment.
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        // Of programs that turn to this mode at once some are refused, and don't wait by themselves.
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())) {
+            if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         Ok(connection)

@@ -45,9 +45,9 @@ impl StatefulSetController for Exercise {
 fn steps(request: &SyncRequest) -> Vec<Step> {
     let set = &request.set;
     let end = set.start + set.replicas;
-    // No more than that are made, so no more gaps need be looked at.
+    // No more than that are made, so no more gaps need be looked at, but for those that a claim of an earlier pod keeps empty.
     let last = request.pods.iter().map(|pod| pod.ordinal).max().unwrap_or(0).max(set.start);
-    let far = end.min(last.saturating_add(MAX_CREATES as i32 + 1));
+    let far = end.min(last.saturating_add((MAX_CREATES + 1 + request.claims.len()) as i32));
     let mut steps: Vec<Step> = (set.start..far).map(|ordinal| wanted(request, ordinal)).collect();
     let mut condemned: Vec<&PodView> =
         request.pods.iter().filter(|pod| pod.ordinal < set.start || pod.ordinal >= end).collect();
