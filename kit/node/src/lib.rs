@@ -2,7 +2,7 @@
 //!
 //! [`kubelet`] is the component of a cluster. [`admission`], [`cgroup`], [`eviction`], [`runtime`], [`shutdown`] and
 //! [`termination`] hold what a kubelet decides, without any input or output, as recorded tables have it. The component asks all of
-//! them but [`cgroup`] and [`runtime::resize`]: its containers are simulated, and nobody limits them.
+//! them but [`cgroup`] and [`runtime::resize`]; what [`runtime`] says of containers to start it asks only after a reboot.
 
 pub mod admission;
 pub mod cgroup;
