@@ -3,8 +3,7 @@
 //! Sources: `pkg/admission-controller/resource/pod/patch`, `pkg/utils/vpa/capping.go` and
 //! `pkg/utils/vpa/limit_and_request_scaling.go`. Limits of whole pods (`type: Pod` of a LimitRange) aren't looked at.
 
-use super::install::AUTOSCALER;
-use super::object::{Autoscaler, GROUP};
+use super::object::Autoscaler;
 use super::policy;
 use kit_api::core::LimitRange;
 use kit_api::meta::ObjectMeta;
@@ -18,10 +17,9 @@ pub struct Admission;
 
 impl Webhook for Admission {
     fn complete(&self, server: &Server, pod: &mut Value) {
-        let Some(kind) = server.kind_of(&format!("{GROUP}/v1"), AUTOSCALER) else { return };
         let Ok(meta) = serde_json::from_value::<ObjectMeta>(pod["metadata"].clone()) else { return };
         let snapshot = server.snapshot();
-        let all = Autoscaler::all(snapshot, kind);
+        let all = Autoscaler::all(server);
         let Some(of) = Autoscaler::of(&all, &meta, snapshot).filter(|of| of.mode() != "Off") else { return };
         let limits = Limits::of(snapshot, meta.namespace.as_deref().unwrap_or_default());
         let mut updates = Vec::new();

@@ -2,11 +2,12 @@
 //!
 //! Source: `pkg/utils/vpa/api.go`, `pkg/target/controller_fetcher`.
 
+use super::install::AUTOSCALER;
 use kit_api::core::Pod;
 use kit_api::meta::ObjectMeta;
 use kit_api::owner;
 use kit_apimachinery::object::{Key, Kind};
-use kit_server::{Snapshot, Stored};
+use kit_server::{Server, Snapshot, Stored};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -29,9 +30,11 @@ impl Autoscaler {
         Autoscaler { stored: stored.clone(), spec: value["spec"].take(), status: value["status"].take() }
     }
 
-    /// All of them, in the order in which one of two for the same pod is chosen: the older one (`Stronger`).
-    pub fn all(snapshot: &Snapshot, kind: Kind) -> Vec<Autoscaler> {
-        let mut all: Vec<&Arc<Stored>> = snapshot.list(kind).collect();
+    /// All of them, in the order in which one of two for the same pod is chosen: the older one (`Stronger`). None before
+    /// the definitions are installed.
+    pub fn all(server: &Server) -> Vec<Autoscaler> {
+        let Some(kind) = server.kind_of(&format!("{GROUP}/v1"), AUTOSCALER) else { return Vec::new() };
+        let mut all: Vec<&Arc<Stored>> = server.snapshot().list(kind).collect();
         all.sort_by_key(|stored| (stored.object.meta().creation_timestamp.clone(), stored.key.name.clone()));
         all.into_iter().map(Autoscaler::new).collect()
     }

@@ -4,7 +4,7 @@
 //! `pkg/recommender/model/vpa.go`.
 
 use super::container::{Container, Sample};
-use super::install::{self, AUTOSCALER, CHECKPOINT};
+use super::install::{self, CHECKPOINT};
 use super::object::{Autoscaler, GROUP};
 use super::{Model, checkpoint, policy};
 use kit_api::core::{ContainerStatus, Pod};
@@ -196,8 +196,7 @@ impl Component for Recommender {
         }
         self.due = world.now + PERIOD;
         install::definitions(world.server);
-        let Some(kind) = world.server.kind_of(&format!("{GROUP}/v1"), AUTOSCALER) else { return };
-        let all = Autoscaler::all(world.server.snapshot(), kind);
+        let all = Autoscaler::all(world.server);
         for autoscaler in &all {
             self.look(autoscaler, &all, world);
         }

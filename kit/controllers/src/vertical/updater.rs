@@ -4,8 +4,7 @@
 //! Sources: `pkg/updater/logic/updater.go`, `pkg/updater/restriction`.
 
 use super::admission::{Limits, Requested, fitted};
-use super::install::AUTOSCALER;
-use super::object::{Autoscaler, GROUP};
+use super::object::Autoscaler;
 use super::policy;
 use super::recommender::is_pending;
 use kit_api::apps::{DaemonSet, ReplicaSet, StatefulSet};
@@ -167,8 +166,7 @@ impl Component for Updater {
             return;
         }
         self.due = world.now + PERIOD;
-        let Some(kind) = world.server.kind_of(&format!("{GROUP}/v1"), AUTOSCALER) else { return };
-        let all = Autoscaler::all(world.server.snapshot(), kind);
+        let all = Autoscaler::all(world.server);
         for autoscaler in all.iter().filter(|autoscaler| autoscaler.evicts()) {
             self.look(autoscaler, &all, world);
         }

@@ -2,7 +2,7 @@
 
 use super::{Asked, list};
 use kit_contract::failure::database_operator::{
-    Action, BackupAction, Backups, Database, NoRestore, RestorePlan, RoleChange, State,
+    Action, BackupAction, Backups, Database, Instance, NoRestore, RestorePlan, RoleChange, State,
 };
 
 pub fn database_operator(asked: &Asked<'_>) -> Option<Vec<String>> {
@@ -12,6 +12,12 @@ pub fn database_operator(asked: &Asked<'_>) -> Option<Vec<String>> {
         "backups" => Some(backups(&asked.arg("backups")?, &asked.answer::<Vec<BackupAction>>()?)),
         _ => Some(vec![restore(&asked.answer()?)]),
     }
+}
+
+/// Whether an instance has a pod that is well, and reports to be this.
+fn is(instance: &Instance, state: State) -> bool {
+    let is_well = instance.pod.as_ref().is_some_and(|pod| pod.ready && !pod.terminating);
+    is_well && instance.report.is_some_and(|report| report.state == state)
 }
 
 fn named(name: Option<&String>) -> &str {
@@ -49,14 +55,8 @@ fn next(database: &Database, answer: Option<Action>) -> Vec<String> {
         None => "waits".to_string(),
         Some(action) => kit_contract::Show::lines(action).concat(),
     };
-    let candidates: Vec<_> = database
-        .instances
-        .iter()
-        .filter(|it| {
-            let healthy = it.pod.as_ref().is_some_and(|pod| pod.ready && !pod.terminating);
-            it.name != *current && healthy && it.report.is_some_and(|report| report.state == State::Replica)
-        })
-        .collect();
+    let candidates: Vec<_> =
+        database.instances.iter().filter(|it| it.name != *current && is(it, State::Replica)).collect();
     let names: Vec<String> = candidates.iter().map(|it| it.name.clone()).collect();
     let complete = match spec.synchronous {
         0 => match spec.max_lag {
@@ -90,12 +90,7 @@ fn next(database: &Database, answer: Option<Action>) -> Vec<String> {
             "A switchover to {target} is under way. It is waited for as long as that one is healthy: {done}."
         )],
         Some(_) => {
-            let primary = database.instance(current);
-            let well = primary.is_some_and(|it| {
-                let healthy = it.pod.as_ref().is_some_and(|pod| pod.ready && !pod.terminating);
-                healthy && it.report.is_some_and(|report| report.state == State::Primary)
-            });
-            if well {
+            if database.instance(current).is_some_and(|primary| is(primary, State::Primary)) {
                 return vec![
                     format!(
                         "{current} is healthy, so the rest comes in this order: who should be the primary, how many instances, their image."
