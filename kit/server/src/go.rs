@@ -1,4 +1,5 @@
-//! Values as Go prints them: some messages of the API show a whole struct (`%#v`).
+//! Typed values as Go prints them: some messages of the API show a whole struct (`%#v`). Those without a type are printed by
+//! [`kit_apimachinery::go`].
 //!
 //! Addresses behind pointers are nobody's business, and always the same here.
 
@@ -25,22 +26,6 @@ pub fn fields(of: &'static Struct) -> Vec<&'static Field> {
         _ => return of.fields.iter().collect(),
     };
     order.split_whitespace().filter_map(|name| of.fields.iter().find(|field| field.go == name)).collect()
-}
-
-/// A value of JSON as `%v` prints it: `map[a:1 b:[x y]]`.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
-            format!("map[{}]", fields.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// A value as `%#v` prints it.

@@ -5,9 +5,10 @@
 pub mod json;
 mod strategic;
 
+use super::Error;
 use super::field::{At, Errors, quoted};
 use super::schema::{self, syntax_error};
-use super::{Error, go};
+use kit_apimachinery::go::plain;
 use kit_apimachinery::object::Key;
 use serde_json::{Map, Value};
 
@@ -112,7 +113,7 @@ impl Patch {
     pub fn unreadable(&self, patched: &Value, why: &str) -> Error {
         let shown = match self {
             // The patch alone is shown, as Go prints maps.
-            Patch::Strategic(patch) => go::plain(patch),
+            Patch::Strategic(patch) => plain(patch),
             Patch::Merge(patch) => {
                 let mut shown = patched.clone();
                 sort_along(&mut shown, patch);

@@ -4,6 +4,7 @@
 
 use super::seen::{Items, Seen, Shape, Wanted};
 use super::set::Step;
+use crate::go::{dump, plain, type_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ fn check(errors: &mut Vec<String>, path: &str, value: &Value, seen: Seen<'_>) {
     match (seen.wanted(), value) {
         (_, Value::Null) => {}
         (Wanted::Number, Value::Number(_)) | (Wanted::Text, Value::String(_)) | (Wanted::Flag, Value::Bool(_)) => {}
-        (Wanted::Number, _) => tell(format!("expected numeric (int or float), got {}", go_type(value))),
+        (Wanted::Number, _) => tell(format!("expected numeric (int or float), got {}", type_of(value))),
         (Wanted::Text, _) => tell(format!("expected string, got &value.valueUnstructured{{Value:{}}}", dump(value))),
         (Wanted::Flag, _) => tell(format!("expected boolean, got &{{{}}}", plain(value))),
         (Wanted::Scalar, _) if scalar => {}
@@ -70,53 +71,6 @@ fn keyed(errors: &mut Vec<String>, path: &str, items: &[Value], of: &Items<'_>) 
                 check(errors, &at, item, of.of);
             }
         }
-    }
-}
-
-/// `%T` of a decoded value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// `%v` of it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
-            format!("map[{}]", fields.join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// `%#v` of it.
-fn dump(value: &Value) -> String {
-    match value {
-        Value::Null => "interface {}(nil)".into(),
-        Value::String(text) => format!("{text:?}"),
-        Value::Array(items) => {
-            format!("[]interface {{}}{{{}}}", items.iter().map(dump).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name:?}:{}", dump(value))).collect();
-            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
-        }
-        other => other.to_string(),
     }
 }
 

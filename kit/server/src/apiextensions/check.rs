@@ -6,9 +6,9 @@
 
 use super::formats;
 use super::ratchet::Old;
-use super::shape::go;
 use super::{child, flag, items, pattern};
 use crate::field::{At, Errors, quoted};
+use kit_apimachinery::go::{self, float64, number};
 use serde_json::{Number, Value};
 
 /// One thing that is wrong.
@@ -83,7 +83,7 @@ pub fn check(e: &mut Errors, value: &Value, old: Option<&Value>, schema: &Value,
             What::Required => e.required(&at, ""),
             What::Unsupported(value, known) => {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                let shown = if value.is_null() { "\"null\"".into() } else { go(&value) };
+                let shown = if value.is_null() { "\"null\"".into() } else { go::dump(&value) };
                 e.not_supported_as(&at, &shown, &known);
             }
             What::TooLong(most) => e.too_long(&at, usize::try_from(most).unwrap_or_default()),
@@ -153,7 +153,7 @@ fn one(value: &Value, old: Option<Old<'_>>, schema: &Value, path: &str) -> Found
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "\"\"".into(),
-        other => go(other),
+        other => go::dump(other),
     }
 }
 
@@ -202,25 +202,6 @@ fn text_problem(text: &str, schema: &Value, path: &str) -> Option<Problem> {
     let fits = pattern(asked).ok().flatten().is_none_or(|pattern| pattern.is_match(text));
     let text = format!("{path} in body should match '{asked}'");
     (!fits).then(|| problem(path, What::Invalid(shown(&value)), text))
-}
-
-/// A number as Go's `%v` has it.
-pub fn number(number: &Number) -> String {
-    match number.as_f64().filter(|_| number.is_f64()) {
-        Some(float) => float64(float),
-        None => number.to_string(),
-    }
-}
-
-fn float64(float: f64) -> String {
-    let exponent = if float == 0.0 { 0 } else { float.abs().log10().floor() as i32 };
-    if !(-4..21).contains(&exponent) {
-        let text = format!("{float:e}");
-        let (head, tail) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = tail.strip_prefix('-').map_or(('+', tail), |digits| ('-', digits));
-        return format!("{head}e{sign}{digits:0>2}");
-    }
-    float.to_string()
 }
 
 /// Whole numbers are held against whole bounds, and a bound loses its fraction (`MaximumNativeType`).

@@ -2,9 +2,9 @@
 //!
 //! Source: `apiextensions-apiserver/pkg/apiserver/schema/listtype/validation.go`.
 
-use super::shape::go;
 use super::{child, items, rest};
 use crate::field::{At, Errors};
+use kit_apimachinery::go::dump;
 use serde_json::{Map, Value};
 
 /// Says what is there twice.
@@ -21,7 +21,7 @@ pub fn check(e: &mut Errors, at: &At<'_>, schema: &Value) {
             match schema["x-kubernetes-list-type"].as_str() {
                 Some("set") => {
                     for index in repeated(list) {
-                        e.duplicate(&at.items()[index], &go(&list[index]));
+                        e.duplicate(&at.items()[index], &dump(&list[index]));
                     }
                 }
                 Some("map") => map(e, at, list, schema),
@@ -43,7 +43,7 @@ fn repeated(list: &[Value]) -> Vec<usize> {
 fn map(e: &mut Errors, at: &At<'_>, list: &[Value], schema: &Value) {
     let is_item = |item: &Value| item.is_object() || item.is_null();
     if let Some(index) = list.iter().position(|item| !is_item(item)) {
-        e.invalid_as(&at.items()[index], &go(&list[index]), "must be an object for an array of list-type map");
+        e.invalid_as(&at.items()[index], &dump(&list[index]), "must be an object for an array of list-type map");
         return;
     }
     let names = || schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -53,6 +53,6 @@ fn map(e: &mut Errors, at: &At<'_>, list: &[Value], schema: &Value) {
     };
     let keys: Vec<Value> = list.iter().map(keys).collect();
     for index in repeated(&keys) {
-        e.duplicate(&at.items()[index], &go(&keys[index]));
+        e.duplicate(&at.items()[index], &dump(&keys[index]));
     }
 }

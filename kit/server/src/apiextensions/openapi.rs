@@ -87,7 +87,7 @@ fn defaults(e: &mut Errors, at: &At<'_>, root: bool) {
         let object = root || flag(schema, "x-kubernetes-embedded-resource");
         super::shape::prune(&mut pruned, schema, object);
         if pruned != *default.value {
-            e.invalid_as(&default, &super::shape::go(default.value), "must not have unknown fields");
+            e.invalid_as(&default, &kit_apimachinery::go::dump(default.value), "must not have unknown fields");
         }
         let mut inner = Errors::default();
         let mut of = schema.clone();

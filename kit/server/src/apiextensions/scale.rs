@@ -5,6 +5,7 @@
 
 use crate::Error;
 use crate::field::{At, Errors, quoted};
+use kit_apimachinery::go;
 use kit_apimachinery::resource::Version;
 use serde_json::{Value, json};
 
@@ -21,17 +22,8 @@ fn number(object: &Value, path: &str) -> Result<Option<i64>, String> {
 }
 
 fn wrong(path: &str, value: &Value, expected: &str) -> String {
-    let is = match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    };
-    let shown = value.as_str().map_or_else(|| super::shape::go(value), str::to_string);
-    format!("{path} accessor error: {shown} is of the type {is}, expected {expected}")
+    let shown = value.as_str().map_or_else(|| go::dump(value), str::to_string);
+    format!("{path} accessor error: {shown} is of the type {}, expected {expected}", go::type_of(value))
 }
 
 /// Says what is wrong with the numbers.

@@ -6,6 +6,7 @@
 use super::{child, flag, items, of_field, rest};
 use crate::field::{At, Errors};
 use crate::schema::{self, Type, decode};
+use kit_apimachinery::go;
 use serde_json::{Map, Value, json};
 
 /// What every object has, whatever its schema says.
@@ -139,12 +140,12 @@ fn coerce(value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<Strin
                 let dotted = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match name.as_str() {
                     "apiVersion" | "kind" if object && !field.is_string() => {
-                        return Err(format!("{dotted}: Invalid value: {}: must be a string", go(field)));
+                        return Err(format!("{dotted}: Invalid value: {}: must be a string", go::dump(field)));
                     }
                     "metadata" if object => {
                         let of = schema::named("meta.ObjectMeta").unwrap_or(Type::Raw);
                         let decoded = decode(field.clone(), of)
-                            .map_err(|why| format!("{dotted}: Invalid value: {}: {why}", go(field)))?;
+                            .map_err(|why| format!("{dotted}: Invalid value: {}: {why}", go::dump(field)))?;
                         unknown.extend(decoded.unknown.iter().map(|name| format!("{dotted}.{name}")));
                         *field = decoded.value;
                         if let Some(metadata) = field.as_object_mut()
@@ -232,22 +233,5 @@ fn embedded_object(e: &mut Errors, at: &At<'_>, fields: &Map<String, Value>) {
             metadata["name"] = json!("fakename");
         }
         embedded_meta(e, &At { value: &metadata, path: at.get("metadata").path });
-    }
-}
-
-/// A value as `%#v` shows it.
-pub fn go(value: &Value) -> String {
-    let list = |items: Vec<String>| items.join(", ");
-    match value {
-        Value::Null => "interface {}(nil)".into(),
-        Value::String(text) => crate::field::quoted(text),
-        Value::Number(number) => super::check::number(number),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Array(items) => format!("[]interface {{}}{{{}}}", list(items.iter().map(go).collect())),
-        Value::Object(fields) => {
-            let sorted: std::collections::BTreeMap<_, _> = fields.iter().collect();
-            let fields = sorted.iter().map(|(name, value)| format!("{}:{}", crate::field::quoted(name), go(value)));
-            format!("map[string]interface {{}}{{{}}}", list(fields.collect()))
-        }
     }
 }

@@ -3,8 +3,8 @@
 //! Source: `apimachinery/pkg/util/strategicpatch/patch.go`; the strategies stand in the types' tags.
 
 use crate::Error;
-use crate::go::plain;
 use crate::schema::{Field, Type};
+use kit_apimachinery::go::plain;
 use serde_json::{Map, Value};
 
 const DIRECTIVE: &str = "$patch";
