@@ -2,7 +2,8 @@
 //!
 //! [`kubelet`] is the component of a cluster. [`admission`], [`cgroup`], [`eviction`], [`runtime`], [`shutdown`] and
 //! [`termination`] hold what a kubelet decides, without any input or output, as recorded tables have it. The component asks all of
-//! them but [`cgroup`] and [`runtime::resize`]; what [`runtime`] says of containers to start it asks only after a reboot.
+//! them but [`cgroup`]. What [`runtime`] says of a pod's containers it asks in `kubelet::pod_worker::sync`: at each look in a cluster
+//! that somebody watches, and after a reboot in scenarios.
 
 pub mod admission;
 pub mod cgroup;

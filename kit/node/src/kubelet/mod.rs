@@ -241,7 +241,18 @@ impl Kubelets {
         {
             running.worker.stop(world.now, world.time(), pod_worker::grace(pod));
         }
+        self.update(&node, &uid, pod, world);
         self.go_on(&node, &uid, world);
+    }
+
+    /// A pod may be another than it was.
+    fn update(&mut self, node: &str, uid: &str, pod: &Pod, world: &mut World<'_>) {
+        let (now, time, network) = (world.now, world.time(), self.wires.is_some());
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        if running.worker.update(pod, &self.registry, network, now, time) {
+            self.post(node, uid, world);
+        }
     }
 
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {

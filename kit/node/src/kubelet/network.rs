@@ -165,8 +165,10 @@ impl Kubelets {
             }
         }
         for uid in again {
-            let changed = "Pod sandbox changed, it will be killed and re-created.".to_string();
-            self.tell(node, &uid, vec![("Normal", "SandboxChanged", changed)], world);
+            // In a cluster that somebody watches the pod worker says it.
+            let changed = || "Pod sandbox changed, it will be killed and re-created.".to_string();
+            let told = self.programs.is_none().then(|| ("Normal", "SandboxChanged", changed()));
+            self.tell(node, &uid, told.into_iter().collect(), world);
             self.plug(node, &uid, world);
         }
     }

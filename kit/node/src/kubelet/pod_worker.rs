@@ -11,13 +11,16 @@ pub mod life;
 mod live;
 mod probes;
 mod reboot;
+mod renewal;
 mod run;
+mod sync;
 
 use super::image::{self, Images, Registry};
 use super::network::ports;
 use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
+use crate::runtime::Sandbox;
 use crate::runtime::status::Of;
 use crate::termination;
 use ending::Ends;
@@ -39,8 +42,10 @@ pub struct PodWorker {
     inits: Vec<Init>,
     /// The init containers of a cluster that somebody watches: there they run as all others do.
     setup: Vec<Run>,
-    /// Whether somebody watches.
-    live: bool,
+    /// The pod as it is wanted, if somebody watches.
+    live: Option<Box<Pod>>,
+    /// Its sandbox then, once it had one.
+    sandbox: Option<Sandbox>,
     /// What is to be said and was not yet.
     news: Events,
     /// When the init container that runs now will have ended.
@@ -67,6 +72,7 @@ struct Init {
     /// The same as calendar time.
     at: Timestamp,
     ports: Vec<(Protocol, u16)>,
+    restarts: i32,
 }
 
 /// How long each init container takes.
@@ -91,6 +97,7 @@ impl PodWorker {
             begins: now + Instant::seconds(index as i64),
             at: time + SignedDuration::from_secs(index as i64),
             ports: ports(container),
+            restarts: 0,
         };
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
         let init_until = inits.last().map_or(now, |last| last.begins + INIT);
@@ -102,11 +109,12 @@ impl PodWorker {
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
         let (stops_at, ends, held, volumes) = (None, None, None, Volumes::new());
-        let (setup, news, live) = (Vec::new(), Events::new(), false);
+        let (setup, news, live, sandbox) = (Vec::new(), Events::new(), None, None);
         let mut worker = PodWorker {
             inits,
             setup,
             live,
+            sandbox,
             news,
             init_next,
             containers,
@@ -164,9 +172,12 @@ impl PodWorker {
 
     /// Whether all containers have ended, and none is started again.
     pub fn is_over(&self) -> bool {
-        self.held.is_none()
-            && (self.has_failed() || self.containers.iter().all(Run::is_over))
-            && !self.setup.iter().any(|run| matches!(run.state, State::Running { .. }))
+        let ended = |runs: &[Run]| !runs.iter().any(|run| matches!(run.state, State::Running { .. }));
+        let over = match self.live {
+            Some(_) => self.is_final() && ended(&self.containers),
+            None => self.containers.iter().all(Run::is_over),
+        };
+        self.held.is_none() && over && ended(&self.setup)
     }
 
     /// Whether it runs in a sandbox, now or soon.
@@ -201,7 +212,7 @@ impl PodWorker {
             return events;
         }
         self.go_on_ending(now, time);
-        if self.live {
+        if self.live.is_some() {
             return self.advance_live(now, time, images);
         }
         if self.init_next.is_some_and(|at| at <= now) {
@@ -273,6 +284,22 @@ impl PodWorker {
         self.inits.iter().map(|init| init.image_name.as_str()).chain(runs)
     }
 
+    /// The phase of the pod. It isn't final while a container is about to begin again.
+    fn phase(&self, spec: &PodSpec, statuses: &[ContainerStatus], stopped: bool) -> &'static str {
+        match pod_status::phase(spec, statuses, stopped) {
+            "Succeeded" | "Failed" if !stopped && self.containers.iter().any(Run::begins) => "Running",
+            phase => phase,
+        }
+    }
+
+    /// Whether the pod has come to its end.
+    fn is_final(&self) -> bool {
+        let Some(spec) = self.live.as_ref().and_then(|pod| pod.spec.as_ref()) else { return false };
+        let statuses = |runs: &[Run], init| runs.iter().map(|run| run.status(self.of(init))).collect::<Vec<_>>();
+        let all = [statuses(&self.setup, true), statuses(&self.containers, false)].concat();
+        matches!(self.phase(spec, &all, false), "Succeeded" | "Failed")
+    }
+
     /// The status to be posted over the one that is there.
     pub fn status(&self, pod: &Pod, host_ip: &str, now: Instant, time: Timestamp) -> PodStatus {
         let before = pod.status.clone().unwrap_or_default();
@@ -282,13 +309,13 @@ impl PodWorker {
         // Before there is a sandbox nothing of it has begun.
         let begun = if self.held.is_some() { Instant { nanos: i64::MIN } } else { now };
         let inits: Vec<ContainerStatus> = match self.live {
-            true => self.setup.iter().map(|run| run.status(self.of(true))).collect(),
-            false => self.inits.iter().map(|init| init.status(begun)).collect(),
+            Some(_) => self.setup.iter().map(|run| run.status(self.of(true))).collect(),
+            None => self.inits.iter().map(|init| init.status(begun)).collect(),
         };
         let containers: Vec<ContainerStatus> = self.containers.iter().map(|run| run.status(self.of(false))).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
-        let phase = pod_status::phase(spec, &all, stopped);
+        let phase = self.phase(spec, &all, stopped);
         let sandbox = !stopped && self.held.is_none() && !matches!(phase, "Succeeded" | "Failed");
         let ip = Some(self.ip.clone()).filter(|ip| !ip.is_empty());
         let mine = [
@@ -364,6 +391,7 @@ impl Init {
             image: self.image_name.clone(),
             ready: done,
             started: Some(done && self.sidecar),
+            restart_count: self.restarts,
             state: Some(state),
             ..ContainerStatus::default()
         }

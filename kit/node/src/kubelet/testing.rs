@@ -51,6 +51,15 @@ impl Bench {
         self.settle();
     }
 
+    /// Changes what is at a pointer in a pod.
+    pub fn change(&mut self, name: &str, pointer: &str, to: Value) {
+        let pod = self.server.fetch::<Pod>("default", name).expect("the pod is there");
+        let mut value = serde_json::to_value(pod).expect("it is JSON");
+        *value.pointer_mut(pointer).expect("it is there") = to;
+        self.server.update(Object::from_value(Kind::Pod, value).expect("a good pod")).expect("it can be changed");
+        self.settle();
+    }
+
     pub fn delete(&mut self, name: &str) {
         self.server.delete(&Key::new(Kind::Pod, "default", name), &DeleteOptions::default()).expect("it is there");
         self.settle();

@@ -73,6 +73,10 @@ impl Run {
             (self.state, self.next) = (State::Ended(ended.clone()), None);
         } else if let Some(at) = began(state) {
             let (since, ready) = (past(at.0), said.ready);
+            if !said.image.is_empty() {
+                // It may be another one than its pod wants now.
+                self.image_name.clone_from(&said.image);
+            }
             self.state = State::Running { since, at: at.0, ready };
             let exit = self.image.exits_after.map(|after| since + seconds(after));
             let ready_at = (!ready).then(|| now + seconds(self.image.ready));

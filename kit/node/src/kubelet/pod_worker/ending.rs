@@ -51,17 +51,25 @@ pub struct Ends {
 impl PodWorker {
     /// Asks all containers to end within the grace period. Asked again, only a shorter one counts.
     pub fn stop(&mut self, now: Instant, time: Timestamp, grace: Instant) {
-        if self.ends.as_ref().is_some_and(|ends| ends.grace <= grace) {
+        let stopping = self.stops_at.is_some();
+        if stopping && self.ends.as_ref().is_some_and(|ends| ends.grace <= grace) {
             return;
         }
-        if self.ends.is_none() && self.live {
+        if self.ends.is_none() && self.live.is_some() {
             self.announce_stop();
         }
         if self.held.is_some() {
             self.stops_at = Some(now);
             return;
         }
-        let live = self.live;
+        self.begin_ending(now, grace);
+        self.stops_at = Some(OPEN);
+        self.go_on_ending(now, time);
+    }
+
+    /// Everything that runs is to end.
+    pub(super) fn begin_ending(&mut self, now: Instant, grace: Instant) {
+        let live = self.live.is_some();
         let mut members = Vec::new();
         for (run, role) in self.runs_with_roles() {
             // Who only waits has nothing to end; scenarios are told another story.
@@ -76,8 +84,6 @@ impl PodWorker {
             });
         }
         self.ends = Some(Ends { grace, ending: Ending::new(members, now) });
-        self.stops_at = Some(OPEN);
-        self.go_on_ending(now, time);
     }
 
     fn runs_with_roles(&mut self) -> impl Iterator<Item = (&mut Run, Role)> {
@@ -91,7 +97,7 @@ impl PodWorker {
     /// Does what is due of its end, if it is being ended.
     pub(super) fn go_on_ending(&mut self, now: Instant, time: Timestamp) {
         let Some(mut ends) = self.ends.take() else { return };
-        let live = self.live;
+        let live = self.live.is_some();
         loop {
             for (run, _) in self.runs_with_roles() {
                 if run.exit.hook_ends.take_if(|at| *at <= now).is_some() {

@@ -158,20 +158,17 @@ impl PodWorker {
             return played;
         }
         let time = place.server.time();
-        let stopping = self.stops_at.is_some();
         for run in self.setup.iter_mut().chain(&mut self.containers) {
             let since = run.since();
             let Some(life) = &mut run.life else { continue };
             let Some(code) = life.play(since, now, place, &mut self.volumes, &mut played) else { continue };
-            let policy = if stopping { "Never" } else { run.policy_in(&self.policy) };
-            run.exit(code, now, time, policy);
+            run.exit(code, now, time, &self.policy);
             run.blame_program();
         }
-        if played.ended && self.live {
-            self.proceed(now);
-            self.end_sidecars(now, time);
+        if played.ended {
+            self.sync(now, time);
         }
-        played.changed = self.live && self.probe(now, place);
+        played.changed = self.live.is_some() && self.probe(now, place);
         if played.ended {
             self.go_on_ending(now, time);
         }
@@ -210,6 +207,11 @@ impl PodWorker {
 }
 
 impl Life {
+    /// The next run is of another container; what was written so far stays.
+    pub(super) fn become_another(&mut self, other: Life) {
+        *self = Life { logs: std::mem::take(&mut self.logs), ..other };
+    }
+
     /// Whether it runs its command; otherwise its image says what it does.
     pub(super) fn command(&self) -> bool {
         self.command

@@ -9,14 +9,15 @@ use super::life::Life;
 use super::probes::{self, Probes};
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::back_off;
-use crate::kubelet::image::{self, Images, Reference, Registry};
-use crate::runtime;
+use crate::kubelet::image::{self, Image, Images, Reference, Registry};
+use crate::runtime::Sandbox;
 use crate::termination;
 use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
 use kit_contract::Slot;
 use kit_contract::node::Prober;
+use kit_contract::node::probes::{Kill, Kind};
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
 
@@ -36,8 +37,10 @@ enum Role {
 /// What is to be done for a container that doesn't run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing yet: others come first.
+    /// Nothing: others come first, or it has ended for good.
     Turn,
+    /// It has ended, and the kubelet doesn't know.
+    Unseen,
     /// It has ended, and is started again if its back-off allows it.
     Again,
     /// It needs its image.
@@ -58,7 +61,7 @@ pub struct Live {
     uid: String,
     pod: String,
     /// How long it has to end with its pod.
-    grace: Instant,
+    pub(super) grace: Instant,
     /// When its back-off is over.
     again: Instant,
     /// What the last pull said, if it failed.
@@ -68,6 +71,12 @@ pub struct Live {
     /// When it is killed, if it doesn't end before, and whether it is started again then.
     killed: Option<(Instant, bool)>,
     pub(super) probes: Option<Probes>,
+    /// What follows from its probes, if one has failed.
+    pub(super) unwell: Option<Kill>,
+    /// Its runs were in another sandbox, and don't count.
+    forgotten: bool,
+    /// It was killed to be started again, which is one step upstream.
+    ordered: bool,
 }
 
 impl Live {
@@ -93,12 +102,10 @@ impl Live {
                 Role::Sidecar => probes::of(container, "Always", grace, now, slot),
                 Role::Main => probes::of(container, policy, grace, now, slot),
             },
+            unwell: None,
+            forgotten: false,
+            ordered: false,
         }
-    }
-
-    /// Nothing is done for it before it is its turn.
-    pub(super) fn wait_for_turn(&mut self) {
-        (self.stage, self.killed) = (Stage::Turn, None);
     }
 
     /// When the kubelet looks again after an error.
@@ -106,15 +113,6 @@ impl Live {
         self.looks += 1;
         let purpose = Purpose { component: "kubelet", object: &self.uid, reason: container, attempt: self.looks };
         at + SYNC + Instant { nanos: (Random::new(0).fraction(purpose) * 0.5 * SYNC.nanos as f64) as i64 }
-    }
-
-    /// The restart policy that holds for this container in a pod with this one.
-    fn policy<'a>(&self, pod: &'a str) -> &'a str {
-        match self.role {
-            Role::Sidecar => "Always",
-            Role::Init if pod == "Always" => "OnFailure",
-            _ => pod,
-        }
     }
 }
 
@@ -133,32 +131,26 @@ impl PodWorker {
         let inits = spec.init_containers.unwrap_or_default();
         self.setup = inits.iter().map(|container| Run::new(container, registry, is_sidecar(container))).collect();
         self.adopt_setup(pod, now, time);
-        (self.inits, self.init_next, self.live) = (Vec::new(), None, true);
+        (self.inits, self.init_next) = (Vec::new(), None);
+        self.live = Some(Box::new(Pod { status: None, ..pod.clone() }));
         let role = |container: &Container| if is_sidecar(container) { Role::Sidecar } else { Role::Init };
         let roles = inits.iter().map(role).chain(spec.containers.iter().map(|_| Role::Main));
         let containers = inits.iter().chain(&spec.containers).zip(roles);
         for (run, (container, role)) in self.setup.iter_mut().chain(&mut self.containers).zip(containers) {
-            let life = Life::new(container, registry, network);
-            if life.command() {
-                // Its program says when it ends, if it ends at all.
-                run.image.exits_after = None;
-                run.image.stop = f64::from(i32::MAX);
-            }
-            run.life = Some(life);
-            let mut live = Live::new(pod, container, role, now, slot);
+            (run.image, run.life) = inside(container, registry, network, run.image.clone());
             match &run.state {
                 State::Running { .. } => {}
-                State::Ended(ended) => {
-                    let policy = live.policy(&self.policy);
-                    let again = runtime::restarts(policy, ended.exit_code);
-                    (live.stage, live.again) = (Stage::Again, now);
-                    run.next = again.then_some(now);
-                }
+                State::Ended(_) => run.next = None,
                 State::Waiting(..) => (run.state, run.next) = (State::Waiting(None), None),
             }
+            let live = Live::new(pod, container, role, now, slot);
             run.live = Some(live);
         }
-        self.proceed(now);
+        // What has run had a sandbox, which is still there.
+        let has_run = |run: &Run| !matches!(run.state, State::Waiting(..)) || run.last.is_some();
+        let ran = self.setup.iter().chain(&self.containers).any(has_run);
+        self.sandbox = ran.then_some(Sandbox { attempt: 0, ready: true, ip: None });
+        self.sync(now, time);
         self
     }
 
@@ -169,35 +161,17 @@ impl PodWorker {
         runs.filter(has_run).map(|run| run.image_name.as_str())
     }
 
-    /// Lets the containers begin whose turn it is: init containers in their order, then all others.
-    pub(super) fn proceed(&mut self, now: Instant) {
-        if self.stops_at.is_some() {
-            return;
-        }
-        if self.containers.iter().all(Run::waits_for_turn) {
-            for run in &mut self.setup {
-                if run.waits_for_turn() {
-                    return run.take_turn(now);
-                }
-                if !run.is_through() {
-                    return;
-                }
-            }
-        }
-        self.containers.iter_mut().filter(|run| run.waits_for_turn()).for_each(|run| run.take_turn(now));
-    }
-
     /// Everything that is due.
     pub(super) fn advance_live(&mut self, now: Instant, time: Timestamp, images: &mut Images) -> Events {
         let mut events = std::mem::take(&mut self.news);
         loop {
-            self.proceed(now);
+            self.sync(now, time);
             let mut moved = false;
             for run in self.setup.iter_mut().chain(&mut self.containers) {
                 while let Some(at) = run.next.filter(|at| *at <= now) {
                     moved = true;
                     match run.state {
-                        State::Running { .. } => run.go_on(at, time, &self.policy),
+                        State::Running { .. } => run.go_on(at, time),
                         // Nothing is started any more in a pod that ends.
                         _ if self.stops_at.is_some() => run.next = None,
                         _ => run.prepare(at, time, images, &mut events),
@@ -208,28 +182,8 @@ impl PodWorker {
                 break;
             }
         }
-        self.end_sidecars(now, time);
         events.append(&mut self.news);
         events
-    }
-
-    /// Sidecars end when all others have ended for good.
-    pub(super) fn end_sidecars(&mut self, now: Instant, time: Timestamp) {
-        let over = self.containers.iter().all(Run::is_over);
-        if !over || self.stops_at.is_some() {
-            return;
-        }
-        for run in self.setup.iter_mut().rev() {
-            let grace = run.live.as_ref().map_or(Instant::default(), |live| live.grace);
-            let told = format!("Stopping container {}", run.name);
-            self.news.extend(run.begin_kill(now, time, grace, false).then_some(("Normal", "Killing", told)));
-        }
-    }
-
-    /// An init container has failed, and is not started again.
-    pub(super) fn has_failed(&self) -> bool {
-        let failed = |run: &Run| run.is_over() && matches!(&run.state, State::Ended(ended) if ended.exit_code != 0);
-        self.setup.iter().any(failed)
     }
 
     /// Says of each container that runs that it is stopped.
@@ -240,22 +194,77 @@ impl PodWorker {
     }
 }
 
+/// How a container behaves, and what goes on in it.
+pub(super) fn inside(container: &Container, registry: &Registry, network: bool, image: Image) -> (Image, Option<Life>) {
+    let life = Life::new(container, registry, network);
+    // Its program says when it ends, if it ends at all.
+    let image = match life.command() {
+        true => Image { exits_after: None, stop: f64::from(i32::MAX), ..image },
+        false => image,
+    };
+    (image, Some(life))
+}
+
 impl Run {
-    fn waits_for_turn(&self) -> bool {
-        matches!(self.state, State::Waiting(..)) && self.live.as_ref().is_some_and(|live| live.stage == Stage::Turn)
+    /// Nothing is done for it before the kubelet wants it.
+    pub(super) fn wait_for_turn(&mut self) {
+        self.next = None;
+        self.live.iter_mut().for_each(|live| (live.stage, live.killed) = (Stage::Turn, None));
     }
 
-    fn take_turn(&mut self, now: Instant) {
-        self.live.iter_mut().for_each(|live| live.stage = Stage::Image);
+    /// The kubelet wants it to run. One that is on its way goes on.
+    pub(super) fn begin(&mut self, now: Instant) {
+        let waits = !matches!(self.state, State::Running { .. });
+        if waits {
+            self.renew();
+        }
+        let has_run = self.last.is_some() || matches!(self.state, State::Ended(_));
+        let Some(live) = self.live.as_mut().filter(|live| waits && live.stage == Stage::Turn) else { return };
+        live.stage = if has_run { Stage::Again } else { Stage::Image };
         self.next = Some(now);
     }
 
-    /// Whether an init container lets the next one begin.
-    fn is_through(&self) -> bool {
-        match (&self.state, self.live.as_ref().map(|live| live.role)) {
-            (State::Running { since, .. }, Some(Role::Sidecar)) => probes::has_started(self.probes(), *since),
-            (State::Ended(ended), Some(Role::Init)) => ended.exit_code == 0,
-            _ => false,
+    /// Whether it is on its way to run.
+    pub(super) fn begins(&self) -> bool {
+        let on_its_way = |live: &Live| !matches!(live.stage, Stage::Turn | Stage::Unseen);
+        !matches!(self.state, State::Running { .. }) && self.live.as_ref().is_some_and(on_its_way)
+    }
+
+    /// Whether it has ended, and the kubelet doesn't know.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.stage == Stage::Unseen)
+    }
+
+    /// Whether the runtime has forgotten its runs.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.forgotten)
+    }
+
+    /// Whether the sync that killed it is not over: it goes on to start it.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.ordered)
+    }
+
+    /// Which probe has failed.
+    pub(super) fn unwell(&self) -> Option<Kind> {
+        self.live.as_ref()?.unwell.as_ref().map(|kill| kill.because)
+    }
+
+    /// It waits in a new sandbox, for this reason; the runtime may have forgotten its `runs`.
+    pub(super) fn forget(&mut self, waits: &'static str, runs: bool) {
+        if let State::Ended(ended) = std::mem::replace(&mut self.state, State::Waiting(Some((waits, String::new())))) {
+            self.last = Some(ended);
+        }
+        self.wait_for_turn();
+        self.live.iter_mut().for_each(|live| live.forgotten = runs);
+    }
+
+    /// It has nothing to wait for any more.
+    pub(super) fn look_at_once(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        live.again = Instant::default();
+        if live.stage != Stage::Unseen {
+            live.stage = Stage::Turn;
         }
     }
 
@@ -269,25 +278,19 @@ impl Run {
         matches!(self.state, State::Ended(_)) && self.next.is_none()
     }
 
-    /// The policy that holds for it in a pod with this one.
-    pub(super) fn policy_in<'a>(&self, pod: &'a str) -> &'a str {
-        self.live.as_ref().map_or(pod, |live| live.policy(pod))
-    }
-
     /// It runs, and something is due.
-    fn go_on(&mut self, at: Instant, time: Timestamp, policy: &str) {
+    fn go_on(&mut self, at: Instant, time: Timestamp) {
         let killed = self.live.as_ref().and_then(|live| live.killed);
-        if let Some((_, again)) = killed.filter(|(by, _)| *by <= at) {
+        if killed.is_some_and(|(by, _)| by <= at) {
             // Who heard the signal ended well; programs that didn't are killed.
             let code = if self.life.as_ref().is_some_and(Life::command) { 137 } else { 0 };
-            self.exit(code, at, time, if again { "Always" } else { "Never" });
+            self.exit(code, at, time, "Never");
             return self.blame_program();
         }
         let State::Running { since, ready, .. } = &mut self.state else { return };
         let exit = self.image.exits_after.map(|after| *since + seconds(after));
         if exit.is_some_and(|exit| exit <= at) {
-            let policy = self.policy_in(policy).to_string();
-            return self.exit(self.image.exit_code, at, time, &policy);
+            return self.exit(self.image.exit_code, at, time, "Never");
         }
         let probes = self.live.as_ref().and_then(|live| live.probes.as_ref());
         *ready |= probes::is_ready_by_itself(probes, *since);
@@ -300,11 +303,13 @@ impl Run {
         let Some(live) = &mut self.live else { return };
         match live.stage {
             Stage::Turn => self.next = None,
+            Stage::Unseen => (live.stage, self.next) = (Stage::Turn, None),
             Stage::Again => {
                 if at >= live.again {
                     live.stage = Stage::Image;
                     return;
                 }
+                live.ordered = false;
                 if let State::Ended(ended) = &self.state {
                     self.last = Some(ended.clone());
                     let pod = &live.pod;
@@ -348,7 +353,8 @@ impl Run {
                     self.restarts += 1;
                     self.crashes.start(self.ended_at, at);
                 }
-                live.killed = None;
+                (live.killed, live.unwell) = (None, None);
+                (live.forgotten, live.ordered) = (false, false);
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {name}")));
                 let exit = self.image.exits_after.map(seconds);
@@ -394,15 +400,22 @@ impl Run {
         self.next = Some(at + seconds(self.image.start));
     }
 
-    /// It has ended like this, and is started `again` or not.
-    pub(super) fn ended(&mut self, ended: ContainerStateTerminated, again: bool, now: Instant) {
+    /// It has ended like this, and the last time `before`. Who killed it to start it again does so.
+    pub(super) fn ended(&mut self, ended: ContainerStateTerminated, before: Instant, now: Instant) {
+        let ran_before = self.last.is_some();
         self.state = State::Ended(ended);
-        let delay = self.crashes.delay(now).unwrap_or_default();
-        self.waits = delay;
-        if let Some(live) = &mut self.live {
-            (live.stage, live.again, live.killed) = (Stage::Again, now + delay, None);
+        let again = self.live.as_mut().and_then(|live| live.killed.take()).is_some_and(|(_, again)| again);
+        if again {
+            self.renew();
         }
-        self.next = again.then_some(now + RELIST);
+        self.waits = self.crashes.delay(now).unwrap_or_default();
+        self.next = Some(now + RELIST);
+        let Some(live) = &mut self.live else { return };
+        live.ordered = again;
+        live.stage = if again { Stage::Again } else { Stage::Unseen };
+        // Who kills it has not seen this end yet, and counts from the last one (`doBackOff` with the status of before).
+        let is_over = again && (!ran_before || before + self.waits <= now);
+        live.again = if is_over { now } else { now + self.waits };
     }
 
     /// Sends it the signal to stop, and kills it when it has had its time. `false` if there is nothing to kill.

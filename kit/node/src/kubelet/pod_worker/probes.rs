@@ -10,7 +10,6 @@ mod attempt;
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::surroundings::Place;
 use crate::program::{Program, Surroundings, exists};
-use crate::termination;
 use kit_api::core::Container;
 use kit_api::jiff::Timestamp;
 use kit_contract::Slot;
@@ -222,7 +221,7 @@ impl PodWorker {
         for _ in 0..ROUNDS {
             let mut commands = Vec::new();
             for run in self.setup.iter_mut().chain(&mut self.containers) {
-                changed |= run.look_at_probes(deleting, &moment, &mut self.news);
+                changed |= run.look_at_probes(deleting, &moment);
                 commands.extend(run.take_commands(network));
             }
             for (container, kind, command) in commands {
@@ -244,8 +243,8 @@ impl PodWorker {
                 break;
             }
         }
-        if changed && !deleting {
-            self.proceed(now);
+        if changed {
+            self.sync(now, time);
         }
         changed
     }
@@ -280,8 +279,8 @@ impl Run {
     }
 
     /// The kubelet looks if there is something new, and the module is woken if it is time. `true` if others see a difference.
-    fn look_at_probes(&mut self, deleting: bool, moment: &Moment<'_>, events: &mut Events) -> bool {
-        let Moment { now, time, .. } = *moment;
+    fn look_at_probes(&mut self, deleting: bool, moment: &Moment<'_>) -> bool {
+        let Moment { now, .. } = *moment;
         let run = u32::try_from(self.restarts).unwrap_or_default() + 1;
         let (running, up) = match self.state {
             State::Running { since, at, ready } if now >= self.seen_at(since) => (Some((since, at, ready)), true),
@@ -289,7 +288,6 @@ impl Run {
             _ => (None, true),
         };
         let Some(probes) = self.probes_mut() else { return false };
-        let mut changed = false;
         if probes.wake.is_some_and(|at| at <= now) {
             let ms = probes.ms(now);
             let answer = probes.module.wake(ms);
@@ -312,15 +310,9 @@ impl Run {
         let is_new = |seen: &Seen| up && (probes.news || was.as_ref() != Some(seen) || probes.since != since);
         let Some(seen) = seen.filter(is_new) else { return false };
         let kill = probes.sync(seen, since, now);
-        if let Some(kill) = kill.filter(|_| running.is_some()) {
-            let grace = termination::time(kill.grace_seconds);
-            if self.begin_kill(now, time, grace, kill.restarts) {
-                let kind = format!("{:?}", kill.because).to_lowercase();
-                let then = if kill.restarts { ", will be restarted" } else { "" };
-                events.push(("Normal", "Killing", format!("Container {} failed {kind} probe{then}", self.name)));
-                changed = true;
-            }
-        }
+        let failed = kill.filter(|_| running.is_some());
+        let changed = failed.is_some();
+        self.live.iter_mut().for_each(|live| live.unwell.clone_from(&failed));
         changed | self.show_probes(now)
     }
 

@@ -5,6 +5,7 @@
 
 use super::ending::Exit;
 use super::life::Life;
+use super::renewal::Renewal;
 use super::{Events, live, seconds};
 use crate::kubelet::back_off;
 use crate::kubelet::image::{self, Image, Registry};
@@ -46,6 +47,8 @@ pub struct Run {
     pub(super) limit: Option<i64>,
     /// The thousandths of a CPU that its quota leaves it.
     pub(super) cpu: Option<i64>,
+    /// What it is to be, if that is something else than what runs.
+    pub(super) renewal: Option<Box<Renewal>>,
 }
 
 /// What a container does.
@@ -82,6 +85,7 @@ impl Run {
             exit: Exit::new(container),
             limit: limit(container, "memory").map(|limit| limit.value()),
             cpu: limit(container, "cpu").map(|limit| limit.milli_value()),
+            renewal: None,
         }
     }
 
@@ -160,6 +164,10 @@ impl Run {
                 let exit = self.end().map(|(after, _)| after);
                 self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
             }
+            State::Running { .. } if self.renewal.is_some() => {
+                self.exit(0, at, time, "Always");
+                self.begin_another(at);
+            }
             State::Running { since, .. } => {
                 let since = *since;
                 match self.end().map(|(after, code)| (since + after, code)) {
@@ -177,7 +185,7 @@ impl Run {
 
     pub(super) fn exit(&mut self, exit_code: i32, now: Instant, time: Timestamp, policy: &str) {
         let State::Running { at, .. } = self.state else { return };
-        self.ended_at = now;
+        let before = std::mem::replace(&mut self.ended_at, now);
         let reason = match exit_code {
             0 => "Completed",
             137 => "OOMKilled",
@@ -190,11 +198,10 @@ impl Run {
             finished_at: Some(time::seconds(time)),
             ..Default::default()
         };
-        let again = runtime::restarts(policy, exit_code);
         if self.live.is_some() {
-            return self.ended(ended, again, now);
+            return self.ended(ended, before, now);
         }
-        if !again {
+        if !runtime::restarts(policy, exit_code) {
             self.state = State::Ended(ended);
             self.next = None;
             return;
