@@ -330,7 +330,7 @@ fn pod_qos_resources_oom(case: &Value) -> Result<(), String> {
         resources.into_iter().map(|(name, amount)| (name, amount.to_string().into())).collect()
     };
     let requests = |exclude_overhead, non_missing| {
-        text(pod_resources::requests(&pod, &RequestOptions { exclude_overhead, non_missing }))
+        text(pod_resources::requests(&pod, &RequestOptions { exclude_overhead, non_missing, ..Default::default() }))
     };
     let spec = pod.spec.as_ref().ok_or("the pod has no spec")?;
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());

@@ -3,7 +3,7 @@
 //! Source: `staging/src/k8s.io/component-helpers/resource/helpers.go` and `pkg/apis/core/v1/defaults.go`.
 
 use crate::Quantity;
-use crate::core::{Container, Pod, PodSpec, ResourceRequirements};
+use crate::core::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
 use crate::quantity::Format;
 pub use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use std::collections::BTreeMap;
@@ -54,6 +54,8 @@ pub struct RequestOptions {
     pub exclude_overhead: bool,
     /// Stands in, container by container, for what isn't requested.
     pub non_missing: Resources,
+    /// Counts what containers were given and have, where that is more than what they are to get (`UseStatusResources`).
+    pub held: bool,
 }
 
 /// What the pod reserves: the greater of what its containers need together and what its init containers need one
@@ -64,6 +66,9 @@ pub fn requests(pod: &Pod, options: &RequestOptions) -> Resources {
     };
     let mut total = together(spec, |container| {
         let mut resources = Side::Requests.of(container);
+        if options.held {
+            hold(&mut resources, pod, &container.name);
+        }
         for (name, amount) in &options.non_missing {
             resources.entry(name.clone()).or_insert_with(|| amount.clone());
         }
@@ -73,6 +78,44 @@ pub fn requests(pod: &Pod, options: &RequestOptions) -> Resources {
         add(&mut total, &resources(spec.overhead.as_ref()));
     }
     total
+}
+
+/// What a container counts for while it is resized; a resize that can't ever be done doesn't count (`determineContainerReqs`).
+fn hold(wanted: &mut Resources, pod: &Pod, container: &str) {
+    let Some(status) = statuses(pod).find(|status| status.name == container) else { return };
+    let Some(has) = &status.resources else { return };
+    if is_infeasible(pod) {
+        wanted.clear();
+    }
+    raise(wanted, &resources(has.requests.as_ref()));
+    raise(wanted, &resources(status.allocated_resources.as_ref()));
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| status.container_statuses.iter().chain(&status.init_container_statuses).flatten())
+}
+
+/// Whether a resize of the pod is refused for good (`IsPodResizeInfeasible`).
+fn is_infeasible(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .filter(|condition| condition.type_ == "PodResizePending")
+        .any(|condition| condition.reason.as_deref() == Some("Infeasible"))
+}
+
+/// Whether a pod's containers were given or have something else than what its spec asks for: true during a resize.
+pub fn is_resized(pod: &Pod) -> bool {
+    let all = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let differs = |container: &Container| {
+        let Some(status) = statuses(pod).find(|status| status.name == container.name) else { return false };
+        let Some(has) = &status.resources else { return false };
+        let wanted = Side::Requests.of(container);
+        let is_other = |amounts| resources(Some(amounts)) != wanted;
+        has.requests.as_ref().map_or(!wanted.is_empty(), is_other)
+            || status.allocated_resources.as_ref().is_some_and(is_other)
+    };
+    all.into_iter().any(differs)
 }
 
 /// What the pod may use (`PodLimits`). Overhead adds to limits that are there and not 0, and sets none.

@@ -89,8 +89,8 @@ pub struct NodeResources {
 
 impl From<&Pod> for PodRequest {
     fn from(pod: &Pod) -> Self {
-        let requests = pod_resources::requests(pod, &RequestOptions::default());
-        let options = RequestOptions { non_missing: pod_resources::non_missing(), ..Default::default() };
+        let requests = pod_resources::requests(pod, &RequestOptions { held: true, ..Default::default() });
+        let options = RequestOptions { non_missing: pod_resources::non_missing(), held: true, ..Default::default() };
         let scored = Amounts::from(&pod_resources::requests(pod, &options));
         PodRequest {
             requests: Amounts::from(&requests),

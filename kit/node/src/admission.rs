@@ -3,11 +3,13 @@
 //! Sources: `pkg/kubelet/lifecycle/predicate.go`, `AdmissionCheck` of `pkg/scheduler/scheduler.go` with the plugins that it asks,
 //! `pkg/kubelet/preemption/preemption.go`.
 
+use kit_api::Quantity;
 use kit_api::core::{Node, Pod};
 use kit_api::node_selector;
 use kit_api::pod_resources::{RequestOptions, Resources, requests, resources};
 use kit_api::preemption::{Missing, victims};
 use kit_api::qos;
+use kit_api::quantity::Format;
 use kit_api::toleration;
 use std::collections::BTreeMap;
 
@@ -78,6 +80,18 @@ impl Claims {
             }
         }
         Claims { requests: amounts(&requests(pod, &RequestOptions::default())), ports }
+    }
+
+    /// What it asks for.
+    pub fn requests(&self) -> Resources {
+        let amount = |(name, amount): (&String, &i64)| {
+            let quantity = match name.as_str() {
+                "cpu" => Quantity::from_milli(*amount, Format::DecimalSI),
+                _ => Quantity::new(*amount, Format::BinarySI),
+            };
+            (name.clone(), quantity)
+        };
+        self.requests.iter().map(amount).collect()
     }
 
     /// Whether both want the same port of the node.

@@ -5,6 +5,7 @@
 
 use kit_api::core::{Affinity, Pod as ApiPod, PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint};
 use kit_api::meta::LabelSelector;
+use kit_api::pod_resources;
 use kit_api::selector::{Labels, Operator, Requirement, Selector};
 use kit_api::view::PodRequest;
 use kit_api::volume::{self, Claim};
@@ -169,7 +170,9 @@ impl Classes {
         let claims = volume::claims(pod.metadata.name.as_deref().unwrap_or_default(), spec);
         let claimed: Vec<_> = claims.iter().map(|claim| (&claim.name, claim.ephemeral)).collect();
         let key = (namespace, labels, init, parts, rules, &spec.overhead, &controller, claimed);
-        let key = serde_json::to_string(&key);
+        // While a pod is resized it is like no other.
+        let request = pod_resources::is_resized(pod).then(|| PodRequest::from(pod));
+        let key = serde_json::to_string(&(key, request));
         let key = key.expect("API objects have string keys");
         if let Some(class) = self.known.get(&key) {
             return class.clone();

@@ -137,6 +137,9 @@ impl Server {
         let errors = match options.subresource {
             None => update::validate_update(resource, &value, &there),
             Some("status") => update::validate_status_update(resource, &value, &there),
+            Some("resize") => {
+                update::validate_resize(resource, &value, &there, &strategy::qos_class(&value, self.qos.as_ref()))
+            }
             Some(_) => Default::default(),
         };
         if !errors.0.is_empty() {

@@ -12,6 +12,7 @@ pub mod node;
 pub mod pod_worker;
 mod pressure;
 pub mod processes;
+mod resize;
 mod shutdown;
 pub mod streams;
 mod surroundings;
@@ -253,6 +254,7 @@ impl Kubelets {
         if running.worker.update(pod, &self.registry, network, now, time) {
             self.post(node, uid, world);
         }
+        self.resize(node, uid, world);
     }
 
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
@@ -343,6 +345,9 @@ impl Kubelets {
             return;
         }
         let quiet = running.worker.next().is_none_or(|at| at > world.now);
+        self.resize(node, uid, world);
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);

@@ -12,6 +12,7 @@ mod live;
 mod probes;
 mod reboot;
 mod renewal;
+mod resize;
 mod run;
 mod sync;
 
@@ -35,7 +36,7 @@ use kit_api::time;
 use kit_client::network::Protocol;
 use kit_time::agenda::Instant;
 use life::Life;
-use run::{Run, State};
+use run::{Run, State, limit};
 
 /// The containers of one pod.
 pub struct PodWorker {
@@ -44,6 +45,7 @@ pub struct PodWorker {
     setup: Vec<Run>,
     /// The pod as it is wanted, if somebody watches.
     live: Option<Box<Pod>>,
+    resize: resize::Resize,
     /// Its sandbox then, once it had one.
     sandbox: Option<Sandbox>,
     /// What is to be said and was not yet.
@@ -114,6 +116,7 @@ impl PodWorker {
             inits,
             setup,
             live,
+            resize: resize::Resize::default(),
             sandbox,
             news,
             init_next,
@@ -136,7 +139,8 @@ impl PodWorker {
             return self.held.into_iter().chain(self.stops_at).min();
         }
         let runs = self.setup.iter().chain(&self.containers);
-        let due = runs.filter_map(|run| run.next).chain(self.init_next).chain(self.wake_ending());
+        let due =
+            runs.filter_map(|run| run.next).chain(self.init_next).chain(self.wake_ending()).chain(self.wake_resize());
         due.chain(self.stops_at.filter(|at| *at < ending::OPEN)).min()
     }
 
@@ -326,7 +330,7 @@ impl PodWorker {
             ("PodScheduled", Said::YES),
         ];
         let mut conditions: Vec<PodCondition> = Vec::new();
-        for (type_, said) in mine {
+        for (type_, said) in mine.into_iter().chain(self.said_of_resize()) {
             let status = said.status();
             let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
             conditions.push(PodCondition {
@@ -357,7 +361,8 @@ impl PodWorker {
 }
 
 fn mine_has(type_: &str) -> bool {
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].contains(&type_)
+    let always = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+    always.contains(&type_) || ["PodResizePending", "PodResizeInProgress"].contains(&type_)
 }
 
 impl Init {

@@ -8,7 +8,7 @@ use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
 use kit_client::fault::Fault;
-use kit_server::{DeleteOptions, LogOptions, Server};
+use kit_server::{DeleteOptions, LogOptions, Request, Server};
 use kit_time::agenda::Instant;
 use kit_time::random::Random;
 use serde_json::{Value, json};
@@ -57,6 +57,19 @@ impl Bench {
         let mut value = serde_json::to_value(pod).expect("it is JSON");
         *value.pointer_mut(pointer).expect("it is there") = to;
         self.server.update(Object::from_value(Kind::Pod, value).expect("a good pod")).expect("it can be changed");
+        self.settle();
+    }
+
+    /// Changes the resources of the first container of a pod.
+    pub fn resize(&mut self, name: &str, resources: Value) {
+        let path = format!("/api/v1/namespaces/default/pods/{name}/resize");
+        let container = json!({"name": "main", "resources": resources});
+        let body = json!({"spec": {"containers": [container]}}).to_string();
+        let headers = [("Content-Type", "application/strategic-merge-patch+json")];
+        let request =
+            Request { method: "PATCH", path: &path, query: "", headers: &headers, body: body.as_bytes(), user: None };
+        let answer = self.server.request(&request);
+        assert_eq!(answer.code, 200, "{}", answer.as_text());
         self.settle();
     }
 

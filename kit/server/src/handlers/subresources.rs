@@ -9,7 +9,8 @@ use super::{Request, Response, Target, body, success};
 use crate::apiextensions::scale;
 use crate::field::{At, Errors};
 use crate::patch::Patch;
-use crate::rules::validate;
+use crate::rules::defaults;
+use crate::rules::validate::{self, resize};
 use crate::write::WriteOptions;
 use crate::{Error, Server};
 use kit_api::meta::LabelSelector;
@@ -253,12 +254,9 @@ impl Server {
                 return Err(Error::invalid_object(&key, errors.0));
             }
         } else {
-            for list in ["containers", "initContainers"] {
-                let sent = at(list);
-                for (index, container) in value["spec"][list].as_array_mut().into_iter().flatten().enumerate() {
-                    container["resources"] = sent[index]["resources"].clone();
-                }
-            }
+            let mut sent = sent.clone();
+            defaults::default("Pod", &mut sent);
+            resize::prepare(&mut value, &sent);
         }
         value["metadata"]["resourceVersion"] = sent["metadata"]["resourceVersion"].clone();
         if value["spec"] != there["spec"] {

@@ -199,9 +199,14 @@ fn select_by_own_labels(pod: &mut Value) {
     }
 }
 
+/// The class of a pod, by its containers.
+pub fn qos_class(pod: &Value, qos: &dyn Qos) -> String {
+    let class = serde_json::from_value::<Pod>(pod.clone()).map(|pod| qos.class(&pod).to_string());
+    class.unwrap_or_default()
+}
+
 fn new_pod(object: &mut Value, now: &str, qos: &dyn Qos) {
-    let class = serde_json::from_value::<Pod>(object.clone()).map(|pod| qos.class(&pod).to_string());
-    object["status"] = json!({"phase": "Pending", "qosClass": class.unwrap_or_default()});
+    object["status"] = json!({"phase": "Pending", "qosClass": qos_class(object, qos)});
     let gates = object.pointer("/spec/schedulingGates").and_then(Value::as_array);
     if gates.is_some_and(|gates| !gates.is_empty()) {
         object["status"]["conditions"] = json!([{

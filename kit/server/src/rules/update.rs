@@ -129,6 +129,16 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
     errors
 }
 
+/// Says what is wrong with a resize of a pod, after which it is of this class.
+pub fn validate_resize(resource: &Resource, new: &Value, old: &Value, class: &str) -> Errors {
+    // Those that the pod has are no part of the rules for new pods.
+    let mut plain = new.clone();
+    plain["spec"].as_object_mut().map(|spec| spec.shift_remove("ephemeralContainers"));
+    let mut errors = validate::validate(resource, &plain);
+    validate::resize::pod(&mut errors, &At::root(new), &At::root(old), class);
+    errors
+}
+
 /// Says what is wrong with a write of the status.
 pub fn validate_status_update(resource: &Resource, new: &Value, old: &Value) -> Errors {
     let mut errors = Errors::default();

@@ -7,6 +7,7 @@
 
 use super::life::Life;
 use super::probes::{self, Probes};
+use super::resize::Share;
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::back_off;
 use crate::kubelet::image::{self, Image, Images, Reference, Registry};
@@ -22,7 +23,7 @@ use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
 
 /// How often the kubelet looks at what its container runtime runs (`genericPlegRelistPeriod`).
-const RELIST: Instant = Instant::seconds(1);
+pub(super) const RELIST: Instant = Instant::seconds(1);
 /// After an error a pod is looked at again so much later, and up to half as much more (`backOffPeriod`, `workerBackOffPeriodJitterFactor`).
 const SYNC: Instant = Instant::seconds(10);
 
@@ -77,6 +78,7 @@ pub struct Live {
     forgotten: bool,
     /// It was killed to be started again, which is one step upstream.
     ordered: bool,
+    pub(super) share: Share,
 }
 
 impl Live {
@@ -105,6 +107,7 @@ impl Live {
             unwell: None,
             forgotten: false,
             ordered: false,
+            share: Share::new(container),
         }
     }
 
@@ -145,6 +148,10 @@ impl PodWorker {
             }
             let live = Live::new(pod, container, role, now, slot);
             run.live = Some(live);
+            let said = pod.status.iter().flat_map(|of| of.container_statuses.iter().chain(&of.init_container_statuses));
+            if let Some(said) = said.flatten().find(|said| said.name == run.name) {
+                run.find_share(said);
+            }
         }
         // What has run had a sandbox, which is still there.
         let has_run = |run: &Run| !matches!(run.state, State::Waiting(..)) || run.last.is_some();
@@ -164,6 +171,7 @@ impl PodWorker {
     /// Everything that is due.
     pub(super) fn advance_live(&mut self, now: Instant, time: Timestamp, images: &mut Images) -> Events {
         let mut events = std::mem::take(&mut self.news);
+        self.go_on_resizing(now);
         loop {
             self.sync(now, time);
             let mut moved = false;
@@ -273,6 +281,17 @@ impl Run {
         self.live.as_ref().is_some_and(|live| live.role == Role::Sidecar)
     }
 
+    /// Whether it runs and can get other resources: init containers that end can't.
+    pub(super) fn is_resizable(&self) -> bool {
+        let stays = self.live.as_ref().is_some_and(|live| live.role != Role::Init);
+        stays && matches!(self.state, State::Running { .. })
+    }
+
+    /// Whether it was told to end.
+    pub(super) fn is_killed(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.killed.is_some())
+    }
+
     /// Whether it has ended for good.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Ended(_)) && self.next.is_none()
@@ -355,6 +374,7 @@ impl Run {
                 }
                 (live.killed, live.unwell) = (None, None);
                 (live.forgotten, live.ordered) = (false, false);
+                self.take_share();
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {name}")));
                 let exit = self.image.exits_after.map(seconds);
@@ -403,10 +423,14 @@ impl Run {
     /// It has ended like this, and the last time `before`. Who killed it to start it again does so.
     pub(super) fn ended(&mut self, ended: ContainerStateTerminated, before: Instant, now: Instant) {
         let ran_before = self.last.is_some();
-        self.state = State::Ended(ended);
         let again = self.live.as_mut().and_then(|live| live.killed.take()).is_some_and(|(_, again)| again);
-        if again {
-            self.renew();
+        match again && self.renewal.is_some() {
+            // Its pod may be one whose containers aren't started again, and then the API server lets no end be taken back.
+            true => {
+                (self.last, self.state) = (Some(ended), State::Waiting(Some(("ContainerCreating", String::new()))));
+                self.renew();
+            }
+            false => self.state = State::Ended(ended),
         }
         self.waits = self.crashes.delay(now).unwrap_or_default();
         self.next = Some(now + RELIST);
@@ -449,6 +473,8 @@ impl Run {
             status.container_id = Some(format!("containerd://{id}"));
             let repository =
                 Reference::parse(&self.image_name).map(|reference| reference.repository()).unwrap_or_default();
+            status.allocated_resources = live.share.given.requests.clone();
+            status.resources = Some(live.share.has.clone());
             status.image_id = format!("{repository}@sha256:{}", hash(&self.image_name, "image", 0));
         }
         if let State::Running { since, .. } = &self.state {

@@ -42,6 +42,7 @@ impl PodWorker {
             // A status that was written changes nothing here.
             if there.spec != pod.spec {
                 **there = Pod { status: None, ..pod.clone() };
+                self.look_at_resize();
             }
         }
         match changed {

@@ -14,7 +14,7 @@ use crate::kubelet::pressure::Amounts;
 use crate::runtime;
 use crate::runtime::status::{self, Of, Ran};
 use kit_api::Quantity;
-use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus};
+use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, ResourceRequirements};
 use kit_api::jiff::Timestamp;
 use kit_api::time;
 use kit_client::back_off::BackOff;
@@ -83,8 +83,8 @@ impl Run {
             ports: ports(container),
             life: None,
             exit: Exit::new(container),
-            limit: limit(container, "memory").map(|limit| limit.value()),
-            cpu: limit(container, "cpu").map(|limit| limit.milli_value()),
+            limit: limit(container.resources.as_ref(), "memory").map(|limit| limit.value()),
+            cpu: limit(container.resources.as_ref(), "cpu").map(|limit| limit.milli_value()),
             renewal: None,
         }
     }
@@ -248,7 +248,7 @@ impl Run {
     }
 }
 
-/// A container's limit of something.
-fn limit(container: &Container, of: &str) -> Option<Quantity> {
-    container.resources.as_ref()?.limits.as_ref()?.get(of)?.0.parse().ok()
+/// The limit of something.
+pub(super) fn limit(resources: Option<&ResourceRequirements>, of: &str) -> Option<Quantity> {
+    resources?.limits.as_ref()?.get(of)?.0.parse().ok()
 }

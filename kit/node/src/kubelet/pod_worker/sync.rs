@@ -50,11 +50,11 @@ impl PodWorker {
         }
     }
 
-    fn runs(&self) -> impl Iterator<Item = &Run> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.setup.iter().chain(&self.containers)
     }
 
-    fn runs_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+    pub(super) fn runs_mut(&mut self) -> impl Iterator<Item = &mut Run> {
         self.setup.iter_mut().chain(&mut self.containers)
     }
 
@@ -132,7 +132,7 @@ impl Run {
     }
 
     /// How long it has to end before its pod does; a probe that failed may say it.
-    fn grace(&self, probe: bool) -> Instant {
+    pub(super) fn grace(&self, probe: bool) -> Instant {
         let Some(live) = &self.live else { return Instant::default() };
         let said = live.unwell.as_ref().filter(|_| probe).map(|kill| termination::time(kill.grace_seconds));
         said.unwrap_or(live.grace)

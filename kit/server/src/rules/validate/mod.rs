@@ -18,6 +18,7 @@ mod pod;
 mod pod_status;
 mod policy;
 mod ranges;
+pub mod resize;
 mod resources;
 mod scheduling;
 mod security;
