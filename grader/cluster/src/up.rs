@@ -17,6 +17,7 @@ use kit_live::dns::Dns;
 use kit_live::store::Kept;
 use kit_live::ui::Film;
 use kit_live::{Live, Options, kubeconfig};
+use kit_node::kubelet::cri::Runtime;
 use kit_node::kubelet::node::NodeShape;
 use kit_server::{Backend, Snapshot};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -44,6 +45,9 @@ pub struct Args {
     /// How many hosts the control plane has, each with a member of a simulated etcd; without any it never fails
     #[arg(long, default_value_t = 0)]
     control_planes: usize,
+    /// What runs the containers of all nodes, and says why an image can't be pulled: `containerd` or `cri-o`
+    #[arg(long, value_name = "RUNTIME", default_value = "containerd")]
+    runtime: Runtime,
     /// Leaves out the simulated cloud: services of type LoadBalancer stay <pending>
     #[arg(long)]
     no_cloud: bool,
@@ -117,7 +121,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data_dir", "control_planes", "seed"])]
     etcd: Vec<String>,
     /// Begins with the cluster of this file, after something has gone wrong in it; `check` says when it is mended
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "zones", "control_planes", "data_dir", "etcd"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "zones", "runtime", "control_planes", "data_dir", "etcd"])]
     incident: Option<PathBuf>,
 }
 
@@ -174,7 +178,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?;
     let seed = args.seed.or(case.as_ref().map(|case| case.incident.cluster.seed)).unwrap_or(since.as_nanos() as u64);
     let config = Config {
-        nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones)).collect()),
+        nodes: Nodes::Shapes((0..args.nodes).map(|index| node(index, args.zones, args.runtime)).collect()),
         control_planes: args.control_planes,
         cloud: (!args.no_cloud).then(CloudShape::default),
         network: match &args.network {
@@ -385,12 +389,12 @@ fn audit(args: &Args) -> Result<Option<Arc<Audit>>> {
     Ok(Some(Arc::new(audit)))
 }
 
-fn node(index: usize, zones: usize) -> NodeShape {
+fn node(index: usize, zones: usize, runtime: Runtime) -> NodeShape {
     let zone = index.checked_rem(zones).map(|zone| match u8::try_from(zone) {
         Ok(letter @ 0..26) => format!("zone-{}", char::from(b'a' + letter)),
         _ => format!("zone-{}", zone + 1),
     });
-    NodeShape { name: format!("node-{}", index + 1), zone, ..NodeShape::default() }
+    NodeShape { name: format!("node-{}", index + 1), zone, runtime, ..NodeShape::default() }
 }
 
 /// Starts the same command once more, in a session of its own, and waits until it says that it is ready.

@@ -1,5 +1,7 @@
 //! The image registry: how the containers of each image behave. Containers are simulated; this is all that they do.
 
+use super::cri::{Refusal, Runtime};
+use super::garbage::Kept;
 use kit_api::core::Container;
 use kit_time::random::{Purpose, Random};
 use regex_lite::Regex;
@@ -15,6 +17,10 @@ pub struct Image {
     pub pull: f64,
     /// Whether it can be pulled at all.
     pub exists: bool,
+    /// Why it can't be pulled, where that is something else; in clusters with programs.
+    pub refused: Option<Refusal>,
+    /// The name and the password that its registry asks for, as `name:password`; in clusters with programs.
+    pub login: Option<String>,
     /// From pulled to running.
     pub start: f64,
     /// From running to ready.
@@ -42,6 +48,8 @@ impl Default for Image {
         Image {
             pull: 0.1,
             exists: true,
+            refused: None,
+            login: None,
             start: 0.1,
             ready: 0.1,
             stop: 0.4,
@@ -81,6 +89,7 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
     let fails = words.any(|word| word.contains("fail"));
     Image {
         exists: !name.contains("broken"),
+        refused: Reference::parse(name).and_then(|reference| reference.refused()),
         exits_after: (!always).then_some(1.0),
         exit_code: i32::from(fails),
         ..Image::default()
@@ -90,21 +99,41 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
 /// The images that a node has.
 #[derive(Debug, Clone, Default)]
 pub struct Images {
-    names: BTreeSet<String>,
+    /// Who keeps and runs them.
+    pub runtime: Runtime,
+    names: BTreeMap<String, Kept>,
     bytes: i64,
 }
 
 impl Images {
+    /// None, in this runtime.
+    pub fn on(runtime: Runtime) -> Images {
+        Images { runtime, ..Images::default() }
+    }
+
     /// Whether an image is there.
     pub fn has(&self, image: &str) -> bool {
-        self.names.contains(image)
+        self.names.contains_key(image)
     }
 
     /// It was pulled.
     pub fn insert(&mut self, image: &str) {
-        if self.names.insert(image.into()) {
+        if !self.has(image) {
+            self.names.insert(image.into(), Kept::default());
             self.bytes += bytes(image);
         }
+    }
+
+    /// All of them, with what is known of each.
+    pub fn all(&mut self) -> impl Iterator<Item = (&str, &mut Kept)> {
+        self.names.iter_mut().map(|(name, kept)| (name.as_str(), kept))
+    }
+
+    /// Removes one; how many bytes that wins.
+    pub fn remove(&mut self, image: &str) -> i64 {
+        let won = self.names.remove(image).map_or(0, |_| bytes(image));
+        self.bytes -= won;
+        won
     }
 
     /// How large all of them are together, in bytes.
@@ -115,8 +144,8 @@ impl Images {
     /// Removes all that nobody needs; how many bytes that wins.
     pub fn keep(&mut self, needed: &BTreeSet<&str>) -> i64 {
         let before = self.bytes;
-        self.names.retain(|image| needed.contains(image.as_str()));
-        self.bytes = self.names.iter().map(|image| bytes(image)).sum();
+        self.names.retain(|image, _| needed.contains(image.as_str()));
+        self.bytes = self.names.keys().map(|image| bytes(image)).sum();
         before - self.bytes
     }
 }
@@ -165,12 +194,49 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// What containerd says of an image that no registry has.
-    pub fn not_found(&self) -> String {
-        let whole = format!("{}{}", self.repository(), self.version);
-        format!(
-            "rpc error: code = NotFound desc = failed to pull and unpack image {whole:?}: failed to resolve reference {whole:?}: {whole}: not found"
-        )
+    /// The whole name.
+    pub fn whole(&self) -> String {
+        format!("{}{}", self.repository(), self.version)
+    }
+
+    /// As people write it: without what goes without saying.
+    pub fn familiar(&self) -> String {
+        let whole = self.whole();
+        let short = whole.strip_prefix("docker.io/library/").or_else(|| whole.strip_prefix("docker.io/"));
+        short.unwrap_or(&whole).to_string()
+    }
+
+    /// The tag or the digest.
+    pub fn version(&self) -> &str {
+        self.version.trim_start_matches([':', '@'])
+    }
+
+    /// The name in its registry.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether its registry is Docker Hub.
+    pub fn is_hub(&self) -> bool {
+        self.domain == "docker.io"
+    }
+
+    /// The host of its registry.
+    pub fn host(&self) -> &str {
+        if self.is_hub() { "registry-1.docker.io" } else { &self.domain }
+    }
+
+    /// Why it can't be pulled, where its name says so: hosts that can't be there (RFC 2606), and what Docker Hub keeps apart for other
+    /// architectures.
+    fn refused(&self) -> Option<Refusal> {
+        let other = ["arm32v5/", "arm32v6/", "arm32v7/", "arm64v8/", "ppc64le/", "riscv64/", "s390x/"];
+        match () {
+            () if self.domain.ends_with(".invalid") => Some(Refusal::UnknownHost),
+            () if self.is_hub() && other.iter().any(|prefix| self.path.starts_with(prefix)) => {
+                Some(Refusal::OtherArchitecture)
+            }
+            () => None,
+        }
     }
 }
 

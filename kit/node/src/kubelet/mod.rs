@@ -4,7 +4,9 @@
 //! ([`image`]); it posts the node's status and renews its lease. Upstream: `pkg/kubelet/kubelet.go`.
 
 pub mod back_off;
+pub mod cri;
 mod failing;
+mod garbage;
 pub mod image;
 pub mod log;
 mod network;
@@ -26,7 +28,7 @@ use crate::program::link::Wires;
 use failing::Failing;
 use image::{Images, Registry};
 use kit_api::coordination::Lease;
-use kit_api::core::{Node, Pod};
+use kit_api::core::{Node, Pod, Secret};
 use kit_api::jiff::SignedDuration;
 use kit_api::pod;
 use kit_apimachinery::object::{AsKind, Key, Kind};
@@ -61,6 +63,8 @@ pub struct Kubelets {
     ended: BTreeSet<String>,
     timers: BTreeSet<(Instant, String, String)>,
     renew: Instant,
+    /// When images are looked at next.
+    collect: Instant,
     begun: bool,
     usage: Usage,
     /// Whether containers have begun or ended since it was written down.
@@ -96,6 +100,8 @@ struct Kubelet {
     /// How far it is with its end, if its machine is shut down.
     shutdown: Option<shutdown::Shutdown>,
     pressure: Pressure,
+    /// Whether too few images could be removed the last time.
+    collection_failed: bool,
 }
 
 struct Running {
@@ -119,6 +125,7 @@ impl Kubelets {
             let name = shape.name.clone();
             let pressure = Pressure::new(&shape);
             let skew = Instant::default();
+            let images = Images::on(shape.runtime);
             let (up, connected, behind) = (true, true, false);
             (
                 name,
@@ -127,7 +134,7 @@ impl Kubelets {
                     index,
                     pods,
                     addresses: 0,
-                    images: Images::default(),
+                    images,
                     up,
                     connected,
                     behind,
@@ -136,6 +143,7 @@ impl Kubelets {
                     in_use: Vec::new(),
                     shutdown: None,
                     pressure,
+                    collection_failed: false,
                 },
             )
         });
@@ -146,6 +154,7 @@ impl Kubelets {
             ended: BTreeSet::new(),
             timers: BTreeSet::new(),
             renew: Instant::default(),
+            collect: garbage::PERIOD,
             begun: false,
             usage,
             unmeasured: true,
@@ -221,7 +230,7 @@ impl Kubelets {
             );
             let Some(kubelet) = self.nodes.get_mut(&node) else { return };
             let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
-            let worker = self.worker_of(pod, ip, world);
+            let worker = self.worker_of(pod, ip, world).on(self.runtime_of(&node));
             let net = network::Interface::new(pod, &node);
             if let Some(kubelet) = self.nodes.get_mut(&node) {
                 worker.images().for_each(|image| kubelet.images.insert(image));
@@ -265,6 +274,11 @@ impl Kubelets {
             }
             None => worker,
         }
+    }
+
+    /// The container runtime of a node.
+    fn runtime_of(&self, node: &str) -> cri::Runtime {
+        self.nodes.get(node).map(|kubelet| kubelet.images.runtime).unwrap_or_default()
     }
 
     /// Lets the programs of a pod go on, and sets its timer.
@@ -348,6 +362,9 @@ impl Kubelets {
         self.resize(node, uid, world);
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
+        if running.worker.has_pull_secrets() {
+            running.worker.logins = self::logins(&running.key, world);
+        }
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
         let ended = self.play(node, uid, world);
@@ -411,6 +428,23 @@ impl Kubelets {
         }
         self.report_volumes(node, world);
     }
+}
+
+/// What a pod's pull secrets say now (`getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`).
+fn logins(key: &Key, world: &World<'_>) -> cri::Logins {
+    let mut logins = cri::Logins::default();
+    let Ok(pod) = world.server.fetch::<Pod>(&key.namespace, &key.name) else { return logins };
+    let spec = pod.spec.unwrap_or_default();
+    for secret in spec.image_pull_secrets.iter().flatten() {
+        match world.server.fetch::<Secret>(&key.namespace, &secret.name) {
+            Ok(found) => {
+                let config = found.data.as_ref().and_then(|data| data.get(".dockerconfigjson"));
+                config.into_iter().for_each(|config| logins.read(&config.0));
+            }
+            Err(_) => logins.missing.push(secret.name.clone()),
+        }
+    }
+    logins
 }
 
 impl Kubelet {
@@ -488,6 +522,7 @@ impl Component for Kubelets {
         self.run_shutdowns(world);
         if world.now >= self.renew {
             self.relieve(world);
+            self.collect_garbage(world);
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
                 kubelet.heartbeat(world);
             }

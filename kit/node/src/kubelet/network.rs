@@ -143,7 +143,7 @@ impl Kubelets {
         };
         let anew = running(&self.nodes).and_then(|key| {
             let pod = world.server.fetch::<Pod>(&key.namespace, &key.name).ok()?;
-            Some(self.worker_of(&pod, String::new(), world))
+            Some(self.worker_of(&pod, String::new(), world).on(self.runtime_of(node)))
         });
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
         if let Some(worker) = anew {

@@ -34,6 +34,8 @@ pub struct NodeShape {
     pub zone: Option<String>,
     /// More labels.
     pub labels: BTreeMap<String, String>,
+    /// What runs its containers.
+    pub runtime: super::cri::Runtime,
     /// Taints, from the start.
     pub taints: Vec<kit_api::core::Taint>,
 }
@@ -105,6 +107,7 @@ impl Default for NodeShape {
             eviction: Eviction::default(),
             zone: None,
             labels: BTreeMap::new(),
+            runtime: super::cri::Runtime::default(),
             taints: Vec::new(),
         }
     }
@@ -242,7 +245,7 @@ impl NodeShape {
             allocatable: Some(amounts),
             node_info: Some(NodeSystemInfo {
                 architecture: "amd64".into(),
-                container_runtime_version: "simulated://1.0".into(),
+                container_runtime_version: self.runtime.version().into(),
                 kernel_version: "simulated".into(),
                 kubelet_version: "v1.33.0".into(),
                 operating_system: "linux".into(),

@@ -16,6 +16,7 @@ mod resize;
 mod run;
 mod sync;
 
+use super::cri::Logins;
 use super::image::{self, Images, Registry};
 use super::network::ports;
 use super::pressure::Amounts;
@@ -46,6 +47,8 @@ pub struct PodWorker {
     /// The pod as it is wanted, if somebody watches.
     live: Option<Box<Pod>>,
     resize: resize::Resize,
+    /// What its pull secrets say.
+    pub logins: Logins,
     /// Its sandbox then, once it had one.
     sandbox: Option<Sandbox>,
     /// What is to be said and was not yet.
@@ -117,6 +120,7 @@ impl PodWorker {
             setup,
             live,
             resize: resize::Resize::default(),
+            logins: Logins::default(),
             sandbox,
             news,
             init_next,

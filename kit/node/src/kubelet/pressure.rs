@@ -142,7 +142,7 @@ impl Node for Seen<'_> {
 
 impl Kubelet {
     /// What pods and images use.
-    fn used(&self, now: Instant) -> Amounts {
+    pub(super) fn used(&self, now: Instant) -> Amounts {
         let images = Amounts { disk: self.images.size(), ..Amounts::default() };
         let running = self.pods.values().flat_map(|running| running.worker.usage_now(now));
         running.fold(images, |sum, (_, amounts)| sum.and(amounts))

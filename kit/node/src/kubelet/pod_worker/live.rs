@@ -10,6 +10,7 @@ use super::probes::{self, Probes};
 use super::resize::Share;
 use super::{Events, PodWorker, Run, State, seconds};
 use crate::kubelet::back_off;
+use crate::kubelet::cri::{self, Logins, Refusal, Runtime};
 use crate::kubelet::image::{self, Image, Images, Reference, Registry};
 use crate::runtime::Sandbox;
 use crate::termination;
@@ -79,6 +80,7 @@ pub struct Live {
     /// It was killed to be started again, which is one step upstream.
     ordered: bool,
     pub(super) share: Share,
+    runtime: Runtime,
 }
 
 impl Live {
@@ -108,6 +110,7 @@ impl Live {
             forgotten: false,
             ordered: false,
             share: Share::new(container),
+            runtime: Runtime::default(),
         }
     }
 
@@ -161,6 +164,19 @@ impl PodWorker {
         self
     }
 
+    /// The same pod on this runtime.
+    pub fn on(mut self, runtime: Runtime) -> PodWorker {
+        let lives = self.setup.iter_mut().chain(&mut self.containers).filter_map(|run| run.live.as_mut());
+        lives.for_each(|live| live.runtime = runtime);
+        self
+    }
+
+    /// Whether it has secrets for registries, which somebody has to look up.
+    pub fn has_pull_secrets(&self) -> bool {
+        let spec = self.live.as_ref().and_then(|pod| pod.spec.as_ref());
+        spec.is_some_and(|spec| spec.image_pull_secrets.as_ref().is_some_and(|secrets| !secrets.is_empty()))
+    }
+
     /// The images that the containers which have run so far were made of.
     pub fn images(&self) -> impl Iterator<Item = &str> {
         let runs = self.setup.iter().chain(&self.containers);
@@ -182,7 +198,7 @@ impl PodWorker {
                         State::Running { .. } => run.go_on(at, time),
                         // Nothing is started any more in a pod that ends.
                         _ if self.stops_at.is_some() => run.next = None,
-                        _ => run.prepare(at, time, images, &mut events),
+                        _ => run.prepare((at, time), images, &self.logins, &mut events),
                     }
                 }
             }
@@ -200,6 +216,17 @@ impl PodWorker {
             self.containers.iter().chain(&self.setup).filter(|run| matches!(run.state, State::Running { .. }));
         self.news.extend(running.map(|run| ("Normal", "Killing", format!("Stopping container {}", run.name))));
     }
+}
+
+/// A name that looks like a hash.
+fn hash(object: &str, reason: &str, attempt: u64) -> String {
+    let part = |part: u64| Random::new(part).bits(Purpose { component: "runtime", object, reason, attempt });
+    (0..4).map(|at| format!("{:016x}", part(at))).collect()
+}
+
+/// What an image's manifest is called.
+fn digest(image: &str) -> String {
+    format!("sha256:{}", hash(image, "image", 0))
 }
 
 /// How a container behaves, and what goes on in it.
@@ -317,8 +344,9 @@ impl Run {
     }
 
     /// One step of a container on its way to run.
-    fn prepare(&mut self, at: Instant, time: Timestamp, images: &mut Images, events: &mut Events) {
+    fn prepare(&mut self, (at, time): (Instant, Timestamp), images: &mut Images, logins: &Logins, events: &mut Events) {
         let (name, image) = (self.name.clone(), self.image_name.clone());
+        let refusal = self.refusal(logins);
         let Some(live) = &mut self.live else { return };
         match live.stage {
             Stage::Turn => self.next = None,
@@ -340,8 +368,17 @@ impl Run {
                 // It is looked at again now and then, not just when the time has come.
                 self.next = Some(live.look(at, &name));
             }
-            Stage::Image => self.look_for_image(at, &name, &image, images, events),
-            Stage::Pulling if self.image.exists => {
+            Stage::Image => {
+                if !logins.missing.is_empty() {
+                    let missing = logins.missing.join(", ");
+                    let told = format!(
+                        "Unable to retrieve some image pull secrets ({missing}); attempting to pull the image may not succeed."
+                    );
+                    events.push(("Warning", "FailedToRetrieveImagePullSecret", told));
+                }
+                self.look_for_image(at, &name, &image, images, events);
+            }
+            Stage::Pulling if refusal.is_none() => {
                 let took = seconds(self.image.pull);
                 let size = image::size(&image);
                 events.push((
@@ -353,16 +390,20 @@ impl Run {
                 self.created(at, &name, events);
             }
             Stage::Pulling => {
-                let why = Reference::parse(&image).map(|reference| reference.not_found()).unwrap_or_default();
-                events.push(("Warning", "Failed", format!("Failed to pull image {image:?}: {why}")));
-                events.push(("Warning", "Failed", "Error: ErrImagePull".into()));
+                let refusal = refusal.unwrap_or(Refusal::NotFound);
+                let digest = || digest(&image);
+                let error = Reference::parse(&image).map(|it| images.runtime.refuses(&it, refusal, &digest()));
+                let error = error.unwrap_or_default();
+                let (reason, why) = cri::explain(&image, &error);
+                events.push(("Warning", "Failed", format!("Failed to pull image {image:?}: {error}")));
+                events.push(("Warning", "Failed", format!("Error: {reason}")));
                 // The first failure is followed by what the new sandbox gives the kubelet to look at.
                 let first = self.pulls == back_off::NEW;
                 self.pulls.start(at, at);
-                live.pulled = format!("ErrImagePull: {why}");
+                live.pulled = format!("{reason}: {why}");
                 live.stage = Stage::Image;
                 self.next = Some(if first { at + RELIST } else { live.look(at, &name) });
-                self.state = State::Waiting(Some(("ErrImagePull", why)));
+                self.state = State::Waiting(Some((reason, why)));
             }
             Stage::Created => {
                 if let State::Ended(ended) = &self.state {
@@ -380,6 +421,17 @@ impl Run {
                 let exit = self.image.exits_after.map(seconds);
                 self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
             }
+        }
+    }
+
+    /// Why its image can't be pulled.
+    fn refusal(&self, logins: &Logins) -> Option<Refusal> {
+        let is_open =
+            |login: &String| Reference::parse(&self.image_name).is_some_and(|image| logins.open(&image, login));
+        match &self.image {
+            image if !image.exists => Some(Refusal::NotFound),
+            Image { login: Some(login), refused: None, .. } if !is_open(login) => Some(Refusal::Unauthorized),
+            image => image.refused,
         }
     }
 
@@ -463,19 +515,15 @@ impl Run {
     /// What this mode adds to its status.
     pub(super) fn detail(&self, status: &mut ContainerStatus) {
         let Some(live) = &self.live else { return };
-        let hash = |object: &str, reason: &str, attempt: u64| -> String {
-            let part = |part: u64| Random::new(part).bits(Purpose { component: "runtime", object, reason, attempt });
-            (0..4).map(|at| format!("{:016x}", part(at))).collect()
-        };
         let runs = !matches!(self.state, State::Waiting(..));
         if runs || self.last.is_some() {
             let id = hash(&live.uid, &self.name, u64::try_from(self.restarts).unwrap_or_default());
-            status.container_id = Some(format!("containerd://{id}"));
+            status.container_id = Some(format!("{}://{id}", live.runtime.scheme()));
             let repository =
                 Reference::parse(&self.image_name).map(|reference| reference.repository()).unwrap_or_default();
             status.allocated_resources = live.share.given.requests.clone();
             status.resources = Some(live.share.has.clone());
-            status.image_id = format!("{repository}@sha256:{}", hash(&self.image_name, "image", 0));
+            status.image_id = format!("{repository}@{}", digest(&self.image_name));
         }
         if let State::Running { since, .. } = &self.state {
             status.started = Some(probes::has_started(live.probes.as_ref(), *since));
