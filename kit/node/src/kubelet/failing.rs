@@ -2,6 +2,7 @@
 //!
 //! Sources: `rejectPod` of `pkg/kubelet/kubelet.go`, and who calls `killPodNow` (`pkg/kubelet/pod_workers.go`).
 
+use super::static_pods::is_of;
 use super::{Kubelet, Kubelets};
 use crate::admission;
 use crate::eviction;
@@ -46,7 +47,7 @@ impl Kubelets {
         let over = running.worker.stops_at.is_some_and(|at| at <= world.now);
         let Some(failing) = running.failing.clone().filter(|_| over) else { return false };
         let Ok(mut pod) = world.server.fetch::<Pod>(&running.key.namespace, &running.key.name) else { return false };
-        if pod::is_terminating(&pod) || pod.metadata.uid.as_deref() != Some(uid) {
+        if pod::is_terminating(&pod) || !is_of(&pod, uid) {
             return false;
         }
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));

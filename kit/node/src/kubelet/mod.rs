@@ -16,6 +16,7 @@ mod pressure;
 pub mod processes;
 mod resize;
 mod shutdown;
+mod static_pods;
 pub mod streams;
 mod surroundings;
 #[cfg(test)]
@@ -61,6 +62,8 @@ pub struct Kubelets {
     /// Pods that have ended here, until the watch says that they are gone. In scenarios nobody sees if they begin again for that
     /// moment.
     ended: BTreeSet<String>,
+    /// The static pod behind each mirror, by their uids.
+    mirrors: BTreeMap<String, String>,
     timers: BTreeSet<(Instant, String, String)>,
     renew: Instant,
     /// When images are looked at next.
@@ -115,6 +118,8 @@ struct Running {
     claims: Claims,
     /// With what it fails when it has ended.
     failing: Option<Failing>,
+    /// The pod itself, if it is a static one.
+    manifest: Option<Box<Pod>>,
 }
 
 impl Kubelets {
@@ -152,6 +157,7 @@ impl Kubelets {
             nodes: nodes.collect(),
             pods: BTreeMap::new(),
             ended: BTreeSet::new(),
+            mirrors: BTreeMap::new(),
             timers: BTreeSet::new(),
             renew: Instant::default(),
             collect: garbage::PERIOD,
@@ -210,6 +216,9 @@ impl Kubelets {
         if !kubelet.up || !kubelet.connected {
             return;
         }
+        if static_pods::mirrored(pod).is_some() {
+            return self.see_mirror(&node, pod, gone, world);
+        }
         if gone {
             self.ended.remove(&uid);
             if let Some(mut running) = kubelet.pods.remove(&uid) {
@@ -223,28 +232,7 @@ impl Kubelets {
             if pod::is_finished(pod) || self.ended.contains(&uid) || !self.admits(&node, pod, world) {
                 return;
             }
-            let key = Key::new(
-                Kind::Pod,
-                pod.metadata.namespace.as_deref().unwrap_or_default(),
-                pod.metadata.name.as_deref().unwrap_or_default(),
-            );
-            let Some(kubelet) = self.nodes.get_mut(&node) else { return };
-            let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
-            let worker = self.worker_of(pod, ip, world).on(self.runtime_of(&node));
-            let net = network::Interface::new(pod, &node);
-            if let Some(kubelet) = self.nodes.get_mut(&node) {
-                worker.images().for_each(|image| kubelet.images.insert(image));
-                let volumes = volumes::Claimed::new(pod, world.now);
-                let priority = shutdown::priority(pod);
-                let claims = Claims::of(pod);
-                let running = Running { key, worker, timer: None, net, volumes, priority, claims, failing: None };
-                kubelet.pods.insert(uid.clone(), running);
-            }
-            self.pods.insert(uid.clone(), node.clone());
-            if self.mount(&node, &uid, world) {
-                self.plug(&node, &uid, world);
-            }
-            self.post(&node, &uid, world);
+            self.begin_pod(&node, pod, world);
         }
         if let Some(running) = self.nodes.get_mut(&node).and_then(|kubelet| kubelet.pods.get_mut(&uid))
             && pod::is_terminating(pod)
@@ -253,6 +241,36 @@ impl Kubelets {
         }
         self.update(&node, &uid, pod, world);
         self.go_on(&node, &uid, world);
+    }
+
+    /// A pod begins on a node.
+    fn begin_pod(&mut self, node: &str, pod: &Pod, world: &mut World<'_>) {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (meta, uid) = (&pod.metadata, text(&pod.metadata.uid));
+        let key = Key::new(Kind::Pod, &text(&meta.namespace), &text(&meta.name));
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
+        let worker = self.worker_of(pod, ip, world).on(self.runtime_of(node));
+        if let Some(kubelet) = self.nodes.get_mut(node) {
+            worker.images().for_each(|image| kubelet.images.insert(image));
+            let running = Running {
+                key,
+                worker,
+                timer: None,
+                net: network::Interface::new(pod, node),
+                volumes: volumes::Claimed::new(pod, world.now),
+                priority: shutdown::priority(pod),
+                claims: Claims::of(pod),
+                failing: None,
+                manifest: static_pods::is_static(pod).then(|| Box::new(pod.clone())),
+            };
+            kubelet.pods.insert(uid.clone(), running);
+        }
+        self.pods.insert(uid.clone(), node.to_string());
+        if self.mount(node, &uid, world) {
+            self.plug(node, &uid, world);
+        }
+        self.post(node, &uid, world);
     }
 
     /// A pod may be another than it was.
@@ -336,7 +354,7 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
         let Some(running) = kubelet.pods.get(uid) else { return };
         let Ok(mut pod) = world.server.fetch::<Pod>(&running.key.namespace, &running.key.name) else { return };
-        if pod.metadata.uid.as_deref() != Some(uid) {
+        if !static_pods::is_of(&pod, uid) {
             return;
         }
         self.unmeasured = true;
@@ -410,7 +428,7 @@ impl Kubelets {
         if let Some(kubelet) = self.nodes.get_mut(node) {
             kubelet.behind = false;
             kubelet.pods.retain(|uid, running| {
-                let kept = there.contains(uid);
+                let kept = there.contains(uid) || running.manifest.is_some();
                 if !kept {
                     running.net.leave(self.wires.as_ref());
                 }
@@ -532,6 +550,7 @@ impl Component for Kubelets {
                 let behind: Vec<String> = behind.map(|(name, _)| name.clone()).collect();
                 behind.iter().for_each(|name| self.resync(name, world));
             }
+            self.run_static_pods(world);
             self.renew = self.renew + RENEW;
         }
         // It costs a look at each pod, and only an autoscaler asks.

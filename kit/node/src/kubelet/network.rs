@@ -5,6 +5,7 @@
 //! (`HandlePodCleanups`, `SyncTerminatingPod`).
 
 use super::Kubelets;
+use super::static_pods::is_of;
 use crate::program::link::{Served, Servers, Wires};
 use kit_api::core::{Container, Pod};
 use kit_client::component::World;
@@ -139,10 +140,10 @@ impl Kubelets {
     fn plugged(&mut self, node: &str, uid: &str, ip: String, world: &World<'_>) {
         let running = |nodes: &super::Nodes| {
             let running = nodes.get(node)?.pods.get(uid)?;
-            running.worker.is_held().then(|| running.key.clone())
+            running.worker.is_held().then(|| (running.key.clone(), running.manifest.as_deref().cloned()))
         };
-        let anew = running(&self.nodes).and_then(|key| {
-            let pod = world.server.fetch::<Pod>(&key.namespace, &key.name).ok()?;
+        let anew = running(&self.nodes).and_then(|(key, manifest)| {
+            let pod = manifest.or_else(|| world.server.fetch::<Pod>(&key.namespace, &key.name).ok())?;
             Some(self.worker_of(&pod, String::new(), world).on(self.runtime_of(node)))
         });
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
@@ -159,7 +160,7 @@ impl Kubelets {
         for (uid, running) in &mut kubelet.pods {
             running.net.leave(self.wires.as_ref());
             let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
-            if running.worker.needs_sandbox() && pod.is_some_and(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
+            if running.worker.needs_sandbox() && pod.is_some_and(|pod| is_of(pod, uid)) {
                 running.worker.plugged(String::new());
                 again.push(uid.clone());
             }

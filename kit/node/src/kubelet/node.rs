@@ -36,6 +36,8 @@ pub struct NodeShape {
     pub labels: BTreeMap<String, String>,
     /// What runs its containers.
     pub runtime: super::cri::Runtime,
+    /// Pods that its kubelet runs by itself, from files.
+    pub manifests: Vec<kit_api::core::Pod>,
     /// Taints, from the start.
     pub taints: Vec<kit_api::core::Taint>,
 }
@@ -108,6 +110,7 @@ impl Default for NodeShape {
             zone: None,
             labels: BTreeMap::new(),
             runtime: super::cri::Runtime::default(),
+            manifests: Vec::new(),
             taints: Vec::new(),
         }
     }

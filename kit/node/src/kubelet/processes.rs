@@ -2,6 +2,7 @@
 
 use super::Kubelets;
 use super::image;
+use super::static_pods::is_of;
 use kit_api::core::Pod;
 use kit_api::volume;
 use kit_apimachinery::object::Key;
@@ -62,9 +63,8 @@ impl Kubelets {
                 let known = stored.as_ref().and_then(|stored| stored.get::<Pod>());
                 // The control plane may have forgotten a pod that still runs.
                 let before = shared.borrow().processes.get(uid).cloned();
-                let Some(process) = known
-                    .filter(|pod| pod.metadata.uid.as_ref() == Some(uid))
-                    .map_or(before, |known| process(known, &pod.key))
+                let Some(process) =
+                    known.filter(|pod| is_of(pod, uid)).map_or(before, |known| process(known, &pod.key))
                 else {
                     continue;
                 };

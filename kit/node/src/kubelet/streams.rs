@@ -80,7 +80,7 @@ impl Kubelets {
     pub fn logs(&self, target: &Target, options: &LogOptions, now: Instant) -> Result<LogReader, Refused> {
         self.reach(&target.node)?;
         let name = &target.pod.name;
-        let running = self.nodes.get(&target.node).and_then(|kubelet| kubelet.pods.get(&target.uid));
+        let running = self.nodes.get(&target.node).and_then(|kubelet| kubelet.pods.get(self.uid_of(target)));
         let running = running.ok_or_else(|| Refused::Said(404, format!("pod {name:?} not found\n")))?;
         let seen = running.worker.see(&target.container, now);
         let seen = seen.ok_or_else(|| {
@@ -100,7 +100,7 @@ impl Kubelets {
     pub fn read(&self, reader: &mut LogReader, now: Instant) -> (Option<Vec<u8>>, bool) {
         let target = &reader.target;
         let running = self.nodes.get(&target.node).filter(|kubelet| kubelet.up && kubelet.connected);
-        let running = running.and_then(|kubelet| kubelet.pods.get(&target.uid));
+        let running = running.and_then(|kubelet| kubelet.pods.get(self.uid_of(target)));
         let Some(seen) = running.and_then(|running| running.worker.see(&target.container, now)) else {
             return (None, false);
         };
@@ -138,7 +138,7 @@ impl Kubelets {
             let chain = "error executing command in container: failed to exec in container: failed to start exec";
             return Err(Refused::Said(200, format!("{chain} {:?}: {message}", format!("{:064x}", self.session + 1))));
         }
-        let place = self.place(&target.node, &target.uid, world);
+        let place = self.place(&target.node, self.uid_of(target), world);
         let found = self.worker(target).zip(place).and_then(|(worker, place)| worker.visit(&target.container, &place));
         let Some(mut around) = found else {
             return Err(Refused::Said(500, format!("container not found ({:?})", target.container)));
@@ -174,9 +174,15 @@ impl Kubelets {
         self.session
     }
 
+    /// The uid by which the kubelet knows a pod; others know a static pod by that of its mirror (`TranslatePodUID`).
+    fn uid_of<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.mirrors.get(&target.uid).unwrap_or(&target.uid)
+    }
+
     fn worker(&mut self, target: &Target) -> Option<&mut super::pod_worker::PodWorker> {
+        let uid = self.uid_of(target).to_string();
         let kubelet = self.nodes.get_mut(&target.node)?;
-        kubelet.pods.get_mut(&target.uid).map(|running| &mut running.worker)
+        kubelet.pods.get_mut(&uid).map(|running| &mut running.worker)
     }
 
     fn runs(&mut self, target: &Target, world: &World<'_>, missing: &str) -> Result<Instant, Refused> {
@@ -190,7 +196,8 @@ impl Kubelets {
     pub(super) fn place<'a>(&self, node: &str, uid: &str, world: &'a World<'_>) -> Option<Place<'a>> {
         let kubelet = self.nodes.get(node)?;
         let running = kubelet.pods.get(uid)?;
-        let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name)?;
+        let there = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
+        let pod = there.or(running.manifest.as_deref())?;
         let place = Place::new(world.server, pod, running.worker.ip(), &kubelet.shape.address(kubelet.index));
         let sandbox = || running.net.sandbox.clone();
         Some(Place { link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }), ..place })
@@ -215,7 +222,8 @@ impl Kubelets {
             (Some(program), None) if closes => program.close_input(),
             _ => return,
         }
-        self.go_on(&target.node, &target.uid, world);
+        let uid = self.uid_of(&target).to_string();
+        self.go_on(&target.node, &uid, world);
     }
 
     /// What a session has written since this was last asked; none if there is no such session.
@@ -290,7 +298,9 @@ impl Kubelets {
 
     /// Shows attached sessions what a pod's containers have written.
     pub(super) fn show(&mut self, uid: &str, written: &[Written]) {
-        for session in self.sessions.values_mut().filter(|session| session.target.uid == uid) {
+        let mirrors = &self.mirrors;
+        let is = |target: &String| mirrors.get(target).unwrap_or(target) == uid;
+        for session in self.sessions.values_mut().filter(|session| is(&session.target.uid)) {
             let What::Attach { written: waiting, size, .. } = &mut session.what else { continue };
             for piece in written.iter().filter(|piece| piece.container == session.target.container) {
                 waiting.push_back((piece.channel, piece.bytes.clone()));

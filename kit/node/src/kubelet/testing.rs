@@ -44,9 +44,14 @@ impl Bench {
     }
 
     /// A pod on `node-1`, with this spec.
-    pub fn pod(&mut self, name: &str, mut spec: Value) {
+    pub fn pod(&mut self, name: &str, spec: Value) {
+        self.annotated_pod(name, Value::Null, spec);
+    }
+
+    /// The same, with annotations.
+    pub fn annotated_pod(&mut self, name: &str, annotations: Value, mut spec: Value) {
         spec["nodeName"] = "node-1".into();
-        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "default"}, "spec": spec});
+        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "default", "annotations": annotations}, "spec": spec});
         self.server.create(Object::from_value(Kind::Pod, pod).expect("a good pod")).expect("it can be made");
         self.settle();
     }
@@ -115,6 +120,11 @@ impl Bench {
         }
         self.now = until;
         self.settle();
+    }
+
+    /// A pod that is there.
+    pub fn get(&self, name: &str) -> Pod {
+        self.server.fetch::<Pod>("default", name).expect("the pod is there")
     }
 
     /// What a container of a pod has written.
