@@ -140,6 +140,7 @@ impl Server {
             Some("resize") => {
                 update::validate_resize(resource, &value, &there, &strategy::qos_class(&value, self.qos.as_ref()))
             }
+            Some("ephemeralcontainers") => update::validate_guests(resource, &value),
             Some(_) => Default::default(),
         };
         if !errors.0.is_empty() {

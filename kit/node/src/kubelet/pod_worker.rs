@@ -44,6 +44,8 @@ pub struct PodWorker {
     inits: Vec<Init>,
     /// The init containers of a cluster that somebody watches: there they run as all others do.
     setup: Vec<Run>,
+    /// Its ephemeral containers, which somebody brought to look around.
+    guests: Vec<Run>,
     /// The pod as it is wanted, if somebody watches.
     live: Option<Box<Pod>>,
     resize: resize::Resize,
@@ -114,10 +116,11 @@ impl PodWorker {
         let containers = spec.containers.iter().map(run).collect();
         let init_next = inits.first().map(|first| first.begins + INIT);
         let (stops_at, ends, held, volumes) = (None, None, None, Volumes::new());
-        let (setup, news, live, sandbox) = (Vec::new(), Events::new(), None, None);
+        let (setup, guests, news, live, sandbox) = (Vec::new(), Vec::new(), Events::new(), None, None);
         let mut worker = PodWorker {
             inits,
             setup,
+            guests,
             live,
             resize: resize::Resize::default(),
             logins: Logins::default(),
@@ -142,7 +145,7 @@ impl PodWorker {
         if self.held.is_some() {
             return self.held.into_iter().chain(self.stops_at).min();
         }
-        let runs = self.setup.iter().chain(&self.containers);
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         let due =
             runs.filter_map(|run| run.next).chain(self.init_next).chain(self.wake_ending()).chain(self.wake_resize());
         due.chain(self.stops_at.filter(|at| *at < ending::OPEN)).min()
@@ -185,7 +188,7 @@ impl PodWorker {
             Some(_) => self.is_final() && ended(&self.containers),
             None => self.containers.iter().all(Run::is_over),
         };
-        self.held.is_none() && over && ended(&self.setup)
+        self.held.is_none() && over && ended(&self.setup) && ended(&self.guests)
     }
 
     /// Whether it runs in a sandbox, now or soon.
@@ -197,7 +200,12 @@ impl PodWorker {
     pub fn serves(&self, hostname: &str, now: Instant) -> Vec<Served> {
         let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none());
         let inits = inits.map(|init| (&init.ports, &init.image_name, None));
-        let runs = self.setup.iter().chain(&self.containers).filter(|run| matches!(run.state, State::Running { .. }));
+        let runs = self
+            .setup
+            .iter()
+            .chain(&self.containers)
+            .chain(&self.guests)
+            .filter(|run| matches!(run.state, State::Running { .. }));
         let runs = runs.map(|run| (&run.ports, &run.image_name, run.life.as_ref()));
         let served = |(ports, image, life): (&Vec<(Protocol, u16)>, &String, Option<&Life>)| {
             let words = life.map(|life| life.words().cloned().collect::<Vec<_>>()).unwrap_or_default();
@@ -266,7 +274,7 @@ impl PodWorker {
             }
             _ => None,
         };
-        self.setup.iter().chain(&self.containers).filter_map(used).collect()
+        self.setup.iter().chain(&self.containers).chain(&self.guests).filter_map(used).collect()
     }
 
     fn of(&self, is_init: bool) -> Of<'_> {
@@ -276,19 +284,19 @@ impl PodWorker {
 
     /// What a container can use of so many thousandths of a CPU: its quota throttles it.
     pub fn throttled(&self, name: &str, milli_cpu: i64) -> i64 {
-        let mut runs = self.setup.iter().chain(&self.containers);
+        let mut runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         runs.find(|run| run.name == name).map_or(milli_cpu, |run| run.throttled(milli_cpu))
     }
 
     /// What each running container uses now, by its name.
     pub fn usage_now(&self, now: Instant) -> impl Iterator<Item = (&str, Amounts)> {
-        let runs = self.setup.iter().chain(&self.containers);
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         runs.filter_map(move |run| Some((run.name.as_str(), run.uses(run.since()?, now))))
     }
 
     /// The images of all its containers.
     pub fn all_images(&self) -> impl Iterator<Item = &str> {
-        let runs = self.setup.iter().chain(&self.containers).map(|run| run.image_name.as_str());
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests).map(|run| run.image_name.as_str());
         self.inits.iter().map(|init| init.image_name.as_str()).chain(runs)
     }
 
@@ -321,6 +329,7 @@ impl PodWorker {
             None => self.inits.iter().map(|init| init.status(begun)).collect(),
         };
         let containers: Vec<ContainerStatus> = self.containers.iter().map(|run| run.status(self.of(false))).collect();
+        let guests: Vec<ContainerStatus> = self.guests.iter().map(|run| run.status(self.of(false))).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
         let phase = self.phase(spec, &all, stopped);
@@ -353,6 +362,7 @@ impl PodWorker {
             conditions: Some(conditions),
             init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
             container_statuses: Some(containers),
+            ephemeral_container_statuses: Some(guests).filter(|guests| !guests.is_empty()),
             host_ip: Some(host_ip.into()),
             pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
             pod_ip: ip,

@@ -65,11 +65,21 @@ impl Bench {
         self.settle();
     }
 
+    /// Brings an ephemeral container into a pod.
+    pub fn debug(&mut self, name: &str, container: Value) {
+        let body = json!({"spec": {"ephemeralContainers": [container]}});
+        self.patch(name, "ephemeralcontainers", &body);
+    }
+
     /// Changes the resources of the first container of a pod.
     pub fn resize(&mut self, name: &str, resources: Value) {
-        let path = format!("/api/v1/namespaces/default/pods/{name}/resize");
         let container = json!({"name": "main", "resources": resources});
-        let body = json!({"spec": {"containers": [container]}}).to_string();
+        self.patch(name, "resize", &json!({"spec": {"containers": [container]}}));
+    }
+
+    fn patch(&mut self, name: &str, part: &str, body: &Value) {
+        let path = format!("/api/v1/namespaces/default/pods/{name}/{part}");
+        let body = body.to_string();
         let headers = [("Content-Type", "application/strategic-merge-patch+json")];
         let request =
             Request { method: "PATCH", path: &path, query: "", headers: &headers, body: body.as_bytes(), user: None };

@@ -241,7 +241,8 @@ impl Server {
                 body::patched(&patch, patched, doubts, target.kind.resource(), query)?.value
             }
         };
-        let mut value = there.clone();
+        let (mut value, mut sent) = (there.clone(), sent);
+        defaults::default("Pod", &mut sent);
         let at = |field: &str| sent["spec"][field].clone();
         if part == "ephemeralcontainers" {
             value["spec"]["ephemeralContainers"] = at("ephemeralContainers");
@@ -254,8 +255,6 @@ impl Server {
                 return Err(Error::invalid_object(&key, errors.0));
             }
         } else {
-            let mut sent = sent.clone();
-            defaults::default("Pod", &mut sent);
             resize::prepare(&mut value, &sent);
         }
         value["metadata"]["resourceVersion"] = sent["metadata"]["resourceVersion"].clone();

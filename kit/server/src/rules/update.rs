@@ -129,6 +129,14 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
     errors
 }
 
+/// Says what is wrong with a pod that has got ephemeral containers (`ValidatePodEphemeralContainersUpdate`).
+pub fn validate_guests(resource: &Resource, new: &Value) -> Errors {
+    let mut errors = validate::validate(resource, new);
+    // Only new pods can't have any.
+    errors.0.retain(|cause| cause.field != "spec.ephemeralContainers");
+    errors
+}
+
 /// Says what is wrong with a resize of a pod, after which it is of this class.
 pub fn validate_resize(resource: &Resource, new: &Value, old: &Value, class: &str) -> Errors {
     // Those that the pod has are no part of the rules for new pods.

@@ -65,6 +65,15 @@ fn began(state: &ContainerState) -> Option<&Time> {
 }
 
 impl Run {
+    /// The same for an ephemeral container.
+    pub(super) fn adopt_guest(&mut self, pod: &Pod, now: Instant, time: Timestamp) {
+        let Some(status) = &pod.status else { return };
+        let guests = status.ephemeral_container_statuses.as_deref().unwrap_or_default();
+        if let Some(said) = said_of(&self.name, guests) {
+            self.adopt(said, now, &|at| ago(at, now, time), status.pod_ip.is_some());
+        }
+    }
+
     fn adopt(&mut self, said: &ContainerStatus, now: Instant, past: &impl Fn(Timestamp) -> Instant, had_sandbox: bool) {
         self.restarts = said.restart_count;
         self.last = said.last_state.as_ref().and_then(|last| last.terminated.clone());

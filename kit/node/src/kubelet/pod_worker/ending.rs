@@ -91,7 +91,7 @@ impl PodWorker {
             let role = if run.is_sidecar() { Role::Sidecar } else { Role::Init };
             (run, role)
         });
-        setup.chain(self.containers.iter_mut().map(|run| (run, Role::Main)))
+        setup.chain(self.containers.iter_mut().chain(&mut self.guests).map(|run| (run, Role::Main)))
     }
 
     /// Does what is due of its end, if it is being ended.
@@ -129,7 +129,7 @@ impl PodWorker {
     /// When something of its end is due.
     pub(super) fn wake_ending(&self) -> Option<Instant> {
         let ends = self.ends.as_ref().filter(|ends| !ends.ending.is_over())?;
-        let runs = self.setup.iter().chain(&self.containers);
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         let exits = runs.flat_map(|run| [run.exit.at, run.exit.hook_ends]).flatten();
         exits.chain(ends.ending.next()).min()
     }

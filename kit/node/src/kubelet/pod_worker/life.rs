@@ -142,7 +142,7 @@ pub struct Seen<'a> {
 
 impl PodWorker {
     fn lives(&self) -> impl Iterator<Item = &Life> {
-        self.setup.iter().chain(&self.containers).filter_map(|run| run.life.as_ref())
+        self.setup.iter().chain(&self.containers).chain(&self.guests).filter_map(|run| run.life.as_ref())
     }
 
     /// When a program wants to go on.
@@ -158,7 +158,7 @@ impl PodWorker {
             return played;
         }
         let time = place.server.time();
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
+        for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
             let since = run.since();
             let Some(life) = &mut run.life else { continue };
             let Some(code) = life.play(since, now, place, &mut self.volumes, &mut played) else { continue };
@@ -178,7 +178,7 @@ impl PodWorker {
     /// One container, by its name.
     pub fn see(&self, name: &str, now: Instant) -> Option<Seen<'_>> {
         let inits = self.setup.iter().map(|run| (run, true));
-        let mut runs = inits.chain(self.containers.iter().map(|run| (run, false)));
+        let mut runs = inits.chain(self.containers.iter().chain(&self.guests).map(|run| (run, false)));
         if let Some((run, is_init)) = runs.find(|(run, _)| run.name == name) {
             let logs = run.life.as_ref().map(|life| &life.logs);
             return Some(Seen { status: run.status(self.of(is_init)), logs, running: run.since() });
@@ -201,7 +201,7 @@ impl PodWorker {
 
     /// The inside of a container that runs.
     pub fn inside(&mut self, name: &str) -> Option<&mut Life> {
-        let mut all = self.setup.iter_mut().chain(&mut self.containers);
+        let mut all = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);
         all.find(|run| run.name == name).and_then(|run| run.life.as_mut())
     }
 }

@@ -14,7 +14,7 @@ use crate::kubelet::cri::{self, Logins, Refusal, Runtime};
 use crate::kubelet::image::{self, Image, Images, Reference, Registry};
 use crate::runtime::Sandbox;
 use crate::termination;
-use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, Pod};
+use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, EphemeralContainer, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
 use kit_contract::Slot;
@@ -34,6 +34,8 @@ enum Role {
     Main,
     Init,
     Sidecar,
+    /// It came later, and runs once.
+    Guest,
 }
 
 /// What is to be done for a container that doesn't run.
@@ -84,7 +86,7 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(pod: &Pod, container: &Container, role: Role, now: Instant, slot: &Slot<dyn Prober>) -> Live {
+    fn new(pod: &Pod, container: &Container, role: Role, now: Instant, slot: Option<&Slot<dyn Prober>>) -> Live {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
         let grace = termination::time(termination::grace(pod, container, None));
@@ -101,11 +103,11 @@ impl Live {
             looks: 0,
             killed: None,
             // Init containers have none.
-            probes: match role {
-                Role::Init => None,
+            probes: slot.and_then(|slot| match role {
+                Role::Init | Role::Guest => None,
                 Role::Sidecar => probes::of(container, "Always", grace, now, slot),
                 Role::Main => probes::of(container, policy, grace, now, slot),
-            },
+            }),
             unwell: None,
             forgotten: false,
             ordered: false,
@@ -142,31 +144,57 @@ impl PodWorker {
         let role = |container: &Container| if is_sidecar(container) { Role::Sidecar } else { Role::Init };
         let roles = inits.iter().map(role).chain(spec.containers.iter().map(|_| Role::Main));
         let containers = inits.iter().chain(&spec.containers).zip(roles);
-        for (run, (container, role)) in self.setup.iter_mut().chain(&mut self.containers).zip(containers) {
+        for (run, (container, role)) in
+            self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests).zip(containers)
+        {
             (run.image, run.life) = inside(container, registry, network, run.image.clone());
             match &run.state {
                 State::Running { .. } => {}
                 State::Ended(_) => run.next = None,
                 State::Waiting(..) => (run.state, run.next) = (State::Waiting(None), None),
             }
-            let live = Live::new(pod, container, role, now, slot);
+            let live = Live::new(pod, container, role, now, Some(slot));
             run.live = Some(live);
             let said = pod.status.iter().flat_map(|of| of.container_statuses.iter().chain(&of.init_container_statuses));
             if let Some(said) = said.flatten().find(|said| said.name == run.name) {
                 run.find_share(said);
             }
         }
+        self.welcome(pod, registry, network, now, time);
         // What has run had a sandbox, which is still there.
         let has_run = |run: &Run| !matches!(run.state, State::Waiting(..)) || run.last.is_some();
-        let ran = self.setup.iter().chain(&self.containers).any(has_run);
+        let ran = self.setup.iter().chain(&self.containers).chain(&self.guests).any(has_run);
         self.sandbox = ran.then_some(Sandbox { attempt: 0, ready: true, ip: None });
         self.sync(now, time);
         self
     }
 
+    /// Takes in ephemeral containers that it doesn't have yet.
+    pub(super) fn welcome(&mut self, pod: &Pod, registry: &Registry, network: bool, now: Instant, time: Timestamp) {
+        let spec = pod.spec.iter();
+        for guest in spec.flat_map(|spec| spec.ephemeral_containers.iter().flatten()).map(container_of) {
+            if self.guests.iter().any(|run| run.name == guest.name) {
+                continue;
+            }
+            let mut run = Run::new(&guest, registry, false);
+            run.adopt_guest(pod, now, time);
+            (run.image, run.life) = inside(&guest, registry, network, run.image.clone());
+            if !matches!(run.state, State::Running { .. }) {
+                run.next = None;
+            }
+            run.live = Some(Live::new(pod, &guest, Role::Guest, now, None));
+            self.guests.push(run);
+        }
+    }
+
     /// The same pod on this runtime.
     pub fn on(mut self, runtime: Runtime) -> PodWorker {
-        let lives = self.setup.iter_mut().chain(&mut self.containers).filter_map(|run| run.live.as_mut());
+        let lives = self
+            .setup
+            .iter_mut()
+            .chain(&mut self.containers)
+            .chain(&mut self.guests)
+            .filter_map(|run| run.live.as_mut());
         lives.for_each(|live| live.runtime = runtime);
         self
     }
@@ -179,7 +207,7 @@ impl PodWorker {
 
     /// The images that the containers which have run so far were made of.
     pub fn images(&self) -> impl Iterator<Item = &str> {
-        let runs = self.setup.iter().chain(&self.containers);
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         let has_run = |run: &&Run| !matches!(run.state, State::Waiting(..)) || run.last.is_some();
         runs.filter(has_run).map(|run| run.image_name.as_str())
     }
@@ -191,7 +219,7 @@ impl PodWorker {
         loop {
             self.sync(now, time);
             let mut moved = false;
-            for run in self.setup.iter_mut().chain(&mut self.containers) {
+            for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
                 while let Some(at) = run.next.filter(|at| *at <= now) {
                     moved = true;
                     match run.state {
@@ -212,10 +240,20 @@ impl PodWorker {
 
     /// Says of each container that runs that it is stopped.
     pub(super) fn announce_stop(&mut self) {
-        let running =
-            self.containers.iter().chain(&self.setup).filter(|run| matches!(run.state, State::Running { .. }));
+        let running = self
+            .containers
+            .iter()
+            .chain(&self.setup)
+            .chain(&self.guests)
+            .filter(|run| matches!(run.state, State::Running { .. }));
         self.news.extend(running.map(|run| ("Normal", "Killing", format!("Stopping container {}", run.name))));
     }
+}
+
+/// An ephemeral container as a container.
+fn container_of(guest: &EphemeralContainer) -> Container {
+    let value = serde_json::to_value(guest).unwrap_or_default();
+    serde_json::from_value(value).unwrap_or_default()
 }
 
 /// A name that looks like a hash.
@@ -530,6 +568,7 @@ impl Run {
         }
         match live.role {
             Role::Main => {}
+            Role::Guest => (status.ready, status.started) = (false, None),
             Role::Init => {
                 status.ready = matches!(&self.state, State::Ended(ended) if ended.exit_code == 0);
                 status.started = Some(false);

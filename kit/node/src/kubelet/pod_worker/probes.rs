@@ -220,7 +220,7 @@ impl PodWorker {
         let mut changed = false;
         for _ in 0..ROUNDS {
             let mut commands = Vec::new();
-            for run in self.setup.iter_mut().chain(&mut self.containers) {
+            for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
                 changed |= run.look_at_probes(deleting, &moment);
                 commands.extend(run.take_commands(network));
             }
@@ -228,7 +228,7 @@ impl PodWorker {
                 let around = self.visit(&container, place);
                 let around = around.map(|around| Surroundings { tty: false, stdin: false, ..around });
                 let program = around.map(|around| Program::new(command, around, false));
-                let mut runs = self.setup.iter_mut().chain(&mut self.containers);
+                let mut runs = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);
                 let run = runs.find(|run| run.name == container);
                 if let (Some(program), Some(probes)) = (program, run.and_then(Run::probes_mut)) {
                     let by = now + Instant::seconds(limit(&probes.spec(kind)));
@@ -236,7 +236,7 @@ impl PodWorker {
                 }
             }
             let mut more = false;
-            for run in self.setup.iter_mut().chain(&mut self.containers) {
+            for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
                 more |= run.do_probes(&moment, &mut self.news);
             }
             if !more {
@@ -251,7 +251,7 @@ impl PodWorker {
 
     /// When a probe has something to do.
     pub(super) fn wake_probes(&self) -> Option<Instant> {
-        let runs = self.setup.iter().chain(&self.containers);
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         runs.filter_map(Run::wake_probes).min()
     }
 }

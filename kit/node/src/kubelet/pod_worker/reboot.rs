@@ -14,7 +14,7 @@ impl PodWorker {
         if self.lose(now, time) {
             return;
         }
-        for run in self.setup.iter_mut().chain(&mut self.containers) {
+        for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
             run.forget_failures();
             run.exit(255, now, time, "Never");
             run.next = None;
@@ -25,7 +25,7 @@ impl PodWorker {
             let attempt = self.sandbox.as_ref().map_or(0, |sandbox| sandbox.attempt);
             self.sandbox = lost.map(|lost| Sandbox { attempt, ..lost });
             **wanted = Pod { status: None, ..pod.clone() };
-            self.setup.iter_mut().chain(&mut self.containers).for_each(Run::wait_for_turn);
+            self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests).for_each(Run::wait_for_turn);
             return self.sync(now, time);
         }
         let statuses = self.containers.iter().filter_map(Run::record).collect();

@@ -27,7 +27,7 @@ impl PodWorker {
         let mut changed = self.inits.iter().any(|init| init.other(inits).is_some());
         for container in inits.iter().chain(&spec.containers) {
             let image_name = container.image.as_deref().unwrap_or_default();
-            let mut runs = self.setup.iter_mut().chain(&mut self.containers);
+            let mut runs = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);
             let run = runs.find(|run| run.name == container.name && !is_same(run.wanted(), image_name));
             let Some(run) = run else { continue };
             changed = true;
@@ -43,6 +43,9 @@ impl PodWorker {
             if there.spec != pod.spec {
                 **there = Pod { status: None, ..pod.clone() };
                 self.look_at_resize();
+                let guests = self.guests.len();
+                self.welcome(pod, registry, network, now, time);
+                changed |= self.guests.len() > guests;
             }
         }
         match changed {
@@ -54,7 +57,7 @@ impl PodWorker {
     }
 
     fn renew(&mut self, now: Instant, time: Timestamp) {
-        let runs = self.setup.iter_mut().chain(&mut self.containers);
+        let runs = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);
         for run in runs.filter(|run| !matches!(run.state, State::Running { .. })) {
             run.renew();
         }

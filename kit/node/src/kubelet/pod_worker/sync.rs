@@ -38,7 +38,8 @@ impl PodWorker {
         let kill_of = |run: &Run| actions.kill.iter().find(|kill| kill.name == run.name);
         let inits = self.setup.iter_mut().enumerate().map(|(index, run)| (actions.init.contains(&index), run));
         let mains = self.containers.iter_mut().enumerate().map(|(index, run)| (actions.start.contains(&index), run));
-        for (starts, run) in inits.chain(mains) {
+        let guests = self.guests.iter_mut().enumerate().map(|(index, run)| (actions.ephemeral.contains(&index), run));
+        for (starts, run) in inits.chain(mains).chain(guests) {
             if let Some(kill) = kill_of(run) {
                 let grace = run.grace(matches!(kill.reason, Some(Why::Probe(_))));
                 let began = run.begin_kill(now, time, grace, starts);
@@ -51,11 +52,11 @@ impl PodWorker {
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.setup.iter().chain(&self.containers)
+        self.setup.iter().chain(&self.containers).chain(&self.guests)
     }
 
     pub(super) fn runs_mut(&mut self) -> impl Iterator<Item = &mut Run> {
-        self.setup.iter_mut().chain(&mut self.containers)
+        self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests)
     }
 
     /// What the runtime knows of the pod.

@@ -108,3 +108,25 @@ fn a_pod_whose_sandbox_is_lost_begins_anew_with_its_init_containers() {
     let told = "Normal SandboxChanged: Pod sandbox changed, it will be killed and re-created.".to_string();
     assert!(bench.events("pod").contains(&told), "{:?}", bench.events("pod"));
 }
+
+#[test]
+fn who_comes_to_look_around_runs_once_beside_the_others() {
+    let mut bench = Bench::new(with_programs);
+    bench.pod("pod", json!({"containers": [shell("main", "sleep infinity")]}));
+    bench.wait(3.0);
+    bench.debug("pod", shell("look", "echo here; sleep 2; exit 3"));
+    bench.wait(1.5);
+    let of = |bench: &Bench, pointer: &str| bench.status("pod", &format!("/ephemeralContainerStatuses/0/{pointer}"));
+    assert!(of(&bench, "state/running").is_object(), "{}", bench.status("pod", ""));
+    assert_eq!(bench.log("pod", "look"), "here\n");
+    bench.wait(30.0);
+    assert_eq!((of(&bench, "state/terminated/exitCode"), of(&bench, "restartCount")), (json!(3), json!(0)));
+    assert_eq!(states(&bench), ["main runs 0"]);
+    assert_eq!(bench.status("pod", "/phase"), "Running");
+    // It ends with its pod.
+    bench.debug("pod", shell("stay", "sleep infinity"));
+    bench.wait(2.0);
+    bench.delete("pod");
+    bench.wait(31.0);
+    assert!(bench.status("pod", "").is_null());
+}
