@@ -237,3 +237,39 @@ fn round_up(amounts: &mut Option<BTreeMap<String, Text>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_counts_for_the_most_that_it_wants_was_given_and_has() {
+        /// What a container wants, was given and has, why the resize waits, what the pod counts for, and whether it is being resized.
+        type Case<'a> = (&'a str, &'a str, &'a str, &'a str, i64, bool);
+        let cases: [Case<'_>; 5] = [
+            ("500m", "500m", "500m", "", 500, false),
+            ("800m", "500m", "500m", "Deferred", 800, true),
+            ("9", "500m", "600m", "Infeasible", 600, true),
+            ("200m", "200m", "500m", "", 500, true),
+            ("200m", "500m", "500m", "", 500, true),
+        ];
+        for (wanted, given, has, why, counts, resized) in cases {
+            let conditions = json!([{"type": "PodResizePending", "status": "True", "reason": why}]);
+            let pod: Pod = serde_json::from_value(json!({
+                "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": wanted}}}]},
+                "status": {
+                    "conditions": if why.is_empty() { json!([]) } else { conditions },
+                    "containerStatuses": [{
+                        "name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                        "allocatedResources": {"cpu": given}, "resources": {"requests": {"cpu": has}},
+                    }],
+                },
+            }))
+            .expect("a pod");
+            let all = requests(&pod, &RequestOptions { held: true, ..RequestOptions::default() });
+            assert_eq!(all.get("cpu").map(Quantity::milli_value), Some(counts), "{wanted} {given} {has}");
+            assert_eq!(is_resized(&pod), resized, "{wanted} {given} {has}");
+        }
+    }
+}

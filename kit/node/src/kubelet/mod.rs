@@ -6,6 +6,7 @@
 pub mod back_off;
 pub mod cri;
 mod failing;
+mod faults;
 mod garbage;
 pub mod image;
 pub mod log;
@@ -29,7 +30,7 @@ use crate::program::link::Wires;
 use failing::Failing;
 use image::{Images, Registry};
 use kit_api::coordination::Lease;
-use kit_api::core::{Node, Pod, Secret};
+use kit_api::core::{Node, Pod};
 use kit_api::jiff::SignedDuration;
 use kit_api::pod;
 use kit_apimachinery::object::{AsKind, Key, Kind};
@@ -381,7 +382,7 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if running.worker.has_pull_secrets() {
-            running.worker.logins = self::logins(&running.key, world);
+            running.worker.logins = cri::Logins::of(&running.key, world);
         }
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();
@@ -446,23 +447,6 @@ impl Kubelets {
         }
         self.report_volumes(node, world);
     }
-}
-
-/// What a pod's pull secrets say now (`getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`).
-fn logins(key: &Key, world: &World<'_>) -> cri::Logins {
-    let mut logins = cri::Logins::default();
-    let Ok(pod) = world.server.fetch::<Pod>(&key.namespace, &key.name) else { return logins };
-    let spec = pod.spec.unwrap_or_default();
-    for secret in spec.image_pull_secrets.iter().flatten() {
-        match world.server.fetch::<Secret>(&key.namespace, &secret.name) {
-            Ok(found) => {
-                let config = found.data.as_ref().and_then(|data| data.get(".dockerconfigjson"));
-                config.into_iter().for_each(|config| logins.read(&config.0));
-            }
-            Err(_) => logins.missing.push(secret.name.clone()),
-        }
-    }
-    logins
 }
 
 impl Kubelet {
@@ -615,43 +599,6 @@ impl Component for Kubelets {
             self.resync(name, world);
         }
         self.list_processes(world);
-        Ok(true)
-    }
-}
-
-impl Kubelets {
-    fn names(&self) -> String {
-        self.nodes.keys().cloned().collect::<Vec<_>>().join(", ")
-    }
-
-    fn fault_of_pods(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
-        match fault {
-            Fault::Skew { of, by } => {
-                let names = self.names();
-                let kubelet =
-                    self.nodes.get_mut(of).ok_or_else(|| format!("there is no node `{of}`; there are: {names}"))?;
-                kubelet.skew = *by;
-            }
-            Fault::Kill { pod, exit_code } => {
-                let mut found = None;
-                for (node, kubelet) in &mut self.nodes {
-                    for (uid, running) in &mut kubelet.pods {
-                        if format!("{}/{}", running.key.namespace, running.key.name) == *pod {
-                            running.worker.kill(*exit_code, world.now, world.time());
-                            found = Some((node.clone(), uid.clone()));
-                        }
-                    }
-                }
-                let (node, uid) = found.ok_or_else(|| format!("no node runs the pod `{pod}`"))?;
-                self.post(&node, &uid, world);
-                self.go_on(&node, &uid, world);
-            }
-            Fault::Load { workload, milli_cpu } => {
-                self.loads.insert(workload.clone(), *milli_cpu);
-                self.measure(world);
-            }
-            _ => return Ok(false),
-        }
         Ok(true)
     }
 }

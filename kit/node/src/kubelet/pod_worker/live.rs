@@ -5,16 +5,17 @@
 //! `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`startContainer`, `killContainer`), `kuberuntime_manager.go` (`computePodActions`,
 //! `doBackOff`), `pkg/kubelet/pod_workers.go` (`completeWork`: how long after an error a pod is looked at again).
 
+mod steps;
+
 use super::life::Life;
 use super::probes::{self, Probes};
 use super::resize::Share;
-use super::{Events, PodWorker, Run, State, seconds};
-use crate::kubelet::back_off;
-use crate::kubelet::cri::{self, Logins, Refusal, Runtime};
-use crate::kubelet::image::{self, Image, Images, Reference, Registry};
+use super::{Events, PodWorker, Run, State};
+use crate::kubelet::cri::Runtime;
+use crate::kubelet::image::{Image, Images, Reference, Registry};
 use crate::runtime::Sandbox;
 use crate::termination;
-use kit_api::core::{Container, ContainerStateTerminated, ContainerStatus, EphemeralContainer, Pod};
+use kit_api::core::{Container, ContainerStatus, EphemeralContainer, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
 use kit_contract::Slot;
@@ -360,189 +361,6 @@ impl Run {
     /// Whether it has ended for good.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Ended(_)) && self.next.is_none()
-    }
-
-    /// It runs, and something is due.
-    fn go_on(&mut self, at: Instant, time: Timestamp) {
-        let killed = self.live.as_ref().and_then(|live| live.killed);
-        if killed.is_some_and(|(by, _)| by <= at) {
-            // Who heard the signal ended well; programs that didn't are killed.
-            let code = if self.life.as_ref().is_some_and(Life::command) { 137 } else { 0 };
-            self.exit(code, at, time, "Never");
-            return self.blame_program();
-        }
-        let State::Running { since, ready, .. } = &mut self.state else { return };
-        let exit = self.image.exits_after.map(|after| *since + seconds(after));
-        if exit.is_some_and(|exit| exit <= at) {
-            return self.exit(self.image.exit_code, at, time, "Never");
-        }
-        let probes = self.live.as_ref().and_then(|live| live.probes.as_ref());
-        *ready |= probes::is_ready_by_itself(probes, *since);
-        self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).min();
-    }
-
-    /// One step of a container on its way to run.
-    fn prepare(&mut self, (at, time): (Instant, Timestamp), images: &mut Images, logins: &Logins, events: &mut Events) {
-        let (name, image) = (self.name.clone(), self.image_name.clone());
-        let refusal = self.refusal(logins);
-        let Some(live) = &mut self.live else { return };
-        match live.stage {
-            Stage::Turn => self.next = None,
-            Stage::Unseen => (live.stage, self.next) = (Stage::Turn, None),
-            Stage::Again => {
-                if at >= live.again {
-                    live.stage = Stage::Image;
-                    return;
-                }
-                live.ordered = false;
-                if let State::Ended(ended) = &self.state {
-                    self.last = Some(ended.clone());
-                    let pod = &live.pod;
-                    let message = format!("back-off {} restarting failed container={name} pod={pod}", self.waits);
-                    self.state = State::Waiting(Some(("CrashLoopBackOff", message)));
-                }
-                let told = format!("Back-off restarting failed container {name} in pod {}", live.pod);
-                events.push(("Warning", "BackOff", told));
-                // It is looked at again now and then, not just when the time has come.
-                self.next = Some(live.look(at, &name));
-            }
-            Stage::Image => {
-                if !logins.missing.is_empty() {
-                    let missing = logins.missing.join(", ");
-                    let told = format!(
-                        "Unable to retrieve some image pull secrets ({missing}); attempting to pull the image may not succeed."
-                    );
-                    events.push(("Warning", "FailedToRetrieveImagePullSecret", told));
-                }
-                self.look_for_image(at, &name, &image, images, events);
-            }
-            Stage::Pulling if refusal.is_none() => {
-                let took = seconds(self.image.pull);
-                let size = image::size(&image);
-                events.push((
-                    "Normal",
-                    "Pulled",
-                    format!("Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {size} bytes."),
-                ));
-                images.insert(&image);
-                self.created(at, &name, events);
-            }
-            Stage::Pulling => {
-                let refusal = refusal.unwrap_or(Refusal::NotFound);
-                let digest = || digest(&image);
-                let error = Reference::parse(&image).map(|it| images.runtime.refuses(&it, refusal, &digest()));
-                let error = error.unwrap_or_default();
-                let (reason, why) = cri::explain(&image, &error);
-                events.push(("Warning", "Failed", format!("Failed to pull image {image:?}: {error}")));
-                events.push(("Warning", "Failed", format!("Error: {reason}")));
-                // The first failure is followed by what the new sandbox gives the kubelet to look at.
-                let first = self.pulls == back_off::NEW;
-                self.pulls.start(at, at);
-                live.pulled = format!("{reason}: {why}");
-                live.stage = Stage::Image;
-                self.next = Some(if first { at + RELIST } else { live.look(at, &name) });
-                self.state = State::Waiting(Some((reason, why)));
-            }
-            Stage::Created => {
-                if let State::Ended(ended) = &self.state {
-                    self.last = Some(ended.clone());
-                }
-                if self.last.is_some() {
-                    self.restarts += 1;
-                    self.crashes.start(self.ended_at, at);
-                }
-                (live.killed, live.unwell) = (None, None);
-                (live.forgotten, live.ordered) = (false, false);
-                self.take_share();
-                self.state = State::Running { since: at, at: time, ready: false };
-                events.push(("Normal", "Started", format!("Started container {name}")));
-                let exit = self.image.exits_after.map(seconds);
-                self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
-            }
-        }
-    }
-
-    /// Why its image can't be pulled.
-    fn refusal(&self, logins: &Logins) -> Option<Refusal> {
-        let is_open =
-            |login: &String| Reference::parse(&self.image_name).is_some_and(|image| logins.open(&image, login));
-        match &self.image {
-            image if !image.exists => Some(Refusal::NotFound),
-            Image { login: Some(login), refused: None, .. } if !is_open(login) => Some(Refusal::Unauthorized),
-            image => image.refused,
-        }
-    }
-
-    fn look_for_image(&mut self, at: Instant, name: &str, image: &str, images: &Images, events: &mut Events) {
-        let Some(live) = &mut self.live else { return };
-        let present = images.has(image);
-        let refused = if Reference::parse(image).is_none() {
-            let why = format!("couldn't parse image name {image:?}: invalid reference format");
-            let why = format!("Failed to apply default image tag {image:?}: {why}");
-            Some(("InvalidImageName", ("Warning", "InspectFailed", why.clone()), why))
-        } else if live.pull == "Never" && !present {
-            let why = format!("Container image {image:?} is not present with pull policy of Never");
-            Some(("ErrImageNeverPull", ("Warning", "ErrImageNeverPull", why.clone()), why))
-        } else if present && live.pull != "Always" {
-            events.push(("Normal", "Pulled", format!("Container image {image:?} already present on machine")));
-            return self.created(at, name, events);
-        } else if self.pulls.waits(at).is_some() {
-            let told = format!("Back-off pulling image {image:?}");
-            let why = format!("{told}: {}", live.pulled);
-            Some(("ImagePullBackOff", ("Normal", "BackOff", told), why))
-        } else {
-            None
-        };
-        if let Some((reason, event, why)) = refused {
-            events.extend([event, ("Warning", "Failed", format!("Error: {reason}"))]);
-            self.state = State::Waiting(Some((reason, why)));
-            self.next = Some(live.look(at, name));
-            return;
-        }
-        events.push(("Normal", "Pulling", format!("Pulling image {image:?}")));
-        live.stage = Stage::Pulling;
-        self.next = Some(at + seconds(self.image.pull));
-    }
-
-    fn created(&mut self, at: Instant, name: &str, events: &mut Events) {
-        events.push(("Normal", "Created", format!("Created container: {name}")));
-        self.live.iter_mut().for_each(|live| live.stage = Stage::Created);
-        self.next = Some(at + seconds(self.image.start));
-    }
-
-    /// It has ended like this, and the last time `before`. Who killed it to start it again does so.
-    pub(super) fn ended(&mut self, ended: ContainerStateTerminated, before: Instant, now: Instant) {
-        let ran_before = self.last.is_some();
-        let again = self.live.as_mut().and_then(|live| live.killed.take()).is_some_and(|(_, again)| again);
-        match again && self.renewal.is_some() {
-            // Its pod may be one whose containers aren't started again, and then the API server lets no end be taken back.
-            true => {
-                (self.last, self.state) = (Some(ended), State::Waiting(Some(("ContainerCreating", String::new()))));
-                self.renew();
-            }
-            false => self.state = State::Ended(ended),
-        }
-        self.waits = self.crashes.delay(now).unwrap_or_default();
-        self.next = Some(now + RELIST);
-        let Some(live) = &mut self.live else { return };
-        live.ordered = again;
-        live.stage = if again { Stage::Again } else { Stage::Unseen };
-        // Who kills it has not seen this end yet, and counts from the last one (`doBackOff` with the status of before).
-        let is_over = again && (!ran_before || before + self.waits <= now);
-        live.again = if is_over { now } else { now + self.waits };
-    }
-
-    /// Sends it the signal to stop, and kills it when it has had its time. `false` if there is nothing to kill.
-    pub(super) fn begin_kill(&mut self, now: Instant, time: Timestamp, grace: Instant, again: bool) -> bool {
-        let stop = seconds(self.image.stop).min(grace.max(Instant::seconds(termination::LEAST)));
-        let Some(live) = self.live.as_mut().filter(|live| live.killed.is_none()) else { return false };
-        if !matches!(self.state, State::Running { .. }) {
-            return false;
-        }
-        live.killed = Some((now + stop, again));
-        self.next = self.next.into_iter().chain([now + stop]).min();
-        self.signal(time);
-        true
     }
 
     /// Its probes.
