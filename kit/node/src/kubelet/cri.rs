@@ -6,9 +6,6 @@
 use super::image::Reference;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kit_api::core::{Pod, Secret};
-use kit_apimachinery::object::Key;
-use kit_client::component::World;
 use serde::Deserialize;
 use serde_json::Value;
 use std::str::FromStr;
@@ -161,23 +158,6 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// What the pull secrets of a pod say now (`getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`).
-    pub fn of(pod: &Key, world: &World<'_>) -> Logins {
-        let mut logins = Logins::default();
-        let Ok(found) = world.server.fetch::<Pod>(&pod.namespace, &pod.name) else { return logins };
-        let spec = found.spec.unwrap_or_default();
-        for secret in spec.image_pull_secrets.iter().flatten() {
-            match world.server.fetch::<Secret>(&pod.namespace, &secret.name) {
-                Ok(found) => {
-                    let config = found.data.as_ref().and_then(|data| data.get(".dockerconfigjson"));
-                    config.into_iter().for_each(|config| logins.read(&config.0));
-                }
-                Err(_) => logins.missing.push(secret.name.clone()),
-            }
-        }
-        logins
-    }
-
     /// Takes in the `.dockerconfigjson` of a secret; what can't be read is none (`MakeDockerKeyring` of
     /// `pkg/credentialprovider/secrets/secrets.go`).
     pub fn read(&mut self, config: &[u8]) {

@@ -12,6 +12,7 @@ pub mod image;
 pub mod log;
 mod network;
 pub mod node;
+mod objects;
 pub mod pod_worker;
 mod pressure;
 pub mod processes;
@@ -259,7 +260,7 @@ impl Kubelets {
                 worker,
                 timer: None,
                 net: network::Interface::new(pod, node),
-                volumes: volumes::Claimed::new(pod, world.now),
+                volumes: volumes::Claimed::new(pod, self.programs.is_some(), world.now),
                 priority: shutdown::priority(pod),
                 claims: Claims::of(pod),
                 failing: None,
@@ -381,8 +382,8 @@ impl Kubelets {
         self.resize(node, uid, world);
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
-        if running.worker.has_pull_secrets() {
-            running.worker.logins = cri::Logins::of(&running.key, world);
+        if running.worker.asks_for_objects() {
+            running.worker.needs = objects::Needs::of(&running.key, world);
         }
         let events = running.worker.advance(world.now, world.time(), &mut kubelet.images);
         let key = running.key.clone();

@@ -16,9 +16,9 @@ mod resize;
 mod run;
 mod sync;
 
-use super::cri::Logins;
 use super::image::{self, Images, Registry};
 use super::network::ports;
+use super::objects::Needs;
 use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
@@ -49,8 +49,8 @@ pub struct PodWorker {
     /// The pod as it is wanted, if somebody watches.
     live: Option<Box<Pod>>,
     resize: resize::Resize,
-    /// What its pull secrets say.
-    pub logins: Logins,
+    /// What other objects say of its containers.
+    pub needs: Needs,
     /// Its sandbox then, once it had one.
     sandbox: Option<Sandbox>,
     /// What is to be said and was not yet.
@@ -123,7 +123,7 @@ impl PodWorker {
             guests,
             live,
             resize: resize::Resize::default(),
-            logins: Logins::default(),
+            needs: Needs::default(),
             sandbox,
             news,
             init_next,

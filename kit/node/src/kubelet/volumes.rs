@@ -5,7 +5,8 @@
 //! `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`, `pkg/kubelet/nodestatus/setters.go` (`VolumesInUse`).
 
 use super::Kubelets;
-use kit_api::core::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use super::objects::{Namespace, is_made};
+use kit_api::core::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Volume};
 use kit_api::storage::CSIDriver;
 use kit_api::volume::{self, volume_of};
 use kit_apimachinery::object::{AsKind, Key, Kind};
@@ -19,6 +20,9 @@ use std::collections::BTreeSet;
 const LOOK: Instant = Instant::millis(300);
 const LOOK_LATER: Instant = Instant::seconds(3);
 const TIMEOUT: Instant = Instant::seconds(123);
+/// How long a volume that could not be made isn't tried again: twice as long each time (`exponentialbackoff`).
+const FIRST: Instant = Instant::millis(500);
+const MOST: Instant = Instant::seconds(122);
 /// A pod that could not be synced is tried again after about this time (`backOffPeriod`).
 const BACK_OFF: Instant = Instant::seconds(10);
 
@@ -26,6 +30,10 @@ const BACK_OFF: Instant = Instant::seconds(10);
 pub struct Claimed {
     /// The name of the volume in the pod, and of the claim.
     claims: Vec<(String, String)>,
+    /// Those that are made of objects.
+    made: Vec<Volume>,
+    /// When they are tried again, and how long after that.
+    again: (Instant, Instant),
     /// What the node calls those that are attached to it.
     pub in_use: BTreeSet<String>,
     /// Whether the pod has them all.
@@ -37,17 +45,28 @@ pub struct Claimed {
 
 impl Claimed {
     /// The volumes of a pod. One that ran before has them.
-    pub fn new(pod: &Pod, now: Instant) -> Claimed {
+    /// Objects count if somebody watches.
+    pub fn new(pod: &Pod, watched: bool, now: Instant) -> Claimed {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let made = volumes.clone().filter(|volume| watched && is_made(volume)).cloned().collect();
         let claims = volumes.filter_map(|it| Some((it.name.clone(), volume::claim_of(name, it)?.name)));
         let ran = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
-        Claimed { claims: claims.collect(), in_use: BTreeSet::new(), ready: ran, since: now, complains: now + TIMEOUT }
+        let again = (now, FIRST);
+        Claimed {
+            claims: claims.collect(),
+            made,
+            again,
+            in_use: BTreeSet::new(),
+            ready: ran,
+            since: now,
+            complains: now + TIMEOUT,
+        }
     }
 }
 
 /// What stands between a pod and one of its volumes.
-enum Volume {
+enum Found {
     /// It is there.
     Ready(Option<String>),
     /// The driver attaches it, and it isn't attached yet.
@@ -56,22 +75,22 @@ enum Volume {
     Missing,
 }
 
-fn find(server: &Server, node: &Node, namespace: &str, claim: &str) -> Volume {
-    let Ok(claim) = server.fetch::<PersistentVolumeClaim>(namespace, claim) else { return Volume::Missing };
-    let Ok(volume) = server.fetch::<PersistentVolume>("", volume_of(&claim)) else { return Volume::Missing };
+fn find(server: &Server, node: &Node, namespace: &str, claim: &str) -> Found {
+    let Ok(claim) = server.fetch::<PersistentVolumeClaim>(namespace, claim) else { return Found::Missing };
+    let Ok(volume) = server.fetch::<PersistentVolume>("", volume_of(&claim)) else { return Found::Missing };
     if !volume::is_bound(&claim) || !volume::is_for(&volume, &claim) {
-        return Volume::Missing;
+        return Found::Missing;
     }
-    let Some(name) = volume::attached_name(&volume) else { return Volume::Ready(None) };
+    let Some(name) = volume::attached_name(&volume) else { return Found::Ready(None) };
     let driver = volume.spec.and_then(|spec| spec.csi).map(|csi| csi.driver).unwrap_or_default();
     let driver = server.fetch::<CSIDriver>("", &driver).ok();
     if driver.is_some_and(|driver| driver.spec.attach_required == Some(false)) {
-        return Volume::Ready(None);
+        return Found::Ready(None);
     }
     let mut attached = node.status.iter().flat_map(|status| status.volumes_attached.iter().flatten());
     match attached.any(|there| there.name == name) {
-        true => Volume::Ready(Some(name)),
-        false => Volume::Unattached(name),
+        true => Found::Ready(Some(name)),
+        false => Found::Unattached(name),
     }
 }
 
@@ -81,24 +100,36 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node) else { return true };
         let Some(running) = kubelet.pods.get_mut(uid) else { return true };
         let volumes = &mut running.volumes;
-        if volumes.claims.is_empty() {
+        if volumes.claims.is_empty() && (volumes.made.is_empty() || volumes.ready) {
             return true;
         }
         let Ok(object) = world.server.fetch::<Node>("", node) else { return volumes.ready };
         let (mut waiting, mut unattached) = (Vec::new(), Vec::new());
         for (name, claim) in &volumes.claims {
             match find(world.server, &object, &running.key.namespace, claim) {
-                Volume::Ready(attached) => volumes.in_use.extend(attached),
-                Volume::Unattached(attached) => {
+                Found::Ready(attached) => volumes.in_use.extend(attached),
+                Found::Unattached(attached) => {
                     volumes.in_use.insert(attached);
                     waiting.push(name.clone());
                     unattached.push(name.clone());
                 }
-                Volume::Missing => waiting.push(name.clone()),
+                Found::Missing => waiting.push(name.clone()),
+            }
+        }
+        let mut events = Vec::new();
+        let at = Namespace { name: &running.key.namespace, server: world.server };
+        let (again, pause) = volumes.again;
+        let made = if volumes.ready { &[][..] } else { &volumes.made };
+        for volume in made {
+            let Some(why) = at.unmade(volume) else { continue };
+            waiting.push(volume.name.clone());
+            if world.now >= again {
+                let told = format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name);
+                events.push(("Warning", "FailedMount", told));
+                volumes.again = (world.now + pause, (pause + pause).min(MOST));
             }
         }
         volumes.ready |= waiting.is_empty();
-        let mut events = Vec::new();
         if !volumes.ready {
             if world.now >= volumes.complains {
                 volumes.complains = world.now + BACK_OFF + TIMEOUT;

@@ -13,6 +13,7 @@ use super::resize::Share;
 use super::{Events, PodWorker, Run, State};
 use crate::kubelet::cri::Runtime;
 use crate::kubelet::image::{Image, Images, Reference, Registry};
+use crate::kubelet::objects::Needs;
 use crate::runtime::Sandbox;
 use crate::termination;
 use kit_api::core::{Container, ContainerStatus, EphemeralContainer, Pod};
@@ -200,10 +201,9 @@ impl PodWorker {
         self
     }
 
-    /// Whether it has secrets for registries, which somebody has to look up.
-    pub fn has_pull_secrets(&self) -> bool {
-        let spec = self.live.as_ref().and_then(|pod| pod.spec.as_ref());
-        spec.is_some_and(|spec| spec.image_pull_secrets.as_ref().is_some_and(|secrets| !secrets.is_empty()))
+    /// Whether a container is on its way that needs something of other objects, which somebody has to look up.
+    pub fn asks_for_objects(&self) -> bool {
+        self.live.as_ref().is_some_and(|pod| Needs::are_of(pod)) && self.runs().any(Run::begins)
     }
 
     /// The images that the containers which have run so far were made of.
@@ -227,7 +227,7 @@ impl PodWorker {
                         State::Running { .. } => run.go_on(at, time),
                         // Nothing is started any more in a pod that ends.
                         _ if self.stops_at.is_some() => run.next = None,
-                        _ => run.prepare((at, time), images, &self.logins, &mut events),
+                        _ => run.prepare((at, time), images, &self.needs, &mut events),
                     }
                 }
             }

@@ -5,6 +5,7 @@ use super::{Life, RELIST, Stage, digest};
 use crate::kubelet::back_off;
 use crate::kubelet::cri::{self, Logins, Refusal};
 use crate::kubelet::image::{self, Image, Images, Reference};
+use crate::kubelet::objects::Needs;
 use crate::termination;
 use kit_api::core::ContainerStateTerminated;
 use kit_api::jiff::Timestamp;
@@ -35,11 +36,11 @@ impl Run {
         &mut self,
         (at, time): (Instant, Timestamp),
         images: &mut Images,
-        logins: &Logins,
+        needs: &Needs,
         events: &mut Events,
     ) {
         let (name, image) = (self.name.clone(), self.image_name.clone());
-        let refusal = self.refusal(logins);
+        let refusal = self.refusal(&needs.logins);
         let Some(live) = &mut self.live else { return };
         match live.stage {
             Stage::Turn => self.next = None,
@@ -62,14 +63,14 @@ impl Run {
                 self.next = Some(live.look(at, &name));
             }
             Stage::Image => {
-                if !logins.missing.is_empty() {
-                    let missing = logins.missing.join(", ");
+                if !needs.logins.missing.is_empty() {
+                    let missing = needs.logins.missing.join(", ");
                     let told = format!(
                         "Unable to retrieve some image pull secrets ({missing}); attempting to pull the image may not succeed."
                     );
                     events.push(("Warning", "FailedToRetrieveImagePullSecret", told));
                 }
-                self.look_for_image(at, &name, &image, images, events);
+                self.look_for_image(at, &image, images, needs, events);
             }
             Stage::Pulling if refusal.is_none() => {
                 let took = seconds(self.image.pull);
@@ -80,7 +81,7 @@ impl Run {
                     format!("Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {size} bytes."),
                 ));
                 images.insert(&image);
-                self.created(at, &name, events);
+                self.create(at, needs, events);
             }
             Stage::Pulling => {
                 let refusal = refusal.unwrap_or(Refusal::NotFound);
@@ -128,7 +129,8 @@ impl Run {
         }
     }
 
-    fn look_for_image(&mut self, at: Instant, name: &str, image: &str, images: &Images, events: &mut Events) {
+    fn look_for_image(&mut self, at: Instant, image: &str, images: &Images, needs: &Needs, events: &mut Events) {
+        let name = &self.name.clone();
         let Some(live) = &mut self.live else { return };
         let present = images.has(image);
         let refused = if Reference::parse(image).is_none() {
@@ -140,7 +142,7 @@ impl Run {
             Some(("ErrImageNeverPull", ("Warning", "ErrImageNeverPull", why.clone()), why))
         } else if present && live.pull != "Always" {
             events.push(("Normal", "Pulled", format!("Container image {image:?} already present on machine")));
-            return self.created(at, name, events);
+            return self.create(at, needs, events);
         } else if self.pulls.waits(at).is_some() {
             let told = format!("Back-off pulling image {image:?}");
             let why = format!("{told}: {}", live.pulled);
@@ -159,9 +161,19 @@ impl Run {
         self.next = Some(at + seconds(self.image.pull));
     }
 
-    fn created(&mut self, at: Instant, name: &str, events: &mut Events) {
+    /// The image is there: the container is made, if its environment can be.
+    fn create(&mut self, at: Instant, needs: &Needs, events: &mut Events) {
+        let name = self.name.clone();
+        let Some(live) = &mut self.live else { return };
+        if let Some(why) = needs.unset.get(&name) {
+            events.push(("Warning", "Failed", format!("Error: {why}")));
+            live.stage = Stage::Image;
+            self.next = Some(live.look(at, &name));
+            self.state = State::Waiting(Some(("CreateContainerConfigError", why.clone())));
+            return;
+        }
         events.push(("Normal", "Created", format!("Created container: {name}")));
-        self.live.iter_mut().for_each(|live| live.stage = Stage::Created);
+        live.stage = Stage::Created;
         self.next = Some(at + seconds(self.image.start));
     }
 

@@ -1,0 +1,151 @@
+//! What a pod needs of other objects: logins of pull secrets, and the ConfigMaps and Secrets of its containers and volumes.
+//!
+//! Sources: `makeEnvironmentVariables` and `getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`, `SetUpAt` of
+//! `pkg/volume/{configmap/configmap,secret/secret,projected/projected}.go`.
+
+use super::cri::Logins;
+use kit_api::core::{ConfigMap, Container, KeyToPath, Pod, Secret, Volume};
+use kit_apimachinery::object::Key;
+use kit_client::component::World;
+use kit_server::Server;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What there is for the containers of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// What its pull secrets say.
+    pub logins: Logins,
+    /// Why a container can't have its environment, by its name.
+    pub unset: BTreeMap<String, String>,
+}
+
+impl Needs {
+    /// Of a pod, as the API server has it now.
+    pub fn of(pod: &Key, world: &World<'_>) -> Needs {
+        let mut needs = Needs::default();
+        let Ok(found) = world.server.fetch::<Pod>(&pod.namespace, &pod.name) else { return needs };
+        let spec = found.spec.unwrap_or_default();
+        for secret in spec.image_pull_secrets.iter().flatten() {
+            match world.server.fetch::<Secret>(&pod.namespace, &secret.name) {
+                Ok(found) => {
+                    let config = found.data.as_ref().and_then(|data| data.get(".dockerconfigjson"));
+                    config.into_iter().for_each(|config| needs.logins.read(&config.0));
+                }
+                Err(_) => needs.logins.missing.push(secret.name.clone()),
+            }
+        }
+        let at = Namespace { name: &pod.namespace, server: world.server };
+        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let unset = containers.filter_map(|container| Some((container.name.clone(), at.unset(container)?)));
+        needs.unset = unset.collect();
+        needs
+    }
+
+    /// Whether a pod needs any.
+    pub fn are_of(pod: &Pod) -> bool {
+        let Some(spec) = &pod.spec else { return false };
+        let mut containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        spec.image_pull_secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())
+            || containers.any(|container| {
+                container.env_from.as_ref().is_some_and(|from| !from.is_empty())
+                    || container.env.iter().flatten().any(|variable| variable.value_from.is_some())
+            })
+    }
+}
+
+/// Where ConfigMaps and Secrets are looked for.
+pub struct Namespace<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Who has them.
+    pub server: &'a Server,
+}
+
+/// The keys of an object, or that it isn't there.
+type Keys = Result<BTreeSet<String>, String>;
+
+impl Namespace<'_> {
+    fn config_map(&self, name: &str) -> Keys {
+        let found =
+            self.server.fetch::<ConfigMap>(self.name, name).map_err(|_| format!("configmap {name:?} not found"))?;
+        let binary = found.binary_data.unwrap_or_default().into_keys();
+        Ok(found.data.unwrap_or_default().into_keys().chain(binary).collect())
+    }
+
+    fn secret(&self, name: &str) -> Keys {
+        let found = self.server.fetch::<Secret>(self.name, name).map_err(|_| format!("secret {name:?} not found"))?;
+        Ok(found.data.unwrap_or_default().into_keys().collect())
+    }
+
+    /// Why a container can't have its environment.
+    fn unset(&self, container: &Container) -> Option<String> {
+        let mut found: Vec<(Keys, Option<(&str, &str, &str)>, Option<bool>)> = Vec::new();
+        for from in container.env_from.iter().flatten() {
+            found.extend(from.config_map_ref.iter().map(|of| (self.config_map(&of.name), None, of.optional)));
+            found.extend(from.secret_ref.iter().map(|of| (self.secret(&of.name), None, of.optional)));
+        }
+        for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+            let config_map = from.config_map_key_ref.iter();
+            found.extend(config_map.map(|of| {
+                (self.config_map(&of.name), Some(("ConfigMap", of.name.as_str(), of.key.as_str())), of.optional)
+            }));
+            let secret = from.secret_key_ref.iter();
+            found.extend(
+                secret.map(|of| {
+                    (self.secret(&of.name), Some(("Secret", of.name.as_str(), of.key.as_str())), of.optional)
+                }),
+            );
+        }
+        found.into_iter().filter(|(.., optional)| *optional != Some(true)).find_map(|(keys, key, _)| {
+            match (keys, key) {
+                (Err(why), _) => Some(why),
+                (Ok(keys), Some((kind, object, key))) if !keys.contains(key) => {
+                    Some(format!("couldn't find key {key} in {kind} {}/{object}", self.name))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Why a volume can't be made of its objects.
+    pub fn unmade(&self, volume: &Volume) -> Option<String> {
+        if let Some(of) = &volume.config_map {
+            let optional = of.optional == Some(true);
+            return lacks(self.config_map(&of.name), of.items.as_deref(), "config", optional);
+        }
+        if let Some(of) = &volume.secret {
+            let name = of.secret_name.as_deref().unwrap_or_default();
+            return lacks(self.secret(name), of.items.as_deref(), "secret", of.optional == Some(true));
+        }
+        let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+        sources
+            .filter_map(|source| match (&source.config_map, &source.secret) {
+                (Some(of), _) => {
+                    lacks(self.config_map(&of.name), of.items.as_deref(), "config", of.optional == Some(true))
+                }
+                (_, Some(of)) => lacks(self.secret(&of.name), of.items.as_deref(), "secret", of.optional == Some(true)),
+                _ => None,
+            })
+            .next()
+    }
+}
+
+/// What a volume lacks (`MakePayload`).
+fn lacks(keys: Keys, items: Option<&[KeyToPath]>, what: &str, optional: bool) -> Option<String> {
+    let keys = match keys {
+        _ if optional => return None,
+        Err(why) => return Some(why),
+        Ok(keys) => keys,
+    };
+    let missing = items.into_iter().flatten().find(|item| !keys.contains(&item.key))?;
+    let of = if what == "config" { "configmap " } else { "" };
+    Some(format!("{of}references non-existent {what} key: {}", missing.key))
+}
+
+/// Whether a volume is made of objects.
+pub fn is_made(volume: &Volume) -> bool {
+    volume.config_map.is_some() || volume.secret.is_some() || volume.projected.is_some()
+}
+
+#[cfg(test)]
+mod tests;
