@@ -2,7 +2,7 @@
 
 use super::cri::{Refusal, Runtime};
 use super::garbage::Kept;
-use kit_api::core::Container;
+use kit_api::core::{Container, ContainerImage};
 use kit_time::random::{Purpose, Random};
 use regex_lite::Regex;
 use serde::Deserialize;
@@ -96,12 +96,17 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
     }
 }
 
+/// Of how many images a node's status tells (`nodeStatusMaxImages`).
+const MOST_TOLD: usize = 50;
+
 /// The images that a node has.
 #[derive(Debug, Clone, Default)]
 pub struct Images {
     /// Who keeps and runs them.
     pub runtime: Runtime,
     names: BTreeMap<String, Kept>,
+    /// Whether others are there than were told of.
+    news: bool,
     bytes: i64,
 }
 
@@ -120,6 +125,7 @@ impl Images {
     pub fn insert(&mut self, image: &str) {
         if !self.has(image) {
             self.names.insert(image.into(), Kept::default());
+            self.news = true;
             self.bytes += bytes(image);
         }
     }
@@ -132,6 +138,7 @@ impl Images {
     /// Removes one; how many bytes that wins.
     pub fn remove(&mut self, image: &str) -> i64 {
         let won = self.names.remove(image).map_or(0, |_| bytes(image));
+        self.news |= won > 0;
         self.bytes -= won;
         won
     }
@@ -146,8 +153,38 @@ impl Images {
         let before = self.bytes;
         self.names.retain(|image, _| needed.contains(image.as_str()));
         self.bytes = self.names.keys().map(|image| bytes(image)).sum();
+        self.news |= before > self.bytes;
         before - self.bytes
     }
+
+    /// Whether others are there than when this was asked last.
+    pub fn have_changed(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// What a node's status says of them, the largest first (`Images` of `pkg/kubelet/nodestatus/setters.go`).
+    pub fn list(&self) -> Vec<ContainerImage> {
+        let image = |name: &String| {
+            let reference = Reference::parse(name)?;
+            let names = vec![format!("{}@{}", reference.repository(), digest(name)), reference.whole()];
+            Some(ContainerImage { names: Some(names), size_bytes: Some(bytes(name)) })
+        };
+        let mut list: Vec<ContainerImage> = self.names.keys().filter_map(image).collect();
+        list.sort_by_key(|image| std::cmp::Reverse(image.size_bytes));
+        list.truncate(MOST_TOLD);
+        list
+    }
+}
+
+/// A name that looks like a hash.
+pub fn hash(object: &str, reason: &str, attempt: u64) -> String {
+    let part = |part: u64| Random::new(part).bits(Purpose { component: "runtime", object, reason, attempt });
+    (0..4).map(|at| format!("{:016x}", part(at))).collect()
+}
+
+/// What an image's manifest is called.
+pub fn digest(image: &str) -> String {
+    format!("sha256:{}", hash(image, "image", 0))
 }
 
 fn bytes(image: &str) -> i64 {

@@ -475,7 +475,7 @@ impl Kubelet {
         }
         let there = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok().cloned();
         let there = there.as_ref().and_then(|stored| stored.get::<Node>());
-        let asked = there.is_some_and(|node| node::ready(node) != Ready::True);
+        let asked = there.is_some_and(|node| node::ready(node) != Ready::True) || self.images.have_changed();
         if !asked && self.reported.is_some_and(|at| now < at + REPORT) {
             return;
         }
@@ -497,6 +497,9 @@ impl Kubelet {
             }
         }
         self.shape.report(&mut node, self.index, &holding, time);
+        if let Some(status) = &mut node.status {
+            status.images = Some(self.images.list()).filter(|images| !images.is_empty());
+        }
         _ = world.server.update_status(node.into_object());
     }
 }

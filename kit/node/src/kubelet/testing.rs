@@ -132,6 +132,11 @@ impl Bench {
         self.settle();
     }
 
+    /// A node.
+    pub fn node(&self, name: &str) -> Value {
+        self.server.get(&Key::new(Kind::Node, "", name)).expect("the node is there").to_value()
+    }
+
     /// A pod that is there.
     pub fn get(&self, name: &str) -> Pod {
         self.server.fetch::<Pod>("default", name).expect("the pod is there")

@@ -52,3 +52,20 @@ fn a_node_says_that_it_wins_too_little() {
     };
     assert!(said("FreeDiskSpaceFailed") && said("ImageGCFailed"), "{:?}", bench.events("node-1"));
 }
+
+#[test]
+fn a_node_tells_of_its_images() {
+    let mut bench = Bench::new(with_programs);
+    for (image, name) in IMAGES.iter().zip(["a", "b", "c"]) {
+        bench.pod(name, json!({"containers": [{"name": "main", "image": image}]}));
+    }
+    bench.wait(21.0);
+    let images = bench.node("node-1")["status"]["images"].clone();
+    let sizes: Vec<i64> =
+        images.as_array().into_iter().flatten().filter_map(|image| image["sizeBytes"].as_i64()).collect();
+    assert!(sizes.len() == 3 && sizes.is_sorted_by(|a, b| a >= b), "{images}");
+    let names: Vec<&str> =
+        images.as_array().into_iter().flatten().filter_map(|image| image["names"][1].as_str()).collect();
+    assert!(names.contains(&"docker.io/library/one:1"), "{images}");
+    assert!(bench.node("node-2")["status"]["images"].is_null());
+}

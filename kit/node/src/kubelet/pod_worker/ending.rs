@@ -16,7 +16,7 @@ pub(super) const OPEN: Instant = Instant { nanos: i64::MAX / 2 };
 #[derive(Default)]
 pub struct Exit {
     /// How long its `preStop` hook takes.
-    hook: Option<Instant>,
+    pub(super) hook: Option<Instant>,
     /// When that has ended, if it runs.
     hook_ends: Option<Instant>,
     /// When it will have ended, if it has the signal and minds it.

@@ -12,7 +12,7 @@ use super::probes::{self, Probes};
 use super::resize::Share;
 use super::{Events, PodWorker, Run, State};
 use crate::kubelet::cri::Runtime;
-use crate::kubelet::image::{Image, Images, Reference, Registry};
+use crate::kubelet::image::{self, Image, Images, Reference, Registry};
 use crate::kubelet::objects::Needs;
 use crate::runtime::Sandbox;
 use crate::termination;
@@ -76,6 +76,8 @@ pub struct Live {
     looks: u64,
     /// When it is killed, if it doesn't end before, and whether it is started again then.
     killed: Option<(Instant, bool)>,
+    /// When it has its signal, if a hook comes before.
+    signal: Option<Instant>,
     pub(super) probes: Option<Probes>,
     /// What follows from its probes, if one has failed.
     pub(super) unwell: Option<Kill>,
@@ -104,6 +106,7 @@ impl Live {
             pulled: String::new(),
             looks: 0,
             killed: None,
+            signal: None,
             // Init containers have none.
             probes: slot.and_then(|slot| match role {
                 Role::Init | Role::Guest => None,
@@ -257,17 +260,6 @@ fn container_of(guest: &EphemeralContainer) -> Container {
     serde_json::from_value(value).unwrap_or_default()
 }
 
-/// A name that looks like a hash.
-fn hash(object: &str, reason: &str, attempt: u64) -> String {
-    let part = |part: u64| Random::new(part).bits(Purpose { component: "runtime", object, reason, attempt });
-    (0..4).map(|at| format!("{:016x}", part(at))).collect()
-}
-
-/// What an image's manifest is called.
-fn digest(image: &str) -> String {
-    format!("sha256:{}", hash(image, "image", 0))
-}
-
 /// How a container behaves, and what goes on in it.
 pub(super) fn inside(container: &Container, registry: &Registry, network: bool, image: Image) -> (Image, Option<Life>) {
     let life = Life::new(container, registry, network);
@@ -373,13 +365,13 @@ impl Run {
         let Some(live) = &self.live else { return };
         let runs = !matches!(self.state, State::Waiting(..));
         if runs || self.last.is_some() {
-            let id = hash(&live.uid, &self.name, u64::try_from(self.restarts).unwrap_or_default());
+            let id = image::hash(&live.uid, &self.name, u64::try_from(self.restarts).unwrap_or_default());
             status.container_id = Some(format!("{}://{id}", live.runtime.scheme()));
             let repository =
                 Reference::parse(&self.image_name).map(|reference| reference.repository()).unwrap_or_default();
             status.allocated_resources = live.share.given.requests.clone();
             status.resources = Some(live.share.has.clone());
-            status.image_id = format!("{repository}@{}", digest(&self.image_name));
+            status.image_id = format!("{repository}@{}", image::digest(&self.image_name));
         }
         if let State::Running { since, .. } = &self.state {
             status.started = Some(probes::has_started(live.probes.as_ref(), *since));

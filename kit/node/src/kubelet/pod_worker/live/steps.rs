@@ -1,7 +1,7 @@
 //! The steps of a container between its beginning and its end: its image, its start, its exit.
 
 use super::super::{Events, Run, State, probes, seconds};
-use super::{Life, RELIST, Stage, digest};
+use super::{Life, RELIST, Stage};
 use crate::kubelet::back_off;
 use crate::kubelet::cri::{self, Logins, Refusal};
 use crate::kubelet::image::{self, Image, Images, Reference};
@@ -15,6 +15,10 @@ impl Run {
     /// It runs, and something is due.
     pub(super) fn go_on(&mut self, at: Instant, time: Timestamp) {
         let killed = self.live.as_ref().and_then(|live| live.killed);
+        let signal = self.live.as_mut().and_then(|live| live.signal.take_if(|signal| *signal <= at));
+        if signal.is_some() {
+            self.signal(time);
+        }
         if killed.is_some_and(|(by, _)| by <= at) {
             // Who heard the signal ended well; programs that didn't are killed.
             let code = if self.life.as_ref().is_some_and(Life::command) { 137 } else { 0 };
@@ -28,7 +32,8 @@ impl Run {
         }
         let probes = self.live.as_ref().and_then(|live| live.probes.as_ref());
         *ready |= probes::is_ready_by_itself(probes, *since);
-        self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).min();
+        let signal = self.live.as_ref().and_then(|live| live.signal);
+        self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).chain(signal).min();
     }
 
     /// One step of a container on its way to run.
@@ -85,7 +90,7 @@ impl Run {
             }
             Stage::Pulling => {
                 let refusal = refusal.unwrap_or(Refusal::NotFound);
-                let digest = || digest(&image);
+                let digest = || image::digest(&image);
                 let error = Reference::parse(&image).map(|it| images.runtime.refuses(&it, refusal, &digest()));
                 let error = error.unwrap_or_default();
                 let (reason, why) = cri::explain(&image, &error);
@@ -107,7 +112,7 @@ impl Run {
                     self.restarts += 1;
                     self.crashes.start(self.ended_at, at);
                 }
-                (live.killed, live.unwell) = (None, None);
+                (live.killed, live.signal, live.unwell) = (None, None, None);
                 (live.forgotten, live.ordered) = (false, false);
                 self.take_share();
                 self.state = State::Running { since: at, at: time, ready: false };
@@ -201,13 +206,21 @@ impl Run {
 
     /// Sends it the signal to stop, and kills it when it has had its time. `false` if there is nothing to kill.
     pub(in super::super) fn begin_kill(&mut self, now: Instant, time: Timestamp, grace: Instant, again: bool) -> bool {
-        let stop = seconds(self.image.stop).min(grace.max(Instant::seconds(termination::LEAST)));
+        // A hook comes before the signal, and takes of its time.
+        let hook = self.exit.hook.unwrap_or_default().min(grace);
+        let left = (grace - hook).max(Instant::seconds(termination::LEAST));
+        let (signal, by) = (now + hook, now + hook + seconds(self.image.stop).min(left));
         let Some(live) = self.live.as_mut().filter(|live| live.killed.is_none()) else { return false };
         if !matches!(self.state, State::Running { .. }) {
             return false;
         }
-        live.killed = Some((now + stop, again));
-        self.next = self.next.into_iter().chain([now + stop]).min();
+        live.killed = Some((by, again));
+        self.next = self.next.into_iter().chain([by]).min();
+        if signal > now {
+            live.signal = Some(signal);
+            self.next = self.next.into_iter().chain([signal]).min();
+            return true;
+        }
         self.signal(time);
         true
     }

@@ -137,3 +137,20 @@ fn an_init_container_that_runs_or_has_run_is_left_alone() {
         assert!(!bench.events("pod").iter().any(|event| event.contains("Killing")), "{:?}", bench.events("pod"));
     }
 }
+
+#[test]
+fn a_hook_comes_before_the_signal() {
+    let mut bench = Bench::new(with_programs);
+    let script = "trap 'echo told; exit 0' TERM; while true; do sleep 0.1; done";
+    let main = json!({
+        "name": "main", "image": "busybox:1", "command": ["sh", "-c", script],
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+    });
+    bench.pod("pod", json!({"containers": [main]}));
+    bench.wait(3.0);
+    bench.change("pod", "/spec/containers/0/image", json!("busybox:2"));
+    bench.wait(4.5);
+    assert_eq!((bench.log("pod", "main").as_str(), see(&bench, "containerStatuses").1), ("", 0));
+    bench.wait(3.0);
+    assert_eq!(see(&bench, "containerStatuses").1, 1);
+}
