@@ -126,7 +126,7 @@ impl Images {
         if !self.has(image) {
             self.names.insert(image.into(), Kept::default());
             self.news = true;
-            self.bytes += bytes(image);
+            self.measure();
         }
     }
 
@@ -135,15 +135,22 @@ impl Images {
         self.names.iter_mut().map(|(name, kept)| (name.as_str(), kept))
     }
 
-    /// Removes one; how many bytes that wins.
+    /// Removes one; how many bytes it has, though those of a layer that others have, too, stay.
     pub fn remove(&mut self, image: &str) -> i64 {
-        let won = self.names.remove(image).map_or(0, |_| bytes(image));
-        self.news |= won > 0;
-        self.bytes -= won;
-        won
+        let size = self.names.remove(image).map_or(0, |_| bytes(image));
+        self.news |= size > 0;
+        self.measure();
+        size
     }
 
-    /// How large all of them are together, in bytes.
+    /// Counts each layer once.
+    fn measure(&mut self) {
+        let own = |image: &String| bytes(image) - base(image).map_or(0, |(_, size)| size);
+        let bases: BTreeSet<_> = self.names.keys().filter_map(|image| base(image)).collect();
+        self.bytes = self.names.keys().map(own).sum::<i64>() + bases.iter().map(|(_, size)| size).sum::<i64>();
+    }
+
+    /// How much of the disk all of them take, in bytes: what several are made of is there once.
     pub fn size(&self) -> i64 {
         self.bytes
     }
@@ -152,7 +159,7 @@ impl Images {
     pub fn keep(&mut self, needed: &BTreeSet<&str>) -> i64 {
         let before = self.bytes;
         self.names.retain(|image, _| needed.contains(image.as_str()));
-        self.bytes = self.names.keys().map(|image| bytes(image)).sum();
+        self.measure();
         self.news |= before > self.bytes;
         before - self.bytes
     }
@@ -185,6 +192,15 @@ pub fn hash(object: &str, reason: &str, attempt: u64) -> String {
 /// What an image's manifest is called.
 pub fn digest(image: &str) -> String {
     format!("sha256:{}", hash(image, "image", 0))
+}
+
+/// The layers that images begin with, the smallest first, and their bytes.
+const BASES: [(&str, i64); 3] = [("alpine", 3_600_000), ("debian-slim", 28_000_000), ("debian", 49_000_000)];
+
+/// The layer that an image has in common with others: the largest that is no more than half of it.
+fn base(image: &str) -> Option<(&'static str, i64)> {
+    let size = bytes(image);
+    BASES.into_iter().rfind(|(_, base)| *base <= size / 2)
 }
 
 fn bytes(image: &str) -> i64 {
@@ -280,6 +296,26 @@ impl Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_that_images_share_are_there_once() {
+        let mut images = Images::default();
+        // Two of one base, and a third.
+        let names: Vec<String> = (0..60).map(|number| format!("app:{number}")).collect();
+        let of =
+            |wanted: &'static str| names.iter().filter(move |name| base(name).is_some_and(|(base, _)| base == wanted));
+        let (pair, other): (Vec<_>, _) = (of("debian").take(2).collect(), of("debian-slim").next());
+        let (_, shared) = BASES[2];
+        pair.iter().copied().chain(other).for_each(|name| images.insert(name));
+        let all: i64 = pair.iter().copied().chain(other).map(|name| bytes(name)).sum();
+        assert_eq!((pair.len(), other.is_some(), images.size()), (2, true, all - shared));
+        // The kubelet counts the whole image, and the disk wins less.
+        let before = images.size();
+        assert_eq!(images.remove(pair[0]), bytes(pair[0]));
+        assert_eq!(before - images.size(), bytes(pair[0]) - shared);
+        assert_eq!(images.remove(pair[1]), bytes(pair[1]));
+        assert_eq!(Some(images.size()), other.map(|name| bytes(name)));
+    }
 
     #[test]
     fn names_of_images_are_read_as_registries_read_them() {

@@ -1,4 +1,4 @@
-use crate::kubelet::image::size;
+use crate::kubelet::image::Images;
 use crate::kubelet::testing::{Bench, with_programs};
 use serde_json::json;
 
@@ -6,7 +6,9 @@ const IMAGES: [&str; 3] = ["one:1", "two:1", "three:1"];
 
 /// A node whose disk is so full with these images, in percent, after pods of the last two have gone in the order of the images.
 fn bench(percent: i64) -> Bench {
-    let bytes: i64 = IMAGES.iter().map(|image| size(image) as i64).sum();
+    let mut images = Images::default();
+    IMAGES.iter().for_each(|image| images.insert(image));
+    let bytes = images.size();
     let mut bench = Bench::new(with_programs);
     let disk = (bytes * 100 / percent).to_string();
     bench.kubelets.nodes.values_mut().for_each(|kubelet| kubelet.shape.disk.clone_from(&disk));
