@@ -311,6 +311,10 @@ impl PodWorker {
     /// Whether the pod has come to its end.
     fn is_final(&self) -> bool {
         let Some(spec) = self.live.as_ref().and_then(|pod| pod.spec.as_ref()) else { return false };
+        // What is always started again never has; that is most pods, and this is asked often.
+        if self.policy == "Always" {
+            return false;
+        }
         let statuses = |runs: &[Run], init| runs.iter().map(|run| run.status(self.of(init))).collect::<Vec<_>>();
         let all = [statuses(&self.setup, true), statuses(&self.containers, false)].concat();
         matches!(self.phase(spec, &all, false), "Succeeded" | "Failed")

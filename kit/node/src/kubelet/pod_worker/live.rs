@@ -221,7 +221,6 @@ impl PodWorker {
         let mut events = std::mem::take(&mut self.news);
         self.go_on_resizing(now);
         loop {
-            self.sync(now, time);
             let mut moved = false;
             for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
                 while let Some(at) = run.next.filter(|at| *at <= now) {
@@ -237,6 +236,7 @@ impl PodWorker {
             if !moved {
                 break;
             }
+            self.sync(now, time);
         }
         events.append(&mut self.news);
         events
