@@ -29,7 +29,7 @@ const WRONG: usize = 5;
 const CORRECT: usize = 3;
 /// From so many minutes on, an exercise is written in stages.
 const LONG: u32 = 40;
-/// Unless somebody says how many, so many times as many fresh scenarios are played as belong to a verdict.
+/// Unless somebody says how many, where only fresh scenarios decide, so many times as many are played as belong to a verdict.
 const THOROUGH: u64 = 5;
 
 #[derive(Serialize)]
@@ -91,11 +91,14 @@ pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Forma
 
 fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Checked> {
     let programs = build_modules(workspace, entry, shared)?;
-    let usual = kit_stages::fresh::of(&entry.name, &solutions::modules()).map_or(0, |(_, usual)| usual * THOROUGH);
-    let count = workspace.fresh.count.unwrap_or(usual);
-    let thorough =
-        workspace.with_fresh(Plan { count: Some(count), kept: Some(Kept::default()), ..workspace.fresh.clone() });
-    let (wrong, caught) = wrong_modules(&thorough, entry, &programs);
+    let usual = kit_stages::fresh::of(&entry.name, &solutions::modules()).map_or(0, |(_, usual)| usual);
+    let fresh = |usual| Plan {
+        count: Some(workspace.fresh.count.unwrap_or(usual)),
+        kept: Some(Kept::default()),
+        ..workspace.fresh.clone()
+    };
+    let (quick, thorough) = (workspace.with_fresh(fresh(usual)), workspace.with_fresh(fresh(usual * THOROUGH)));
+    let (wrong, caught) = wrong_modules(&quick, &thorough, entry, &programs);
     let answered = answered(workspace, entry);
     let checks = [
         ("rooms", rooms(workspace, entry)),

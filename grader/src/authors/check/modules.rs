@@ -88,8 +88,14 @@ impl Caught {
     }
 }
 
-/// Each plausible mistake fails in the scenario that its first line names, or in no golden and in a fresh scenario.
-pub fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) -> (Vec<String>, Caught) {
+/// Each plausible mistake fails in the scenario that its first line names, or in no golden and in a fresh scenario. Only such a
+/// one is played as `thorough` says; of the others it is merely told whether fresh scenarios catch them, too.
+pub fn wrong_modules(
+    workspace: &Workspace,
+    thorough: &Workspace,
+    entry: &Entry,
+    programs: &Programs,
+) -> (Vec<String>, Caught) {
     let found = files(&workspace.modules_dir(&entry.name, "wrong"), "patch");
     let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default();
     let (mut problems, mut caught) = (Vec::new(), Caught::default());
@@ -121,7 +127,8 @@ pub fn wrong_modules(workspace: &Workspace, entry: &Entry, programs: &Programs) 
         };
         let golden = caught_by(workspace, entry, meant, start);
         let golden = golden.is_ok_and(|caught| caught.is_some_and(|scenario| fails(&scenario)));
-        let fresh = match caught_fresh(workspace, entry, start) {
+        let plan = if named == FRESH { thorough } else { workspace };
+        let fresh = match caught_fresh(plan, entry, start) {
             Ok(fresh) => fresh,
             Err(e) => {
                 problems.push(format!("{name}: {e:#}"));
