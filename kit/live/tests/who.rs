@@ -244,3 +244,27 @@ fn one_client_holds_up_no_other() {
     assert!(share < CROWD as f64 / 2.0, "{share:.0} times as long as alone");
     live.stop().expect("no module was lost");
 }
+
+#[test]
+fn the_control_plane_may_do_its_work() {
+    let live = start(None);
+    let ask = |user: &str, groups: &[&str], verb: &str, group: &str, resource: &str, namespace: &str| {
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let attributes = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace});
+        let review =
+            make(&live, path, json!({"spec": {"user": user, "groups": groups, "resourceAttributes": attributes}}));
+        (review["status"]["allowed"] == true, review["status"]["reason"].as_str().unwrap_or_default().to_string())
+    };
+    let deployments = "system:serviceaccount:kube-system:deployment-controller";
+    let why = "RBAC: allowed by ClusterRoleBinding \"system:controller:deployment-controller\" of ClusterRole \
+               \"system:controller:deployment-controller\" to ServiceAccount \"deployment-controller/kube-system\"";
+    assert_eq!(ask(deployments, &[], "create", "apps", "replicasets", "shop"), (true, why.into()));
+    assert!(!ask(deployments, &[], "get", "", "secrets", "shop").0);
+    assert!(ask("system:kube-scheduler", &[], "create", "", "bindings", "shop").0);
+    // What holds in one namespace only.
+    assert!(ask("system:kube-scheduler", &[], "list", "coordination.k8s.io", "leases", "kube-system").0);
+    assert!(!ask("system:kube-scheduler", &[], "list", "coordination.k8s.io", "leases", "shop").0);
+    assert!(ask("system:serviceaccount:kube-system:kube-dns", &[], "watch", "", "endpoints", "").0);
+    // The role is bound to nobody: nodes have an authorizer of their own.
+    assert!(!ask("system:node:a", &["system:nodes"], "create", "", "nodes", "").0);
+}

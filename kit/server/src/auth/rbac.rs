@@ -9,6 +9,7 @@ use crate::Snapshot;
 use kit_apimachinery::object::{Key, Kind};
 use kit_apimachinery::resource::Resource;
 use serde_json::Value;
+use std::borrow::Cow;
 
 impl Snapshot {
     /// Whether roles, or the group of masters, allow it.
@@ -43,10 +44,14 @@ impl Snapshot {
     fn visit(&self, user: &User, namespace: &str, mut see: impl FnMut(&Value, &dyn Fn() -> String) -> bool) {
         let Some((bindings, roles)) = find("ClusterRoleBinding").zip(find("ClusterRole")) else { return };
         let Some((local, local_roles)) = find("RoleBinding").zip(find("Role")) else { return };
-        let cluster = self.list(bindings).map(|stored| ("", stored.to_value()));
-        let here = self.list_in(local, namespace).map(|stored| (namespace, stored.to_value()));
-        let table = if self.keeps_roles { &[][..] } else { &defaults().bindings[..] };
-        let table = table.iter().map(|binding| ("", binding.clone()));
+        let cluster = self.list(bindings).map(|stored| ("", Cow::Owned(stored.to_value())));
+        let here = self.list_in(local, namespace).map(|stored| (namespace, Cow::Owned(stored.to_value())));
+        let (table, table_roles) = match self.keeps_roles {
+            true => (&[][..], &[][..]),
+            false => (&defaults().bindings[..], &defaults().roles[..]),
+        };
+        let table = table.iter().map(|binding| (place(binding), Cow::Borrowed(binding)));
+        let table = table.filter(|(at, _)| at.is_empty() || *at == namespace);
         for (namespace, binding) in cluster.chain(table).chain(here.filter(|_| !namespace.is_empty())) {
             let subjects = binding["subjects"].as_array().into_iter().flatten();
             let Some(subject) = subjects.into_iter().find(|subject| is_subject(user, subject, namespace)) else {
@@ -55,13 +60,13 @@ impl Snapshot {
             let role = &binding["roleRef"];
             let name = role["name"].as_str().unwrap_or_default();
             let (kind, at) = if role["kind"] == "Role" { (local_roles, namespace) } else { (roles, "") };
+            let is_meant = |role: &&Value| role["metadata"]["name"] == name && place(role) == at;
             let rules = match self.get(&Key::new(kind, at, name)) {
                 Some(role) => role.to_value()["rules"].clone(),
-                None if !self.keeps_roles && kind == roles => {
-                    let role = defaults().roles.iter().find(|role| role["metadata"]["name"] == name);
-                    role.map(|role| role["rules"].clone()).unwrap_or_default()
-                }
-                None => continue,
+                None => match table_roles.iter().find(is_meant) {
+                    Some(role) => role["rules"].clone(),
+                    None => continue,
+                },
             };
             let words = || describe(&binding, subject, namespace);
             if rules.as_array().into_iter().flatten().any(|rule| !see(rule, &words)) {
@@ -69,6 +74,11 @@ impl Snapshot {
             }
         }
     }
+}
+
+/// The namespace of a role or binding, empty if it is of the whole cluster.
+fn place(object: &Value) -> &str {
+    object["metadata"]["namespace"].as_str().unwrap_or_default()
 }
 
 /// `clusterRoleBindingDescriber` and `roleBindingDescriber`.

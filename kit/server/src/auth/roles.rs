@@ -1,7 +1,7 @@
 //! The roles and bindings that every cluster begins with.
 //!
 //! A live cluster keeps them as objects, which people may read and change; a cluster without them in its store goes by
-//! the same table. Source: `plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`.
+//! the same table. Source: `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`.
 
 use crate::Server;
 use crate::canonical;
@@ -35,18 +35,20 @@ fn read(table: &str) -> Defaults {
         let words: Vec<&str> = line.split_whitespace().collect();
         match *words {
             ["role", name, ref rest @ ..] => defaults.roles.push(role(name, rest)),
-            ["bind", name, role, groups] => {
-                let subjects = groups.split(',').map(|name| json!({"kind": "Group", "apiGroup": GROUP, "name": name}));
-                defaults.bindings.push(json!({
-                    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": meta(name),
-                    "subjects": subjects.collect::<Vec<_>>(),
-                    "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
-                }));
+            ["controller", account] => {
+                let name = format!("system:controller:{account}");
+                defaults.roles.push(role(&name, &[]));
+                defaults.bindings.push(binding(&name, &name, &format!("account={account}")));
             }
-            ["rule", verbs, group, resources] => {
-                let group = if group == "core" { "" } else { group };
-                add(&mut defaults, json!({"verbs": list(verbs), "apiGroups": [group], "resources": list(resources)}));
+            ["bind", name, role] => defaults.bindings.push(binding(name, role, "")),
+            ["bind", name, role, subjects] => defaults.bindings.push(binding(name, role, subjects)),
+            ["rule", verbs, groups, resources] => add(&mut defaults, rule(verbs, groups, resources)),
+            ["rule", verbs, groups, resources, names] => {
+                let mut rule = rule(verbs, groups, resources);
+                rule["resourceNames"] = list(names).into();
+                add(&mut defaults, rule);
             }
+            ["events"] => add(&mut defaults, rule("create,patch,update", "core,events.k8s.io", "events")),
             ["urls", verbs, paths] => add(&mut defaults, json!({"verbs": list(verbs), "nonResourceURLs": list(paths)})),
             _ => {}
         }
@@ -58,17 +60,33 @@ fn list(words: &str) -> Vec<&str> {
     words.split(',').collect()
 }
 
-fn meta(name: &str) -> Value {
-    json!({
-        "name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
-        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
-    })
+fn rule(verbs: &str, groups: &str, resources: &str) -> Value {
+    let groups = list(groups).into_iter().map(|group| if group == "core" { "" } else { group });
+    json!({"verbs": list(verbs), "apiGroups": groups.collect::<Vec<_>>(), "resources": list(resources)})
+}
+
+/// An object of the kind that has this name, or of that in a namespace, which stands before the name.
+fn object(kinds: [&str; 2], name: &str) -> Value {
+    let (kind, name, namespace) = match name.split_once('/') {
+        Some((namespace, name)) => (kinds[1], name, Some(namespace)),
+        None => (kinds[0], name, None),
+    };
+    let mut object = json!({
+        "apiVersion": format!("{GROUP}/v1"), "kind": kind,
+        "metadata": {
+            "name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+            "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+        },
+    });
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    object
 }
 
 fn role(name: &str, rest: &[&str]) -> Value {
-    let mut role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name), "rules": [],
-    });
+    let mut role = object(["ClusterRole", "Role"], name);
+    role["rules"] = json!([]);
     let mut rest = rest.iter();
     while let Some(label) = rest.next() {
         match *label {
@@ -81,6 +99,22 @@ fn role(name: &str, rest: &[&str]) -> Value {
         }
     }
     role
+}
+
+fn binding(name: &str, role: &str, subjects: &str) -> Value {
+    let subject = |subject: &str| match subject.split_once('=') {
+        Some(("account", name)) => json!({"kind": "ServiceAccount", "name": name, "namespace": "kube-system"}),
+        Some((_, name)) => json!({"kind": "User", "apiGroup": GROUP, "name": name}),
+        None => json!({"kind": "Group", "apiGroup": GROUP, "name": subject}),
+    };
+    let subjects = subjects.split(',').filter(|subject| !subject.is_empty()).map(subject);
+    let mut binding = object(["ClusterRoleBinding", "RoleBinding"], name);
+    if subjects.clone().next().is_some() {
+        binding["subjects"] = subjects.collect();
+    }
+    let kind = if name.contains('/') { "Role" } else { "ClusterRole" };
+    binding["roleRef"] = json!({"apiGroup": GROUP, "kind": kind, "name": role});
+    binding
 }
 
 fn add(defaults: &mut Defaults, rule: Value) {
@@ -146,5 +180,22 @@ mod tests {
             (count("system:aggregate-to-view"), count("system:aggregate-to-edit"), count("system:aggregate-to-admin"));
         assert_eq!((count("view"), count("edit"), count("admin")), (view, view + edit, view + edit + admin));
         assert!(view > 5 && edit > 5 && admin > 1);
+    }
+
+    #[test]
+    fn each_binding_has_its_role() {
+        let Defaults { roles, bindings } = defaults();
+        for binding in bindings {
+            let (of, at) = (&binding["roleRef"], &binding["metadata"]["namespace"]);
+            let is_meant = |role: &&Value| {
+                role["kind"] == of["kind"]
+                    && role["metadata"]["name"] == of["name"]
+                    && (of["kind"] == "ClusterRole" || role["metadata"]["namespace"] == *at)
+            };
+            assert_eq!(roles.iter().filter(is_meant).count(), 1, "{binding:#}");
+        }
+        let bound = |name: &str| bindings.iter().any(|binding| binding["roleRef"]["name"] == name);
+        // Those of controllers are bound by themselves; nodes have an authorizer of their own.
+        assert!(bound("system:controller:job-controller") && bound("system:node"));
     }
 }
