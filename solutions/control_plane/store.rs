@@ -180,9 +180,8 @@ impl Watch {
     fn notify(&mut self, event: &Event) {
         let WatchRequest { key, range_end, start_revision, prev_kv } = &self.request;
         if event.kv.mod_revision >= *start_revision && covers(key, range_end.as_deref(), &event.kv.key) {
-            let mut event = event.clone();
-            event.prev_kv = event.prev_kv.filter(|_| *prev_kv);
-            self.owed.push(event);
+            let prev_kv = event.prev_kv.as_ref().filter(|_| *prev_kv).cloned();
+            self.owed.push(Event { kind: event.kind, kv: event.kv.clone(), prev_kv });
         }
     }
 }

@@ -85,6 +85,7 @@ enum Command {
 
 const FAULTS: &str = "\
   crash, restart NODE           it loses power, and comes back
+  shut_down NODE                it is shut down in order: its pods end first, then it loses power
   partition, heal NODE          it and the control plane don't hear each other, and do again
   kill POD=CODE                 a pod's containers end with this exit code (137: out of memory)
   load WORKLOAD=MILLICPU        a workload gets so much to do

@@ -1,7 +1,7 @@
 //! The eviction manager: what one look at a node's figures leads to, and what is remembered until the next.
 //!
-//! Source: `synchronize` of `pkg/kubelet/eviction/eviction_manager.go`, `pkg/kubelet/eviction/helpers.go`. Limits of single
-//! volumes and containers (`localStorageEviction`) are not looked at.
+//! Source: `synchronize` of `pkg/kubelet/eviction/eviction_manager.go`, `pkg/kubelet/eviction/helpers.go`. Limits of
+//! single pods ([`disk_limit`](super::disk_limit)) are another matter.
 
 use kit_api::Quantity;
 use kit_api::core::Pod;

@@ -2,6 +2,7 @@
 //!
 //! Source: `pkg/kubelet/eviction/eviction_manager.go`.
 
+pub mod disk_limit;
 pub mod manager;
 
 use kit_api::core::{Pod, Taint};

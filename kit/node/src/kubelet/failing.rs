@@ -21,7 +21,7 @@ pub struct Failing {
     pub reason: &'static str,
     /// the message there,
     pub message: String,
-    /// and that of its condition DisruptionTarget.
+    /// and that of its condition DisruptionTarget; empty if it has none.
     pub disruption: String,
 }
 
@@ -52,7 +52,9 @@ impl Kubelets {
         }
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
         let because = Some("TerminationByKubelet");
-        registry::set_condition(&mut pod, "DisruptionTarget", "True", because, Some(&failing.disruption), world.time());
+        if let Some(why) = Some(&failing.disruption).filter(|why| !why.is_empty()) {
+            registry::set_condition(&mut pod, "DisruptionTarget", "True", because, Some(why), world.time());
+        }
         set_failed(&mut pod, failing.reason, &failing.message);
         // If nobody hears it, the node controller will notice that the node is gone.
         _ = world.server.update_status(pod.into_object());

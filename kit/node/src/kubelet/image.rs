@@ -41,6 +41,23 @@ pub struct Image {
     pub processes: i64,
     /// How long after it began it uses all of its memory. If its limit is less, it is killed then; without this nobody looks.
     pub fills_after: Option<f64>,
+    /// What one request costs it; without this it answers at once.
+    pub request: Option<Request>,
+}
+
+/// What a request costs a container. Threads that wait for a CPU, or for the next period of their quota, make it slow.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Seconds of CPU time,
+    pub cpu: f64,
+    /// in so many threads at once.
+    #[serde(default = "one")]
+    pub threads: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Default for Image {
@@ -60,6 +77,7 @@ impl Default for Image {
             disk: 0,
             processes: 1,
             fills_after: None,
+            request: None,
         }
     }
 }
@@ -80,6 +98,9 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
     let name = container.image.as_deref().unwrap_or_default();
     if let Some(image) = registry.get(name) {
         return image.clone();
+    }
+    if let Some(image) = super::stress::behaviour(container) {
+        return image;
     }
     if called(name) == crate::database::PROGRAM {
         // It needs a moment to begin, and one to write down what it has.

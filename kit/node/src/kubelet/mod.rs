@@ -5,6 +5,8 @@
 
 pub mod back_off;
 pub mod cri;
+mod deadline;
+mod disk_limit;
 mod failing;
 mod faults;
 mod garbage;
@@ -20,6 +22,7 @@ mod resize;
 mod shutdown;
 mod static_pods;
 pub mod streams;
+mod stress;
 mod surroundings;
 #[cfg(test)]
 mod testing;
@@ -27,6 +30,7 @@ pub mod usage;
 mod volumes;
 
 use crate::admission::Claims;
+use crate::eviction::disk_limit::DiskLimits;
 use crate::program::link::Wires;
 use failing::Failing;
 use image::{Images, Registry};
@@ -34,6 +38,7 @@ use kit_api::coordination::Lease;
 use kit_api::core::{Node, Pod};
 use kit_api::jiff::SignedDuration;
 use kit_api::pod;
+use kit_api::time;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
@@ -67,6 +72,8 @@ pub struct Kubelets {
     /// The static pod behind each mirror, by their uids.
     mirrors: BTreeMap<String, String>,
     timers: BTreeSet<(Instant, String, String)>,
+    /// When the time of pods is over that may run only for so long.
+    deadlines: BTreeSet<(Instant, String, String)>,
     renew: Instant,
     /// When images are looked at next.
     collect: Instant,
@@ -118,6 +125,7 @@ struct Running {
     /// Who has a high one is among the last to go when the machine is shut down.
     priority: i32,
     claims: Claims,
+    disk_limits: DiskLimits,
     /// With what it fails when it has ended.
     failing: Option<Failing>,
     /// The pod itself, if it is a static one.
@@ -161,6 +169,7 @@ impl Kubelets {
             ended: BTreeSet::new(),
             mirrors: BTreeMap::new(),
             timers: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             renew: Instant::default(),
             collect: garbage::PERIOD,
             begun: false,
@@ -242,6 +251,7 @@ impl Kubelets {
             running.worker.stop(world.now, world.time(), pod_worker::grace(pod));
         }
         self.update(&node, &uid, pod, world);
+        self.note_deadline(&node, &uid, pod, world);
         self.go_on(&node, &uid, world);
     }
 
@@ -263,6 +273,7 @@ impl Kubelets {
                 volumes: volumes::Claimed::new(pod, self.programs.is_some(), world.now),
                 priority: shutdown::priority(pod),
                 claims: Claims::of(pod),
+                disk_limits: DiskLimits::of(pod),
                 failing: None,
                 manifest: static_pods::is_static(pod).then(|| Box::new(pod.clone())),
             };
@@ -460,14 +471,13 @@ impl Kubelet {
     fn heartbeat(&mut self, world: &mut World<'_>) {
         let now = world.now;
         let time = world.time() + SignedDuration::from_nanos(self.skew.nanos);
-        let lease = self.shape.lease(time);
-        let meta = &lease.metadata;
-        let (namespace, name) =
-            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         // As upstream does, it renews the lease that is there, and makes one only if there is none.
-        let renewed = match world.server.fetch::<Lease>(namespace, name) {
-            Ok(there) => world.server.update(Lease { spec: lease.spec, ..there }.into_object()),
-            Err(_) => world.server.create(lease.into_object()),
+        let renewed = match world.server.fetch::<Lease>(node::LEASES, &self.shape.name) {
+            Ok(mut there) => {
+                there.spec.get_or_insert_default().renew_time = Some(time::micros(time));
+                world.server.update(there.into_object())
+            }
+            Err(_) => world.server.create(self.shape.lease(time).into_object()),
         };
         if renewed.is_err_and(|error| error.code >= 500) {
             self.behind = true;
@@ -524,9 +534,11 @@ impl Component for Kubelets {
             self.timers.remove(&(at, node.clone(), uid.clone()));
             self.tick(&node, &uid, world);
         }
+        self.enforce_deadlines(world);
         self.run_sessions(world);
         self.run_shutdowns(world);
         if world.now >= self.renew {
+            self.enforce_disk_limits(world);
             self.relieve(world);
             self.collect_garbage(world);
             for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
@@ -560,6 +572,7 @@ impl Component for Kubelets {
             .chain([self.renew])
             .chain(self.wake_sessions())
             .chain(self.wake_shutdowns())
+            .chain(self.deadlines.first().map(|(at, ..)| *at))
             .min()
     }
 
@@ -589,7 +602,7 @@ impl Component for Kubelets {
             }
             Fault::Heal(_) => kubelet.connected = true,
             _ => {
-                kubelet.up = true;
+                (kubelet.up, kubelet.shutdown) = (true, None);
                 for running in kubelet.pods.values_mut() {
                     let stored = world.server.get(&running.key).ok();
                     if let Some(pod) = stored.and_then(|stored| stored.get::<Pod>()) {

@@ -3,6 +3,7 @@
 //! Sources: `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus/setters.go`,
 //! `component-helpers/apimachinery/lease/controller.go`.
 
+use kit_api::Quantity;
 use kit_api::coordination::{Lease, LeaseSpec};
 use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 use kit_api::eviction::{Threshold, ThresholdConfig};
@@ -11,6 +12,9 @@ use kit_api::meta::ObjectMeta;
 use kit_api::time;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The namespace of nodes' leases.
+pub const LEASES: &str = "kube-node-lease";
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -216,14 +220,27 @@ impl NodeShape {
         }
     }
 
+    /// The disk without what a hard threshold keeps free (`GetNodeAllocatableReservation`).
+    fn disk_for_pods(&self) -> String {
+        let Ok(disk) = self.disk.parse::<Quantity>() else { return self.disk.clone() };
+        let thresholds = self.eviction.thresholds().unwrap_or_default();
+        let hard = |threshold: &&Threshold| threshold.signal == "nodefs.available" && threshold.grace_period.nanos == 0;
+        let kept = thresholds.iter().find(hard).map_or(0, |threshold| threshold.value.of(&disk).value());
+        (disk.value() - kept).max(0).to_string()
+    }
+
     /// Writes what the kubelet reports into the node's status.
     /// `holding` are the conditions that hold.
     pub fn report(&self, node: &mut Node, index: usize, holding: &BTreeSet<&str>, time: Timestamp) {
-        let amounts = [("cpu", self.cpu.clone()), ("memory", self.memory.clone()), ("pods", self.pods.to_string())];
-        let amounts: BTreeMap<_, _> = amounts
-            .into_iter()
-            .map(|(name, amount)| (name.to_string(), kit_api::pod_resources::Text(amount)))
-            .collect();
+        let amounts = |disk: String| -> BTreeMap<_, _> {
+            let amounts = [
+                ("cpu", self.cpu.clone()),
+                ("ephemeral-storage", disk),
+                ("memory", self.memory.clone()),
+                ("pods", self.pods.to_string()),
+            ];
+            amounts.map(|(name, amount)| (name.to_string(), kit_api::pod_resources::Text(amount))).into()
+        };
         let before = node.status.take().unwrap_or_default();
         let there = before.conditions.unwrap_or_default();
         let conditions = CONDITIONS.map(|(type_, says)| {
@@ -244,8 +261,8 @@ impl NodeShape {
         let conditions = conditions.iter().cloned().chain(others).collect();
         let address = |type_: &str, address: String| NodeAddress { type_: type_.into(), address };
         node.status = Some(NodeStatus {
-            capacity: Some(amounts.clone()),
-            allocatable: Some(amounts),
+            capacity: Some(amounts(self.disk.clone())),
+            allocatable: Some(amounts(self.disk_for_pods())),
             node_info: Some(NodeSystemInfo {
                 architecture: "amd64".into(),
                 container_runtime_version: self.runtime.version().into(),
@@ -266,7 +283,7 @@ impl NodeShape {
         Lease {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
-                namespace: Some("kube-node-lease".into()),
+                namespace: Some(LEASES.into()),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {

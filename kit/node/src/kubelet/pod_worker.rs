@@ -6,6 +6,7 @@
 //! original.
 
 mod adopt;
+mod answering;
 mod ending;
 pub mod life;
 mod live;
@@ -266,11 +267,11 @@ impl PodWorker {
         }
     }
 
-    /// Thousandths of a CPU and bytes that each running container uses without load, and the time since which it runs.
+    /// Thousandths of a CPU and bytes that each running container uses, and the time since which it runs.
     pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
         let used = |run: &Run| match run.state {
             State::Running { since, .. } => {
-                Some((run.name.clone(), since, (run.throttled(run.image.milli_cpu), run.memory())))
+                Some((run.name.clone(), since, (run.throttled(run.image.milli_cpu + run.load), run.memory())))
             }
             _ => None,
         };
@@ -280,12 +281,6 @@ impl PodWorker {
     fn of(&self, is_init: bool) -> Of<'_> {
         let has_init = !self.inits.is_empty() || !self.setup.is_empty();
         Of { policy: &self.policy, deleting: self.stops_at.is_some(), has_init, is_init }
-    }
-
-    /// What a container can use of so many thousandths of a CPU: its quota throttles it.
-    pub fn throttled(&self, name: &str, milli_cpu: i64) -> i64 {
-        let mut runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
-        runs.find(|run| run.name == name).map_or(milli_cpu, |run| run.throttled(milli_cpu))
     }
 
     /// What each running container uses now, by its name.

@@ -251,7 +251,8 @@ impl<'a> Place<'a> {
     }
 }
 
-fn tree(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
+/// Files that are made of these.
+pub fn tree(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
     Rc::new(RefCell::new(files.into_iter().collect()))
 }
 

@@ -3,7 +3,8 @@
 //! Sources: `pkg/scraper` and `pkg/storage` of metrics-server (which scrapes each 15 s and leaves out pods with a container
 //! that is younger than 10 s).
 
-use super::{Kubelets, Running};
+use super::Kubelets;
+use super::pod_worker::PodWorker;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::Key;
@@ -56,31 +57,43 @@ impl Kubelets {
 
     /// Writes down what each pod uses.
     pub(super) fn measure(&mut self, world: &World<'_>) {
+        self.spread(world);
         let usage = self.used(world);
         *self.usage.borrow_mut() = usage;
     }
 
-    /// CPU and memory of the containers of each pod; the load of each Deployment is split among its running pods, and goes to
-    /// their first containers. None gets more than its limit.
-    fn used(&self, world: &World<'_>) -> BTreeMap<Key, Vec<(String, Amounts)>> {
-        let mut usage: BTreeMap<Key, Vec<(String, Amounts)>> = BTreeMap::new();
-        let mut sharing: BTreeMap<String, Vec<&Running>> = BTreeMap::new();
-        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
-            for running in kubelet.pods.values() {
-                let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
-                let all = running.worker.usage_of_containers().into_iter();
-                usage.insert(running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect());
-                if pod::is_ready(pod) && !pod::is_terminating(pod) {
-                    sharing.entry(workload(&running.key, pod)).or_default().push(running);
+    /// Splits the load of each Deployment among its ready pods.
+    fn spread(&mut self, world: &World<'_>) {
+        if self.loads.is_empty() {
+            return;
+        }
+        let mut sharing: BTreeMap<String, Vec<&mut PodWorker>> = BTreeMap::new();
+        for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
+            for running in kubelet.pods.values_mut() {
+                running.worker.take_load(0);
+                let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
+                if let Some(pod) = pod.filter(|pod| pod::is_ready(pod) && !pod::is_terminating(pod)) {
+                    sharing.entry(workload(&running.key, pod)).or_default().push(&mut running.worker);
                 }
             }
         }
         for (workload, milli_cpu) in &self.loads {
-            let pods = sharing.get(workload).map_or(&[][..], Vec::as_slice);
-            for pod in pods {
-                if let Some((name, (cpu, _))) = usage.get_mut(&pod.key).and_then(|all| all.first_mut()) {
-                    *cpu = pod.worker.throttled(name, *cpu + milli_cpu / pods.len() as i64);
+            let Some(workers) = sharing.get_mut(workload) else { continue };
+            let each = milli_cpu / i64::try_from(workers.len()).unwrap_or(i64::MAX);
+            workers.iter_mut().for_each(|worker| worker.take_load(each));
+        }
+    }
+
+    /// CPU and memory of the containers of each pod. None gets more than its limit.
+    fn used(&self, world: &World<'_>) -> BTreeMap<Key, Vec<(String, Amounts)>> {
+        let mut usage: BTreeMap<Key, Vec<(String, Amounts)>> = BTreeMap::new();
+        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
+            for running in kubelet.pods.values() {
+                if world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name).is_none() {
+                    continue;
                 }
+                let all = running.worker.usage_of_containers().into_iter();
+                usage.insert(running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect());
             }
         }
         usage

@@ -87,7 +87,7 @@ impl Run {
                 self.image_name.clone_from(&said.image);
             }
             self.state = State::Running { since, at: at.0, ready };
-            let exit = self.image.exits_after.map(|after| since + seconds(after));
+            let exit = self.end().map(|(after, _)| since + after);
             let ready_at = (!ready).then(|| now + seconds(self.image.ready));
             // What ended while nobody looked is seen now.
             self.next = [exit, ready_at].into_iter().flatten().min().map(|at| at.max(now));

@@ -7,7 +7,7 @@ use super::{PodWorker, Run, State};
 use crate::kubelet::image::Registry;
 use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
-use crate::kubelet::surroundings::{Place, Volumes, expand};
+use crate::kubelet::surroundings::{Place, Volumes, expand, tree};
 use crate::program::files::Files;
 use crate::program::{Channel, Program, Surroundings, exists};
 use kit_api::core::{Container, ContainerStatus};
@@ -190,9 +190,12 @@ impl PodWorker {
 
     /// What somebody finds who comes into a container now: mounted objects as they are now, and the container's own files.
     pub fn visit(&mut self, name: &str, place: &Place<'_>) -> Option<Surroundings> {
+        let cgroup = self.cgroup(name, place.server.time());
+        let cgroup = tree(cgroup.into_iter().map(|(file, text)| (format!("/{file}"), text.into_bytes())));
         let mut volumes = std::mem::take(&mut self.volumes);
         let around = self.inside(name).map(|life| {
-            let fresh = place.surroundings(&life.container, &mut volumes);
+            let mut fresh = place.surroundings(&life.container, &mut volumes);
+            fresh.files.mount("/sys/fs/cgroup", cgroup, true);
             Surroundings { files: Files::joined(&life.around.files, &fresh.files), ..life.around.clone() }
         });
         self.volumes = volumes;

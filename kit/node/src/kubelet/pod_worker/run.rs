@@ -49,6 +49,8 @@ pub struct Run {
     pub(super) cpu: Option<i64>,
     /// What it is to be, if that is something else than what runs.
     pub(super) renewal: Option<Box<Renewal>>,
+    /// Thousandths of a CPU that it has to do now beside what it does by itself.
+    pub(super) load: i64,
 }
 
 /// What a container does.
@@ -86,6 +88,7 @@ impl Run {
             limit: limit(container.resources.as_ref(), "memory").map(|limit| limit.value()),
             cpu: limit(container.resources.as_ref(), "cpu").map(|limit| limit.milli_value()),
             renewal: None,
+            load: 0,
         }
     }
 

@@ -25,15 +25,17 @@ impl Run {
             self.exit(code, at, time, "Never");
             return self.blame_program();
         }
-        let State::Running { since, ready, .. } = &mut self.state else { return };
-        let exit = self.image.exits_after.map(|after| *since + seconds(after));
-        if exit.is_some_and(|exit| exit <= at) {
-            return self.exit(self.image.exit_code, at, time, "Never");
+        let State::Running { since, .. } = self.state else { return };
+        let end = self.end().map(|(after, code)| (since + after, code));
+        if let Some((_, code)) = end.filter(|(exit, _)| *exit <= at) {
+            return self.exit(code, at, time, "Never");
         }
-        let probes = self.live.as_ref().and_then(|live| live.probes.as_ref());
-        *ready |= probes::is_ready_by_itself(probes, *since);
+        let is_ready = probes::is_ready_by_itself(self.probes(), since);
+        if let State::Running { ready, .. } = &mut self.state {
+            *ready |= is_ready;
+        }
         let signal = self.live.as_ref().and_then(|live| live.signal);
-        self.next = exit.into_iter().chain(killed.map(|(by, _)| by)).chain(signal).min();
+        self.next = end.map(|(exit, _)| exit).into_iter().chain(killed.map(|(by, _)| by)).chain(signal).min();
     }
 
     /// One step of a container on its way to run.
@@ -117,7 +119,7 @@ impl Run {
                 self.take_share();
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {name}")));
-                let exit = self.image.exits_after.map(seconds);
+                let exit = self.end().map(|(after, _)| after);
                 self.next = Some(at + seconds(self.image.ready).min(exit.unwrap_or(Instant { nanos: i64::MAX / 2 })));
             }
         }

@@ -50,6 +50,12 @@ impl Run {
             let scheme = http["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
             return failed(format!("Get \"{scheme}://{ip}:{port}{path}\": {refused}"));
         }
+        let limit = Instant::seconds(super::limit(spec));
+        if self.answers_in().is_none_or(|took| took > limit) {
+            let scheme = http["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
+            let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+            return (Outcome::TimedOut, format!("Get \"{scheme}://{ip}:{port}{path}\": {why}"));
+        }
         let served = Served {
             protocol: Protocol::Tcp,
             port,

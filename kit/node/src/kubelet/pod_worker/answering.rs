@@ -1,0 +1,134 @@
+//! How long a container takes to answer a request, and what its cgroup says of it: both follow from its CPU quota.
+//!
+//! A request takes CPU time in several threads, each with a CPU of its own; [`throttling`] says what a quota makes of that. Other
+//! work of the container makes a queue: at a share `r` of its quota a request takes `1 / (1 - r)` times as long, and at all of it none
+//! is ever answered. Sources: `Documentation/admin-guide/cgroup-v2.rst` of Linux (`cpu.stat`, `memory.current`),
+//! `pkg/probe/http/http.go` and Go's `net/http/client.go` for what a probe says then.
+
+use super::{PodWorker, Run, State};
+use crate::cgroup::throttling::{self, Demand, Limit, Outcome};
+use crate::cgroup::{PERIOD, quota};
+use kit_api::jiff::Timestamp;
+use kit_time::agenda::Instant;
+
+/// Microseconds in a second.
+const MICRO: f64 = 1e6;
+
+impl PodWorker {
+    /// The first container has so many thousandths of a CPU to do beside what it does by itself.
+    pub fn take_load(&mut self, milli_cpu: i64) {
+        self.containers.iter_mut().take(1).for_each(|run| run.load = milli_cpu);
+    }
+
+    /// The files of a container's cgroup, by name; none of one that doesn't run.
+    pub(super) fn cgroup(&self, name: &str, now: Timestamp) -> Vec<(&'static str, String)> {
+        let run = self.setup.iter().chain(&self.containers).find(|run| run.name == name);
+        run.map(|run| run.cgroup(now)).unwrap_or_default()
+    }
+}
+
+impl Run {
+    /// What becomes of one request while nothing else is done.
+    fn alone(&self) -> Option<Outcome> {
+        let request = self.image.request?;
+        let period = PERIOD as f64 / 1000.0;
+        let quota = self.cpu.map_or(f64::INFINITY, |cpu| quota(cpu, PERIOD) as f64 / 1000.0);
+        let threads = request.threads.clamp(1, 1024);
+        let demand = Demand { at: 0.0, cpu: request.cpu.clamp(0.0, 600.0) * 1000.0 / threads as f64 };
+        Some(throttling::run(&Limit { period, quota, cpus: threads }, &vec![demand; threads]))
+    }
+
+    /// How long an answer takes; none if it never comes.
+    pub(super) fn answers_in(&self) -> Option<Instant> {
+        let Some(alone) = self.alone() else { return Some(Instant::default()) };
+        let took = alone.finished.iter().copied().fold(0.0, f64::max);
+        let busy = self.cpu.map_or(0.0, |cpu| self.load as f64 / cpu.max(1) as f64);
+        (busy < 1.0).then(|| Instant { nanos: (took / (1.0 - busy) * 1e6) as i64 })
+    }
+
+    fn cgroup(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let State::Running { at, .. } = self.state else { return Vec::new() };
+        let ran = now.duration_since(at).as_secs_f64().max(0.0);
+        let wanted = self.image.milli_cpu + self.load;
+        let used = self.throttled(wanted) as f64 / 1000.0 * ran;
+        // What it wants beyond its quota is there in each period; short bursts are only in some.
+        let over = self.cpu.filter(|cpu| wanted > *cpu).map(|cpu| 1.0 - cpu as f64 / wanted as f64);
+        let requests = self.image.request.map_or(0.0, |request| used / request.cpu.max(1e-3));
+        let (periods, throttled, seconds) = match (over, self.alone().filter(|_| self.cpu.is_some())) {
+            (Some(part), _) => (ran * MICRO / PERIOD as f64, ran * MICRO / PERIOD as f64, ran * part),
+            (None, Some(one)) => {
+                let times = |count: u64| count as f64 * requests;
+                (times(one.periods), times(one.throttled_periods), one.throttled / 1000.0 * requests)
+            }
+            (None, None) => (0.0, 0.0, 0.0),
+        };
+        let stat = [
+            ("usage_usec", used * MICRO),
+            ("nr_periods", periods),
+            ("nr_throttled", throttled),
+            ("throttled_usec", seconds * MICRO),
+        ];
+        let stat = stat.map(|(name, value)| format!("{name} {value:.0}\n")).concat();
+        let most = |amount: Option<i64>| amount.map_or("max".into(), |amount| amount.to_string());
+        vec![
+            ("cpu.max", format!("{} {PERIOD}\n", most(self.cpu.map(|cpu| quota(cpu, PERIOD))))),
+            ("cpu.stat", stat),
+            ("memory.max", format!("{}\n", most(self.limit))),
+            ("memory.current", format!("{}\n", self.memory())),
+            ("pids.current", format!("{}\n", self.image.processes)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubelet::image::{Image, Request};
+    use kit_api::core::Container;
+    use serde_json::json;
+
+    fn container(cpu: &str, load: i64) -> Run {
+        let image = Image { request: Some(Request { cpu: 0.9, threads: 8 }), milli_cpu: 450, ..Image::default() };
+        let registry = [("web".to_string(), image)].into();
+        let limits = if cpu.is_empty() { json!({}) } else { json!({"limits": {"cpu": cpu}}) };
+        let container = json!({"name": "c", "image": "web", "resources": limits});
+        let container: Container = serde_json::from_value(container).expect("a container");
+        let mut run = Run::new(&container, &registry, true);
+        run.state = State::Running { since: Instant::default(), at: Timestamp::UNIX_EPOCH, ready: true };
+        run.load = load;
+        run
+    }
+
+    #[test]
+    fn a_quota_makes_answers_slow_long_before_it_is_used_up() {
+        // 80 ms in each period of 100: eleven whole periods, and 20 ms in eight threads.
+        let cases = [
+            ("", 0, Some(112)),
+            ("800m", 0, Some(1102)),
+            ("2", 0, Some(412)),
+            ("2", 1000, Some(825)),
+            ("2", 2000, None),
+        ];
+        for (cpu, load, expected) in cases {
+            let took = container(cpu, load).answers_in().map(|took| took.nanos / 1_000_000);
+            assert_eq!(took, expected, "{cpu} {load}");
+        }
+    }
+
+    #[test]
+    fn the_cgroup_says_in_how_many_periods_threads_stood_still() {
+        let minute = Timestamp::from_second(60).expect("a time");
+        let file = |cpu, load, name: &str| {
+            let files = container(cpu, load).cgroup(minute);
+            files.into_iter().find(|(file, _)| *file == name).map(|(_, text)| text).unwrap_or_default()
+        };
+        assert_eq!(file("800m", 0, "cpu.max"), "80000 100000\n");
+        assert_eq!(file("", 0, "cpu.max"), "max 100000\n");
+        // 30 requests, each in 12 periods, and throttled in 11 of them for 90 ms.
+        let expected = "usage_usec 27000000\nnr_periods 360\nnr_throttled 330\nthrottled_usec 29700000\n";
+        assert_eq!(file("800m", 0, "cpu.stat"), expected);
+        let expected = "usage_usec 27000000\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n";
+        assert_eq!(file("", 0, "cpu.stat"), expected);
+        assert!(file("800m", 750, "cpu.stat").contains("nr_periods 600\nnr_throttled 600\n"));
+    }
+}
