@@ -26,8 +26,9 @@ fn transcript(timeline: &Timeline) -> String {
         lines.extend(Some(step).filter(|step| !step.contains(" run ")));
         lines.extend(seen);
     }
-    let usual = [" Scheduled:", " Started:", " SuccessfulCreate:", " SuccessfulDelete:", " ScalingReplicaSet:"];
-    lines.retain(|line: &String| !usual.iter().any(|reason| line.contains("event ") && line.contains(reason)));
+    let usual = [" Scheduled:", " SuccessfulCreate:", " SuccessfulDelete:", " ScalingReplicaSet:"];
+    let is_usual = |line: &str| usual.iter().any(|reason| line.contains(reason)) || line.ends_with(" Started: 1");
+    lines.retain(|line: &String| !line.contains("event ") || !is_usual(line));
     lines.join("\n") + "\n"
 }
 
