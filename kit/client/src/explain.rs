@@ -5,7 +5,7 @@ pub mod scheduling;
 use kit_apimachinery::object::Key;
 use kit_time::agenda::Instant;
 use scheduling::Scheduling;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +22,15 @@ pub struct Entry {
 
 /// How many decisions about one object are remembered: the last ones.
 const KEPT: usize = 50;
+/// How many are remembered in all: of a large cluster's pods nobody asks about the first ones.
+const MOST: usize = 5_000;
 
 /// Decisions by the object that they are about.
 #[derive(Debug, Default)]
 pub struct Log {
     entries: BTreeMap<Key, Vec<Entry>>,
+    /// What each was about, oldest first.
+    order: VecDeque<(u64, Key)>,
     count: u64,
 }
 
@@ -41,6 +45,21 @@ impl Log {
             entries.remove(0);
         }
         entries.push(entry);
+        self.order.push_back((self.count, key.clone()));
+        if self.order.len() > MOST
+            && let Some((number, key)) = self.order.pop_front()
+        {
+            self.forget(number, &key);
+        }
+    }
+
+    /// Forgets one decision, if it is remembered.
+    fn forget(&mut self, number: u64, key: &Key) {
+        let Some(entries) = self.entries.get_mut(key) else { return };
+        entries.retain(|entry| entry.number != number);
+        if entries.is_empty() {
+            self.entries.remove(key);
+        }
     }
 
     /// The objects about which something was decided.
@@ -64,5 +83,39 @@ impl Log {
     /// What was decided about an object, oldest first.
     pub fn about(&self, key: &Key) -> &[Entry] {
         self.entries.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kit_apimachinery::object::Kind;
+
+    fn entry() -> Entry {
+        let scheduling = Scheduling {
+            milli_cpu: 0,
+            memory: 0,
+            nodes: 1,
+            feasible: 1,
+            plugins: Vec::new(),
+            rows: Vec::new(),
+            chosen: None,
+            room: Vec::new(),
+            nominated: None,
+        };
+        Entry { number: 0, at: Instant::default(), by: "default-scheduler", scheduling }
+    }
+
+    #[test]
+    fn a_log_forgets_what_is_long_ago() {
+        let mut log = Log::default();
+        let key = |index: usize| Key::new(Kind::Pod, "default", &format!("web-{index}"));
+        (0..MOST + 10).for_each(|index| log.add(&key(index), entry()));
+        assert_eq!((log.keys().count(), log.count()), (MOST, MOST as u64 + 10));
+        assert!(log.about(&key(9)).is_empty() && !log.about(&key(10)).is_empty());
+        // Of one object it remembers no more than the last ones, and counts all.
+        (0..KEPT + 1).for_each(|_| log.add(&key(0), entry()));
+        assert_eq!(log.about(&key(0)).len(), KEPT);
+        assert_eq!(log.since(log.count() - 1).len(), 1);
     }
 }

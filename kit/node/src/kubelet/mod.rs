@@ -87,6 +87,8 @@ pub struct Kubelets {
     programs: Option<Slot<dyn Prober>>,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
+    /// The nodes that are being shut down.
+    shutting_down: BTreeSet<String>,
     /// Who wants to know what runs.
     processes: Option<processes::Shared>,
     sessions: BTreeMap<u64, streams::Session>,
@@ -178,6 +180,7 @@ impl Kubelets {
             loads: BTreeMap::new(),
             programs: None,
             wires: None,
+            shutting_down: BTreeSet::new(),
             processes: None,
             sessions: BTreeMap::new(),
             session: 0,
@@ -464,8 +467,7 @@ impl Kubelets {
 impl Kubelet {
     fn address(&mut self) -> String {
         self.addresses += 1;
-        let (index, host) = (self.index, self.addresses);
-        format!("10.{}.{}.{}", 244 + index / 256, index % 256, host % 254 + 1)
+        format!("{}.{}", node::subnet(self.index), self.addresses % 254 + 1)
     }
 
     fn heartbeat(&mut self, world: &mut World<'_>) {

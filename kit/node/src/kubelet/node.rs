@@ -190,6 +190,16 @@ pub fn changes(node: &Node, holding: &BTreeSet<&str>) -> Vec<&'static str> {
 
 const STATUSES: [&str; 2] = ["False", "True"];
 
+/// The first three numbers of the addresses of pods on a node. `10.244.0.0` and what follows is enough for 3,072 nodes; those after
+/// them share the range that providers keep for themselves (RFC 6598).
+pub fn subnet(index: usize) -> String {
+    const FIRST: usize = (256 - 244) * 256;
+    match index.checked_sub(FIRST) {
+        None => format!("10.{}.{}", 244 + index / 256, index % 256),
+        Some(index) => format!("100.{}.{}", 64 + index / 256 % 64, index % 256),
+    }
+}
+
 impl NodeShape {
     /// The node's own address.
     pub fn address(&self, index: usize) -> String {
@@ -212,7 +222,7 @@ impl NodeShape {
         Node {
             metadata: ObjectMeta { name: Some(self.name.clone()), labels: Some(labels), ..ObjectMeta::default() },
             spec: Some(NodeSpec {
-                pod_cidr: Some(format!("10.{}.{}.0/24", 244 + index / 256, index % 256)),
+                pod_cidr: Some(format!("{}.0/24", subnet(index))),
                 taints: Some(self.taints.clone()).filter(|taints| !taints.is_empty()),
                 ..NodeSpec::default()
             }),
@@ -293,5 +303,20 @@ impl NodeShape {
                 ..LeaseSpec::default()
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_of_a_large_cluster_has_addresses_of_its_own() {
+        let first =
+            [(0, "10.244.0"), (256, "10.245.0"), (3_071, "10.255.255"), (3_072, "100.64.0"), (4_999, "100.71.135")];
+        for (index, expected) in first {
+            assert_eq!(subnet(index), expected);
+        }
+        assert_eq!((0..15_000).map(subnet).collect::<BTreeSet<_>>().len(), 15_000);
     }
 }

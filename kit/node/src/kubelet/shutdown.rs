@@ -53,6 +53,7 @@ impl Kubelets {
         kubelet.shutdown = Some(Shutdown::new(shutdown::two_groups(ALL, CRITICAL), world.now));
         kubelet.reported = None;
         kubelet.heartbeat(world);
+        self.shutting_down.insert(node.into());
         if let Ok(stored) = world.server.get(&Key::new(Kind::Node, "", node)).cloned() {
             let message = "Shutdown manager detected shutdown event";
             world.server.record(&stored.object, "Normal", "NodeShutdown", message);
@@ -62,13 +63,13 @@ impl Kubelets {
 
     /// What shutdowns have to do now: one group of pods after the other, and then the power goes.
     pub(super) fn run_shutdowns(&mut self, world: &mut World<'_>) {
-        let down = self.nodes.iter().filter(|(_, kubelet)| kubelet.shutdown.is_some());
-        let names: Vec<String> = down.map(|(name, _)| name.clone()).collect();
-        for name in names {
+        for name in self.shutting_down.clone() {
             while self.takes_turns(&name, world.now) {
                 self.end_pods(&name, world);
             }
         }
+        // In a large cluster nobody wants to look at every node each time.
+        self.shutting_down.retain(|name| self.nodes.get(name).is_some_and(|kubelet| kubelet.shutdown.is_some()));
     }
 
     /// Whether it is the turn of another group of pods now.
@@ -89,7 +90,8 @@ impl Kubelets {
 
     /// When a shutdown has something to do next, if nothing happens before.
     pub(super) fn wake_shutdowns(&self) -> Option<Instant> {
-        self.nodes.values().filter_map(|kubelet| kubelet.shutdown.as_ref().map(|shutdown| shutdown.until)).min()
+        let down = self.shutting_down.iter().filter_map(|name| self.nodes.get(name)?.shutdown.as_ref());
+        down.map(|shutdown| shutdown.until).min()
     }
 
     /// Ends the pods whose turn it is.
