@@ -30,6 +30,7 @@ pub mod network {
 }
 pub mod node {
     //! What a node does for its pods.
+    pub mod pod_lifecycle;
     pub mod probes;
     pub mod qos;
 }
@@ -84,6 +85,7 @@ pub fn modules() -> Modules {
         load_balancer: Slot::of::<network::load_balancer::Exercise>(),
         blue_green: Slot::of::<network::blue_green::Exercise>(),
         probes: Slot::of::<node::probes::Exercise>(),
+        pod_lifecycle: Slot::of::<node::pod_lifecycle::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),

@@ -16,7 +16,6 @@ pub mod node_selector;
 pub mod owner;
 pub mod pod;
 pub mod pod_resources;
-pub mod pod_status;
 pub mod preemption;
 pub mod qos;
 pub mod quantity;

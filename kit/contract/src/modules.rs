@@ -162,6 +162,8 @@ modules! {
     "network/blue_green" blue_green: crate::network::Release;
     /// The probes of a container.
     "node/probes" probes: crate::node::Prober;
+    /// What becomes of the containers of a pod.
+    "node/pod_lifecycle" pod_lifecycle: crate::node::PodLifecycle;
     /// The class of a pod and the OOM scores of its containers.
     "node/qos" qos: crate::node::Qos;
     /// The arithmetic of quantities.

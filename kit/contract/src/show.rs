@@ -3,6 +3,7 @@
 use kit_api::Name;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A value as people read it, and as it is held against another.
 ///
@@ -84,6 +85,12 @@ impl Show for () {
 impl Show for String {
     fn lines(&self) -> Vec<String> {
         vec![scalar(self)]
+    }
+}
+
+impl Show for BTreeSet<String> {
+    fn lines(&self) -> Vec<String> {
+        if self.is_empty() { vec!["none".into()] } else { self.iter().cloned().collect() }
     }
 }
 

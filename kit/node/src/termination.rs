@@ -5,8 +5,11 @@
 //! Sources: `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`killContainer`, `killContainersWithSyncResult`),
 //! `pkg/kubelet/kuberuntime/kuberuntime_termination_order.go`.
 
-use kit_api::core::{Container, Pod, Probe};
+use kit_api::core::{self, Probe};
+use kit_contract::node::PodLifecycle;
+use kit_contract::node::pod_lifecycle::{Container, Pod, State};
 use kit_time::agenda::Instant;
+use std::collections::BTreeSet;
 
 /// SIGTERM always has this many seconds (`minimumGracePeriodInSeconds`).
 pub const LEAST: i64 = 2;
@@ -29,7 +32,7 @@ pub enum Reason {
 }
 
 /// How many seconds a container has to end, before a `preStop` hook is counted (`setTerminationGracePeriod`).
-pub fn grace(pod: &Pod, container: &Container, reason: Option<Reason>) -> i64 {
+pub fn grace(pod: &core::Pod, container: &core::Container, reason: Option<Reason>) -> i64 {
     if let Some(deletion) = pod.metadata.deletion_grace_period_seconds {
         return deletion;
     }
@@ -94,6 +97,8 @@ pub struct Ending {
     members: Vec<(Member, Stage)>,
     /// What the beginning was worth, until it is asked for.
     steps: Vec<(String, Step)>,
+    /// Whose turn it is.
+    turn: BTreeSet<String>,
 }
 
 impl Ending {
@@ -111,7 +116,7 @@ impl Ending {
             (member, stage)
         };
         let members = running.into_iter().map(&mut begin).collect();
-        Ending { members, steps }
+        Ending { members, steps, turn: BTreeSet::new() }
     }
 
     /// The hook of a container has ended.
@@ -151,12 +156,13 @@ impl Ending {
         self.members.iter().enumerate().filter_map(due).min()
     }
 
-    /// What is to be done now. A container that is killed has ended.
-    pub fn advance(&mut self, now: Instant) -> Vec<(String, Step)> {
+    /// What is to be done now. A container that is killed has ended. The module of `node/pod_lifecycle` says whose turn it is.
+    pub fn advance(&mut self, now: Instant, module: &dyn PodLifecycle) -> Vec<(String, Step)> {
         let mut steps = std::mem::take(&mut self.steps);
         // A kill can be somebody's turn.
         loop {
             let before = steps.len();
+            self.turn = module.stop(&self.view());
             for at in 0..self.members.len() {
                 self.step(at, now, &mut steps);
             }
@@ -189,12 +195,18 @@ impl Ending {
         }
     }
 
-    /// Sidecars go when all others have gone, the last one of the spec first.
     fn is_turn(&self, at: usize) -> bool {
-        let waits_for = |(other, (member, stage)): (usize, &(Member, Stage))| {
-            *stage != Stage::Gone && (member.role == Role::Main || member.role == Role::Sidecar && other > at)
+        self.members.get(at).is_some_and(|(member, _)| self.turn.contains(&member.name))
+    }
+
+    fn view(&self) -> Pod {
+        let view = |(member, stage): &(Member, Stage)| Container {
+            name: member.name.clone(),
+            sidecar: member.role == Role::Sidecar,
+            state: Some(if *stage == Stage::Gone { State::Exited(0) } else { State::Running }),
+            ..Container::default()
         };
-        let is_sidecar = self.members.get(at).is_some_and(|(member, _)| member.role == Role::Sidecar);
-        !is_sidecar || !self.members.iter().enumerate().any(waits_for)
+        let of = |main: bool| self.members.iter().filter(move |(member, _)| (member.role == Role::Main) == main);
+        Pod { init: of(false).map(view).collect(), containers: of(true).map(view).collect(), ..Pod::default() }
     }
 }

@@ -41,6 +41,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "network/network_policy" => (network::network_policy::fresh(), 150),
         "network/pod_network" => (network::pod_network::fresh(), 15),
         "node/probes" => (node::probes::fresh(reference.probes.clone()), 150),
+        "node/pod_lifecycle" => (node::pod_lifecycle::fresh(), 300),
         "node/qos" => (node::qos::fresh(), 80),
         "objects/quantity" => (objects::quantity::fresh(), 100),
         "objects/selector" => (objects::selector::fresh(), 100),

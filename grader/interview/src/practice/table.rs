@@ -295,6 +295,10 @@ const ALL: &[Ask] = &[
     choose("node/probes", "sync", "What does the kubelet make of it?", "started-and-ready", Whole),
     choose("node/probes", "wake", "Which probes are done now, and when is the next tick?", "tickers", Whole),
     choose("node/probes", "outcome", "What follows?", "thresholds", Whole),
+    choose("node/pod_lifecycle", "back_off", "May the container start now?", "the-back-off", Whole),
+    choose("node/pod_lifecycle", "actions", "What does the kubelet do now?", "how-it-works", Whole),
+    choose("node/pod_lifecycle", "stop", "Who is sent SIGTERM by now?", "the-last-to-go", Whole),
+    choose("node/pod_lifecycle", "status", "What does the pod's status say?", "phase-and-conditions", Whole),
     choose("node/qos", "class", "Which class does the pod have?", "the-class", Whole),
     type_in("node/qos", "oom_score_adj", "What is the container's oom_score_adj?", "the-score"),
     type_in(

@@ -203,10 +203,11 @@ fn pod_termination(case: &Value) -> Result<(), String> {
         });
     }
     let mut now = Instant::default();
+    let module = solutions::modules().pod_lifecycle.make(&());
     let mut ending = Ending::new(members, now);
     while !ending.is_over() {
         let exited = leaving.end(false, &mut ending, now);
-        let steps = ending.advance(now);
+        let steps = ending.advance(now, &*module);
         steps.iter().for_each(|(name, step)| leaving.carry_out(step, name, now));
         let ended = leaving.end(true, &mut ending, now) || exited;
         if steps.is_empty() && !ended {

@@ -14,7 +14,7 @@ use kit_node::cgroup::throttling::{self, Demand, Limit};
 use kit_node::cgroup::{self, container, pod};
 use kit_node::eviction;
 use kit_node::eviction::manager::{Config, Figures, Manager, Node, PodFigures};
-use kit_node::kubelet::back_off;
+use kit_node::kubelet::back_off::CrashLoop;
 use kit_node::shutdown::{self, Group};
 use kit_node::termination::{self, Reason};
 use kit_time::agenda::Instant;
@@ -188,7 +188,8 @@ fn kill_grace_period(case: &Value) -> Result<(), String> {
 
 fn crashloop_backoff(case: &Value) -> Result<(), String> {
     let runs: Vec<i64> = field(case, "runSeconds")?;
-    let (mut memory, mut now, mut restarts) = (back_off::NEW, Instant::default(), Vec::new());
+    let mut memory = CrashLoop::new(solutions::modules().pod_lifecycle.make(&()).into());
+    let (mut now, mut restarts) = (Instant::default(), Vec::new());
     for (index, run) in runs.iter().enumerate() {
         let started = now;
         now = now + Instant::seconds(*run);

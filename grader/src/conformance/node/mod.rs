@@ -10,10 +10,10 @@ use super::pure::{compare, field, from};
 use kit_api::Quantity;
 use kit_api::core::{ContainerStatus, PodCondition, PodSpec};
 use kit_api::eviction::{self, Observation, ThresholdConfig};
-use kit_api::pod_status::{self, Said};
 use kit_contract::failure::NodeLifecycle;
 use kit_contract::failure::node_lifecycle::Config;
 use kit_contract::workloads::job::BackoffRequest;
+use kit_node::runtime::phase::{self, Said};
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 use solutions::failure::node_lifecycle;
@@ -117,9 +117,15 @@ fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
         conditions.extend(status.map(condition));
     }
     let spec: PodSpec = from(spec)?;
-    let phase = pod_status::phase(&spec, &statuses, field(case, "podIsTerminal")?);
-    // The recorded function was given nothing where nothing is known of any container.
-    let known = Some(&statuses[..]).filter(|statuses| !statuses.is_empty());
+    let module = solutions::modules().pod_lifecycle.make(&());
+    let summary = phase::summary(
+        &spec,
+        &field::<String>(case, "restartPolicy")?,
+        &statuses,
+        field(case, "podIsTerminal")?,
+        &*module,
+    );
+    let ready = phase::ready(&spec, &conditions, &summary.containers_ready);
     let said = |said: Said| {
         let mut value = json!({ "status": said.status() });
         value.as_object_mut().into_iter().for_each(|value| {
@@ -131,11 +137,10 @@ fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
     compare(
         case,
         json!({
-            "anyRegularContainerStarted": pod_status::any_regular_container_created(&spec, &statuses),
-            "phase": phase,
-            "containersReady": said(pod_status::containers_ready(&spec, known, phase)),
-            "ready": said(pod_status::ready(&spec, &conditions, known, phase)),
-            "initialized": said(pod_status::initialized(&spec, known, phase)),
+            "phase": summary.phase,
+            "containersReady": said(summary.containers_ready),
+            "ready": said(ready),
+            "initialized": said(summary.initialized),
         }),
     )
 }

@@ -77,7 +77,7 @@ fn pod_actions(case: &Value) -> Result<(), String> {
         sandboxes: list(&case["sandboxes"]).map(sandbox).collect::<Result<_, _>>()?,
         statuses: list(&case["statuses"]).map(status).collect::<Result<_, _>>()?,
     };
-    let actions = runtime::actions(&pod, &known);
+    let actions = runtime::actions(&pod, &known, &*solutions::modules().pod_lifecycle.make(&()));
     let names = |of: &str, indexes: &[usize]| -> Vec<Value> {
         indexes.iter().map(|index| said[of][*index]["name"].clone()).collect()
     };
@@ -122,7 +122,8 @@ fn resize_actions(case: &Value) -> Result<(), String> {
         "containers": said.iter().map(|of| json!({"name": of["name"]})).collect::<Vec<_>>()}}))?;
     let statuses = said.iter().map(|of| status(of)).collect::<Result<Vec<_>, _>>()?;
     let sandbox = Sandbox { attempt: 0, ready: true, ip: Some("10.0.0.1".into()) };
-    let actions = runtime::actions(&pod, &Known { sandboxes: vec![sandbox], statuses });
+    let module = solutions::modules().pod_lifecycle.make(&());
+    let actions = runtime::actions(&pod, &Known { sandboxes: vec![sandbox], statuses }, &*module);
     let mut start: Vec<&str> = actions.start.iter().filter_map(|index| said[*index]["name"].as_str()).collect();
 
     let policies = |of: &Value| -> Result<Vec<ContainerResizePolicy>, String> {

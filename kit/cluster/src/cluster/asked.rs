@@ -1,7 +1,7 @@
 //! Which modules a cluster asks, and which of its processes does.
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 32] = [
+pub const ASKED: [(&str, &str); 33] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -16,6 +16,7 @@ pub const ASKED: [(&str, &str); 32] = [
     ("network/pod_network", NODES),
     ("network/load_balancer", CLOUD),
     ("node/probes", NODES),
+    ("node/pod_lifecycle", NODES),
     ("node/qos", API_SERVER),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),

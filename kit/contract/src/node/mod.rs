@@ -5,3 +5,5 @@ pub mod qos;
 
 pub use probes::Prober;
 pub use qos::Qos;
+pub mod pod_lifecycle;
+pub use pod_lifecycle::PodLifecycle;

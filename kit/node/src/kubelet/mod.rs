@@ -44,13 +44,14 @@ use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
 use kit_client::metrics::Usage;
 use kit_contract::Slot;
-use kit_contract::node::Prober;
+use kit_contract::node::{PodLifecycle, Prober};
 use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
 use node::{NodeShape, Ready};
 use pod_worker::PodWorker;
 use pressure::Pressure;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// How often a node renews its lease (a quarter of the 40 s that it lasts; `pkg/kubelet/kubelet.go`).
 const RENEW: Instant = Instant::seconds(10);
@@ -85,6 +86,8 @@ pub struct Kubelets {
     loads: BTreeMap<String, i64>,
     /// If containers run what their command says: whose probes they have.
     programs: Option<Slot<dyn Prober>>,
+    /// Who decides about the containers of pods.
+    lifecycle: Rc<dyn PodLifecycle>,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
     /// The nodes that are being shut down.
@@ -135,8 +138,8 @@ struct Running {
 }
 
 impl Kubelets {
-    /// Kubelets for nodes of these shapes.
-    pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage) -> Self {
+    /// Kubelets for nodes of these shapes, which ask a module of this slot what becomes of containers.
+    pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage, lifecycle: &Slot<dyn PodLifecycle>) -> Self {
         let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
             let pods = BTreeMap::new();
             let name = shape.name.clone();
@@ -179,6 +182,7 @@ impl Kubelets {
             unmeasured: true,
             loads: BTreeMap::new(),
             programs: None,
+            lifecycle: lifecycle.make(&()).into(),
             wires: None,
             shutting_down: BTreeSet::new(),
             processes: None,
@@ -301,7 +305,7 @@ impl Kubelets {
     }
 
     fn worker_of(&self, pod: &Pod, ip: String, world: &World<'_>) -> PodWorker {
-        let worker = PodWorker::new(pod, &self.registry, ip, world.now, world.time());
+        let worker = PodWorker::new(pod, &self.registry, ip, self.lifecycle.clone(), world.now, world.time());
         match &self.programs {
             Some(slot) => {
                 worker.with_programs(pod, &self.registry, self.wires.is_some(), slot, world.now, world.time())

@@ -1,7 +1,7 @@
 //! One pod on one node: its containers from the first pull to the last exit.
 //!
 //! Sources: `pkg/kubelet/kuberuntime`, `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go`
-//! (conditions); [`pod_status`] computes both. Init containers are simple: one after the other takes a second, to end
+//! (conditions); [`phase`] says both. Init containers are simple: one after the other takes a second, to end
 //! or, if it is a sidecar, to be ready, and none fails. In a cluster that somebody watches all of this is [closer](live) to the
 //! original.
 
@@ -24,6 +24,7 @@ use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
 use crate::runtime::Sandbox;
+use crate::runtime::phase::{self, Said, Summary};
 use crate::runtime::status::Of;
 use crate::termination;
 use ending::Ends;
@@ -33,12 +34,13 @@ use kit_api::core::{
 };
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod_resources::is_sidecar;
-use kit_api::pod_status::{self, Said};
 use kit_api::time;
 use kit_client::network::Protocol;
+use kit_contract::node::PodLifecycle;
 use kit_time::agenda::Instant;
 use life::Life;
 use run::{Run, State, limit};
+use std::rc::Rc;
 
 /// The containers of one pod.
 pub struct PodWorker {
@@ -69,6 +71,8 @@ pub struct PodWorker {
     volumes: Volumes,
     /// When the network is asked again for the pod's address; until then nothing of the pod begins.
     held: Option<Instant>,
+    /// Who decides about the containers.
+    lifecycle: Rc<dyn PodLifecycle>,
 }
 
 /// One init container: it begins and is done at fixed times.
@@ -95,7 +99,14 @@ pub type Events = Vec<(&'static str, &'static str, String)>;
 
 impl PodWorker {
     /// A pod that was just bound to the node, or that ran there before the kubelet began.
-    pub fn new(pod: &Pod, registry: &Registry, ip: String, now: Instant, time: Timestamp) -> Self {
+    pub fn new(
+        pod: &Pod,
+        registry: &Registry,
+        ip: String,
+        lifecycle: Rc<dyn PodLifecycle>,
+        now: Instant,
+        time: Timestamp,
+    ) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let policy = spec.restart_policy.clone().unwrap_or_else(|| "Always".into());
         let init = |(index, container): (usize, &Container)| Init {
@@ -110,7 +121,7 @@ impl PodWorker {
         let inits: Vec<Init> = spec.init_containers.iter().flatten().enumerate().map(init).collect();
         let init_until = inits.last().map_or(now, |last| last.begins + INIT);
         let run = |container: &Container| {
-            let mut run = Run::new(container, registry, policy == "Always");
+            let mut run = Run::new(container, registry, &lifecycle, policy == "Always");
             run.next = Some(init_until + seconds(run.image.pull + run.image.start));
             run
         };
@@ -136,6 +147,7 @@ impl PodWorker {
             ends,
             volumes,
             held,
+            lifecycle,
         };
         worker.adopt(pod, now, time);
         worker
@@ -295,12 +307,11 @@ impl PodWorker {
         self.inits.iter().map(|init| init.image_name.as_str()).chain(runs)
     }
 
-    /// The phase of the pod. It isn't final while a container is about to begin again.
-    fn phase(&self, spec: &PodSpec, statuses: &[ContainerStatus], stopped: bool) -> &'static str {
-        match pod_status::phase(spec, statuses, stopped) {
-            "Succeeded" | "Failed" if !stopped && self.containers.iter().any(Run::begins) => "Running",
-            phase => phase,
-        }
+    /// The phase of the pod, and what goes with it. It isn't final while a container is about to begin again.
+    fn summary(&self, spec: &PodSpec, statuses: &[ContainerStatus], stopped: bool) -> Summary {
+        let begins = !stopped && self.containers.iter().any(Run::begins);
+        let policy = if begins { "Always" } else { &self.policy };
+        phase::summary(spec, policy, statuses, stopped, &*self.lifecycle)
     }
 
     /// Whether the pod has come to its end.
@@ -312,7 +323,7 @@ impl PodWorker {
         }
         let statuses = |runs: &[Run], init| runs.iter().map(|run| run.status(self.of(init))).collect::<Vec<_>>();
         let all = [statuses(&self.setup, true), statuses(&self.containers, false)].concat();
-        matches!(self.phase(spec, &all, false), "Succeeded" | "Failed")
+        matches!(self.summary(spec, &all, false).phase, "Succeeded" | "Failed")
     }
 
     /// The status to be posted over the one that is there.
@@ -331,14 +342,15 @@ impl PodWorker {
         let guests: Vec<ContainerStatus> = self.guests.iter().map(|run| run.status(self.of(false))).collect();
         let all = [&inits[..], &containers].concat();
         let stopped = self.stops_at.is_some_and(|at| at <= now);
-        let phase = self.phase(spec, &all, stopped);
+        let Summary { phase, initialized, containers_ready } = self.summary(spec, &all, stopped);
+        let ready = phase::ready(spec, &there, &containers_ready);
         let sandbox = !stopped && self.held.is_none() && !matches!(phase, "Succeeded" | "Failed");
         let ip = Some(self.ip.clone()).filter(|ip| !ip.is_empty());
         let mine = [
             ("PodReadyToStartContainers", Said { holds: sandbox, ..Said::YES }),
-            ("Initialized", pod_status::initialized(spec, Some(&all), phase)),
-            ("Ready", pod_status::ready(spec, &there, Some(&all), phase)),
-            ("ContainersReady", pod_status::containers_ready(spec, Some(&all), phase)),
+            ("Initialized", initialized),
+            ("Ready", ready),
+            ("ContainersReady", containers_ready),
             ("PodScheduled", Said::YES),
         ];
         let mut conditions: Vec<PodCondition> = Vec::new();

@@ -1,17 +1,22 @@
 //! What one sync of a pod does, from its spec and what the container runtime knows.
 //!
-//! [`actions()`] decides, and [`status`] tells; nothing is carried out here. [`resize`] says how containers get other resources while they run.
+//! [`actions()`] decides, and [`status`] and [`phase`] tell; nothing is carried out here. What becomes of containers is decided by the module
+//! of `node/pod_lifecycle`. [`resize`] says how containers get other resources while they run.
 //!
 //! Sources: `computePodActions` of `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `computeInitContainerActions` of
 //! `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/kuberuntime/util/util.go` and
 //! `pkg/kubelet/container/helpers.go`.
 
-mod init;
+pub mod phase;
 pub mod resize;
 pub mod status;
+mod view;
 
 use crate::termination;
-use kit_api::core::{Container, Pod};
+use kit_api::core::{Container, Pod, PodSpec};
+use kit_contract::node::PodLifecycle;
+use kit_contract::node::pod_lifecycle as contract;
+use kit_contract::node::pod_lifecycle::Container as View;
 
 /// What the runtime says of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,83 +126,79 @@ impl Known {
     }
 }
 
-/// What one sync does (`computePodActions`).
-pub fn actions(pod: &Pod, known: &Known) -> Actions {
+/// What one sync does (`computePodActions`). What becomes of its containers in a sandbox that stays is the module's decision.
+pub fn actions(pod: &Pod, known: &Known, module: &dyn PodLifecycle) -> Actions {
     let Some(spec) = &pod.spec else { return Actions::default() };
     let policy = spec.restart_policy.as_deref().unwrap_or("Always");
-    let restarts = policy != "Never";
     let (create, attempt) = sandbox_changed(&known.sandboxes);
-    let mut actions = Actions { kill_pod: create, create_sandbox: create, attempt, ..Actions::default() };
     if create {
-        if !restarts && attempt != 0 && !known.statuses.is_empty() {
-            actions.create_sandbox = false;
-            return actions;
-        }
-        let succeeded = |container: &Container| {
-            known.of(container).is_some_and(|status| status.state == State::Exited && status.exit_code == 0)
-        };
-        let left = |(_, container): &(usize, &Container)| policy != "OnFailure" || !succeeded(container);
-        let start: Vec<usize> = spec.containers.iter().enumerate().filter(left).map(|(index, _)| index).collect();
-        let created = |container: &Container| known.of(container).is_some_and(|status| status.state != State::Unknown);
-        if start.is_empty() && spec.containers.iter().any(created) {
-            // Nothing is left to do in it.
-            actions.create_sandbox = false;
-        } else if spec.init_containers.iter().flatten().next().is_some() {
-            actions.init = vec![0];
-        } else {
-            actions.start = start;
-        }
-        return actions;
+        return in_new_sandbox(spec, policy, known, attempt);
     }
+    let mut actions = Actions { attempt, ..Actions::default() };
 
     // They don't wait for init containers, and run once.
     let ephemeral = spec.ephemeral_containers.iter().flatten().enumerate();
     let new = ephemeral.filter(|(_, container)| !known.statuses.iter().any(|status| status.name == container.name));
     actions.ephemeral = new.map(|(index, _)| index).collect();
 
-    let initialized = init::decide(spec, known, restarts, &mut actions);
-    if actions.kill_pod || !initialized {
+    let mut asked = view::pod(spec, known);
+    let mut decided = module.actions(&asked);
+    if pod.metadata.deletion_timestamp.is_some() {
+        start_nothing_new(&mut asked, &mut decided);
+    }
+    let indexes = |containers: &[View]| -> Vec<usize> {
+        let all = containers.iter().enumerate();
+        all.filter(|(_, container)| decided.start.contains(&container.name)).map(|(index, _)| index).collect()
+    };
+    (actions.init, actions.start) = (indexes(&asked.init), indexes(&asked.containers));
+    actions.kill_pod = decided.kill_pod;
+    let inits = spec.init_containers.iter().flatten().map(|container| (true, container));
+    let all = inits.chain(spec.containers.iter().map(|container| (false, container)));
+    let killed = all.filter(|(_, container)| decided.kill.contains(&container.name));
+    let kill = |(is_init, container): (bool, &Container)| {
+        let again = !is_init && decided.start.contains(&container.name);
+        view::kill(is_init, container, known.of(container), again)
+    };
+    actions.kill = killed.map(kill).collect();
+    actions
+}
+
+/// What is left to do begins anew, init containers first.
+fn in_new_sandbox(spec: &PodSpec, policy: &str, known: &Known, attempt: u32) -> Actions {
+    let mut actions = Actions { kill_pod: true, create_sandbox: true, attempt, ..Actions::default() };
+    if policy == "Never" && attempt != 0 && !known.statuses.is_empty() {
+        actions.create_sandbox = false;
         return actions;
     }
-
-    let mut kept = 0;
-    for (index, container) in spec.containers.iter().enumerate() {
-        let status = known.of(container);
-        let Some(status) = status.filter(|status| status.state == State::Running) else {
-            if is_to_be_started(pod, policy, status) {
-                actions.start.push(index);
-                if status.is_some_and(|status| status.state == State::Unknown) {
-                    actions.kill.push(unknown(container, "Container"));
-                }
-            }
-            continue;
-        };
-        let name = &container.name;
-        let (message, why, restarts) = if status.changed {
-            // Whatever the restart policy says.
-            (format!("Container {name} definition changed"), None, true)
-        } else if status.liveness == Some(Found::Failure) {
-            let why = Why::Probe(termination::Reason::LivenessProbe);
-            (format!("Container {name} failed liveness probe"), Some(why), restarts)
-        } else if status.startup == Some(Found::Failure) {
-            let why = Why::Probe(termination::Reason::StartupProbe);
-            (format!("Container {name} failed startup probe"), Some(why), restarts)
-        } else {
-            kept += 1;
-            continue;
-        };
-        let message = if restarts { format!("{message}, will be restarted") } else { message };
-        if restarts {
-            actions.start.push(index);
-        }
-        actions.kill.push(Kill { name: name.clone(), message, reason: why });
-    }
-    if kept == 0 && actions.start.is_empty() {
-        actions.kill_pod = true;
-        // Sidecars don't keep a pod alive.
-        actions.init.clear();
+    let succeeded = |container: &Container| {
+        known.of(container).is_some_and(|status| status.state == State::Exited && status.exit_code == 0)
+    };
+    let left = |(_, container): &(usize, &Container)| policy != "OnFailure" || !succeeded(container);
+    let start: Vec<usize> = spec.containers.iter().enumerate().filter(left).map(|(index, _)| index).collect();
+    let created = |container: &Container| known.of(container).is_some_and(|status| status.state != State::Unknown);
+    if start.is_empty() && spec.containers.iter().any(created) {
+        // Nothing is left to do in it.
+        actions.create_sandbox = false;
+    } else if spec.init_containers.iter().flatten().next().is_some() {
+        actions.init = vec![0];
+    } else {
+        actions.start = start;
     }
     actions
+}
+
+/// Of a pod that is being deleted only what runs is started again (`ShouldContainerBeRestarted`).
+fn start_nothing_new(asked: &mut contract::Pod, decided: &mut contract::Actions) {
+    let runs = |main: &&View| main.state == Some(contract::State::Running);
+    let new: Vec<&String> = asked.containers.iter().filter(|main| !runs(main)).map(|main| &main.name).collect();
+    let before = decided.start.len();
+    decided.start.retain(|name| !new.contains(&name));
+    decided.kill.retain(|name| !new.contains(&name));
+    let goes_on = |main: &View| decided.start.contains(&main.name) || runs(&main) && main.fault.is_none();
+    if decided.start.len() < before && !asked.containers.iter().any(goes_on) {
+        decided.kill_pod = true;
+        decided.start.clear();
+    }
 }
 
 /// Whether a pod needs a new sandbox, and the attempt that it is at (`PodSandboxChanged`).
@@ -208,15 +209,7 @@ fn sandbox_changed(sandboxes: &[Sandbox]) -> (bool, u32) {
     if several || broken { (true, last.attempt + 1) } else { (false, last.attempt) }
 }
 
-/// Whether a container that doesn't run is to be started (`ShouldContainerBeRestarted`).
-fn is_to_be_started(pod: &Pod, policy: &str, status: Option<&Status>) -> bool {
-    if pod.metadata.deletion_timestamp.is_some() {
-        return false;
-    }
-    is_started_again(policy, status.map(|status| (status.state, status.exit_code)))
-}
-
-/// The same in a pod that stays, after a last run in some state and with some exit code.
+/// Whether a container is started again after a last run in some state and with some exit code.
 fn is_started_again(policy: &str, last: Option<(State, i32)>) -> bool {
     match last {
         None | Some((State::Unknown | State::Created, _)) => true,
@@ -228,13 +221,4 @@ fn is_started_again(policy: &str, last: Option<(State, i32)>) -> bool {
 /// Whether a container is started again that has ended like this.
 pub fn restarts(policy: &str, exit_code: i32) -> bool {
     policy == "Always" || policy == "OnFailure" && exit_code != 0
-}
-
-/// It may run, so it is stopped before it runs twice.
-fn unknown(container: &Container, what: &str) -> Kill {
-    Kill {
-        name: container.name.clone(),
-        message: format!("{what} is in \"unknown\" state, try killing it before restart"),
-        reason: Some(Why::Unknown),
-    }
 }

@@ -11,6 +11,7 @@ mod failure;
 mod job;
 mod node;
 mod objects;
+mod pod_lifecycle;
 mod probes;
 mod rollback;
 mod scheduler;
@@ -68,6 +69,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "failure/leader_election" => election::leader_election(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
         "node/probes" => probes::probes(&asked),
+        "node/pod_lifecycle" => pod_lifecycle::pod_lifecycle(&asked),
         "node/qos" => node::qos(&asked),
         "objects/quantity" => objects::quantity(&asked),
         "objects/selector" => objects::selector(&asked),

@@ -111,7 +111,7 @@ impl PodWorker {
                     ends.ending.exited(&run.name);
                 }
             }
-            let steps = ends.ending.advance(now);
+            let steps = ends.ending.advance(now, &*self.lifecycle);
             if steps.is_empty() {
                 break;
             }

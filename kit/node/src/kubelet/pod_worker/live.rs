@@ -142,7 +142,10 @@ impl PodWorker {
     ) -> PodWorker {
         let spec = pod.spec.clone().unwrap_or_default();
         let inits = spec.init_containers.unwrap_or_default();
-        self.setup = inits.iter().map(|container| Run::new(container, registry, is_sidecar(container))).collect();
+        self.setup = {
+            let run = |container| Run::new(container, registry, &self.lifecycle, is_sidecar(container));
+            inits.iter().map(run).collect()
+        };
         self.adopt_setup(pod, now, time);
         (self.inits, self.init_next) = (Vec::new(), None);
         self.live = Some(Box::new(Pod { status: None, ..pod.clone() }));

@@ -29,7 +29,7 @@ impl PodWorker {
             return self.sync(now, time);
         }
         let statuses = self.containers.iter().filter_map(Run::record).collect();
-        let actions = Self::ask(pod, &Known { sandboxes: lost.into_iter().collect(), statuses });
+        let actions = self.ask(pod, &Known { sandboxes: lost.into_iter().collect(), statuses });
         if !actions.create_sandbox {
             return;
         }

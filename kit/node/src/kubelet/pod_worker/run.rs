@@ -7,7 +7,7 @@ use super::ending::Exit;
 use super::life::Life;
 use super::renewal::Renewal;
 use super::{Events, live, seconds};
-use crate::kubelet::back_off;
+use crate::kubelet::back_off::{self, CrashLoop};
 use crate::kubelet::image::{self, Image, Registry};
 use crate::kubelet::network::ports;
 use crate::kubelet::pressure::Amounts;
@@ -19,7 +19,9 @@ use kit_api::jiff::Timestamp;
 use kit_api::time;
 use kit_client::back_off::BackOff;
 use kit_client::network::Protocol;
+use kit_contract::node::PodLifecycle;
 use kit_time::agenda::Instant;
+use std::rc::Rc;
 
 /// A container and how far it is.
 pub struct Run {
@@ -31,7 +33,7 @@ pub struct Run {
     pub(super) next: Option<Instant>,
     pub(super) restarts: i32,
     pub(super) last: Option<ContainerStateTerminated>,
-    pub(super) crashes: BackOff,
+    pub(super) crashes: CrashLoop,
     /// When it ended last.
     pub(super) ended_at: Instant,
     pub(super) pulls: BackOff,
@@ -67,7 +69,12 @@ pub enum State {
 
 impl Run {
     /// A container of which nothing is there yet, in a pod that is restarted `always`, or not.
-    pub(super) fn new(container: &Container, registry: &Registry, always: bool) -> Run {
+    pub(super) fn new(
+        container: &Container,
+        registry: &Registry,
+        lifecycle: &Rc<dyn PodLifecycle>,
+        always: bool,
+    ) -> Run {
         Run {
             name: container.name.clone(),
             image_name: container.image.clone().unwrap_or_default(),
@@ -76,7 +83,7 @@ impl Run {
             state: State::Waiting(None),
             restarts: 0,
             last: None,
-            crashes: back_off::NEW,
+            crashes: CrashLoop::new(lifecycle.clone()),
             ended_at: Instant::default(),
             pulls: back_off::NEW,
             waits: Instant::default(),
@@ -122,7 +129,8 @@ impl Run {
 
     /// What failed before is forgotten: back-offs are only in a kubelet's memory.
     pub(super) fn forget_failures(&mut self) {
-        (self.crashes, self.pulls) = (back_off::NEW, back_off::NEW);
+        self.crashes.forget();
+        self.pulls = back_off::NEW;
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -15,8 +15,8 @@ use kit_time::agenda::Instant;
 
 impl PodWorker {
     /// What is to be done for a pod now. This is the one place where pod workers ask.
-    pub(super) fn ask(pod: &Pod, known: &Known) -> Actions {
-        runtime::actions(pod, known)
+    pub(super) fn ask(&self, pod: &Pod, known: &Known) -> Actions {
+        runtime::actions(pod, known, &*self.lifecycle)
     }
 
     /// The kubelet looks at the pod.
@@ -28,7 +28,7 @@ impl PodWorker {
             return self.finish(now, time);
         }
         let Some(pod) = &self.live else { return };
-        let actions = Self::ask(pod, &self.known());
+        let actions = self.ask(pod, &self.known());
         if actions.kill_pod {
             self.finish(now, time);
         }

@@ -2,6 +2,10 @@ use super::*;
 use crate::kubelet::image::{Image, Images, Registry};
 use serde_json::json;
 
+fn lifecycle() -> Rc<dyn PodLifecycle> {
+    solutions::modules().pod_lifecycle.make(&()).into()
+}
+
 /// What a status says, in one line: phase, Initialized, Ready, and the state of each container.
 fn line(status: &PodStatus) -> String {
     let said = |type_: &str| {
@@ -25,7 +29,7 @@ fn life(spec: serde_json::Value, seconds: i64) -> Vec<String> {
     let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "pod" }, "spec": spec })).expect("a pod");
     let start = Timestamp::from_second(1_748_779_200).expect("a time");
     let at = |now: Instant| start + SignedDuration::from_nanos(now.nanos);
-    let mut worker = PodWorker::new(&pod, &Registry::new(), "10.0.0.1".into(), Instant::default(), start);
+    let mut worker = PodWorker::new(&pod, &Registry::new(), "10.0.0.1".into(), lifecycle(), Instant::default(), start);
     let mut now = Instant::default();
     let mut lines: Vec<String> = Vec::new();
     loop {
@@ -83,7 +87,7 @@ fn a_kubelet_that_begins_anew_finds_its_containers_as_they_were() {
     let mut pod: Pod = serde_json::from_value(json!({"metadata": {"name": "pod"}, "spec": spec})).expect("a pod");
     let start = Timestamp::from_second(1_748_779_200).expect("a time");
     let at = |now: Instant| start + SignedDuration::from_nanos(now.nanos);
-    let new = |pod: &Pod, ip: &str, now, time| PodWorker::new(pod, &Registry::new(), ip.into(), now, time);
+    let new = |pod: &Pod, ip: &str, now, time| PodWorker::new(pod, &Registry::new(), ip.into(), lifecycle(), now, time);
     let mut worker = new(&pod, "10.0.0.1", Instant::default(), start);
     worker.advance(Instant::seconds(10), at(Instant::seconds(10)), &mut Images::default());
     worker.kill(1, Instant::seconds(20), at(Instant::seconds(20)));
@@ -108,7 +112,7 @@ fn crashes_are_forgotten_after_ten_minutes() {
         let spec = json!({"containers": [{"name": "main", "image": "crash"}]});
         let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "pod"}, "spec": spec})).expect("a pod");
         let start = Timestamp::from_second(1_748_779_200).expect("a time");
-        let mut worker = PodWorker::new(&pod, &registry, "10.0.0.1".into(), Instant::default(), start);
+        let mut worker = PodWorker::new(&pod, &registry, "10.0.0.1".into(), lifecycle(), Instant::default(), start);
         let mut waited = false;
         let mut status = PodStatus::default();
         while let Some(now) = worker.next().filter(|next| *next < Instant::seconds(3600)) {
