@@ -56,7 +56,7 @@ fn mains() -> impl Strategy<Value = u32> {
 
 /// Names that say nothing about places, in no order.
 fn name(kind: &str, place: usize) -> String {
-    format!("{kind}-{}", (place * 7 + 5) % 13)
+    format!("{kind}-{}", (place * 7 + 5) % 101)
 }
 
 fn container(is_init: bool, place: usize, drawn: &Drawn) -> Container {
@@ -90,8 +90,8 @@ fn names_are_apart(init: &mut [String], main: &mut [String]) {
 }
 
 fn pod() -> impl Strategy<Value = Pod> {
-    let init = prop_oneof![3 => vec(drawn(), 0..4), 4 => vec(drawn(), 1..5), 1 => vec(drawn(), 9..12)];
-    let main = prop_oneof![12 => vec(drawn(), 1..4), 1 => vec(drawn(), 9..12)];
+    let init = prop_oneof![30 => vec(drawn(), 0..4), 40 => vec(drawn(), 1..5), 8 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
+    let main = prop_oneof![120 => vec(drawn(), 1..4), 9 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
     // The first so many init containers are known only.
     let known = select(vec![1_usize, 2, 3, 4, 99, 99]);
     (select(&POLICIES[..]), init, main, mains(), known).prop_map(|(restart_policy, init, main, mains, known)| {
@@ -143,8 +143,8 @@ fn status(is_init: bool, place: usize, drawn: &Drawn, often: u32) -> ContainerSt
 }
 
 fn reported() -> impl Strategy<Value = Reported> {
-    let init = prop_oneof![3 => Just(Vec::new()), 6 => vec(drawn(), 1..4), 1 => vec(drawn(), 9..12)];
-    let main = prop_oneof![12 => vec(drawn(), 1..4), 1 => vec(drawn(), 9..12)];
+    let init = prop_oneof![30 => Just(Vec::new()), 60 => vec(drawn(), 1..4), 9 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
+    let main = prop_oneof![120 => vec(drawn(), 1..4), 9 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
     let ending = prop_oneof![3 => Just(false), 1 => Just(true)];
     (select(&POLICIES[..]), ending, init, main, 0..4_u32, 0..4_u32).prop_map(
         |(restart_policy, ending, init, main, inits, mains)| {
