@@ -16,6 +16,8 @@ fn amount() -> impl Strategy<Value = Value> {
     let pods = prop_oneof![4 => 0_i64..6, 1 => select(vec![10, 1 << 40])].prop_map(|pods| json!({"pods": pods}));
     let percent = prop_oneof![
         4 => select(vec![0_i64, 1, 10, 25, 30, 33, 34, 50, 66, 67, 75, 99, 100]),
+        // Of a hundred pods, a float makes one more of these.
+        2 => select(vec![7_i64, 14, 28, 55]),
         1 => 0_i64..=100,
     ];
     prop_oneof![1 => pods, 1 => percent.prop_map(|percent| json!({"percent": percent}))]
@@ -106,7 +108,7 @@ fn pods() -> impl Strategy<Value = Vec<Value>> {
 
 /// A Deployment in the middle of a rollout, a StatefulSet, and a Job, which has no scale.
 fn workloads() -> impl Strategy<Value = Vec<Value>> {
-    let replicas = || prop_oneof![4 => 0_i64..8, 1 => select(vec![10_i64, 1 << 33])];
+    let replicas = || prop_oneof![4 => 0_i64..8, 1 => select(vec![10_i64, 100, 100, 1 << 33])];
     let all = (replicas(), replicas(), replicas(), replicas()).prop_map(|(old, new, web, db)| {
         vec![
             json!({"uid": "old", "kind": "ReplicaSet", "replicas": old, "deployment": "web"}),

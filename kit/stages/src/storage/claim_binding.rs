@@ -116,7 +116,20 @@ fn alike() -> impl Strategy<Value = (Value, Vec<Value>)> {
         }
         volume
     });
-    (amount(), vec(free, 2..6)).prop_map(|(request, volumes)| {
+    let free = free.boxed();
+    let some = (amount(), vec(free.clone(), 2..6));
+    // Now and then many are too small, and what fits is anywhere among them.
+    let many = (vec(free, 1..4), 65_usize..70, any::<usize>()).prop_map(|(free, count, turn)| {
+        let mut volumes = vec![
+            json!({"class": "fast", "access_modes": ["ReadWriteOnce"], "capacity": "4Gi", "phase": "Available"});
+            count
+        ];
+        volumes.extend(free);
+        let all = volumes.len();
+        volumes.rotate_left(turn % all);
+        ("5Gi", volumes)
+    });
+    prop_oneof![12 => some, 1 => many].prop_map(|(request, volumes)| {
         let claim = json!({
             "name": CLAIM, "uid": UID, "class": "fast", "access_modes": ["ReadWriteOnce"], "request": request,
         });

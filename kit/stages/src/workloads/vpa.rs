@@ -33,10 +33,15 @@ fn resource() -> impl Strategy<Value = &'static str> {
 
 /// The weights of some buckets, at a time.
 fn histogram(resource: &'static str) -> impl Strategy<Value = Value> {
-    let bucket = prop_oneof![3 => 0_u32..40, 1 => 40_u32..175];
+    let low = prop_oneof![3 => 0_u32..40, 1 => 40_u32..175].boxed();
     let weight = select(vec![0.05_f64, 0.1, 0.2, 0.4, 0.7, 1.0, 3.0, 20.0]);
-    let few = prop_oneof![1 => Just(0_usize..1), 6 => Just(1..6), 1 => Just(70..80)];
-    few.prop_flat_map(move |count| vec((bucket.clone(), weight.clone()), count)).prop_map(move |weights| {
+    // Many are all over the place, so that more than 64 are left of those that are drawn twice.
+    let buckets = prop_oneof![
+        1 => Just((0_usize..1, low.clone())),
+        6 => Just((1..6, low)),
+        1 => Just((110..130, (0_u32..175).boxed())),
+    ];
+    buckets.prop_flat_map(move |(count, bucket)| vec((bucket, weight.clone()), count)).prop_map(move |weights| {
         let weights: Map<String, Value> =
             weights.into_iter().map(|(bucket, weight)| (bucket.to_string(), weight.into())).collect();
         let reference = if weights.is_empty() { Value::Null } else { (3 * DAY).into() };
@@ -119,10 +124,10 @@ fn recommend() -> Generator {
         .boxed()
 }
 
-fn amounts(cpu: Vec<i64>, mebibytes: Vec<i64>, present: f64) -> impl Strategy<Value = Value> {
-    let (cpu, memory) = (option::weighted(present, select(cpu)), option::weighted(present, select(mebibytes)));
+fn amounts(cpu: Vec<i64>, memory: Vec<i64>, present: f64) -> impl Strategy<Value = Value> {
+    let (cpu, memory) = (option::weighted(present, select(cpu)), option::weighted(present, select(memory)));
     (cpu, memory).prop_map(|(cpu, memory)| {
-        let both = [("cpu", cpu), ("memory", memory.map(|memory| memory << 20))];
+        let both = [("cpu", cpu), ("memory", memory)];
         both.into_iter()
             .filter_map(|(name, amount)| Some((name.to_string(), amount?.into())))
             .collect::<Map<_, _>>()
@@ -132,11 +137,13 @@ fn amounts(cpu: Vec<i64>, mebibytes: Vec<i64>, present: f64) -> impl Strategy<Va
 
 fn evict() -> Generator {
     let cpu = || vec![0_i64, 50, 90, 91, 99, 100, 101, 109, 110, 200];
-    let memory = || vec![0_i64, 128, 230, 231, 256, 281, 282, 512];
+    let mebibytes = |amounts: &[i64]| amounts.iter().map(|amount| amount << 20).collect::<Vec<i64>>();
+    // From the last two it is a tenth to 900 MB, and a little less.
+    let memory = || [mebibytes(&[0, 128, 230, 231, 256, 281, 282, 512]), vec![1_000_000_000, 999_999_999]].concat();
     let recommendation = (
-        amounts(vec![100, 100, 50, 110, 200], vec![256, 256, 128], 0.9),
-        amounts(vec![90, 50, 100], vec![128, 200, 256], 0.85),
-        amounts(vec![110, 200, 100], vec![300, 512, 256], 0.85),
+        amounts(vec![100, 100, 50, 110, 200], [mebibytes(&[256, 256, 128]), vec![900_000_000]].concat(), 0.9),
+        amounts(vec![90, 50, 100], mebibytes(&[128, 200, 256]), 0.85),
+        amounts(vec![110, 200, 100], mebibytes(&[300, 512, 256, 1024]), 0.85),
     );
     let names = select(vec![vec!["app"], vec!["app", "proxy"], vec!["proxy"], vec![]]);
     let recommendations = (names, vec(recommendation, 2)).prop_map(|(names, drawn)| {
