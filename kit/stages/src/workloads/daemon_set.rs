@@ -86,6 +86,18 @@ fn pods() -> impl Strategy<Value = Vec<Value>> {
     prop_oneof![5 => well, 4 => vec(pod(), 1..2), 3 => vec(pod(), 2..5), 1 => Just(Vec::new())]
 }
 
+/// The pods of a node that placement has nothing to do with: one, or with a surge perhaps an old and a new one.
+fn tidy(surges: bool) -> impl Strategy<Value = Vec<Value>> {
+    let readiness = || prop_oneof![8 => Just("Available"), 1 => Just("Ready"), 1 => Just("NotReady")];
+    let two = prop::bool::weighted(if surges { 0.2 } else { 0.0 });
+    (prop::bool::weighted(0.3), two, readiness(), readiness()).prop_map(|(updated, two, first, second)| {
+        let pod = |updated, readiness: &str| json!({"phase": "Running", "readiness": readiness, "terminating": false, "updated": updated, "bound": true});
+        let mut pods = vec![pod(updated, first)];
+        pods.extend(two.then(|| pod(!updated, second)));
+        pods
+    })
+}
+
 /// What the pods tolerate, what is wanted of nodes, and what syncs do.
 pub fn fresh() -> Generator {
     let tolerations = template().prop_map(|template| question("tolerations", json!({ "template": template })));
@@ -106,11 +118,16 @@ pub fn fresh() -> Generator {
     let backing_off = prop_oneof![4 => Just(false), 1 => Just(true)];
     // Some nodes have pods and aren't there themselves.
     let there = prop_oneof![12 => Just(true), 1 => Just(false)];
-    let node = (wanted, backing_off, there, pods());
-    let expected = prop_oneof![9 => Just(false), 1 => Just(true)];
-    let node = node.boxed();
-    let nodes = prop_oneof![12 => vec(node.clone(), 0..7), 2 => vec(node.clone(), 7..13), 1 => vec(node, 64..70)];
-    let sync = (update(), nodes, expected, any::<u64>()).prop_map(|(update, drawn, expected, order)| {
+    let node = (wanted, backing_off, there.clone(), pods()).boxed();
+    let any_nodes = prop_oneof![12 => vec(node.clone(), 0..7), 2 => vec(node.clone(), 7..13), 1 => vec(node, 64..70)];
+    let any_sync = (update(), any_nodes, prop_oneof![9 => Just(false), 1 => Just(true)]);
+    let updates = update().prop_flat_map(move |update| {
+        let surges = update["RollingUpdate"]["max_unavailable"] == 0;
+        let wanted = prop_oneof![8 => Just((true, true)), 1 => Just((false, true))];
+        let node = (wanted, Just(false), there.clone(), tidy(surges)).boxed();
+        (Just(update), prop_oneof![1 => vec(node.clone(), 1..6), 1 => vec(node, 9..14)], Just(false))
+    });
+    let sync = (prop_oneof![2 => any_sync, 1 => updates], any::<u64>()).prop_map(|((update, drawn, expected), order)| {
         let (mut nodes, mut pods) = (Vec::new(), Vec::new());
         for (index, ((should_run, may_stay), backing_off, there, mut of)) in drawn.into_iter().enumerate() {
             let name = format!("node-{}", index + 1);

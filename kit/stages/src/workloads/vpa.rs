@@ -156,12 +156,15 @@ fn evict() -> Generator {
     let container = (amounts(cpu(), memory(), 0.93), killed);
     let pending = prop_oneof![6 => Just(false), 1 => Just(true)];
     let started = option::weighted(0.93, select(vec![0_i64, 60, 43_199, 43_200, 43_201, 100_000]));
-    let pod = (pending, started, vec(container, 1..3)).prop_map(|(pending, started, containers)| {
+    // Some pods differ in cpu only, since a difference is one of all resources.
+    let right = prop::bool::weighted(0.4);
+    let pod = (pending, started, vec(container, 1..3), right).prop_map(|(pending, started, containers, right)| {
         let one = |(name, (requests, killed)): (&str, (Value, Option<i64>))| {
             json!({"name": name, "requests": requests, "out_of_memory_after_seconds": killed})
         };
         let containers: Vec<Value> = ["app", "proxy"].into_iter().zip(containers).map(one).collect();
-        json!({"pending": pending, "started_seconds_ago": started, "containers": containers})
+        let pod = json!({"pending": pending, "started_seconds_ago": started, "containers": containers});
+        (pod, right)
     });
     let pod = pod.boxed();
     let resources = select(vec![vec!["cpu"], vec!["memory"], vec!["cpu", "memory"]]);
@@ -169,18 +172,21 @@ fn evict() -> Generator {
         .prop_map(|(resources, change)| json!({"resources": resources, "change": change}));
     let requirements = prop_oneof![3 => Just(Vec::new()), 1 => vec(requirement, 1..3)];
     let pods = prop_oneof![8 => vec(pod.clone(), 1..7), 1 => vec(pod, 60..70)];
-    let many = (pods, 0_usize..1000).prop_map(|(mut pods, seed)| {
-        let count = pods.len();
-        for (number, pod) in pods.iter_mut().enumerate() {
-            // As of hashes: their order says nothing.
-            pod["name"] = format!("web-{:03}", (number * 37 + seed) % 1000).into();
-        }
-        (count, pods)
-    });
     let min = prop_oneof![1 => Just(0_u32), 1 => Just(1), 4 => Just(2), 1 => Just(4)];
-    (many, -2_i64..3, min, recommendations, requirements)
-        .prop_map(|((count, pods), more, min, recommendations, requirements)| {
-            let replicas = (count as i64 + more).max(1);
+    ((pods, 0_usize..1000), -2_i64..3, min, recommendations, requirements)
+        .prop_map(|((mut pods, seed), more, min, recommendations, requirements)| {
+            for (number, (pod, right)) in pods.iter_mut().enumerate() {
+                // As of hashes: their order says nothing.
+                pod["name"] = format!("web-{:03}", (number * 37 + seed) % 1000).into();
+                for (container, recommendation) in pod["containers"].as_array_mut().into_iter().flatten().zip(&recommendations) {
+                    let memory = &recommendation["target"]["memory"];
+                    if *right && memory.is_i64() {
+                        container["requests"]["memory"] = memory.clone();
+                    }
+                }
+            }
+            let pods: Vec<Value> = pods.into_iter().map(|(pod, _)| pod).collect();
+            let replicas = (pods.len() as i64 + more).max(1);
             let request = json!({
                 "replicas": replicas, "min_replicas": min, "recommendations": recommendations, "requirements": requirements, "pods": pods,
             });
