@@ -63,6 +63,24 @@ fn a_queue_wakes_a_target_grows_it_and_lets_it_sleep() {
 }
 
 #[test]
+fn replicas_fall_back_while_a_broker_is_silent() {
+    let [deployment, mut scaled] = worker();
+    scaled["spec"]["fallback"] = json!({"failureThreshold": 2, "replicas": 3});
+    let lines = seen(json!({
+        "cluster": {"nodes": 3, "add_ons": ["keda"]},
+        "apply": [deployment],
+        "timeline": [{"apply": [scaled]}, {"queue": {"orders": 50}}, {"run": "1m"}, {"silence": "broker"}, {"run": "5m"}],
+        "observe": ["queues", "autoscalers", "deployments"],
+    }));
+    let place =
+        |part: &str| lines.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:#?}"));
+    // The condition is one question of the HPA late.
+    let way = ["→ empty", "3 wanted, 3 there, 3 updated", "Fallback: True (FallbackExists)"].map(place);
+    assert!(way.is_sorted(), "{way:?} {lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("→ 0 wanted")), "{lines:#?}");
+}
+
+#[test]
 fn nothing_is_taken_away_while_a_broker_is_silent() {
     let [deployment, scaled] = worker();
     let lines = seen(json!({

@@ -274,7 +274,11 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, t
             for stored in snapshot.list_named("ScaledObject") {
                 let status = stored.to_value()["status"].take();
                 let conditions = status["conditions"].as_array().into_iter().flatten();
-                for condition in conditions.filter(|condition| condition["type"] != "Fallback") {
+                // What is never so for most isn't told of them.
+                let usual = |condition: &&serde_json::Value| {
+                    !matches!(condition["type"].as_str(), Some("Fallback" | "Paused")) || condition["status"] == "True"
+                };
+                for condition in conditions.filter(usual) {
                     let text = |field: &str| condition[field].as_str().unwrap_or_default();
                     let subject = format!("scaledobject/{} {}", stored.key.name, text("type"));
                     table.insert(subject, format!("{} ({})", text("status"), text("reason")));

@@ -30,7 +30,7 @@ pub struct Adapters {
 
 impl Adapters {
     /// Adds what an HPA asks for, about these pods of its target.
-    pub fn fill(&self, metrics: &mut Metrics, hpa: &HorizontalPodAutoscaler, pods: &[&Pod], world: &World<'_>) {
+    pub fn fill(&self, metrics: &mut Metrics, hpa: &HorizontalPodAutoscaler, pods: &[&Pod], world: &mut World<'_>) {
         let namespace = hpa.metadata.namespace.as_deref().unwrap_or_default();
         let measured = self.sources.borrow();
         for spec in hpa.spec.iter().flat_map(|spec| spec.metrics.iter().flatten()) {

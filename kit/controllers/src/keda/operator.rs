@@ -4,14 +4,14 @@
 //! `pkg/scaling/executor/scale_scaledobjects.go`.
 
 use super::spec::{Spec, Wrong};
-use super::{API_VERSION, KIND};
+use super::status::Status;
+use super::{API_VERSION, KIND, pause};
 use crate::definitions;
-use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::metrics::Sources;
 use kit_client::work_queue::WorkQueue;
-use kit_server::{Change, ChangeKind, Patch, Stored};
+use kit_server::{Change, ChangeKind, DeleteOptions, Patch};
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 const DEFINITIONS: &str = include_str!("definitions.json");
 /// How soon it looks again at what is wrong (the first delay of a controller is shorter, and grows).
 const AGAIN: Instant = Instant::seconds(30);
+const SOON: Instant = Instant::seconds(1);
 
 /// Keeps ScaledObjects.
 pub struct Operator {
@@ -49,24 +50,26 @@ impl Operator {
         }
         let value = stored.to_value();
         let mut look = Look { key, object: stored.object.clone(), status: Status::of(&value), world };
-        let after = match Spec::read(&value).and_then(|spec| look.prepare(&spec).map(|replicas| (spec, replicas))) {
-            Ok((spec, replicas)) => {
-                self.scale(&spec, replicas, &mut look);
-                spec.polling
-            }
+        let after = match look.prepare(&value) {
+            Ok(None) => None,
+            Ok(Some((spec, replicas))) => Some(match spec.paused {
+                None => {
+                    self.scale(&spec, replicas, &mut look);
+                    spec.polling
+                }
+                Some(wanted) => look.scale_and_pause(&spec, replicas, wanted),
+            }),
             Err(Wrong { message, why }) => {
-                look.status.set("Ready", "False", "ScaledObjectCheckFailed", message);
-                look.status.set("Active", "Unknown", "UnknownState", "ScaledObject check failed");
-                look.tell("Warning", "ScaledObjectCheckFailed", message);
+                look.fails(message);
                 look.tell("Warning", "KEDAScalerFailed", &why);
-                AGAIN
+                Some(AGAIN)
             }
         };
         if look.status.value != value["status"] {
             let patch = Patch::Merge(json!({ "status": look.status.value }));
             _ = look.world.server.patch(key, &patch, true);
         }
-        Some(after)
+        after
     }
 
     /// Asks the triggers, and wakes the target or lets it sleep (`RequestScale`).
@@ -104,7 +107,9 @@ impl Operator {
             "ScalerNotActive",
             "Scaling is not performed because triggers are not active",
         );
-        if fails {
+        if fails && spec.fallback.as_ref().is_some_and(|fallback| fallback.replicas != 0) {
+            // Who sleeps now isn't woken by a fallback, since its HPA sleeps, too.
+        } else if fails && !spec.asks_for_fallback {
             // Nobody knows whether there is work: the target stays as it is.
             look.status.set(
                 "Ready",
@@ -127,39 +132,103 @@ impl Operator {
 }
 
 impl Look<'_, '_> {
-    /// Sees to it that all is there, and says how many replicas the target has (`reconcileScaledObject`).
-    fn prepare(&mut self, spec: &Spec) -> Result<i64, Wrong> {
+    /// Sees to it that all is there, and says how many replicas the target has; nothing if nothing is to be scaled
+    /// (`reconcileScaledObject`).
+    fn prepare(&mut self, object: &Value) -> Result<Option<(Spec, i64)>, Wrong> {
+        let ready = "ScaledObject is defined correctly and is ready for scaling";
+        let was_paused = self.status.is("Paused", "True");
+        if pause::is_due(object) {
+            if !was_paused {
+                self.pause(object);
+                self.is_ready("ScaledObject is paused");
+                return Ok(None);
+            }
+            // Another number was asked for since, or somebody else has scaled the target.
+            if self.has_paused_replicas(object) {
+                self.is_ready(ready);
+                return Ok(None);
+            }
+        } else if was_paused {
+            let why = "pause annotation removed for ScaledObject";
+            self.status.set("Paused", "False", "ScaledObjectUnpaused", why);
+        }
+        let spec = Spec::read(object)?;
         let message = "ScaledObject doesn't have correct scaleTargetRef specification";
         let missing = || Wrong { message, why: "Target resource doesn't exist".into() };
-        let target = self.target(spec).ok_or_else(missing)?;
+        let target = self.target(&spec).ok_or_else(missing)?;
         let there = self.world.server.get(&target).map_err(|_| missing())?.to_value();
-        let replicas = match spec.kind.as_str() {
-            "Deployment" | "StatefulSet" | "ReplicaSet" => there["spec"]["replicas"].as_i64().unwrap_or(1),
-            _ => there["spec"]["replicas"]
-                .as_i64()
-                .ok_or_else(|| Wrong { message, why: "Target resource doesn't expose /scale subresource".into() })?,
-        };
-        self.keep_hpa(spec)
-            .map_err(|why| Wrong { message: "failed to ensure HPA is correctly created for ScaledObject", why })?;
-        if !self.status.is("Ready", "True")
-            && !self.status.has("TriggerError")
-            && !self.status.has("PartialTriggerError")
-        {
-            self.tell("Normal", "KEDAScalersStarted", "Started scalers watch");
-            self.tell("Normal", "ScaledObjectReady", "ScaledObject is ready for scaling");
+        let replicas = super::replicas(&spec, &there)
+            .ok_or_else(|| Wrong { message, why: "Target resource doesn't expose /scale subresource".into() })?;
+        if pause::annotations(object) == [None, None] && !self.status.value["pausedReplicaCount"].is_null() {
+            self.status.value["pausedReplicaCount"] = Value::Null;
         }
-        let ready = "ScaledObject is defined correctly and is ready for scaling";
-        self.status.set("Ready", "True", "ScaledObjectReady", ready);
-        self.status.set("Fallback", "False", "NoFallbackFound", "No fallbacks are active on this scaled object");
+        self.keep_hpa(&spec)
+            .map_err(|why| Wrong { message: "failed to ensure HPA is correctly created for ScaledObject", why })?;
+        if !self.was_ready() {
+            self.tell("Normal", "KEDAScalersStarted", "Started scalers watch");
+        }
+        self.is_ready(ready);
+        if spec.fallback.is_none() {
+            self.status.no_fallback();
+        }
         self.status.value["hpaName"] = spec.hpa_name().into();
         self.status.value["scaleTargetKind"] = format!("{}.{}", spec.api_version, spec.kind).into();
         self.status.value["externalMetricNames"] = spec.triggers.iter().map(|trigger| trigger.metric.clone()).collect();
-        Ok(replicas)
+        Ok(Some((spec, replicas)))
+    }
+
+    /// What a trigger has to say is no matter of this.
+    fn was_ready(&self) -> bool {
+        let status = &self.status;
+        status.is("Ready", "True") || status.has("TriggerError") || status.has("PartialTriggerError")
+    }
+
+    fn is_ready(&mut self, message: &str) {
+        if !self.was_ready() {
+            self.tell("Normal", "ScaledObjectReady", "ScaledObject is ready for scaling");
+        }
+        self.status.set("Ready", "True", "ScaledObjectReady", message);
+    }
+
+    fn fails(&mut self, message: &str) {
+        self.status.set("Ready", "False", "ScaledObjectCheckFailed", message);
+        self.status.set("Active", "Unknown", "UnknownState", "ScaledObject check failed");
+        self.tell("Warning", "ScaledObjectCheckFailed", message);
+    }
+
+    /// Nothing scales the target any more, the HPA neither.
+    fn pause(&mut self, object: &Value) {
+        let name = [&object["status"]["hpaName"], &object["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"]];
+        let name = name.into_iter().find_map(|name| name.as_str().filter(|name| !name.is_empty()));
+        let name = name.map_or_else(|| format!("keda-hpa-{}", self.key.name), String::from);
+        let key = Key::new(Kind::HorizontalPodAutoscaler, &self.key.namespace, &name);
+        _ = self.world.server.delete(&key, &DeleteOptions::default());
+        self.status.set("Paused", "True", "ScaledObjectPaused", "ScaledObject is paused");
+    }
+
+    /// Whether the target has as many replicas as there are to be while it is paused; also if nobody can tell
+    /// (`checkIfTargetResourceReachPausedCount`).
+    fn has_paused_replicas(&self, object: &Value) -> bool {
+        let Ok(spec) = Spec::read(object) else { return true };
+        let Some((wanted, target)) = spec.paused.zip(self.target(&spec)) else { return true };
+        let there = self.world.server.get(&target).ok().and_then(|there| super::replicas(&spec, &there.to_value()));
+        there.is_none_or(|there| there == wanted)
+    }
+
+    /// Scales the target to what it is to have while it is paused, and looks soon whether that is so. Upstream does this at the
+    /// next poll.
+    fn scale_and_pause(&mut self, spec: &Spec, replicas: i64, wanted: i64) -> Instant {
+        if !self.status.is("Paused", "True") {
+            self.fails("ScaledObject paused replicas are being scaled");
+        }
+        if replicas == wanted || self.write_scale(spec, wanted).is_ok() {
+            self.status.value["pausedReplicaCount"] = wanted.into();
+        }
+        SOON
     }
 
     fn target(&self, spec: &Spec) -> Option<Key> {
-        let kind = self.world.server.kind_of(&spec.api_version, &spec.kind)?;
-        Some(Key::new(kind, &self.key.namespace, &spec.target))
+        spec.target_key(&self.key.namespace, self.world)
     }
 
     /// Creates the HPA, or changes it where it isn't as the ScaledObject wants it (`updateHPAIfNeeded`).
@@ -235,56 +304,6 @@ fn covers(there: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// The status of a ScaledObject, as it becomes.
-struct Status {
-    value: Value,
-}
-
-impl Status {
-    fn of(object: &Value) -> Status {
-        let there = &object["status"];
-        Status { value: if there.is_object() { there.clone() } else { json!({}) } }
-    }
-
-    fn conditions(&self) -> impl Iterator<Item = &Value> {
-        self.value["conditions"].as_array().into_iter().flatten()
-    }
-
-    fn is(&self, type_: &str, status: &str) -> bool {
-        self.conditions().any(|there| there["type"] == type_ && there["status"] == status)
-    }
-
-    fn has(&self, reason: &str) -> bool {
-        self.conditions().any(|there| there["reason"] == reason)
-    }
-
-    fn set(&mut self, type_: &str, status: &str, reason: &str, message: &str) {
-        let condition = json!({"type": type_, "status": status, "reason": reason, "message": message});
-        if !self.value["conditions"].is_array() {
-            self.value["conditions"] = json!([]);
-        }
-        let Some(all) = self.value["conditions"].as_array_mut() else { return };
-        match all.iter_mut().find(|there| there["type"] == type_) {
-            Some(there) => *there = condition,
-            None => all.push(condition),
-        }
-    }
-
-    fn active_at(&mut self, now: Timestamp) {
-        self.value["lastActiveTime"] = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
-    }
-
-    /// Whether it has been idle for long enough. What was never active waits for the initial period only.
-    fn has_cooled_down(&self, created: Option<Timestamp>, spec: &Spec, now: Timestamp) -> bool {
-        let last = self.value["lastActiveTime"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-        let (since, seconds) = match last {
-            Some(last) => (last, spec.cooldown_seconds),
-            None => (created.unwrap_or(now), spec.initial_cooldown_seconds),
-        };
-        now.duration_since(since).as_secs() > seconds
-    }
-}
-
 impl Component for Operator {
     fn name(&self) -> &'static str {
         "keda-operator"
@@ -303,9 +322,12 @@ impl Component for Operator {
         if key.kind.name() != KIND || key.kind.api_version() != API_VERSION {
             return;
         }
-        // Its own writes of the status are no news.
-        let generation = |stored: &Stored| stored.object.meta().generation;
-        let same = change.previous.as_ref().is_some_and(|before| generation(before) == generation(&change.object));
+        // Its own writes of the status are no news, nor are other annotations.
+        let now = change.object.to_value();
+        let news = |object: &Value| {
+            (object["metadata"]["generation"].clone(), pause::annotations(object).map(|text| text.map(String::from)))
+        };
+        let same = change.previous.as_ref().is_some_and(|before| news(&before.to_value()) == news(&now));
         match change.kind {
             ChangeKind::Deleted => self.queue.remove(key),
             _ if !same => self.queue.add(key.clone(), world.now),

@@ -1,8 +1,11 @@
 //! What a ScaledObject asks for.
 
+use super::fallback::Fallback;
+use super::pause;
 use kit_api::Quantity;
 use kit_api::quantity::Format;
 use kit_apimachinery::object::Key;
+use kit_client::component::World;
 use kit_client::metrics::Measured;
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
@@ -21,6 +24,12 @@ pub(super) struct Spec {
     pub(super) max: i64,
     pub(super) idle: Option<i64>,
     pub(super) triggers: Vec<Trigger>,
+    /// None if what it asks for can't be.
+    pub(super) fallback: Option<Fallback>,
+    /// Whether there is one, be it good or not.
+    pub(super) asks_for_fallback: bool,
+    /// How many replicas there are to be while it is paused.
+    pub(super) paused: Option<i64>,
     hpa_name: String,
     behavior: Value,
 }
@@ -89,11 +98,20 @@ impl Spec {
             min,
             max,
             idle,
+            fallback: Fallback::read(spec),
+            asks_for_fallback: spec["fallback"].is_object(),
+            paused: pause::replicas(object)?,
             triggers: triggers
                 .map_err(|why| Wrong { message: "failed to ensure HPA is correctly created for ScaledObject", why })?,
             hpa_name: text(&config["name"], &default_name),
             behavior: config["behavior"].clone(),
         })
+    }
+
+    /// The target; none if things of its kind aren't known.
+    pub(super) fn target_key(&self, namespace: &str, world: &World<'_>) -> Option<Key> {
+        let kind = world.server.kind_of(&self.api_version, &self.kind)?;
+        Some(Key::new(kind, namespace, &self.target))
     }
 
     /// The name of the HPA (`getHPAName`).
@@ -113,7 +131,9 @@ impl Spec {
         };
         let metrics: Vec<Value> = self.triggers.iter().map(metric).collect();
         let target = json!({"apiVersion": self.api_version, "kind": self.kind, "name": self.target});
-        let mut spec = json!({"scaleTargetRef": target, "minReplicas": self.min.max(1), "maxReplicas": self.max, "metrics": metrics});
+        let (min, max) = self.paused.map_or((self.min, self.max), |paused| (paused, paused.max(1)));
+        let mut spec =
+            json!({"scaleTargetRef": target, "minReplicas": min.max(1), "maxReplicas": max, "metrics": metrics});
         if self.behavior.is_object() {
             spec["behavior"] = self.behavior.clone();
         }
@@ -188,6 +208,11 @@ impl Trigger {
                 _ => Err(format!("prometheus query {query} returned multiple elements")),
             },
         }
+    }
+
+    /// Its target for each pod; none if it isn't divided by them, for which there is no fallback (`isFallbackEnabled`).
+    pub(super) fn averaged_milli(&self) -> Option<i64> {
+        (self.target_type == "AverageValue").then_some(self.target_milli)
     }
 
     pub(super) fn is_active(&self, value_milli: i64) -> bool {

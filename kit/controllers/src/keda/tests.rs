@@ -56,10 +56,25 @@ impl Play {
         self.bench.server.get(&key).ok().map(|stored| stored.to_value())
     }
 
+    fn key(&self) -> Key {
+        let kind = self.bench.server.kind_of(super::API_VERSION, super::KIND).expect("it is installed");
+        Key::new(kind, "default", "worker")
+    }
+
+    fn annotate(&mut self, name: &str, value: Option<&str>) {
+        let patch = json!({"metadata": {"annotations": {format!("autoscaling.keda.sh/{name}"): value}}});
+        self.bench.server.patch(&self.key(), &kit_server::Patch::Merge(patch), false).expect("it can be changed");
+        self.bench.settle();
+    }
+
+    fn paused_replicas(&self) -> Option<i64> {
+        let object = self.bench.server.get(&self.key()).expect("it is there").to_value();
+        object["status"]["pausedReplicaCount"].as_i64()
+    }
+
     /// Status and reason of a condition.
     fn condition(&self, type_: &str) -> String {
-        let kind = self.bench.server.kind_of(super::API_VERSION, super::KIND).expect("it is installed");
-        let object = self.bench.server.get(&Key::new(kind, "default", "worker")).expect("it is there").to_value();
+        let object = self.bench.server.get(&self.key()).expect("it is there").to_value();
         let mut all = object["status"]["conditions"].as_array().into_iter().flatten();
         let found = all.find(|condition| condition["type"] == type_);
         let text = |field: &str| found.and_then(|found| found[field].as_str()).unwrap_or("none").to_string();
@@ -149,6 +164,63 @@ fn a_broker_that_is_silent_changes_nothing() {
     play.sources.borrow_mut().silent = false;
     play.queue(0);
     assert_eq!((play.after(30), play.condition("Ready")), (0, "True ScaledObjectReady".into()));
+}
+
+#[test]
+fn a_pause_leaves_the_target_as_it_is() {
+    for word in ["true", "1", "please"] {
+        let mut play = Play::begin(0, json!({"pollingInterval": 5, "cooldownPeriod": 10}));
+        assert_eq!(play.condition("Paused"), "Unknown none");
+        play.annotate("paused", Some(word));
+        play.queue(100);
+        assert_eq!((play.after(60), play.hpa()), (0, None), "{word}");
+        assert_eq!(play.condition("Paused"), "True ScaledObjectPaused");
+        assert_eq!(play.condition("Ready"), "True ScaledObjectReady");
+        play.annotate("paused", None);
+        assert_eq!((play.after(6), play.hpa().is_some()), (1, true), "{word}");
+        assert_eq!(play.condition("Paused"), "False ScaledObjectUnpaused");
+    }
+    let mut play = Play::begin(0, json!({"pollingInterval": 5}));
+    play.annotate("paused", Some("false"));
+    play.queue(100);
+    assert_eq!((play.after(6), play.condition("Paused")), (1, "Unknown none".into()));
+}
+
+#[test]
+fn a_pause_with_replicas_brings_the_target_there_first() {
+    let mut play = Play::begin(2, json!({"pollingInterval": 5, "minReplicaCount": 1}));
+    play.annotate("paused-replicas", Some("7"));
+    assert_eq!((play.after(10), play.hpa(), play.paused_replicas()), (7, None, Some(7)));
+    assert_eq!(play.condition("Paused"), "True ScaledObjectPaused");
+    let events = play.bench.events();
+    let told = "Warning ScaledObjectCheckFailed ScaledObject paused replicas are being scaled";
+    assert!(events.contains(&told.to_string()), "{events:#?}");
+    // Another number wakes it for once, with an HPA that allows no other.
+    play.annotate("paused-replicas", Some("0"));
+    assert_eq!((play.after(10), play.paused_replicas()), (0, Some(0)));
+    let bounds = |hpa: Value| (hpa["spec"]["minReplicas"].as_i64(), hpa["spec"]["maxReplicas"].as_i64());
+    assert_eq!(play.hpa().map(bounds), Some((Some(1), Some(1))));
+    play.annotate("paused-replicas", None);
+    assert_eq!((play.after(10), play.paused_replicas()), (1, None));
+    assert_eq!(play.hpa().map(bounds), Some((Some(1), Some(100))));
+    play.annotate("paused-replicas", Some("many"));
+    play.after(1);
+    let events = play.bench.events();
+    let told = "Warning KEDAScalerFailed strconv.ParseInt: parsing \"many\": invalid syntax";
+    assert!(events.contains(&told.to_string()), "{events:#?}");
+}
+
+#[test]
+fn a_fallback_keeps_who_is_awake_awake() {
+    for (fallback, left, ready) in [
+        (json!({"failureThreshold": 3, "replicas": 4}), 1, "True ScaledObjectReady"),
+        // Without replicas to fall back to, who sleeps is as good.
+        (json!({"failureThreshold": 3, "replicas": 0}), 0, "True ScaledObjectReady"),
+    ] {
+        let mut play = Play::begin(1, json!({"pollingInterval": 5, "cooldownPeriod": 10, "fallback": fallback}));
+        play.sources.borrow_mut().silent = true;
+        assert_eq!((play.after(60), play.condition("Ready").as_str()), (left, ready), "{fallback}");
+    }
 }
 
 #[test]
