@@ -141,10 +141,10 @@ pub fn actions(pod: &Pod, known: &Known, module: &dyn PodLifecycle) -> Actions {
     let new = ephemeral.filter(|(_, container)| !known.statuses.iter().any(|status| status.name == container.name));
     actions.ephemeral = new.map(|(index, _)| index).collect();
 
-    let mut asked = view::pod(spec, known);
+    let asked = view::pod(spec, known);
     let mut decided = module.actions(&asked);
     if pod.metadata.deletion_timestamp.is_some() {
-        start_nothing_new(&mut asked, &mut decided);
+        start_nothing_new(&asked, &mut decided);
     }
     let indexes = |containers: &[View]| -> Vec<usize> {
         let all = containers.iter().enumerate();
@@ -188,7 +188,7 @@ fn in_new_sandbox(spec: &PodSpec, policy: &str, known: &Known, attempt: u32) -> 
 }
 
 /// Of a pod that is being deleted only what runs is started again (`ShouldContainerBeRestarted`).
-fn start_nothing_new(asked: &mut contract::Pod, decided: &mut contract::Actions) {
+fn start_nothing_new(asked: &contract::Pod, decided: &mut contract::Actions) {
     let runs = |main: &&View| main.state == Some(contract::State::Running);
     let new: Vec<&String> = asked.containers.iter().filter(|main| !runs(main)).map(|main| &main.name).collect();
     let before = decided.start.len();

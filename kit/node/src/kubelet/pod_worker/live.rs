@@ -184,7 +184,7 @@ impl PodWorker {
             if self.guests.iter().any(|run| run.name == guest.name) {
                 continue;
             }
-            let mut run = Run::new(&guest, registry, false);
+            let mut run = Run::new(&guest, registry, &self.lifecycle, false);
             run.adopt_guest(pod, now, time);
             (run.image, run.life) = inside(&guest, registry, network, run.image.clone());
             if !matches!(run.state, State::Running { .. }) {

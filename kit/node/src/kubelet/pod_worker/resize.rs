@@ -5,11 +5,11 @@
 
 use super::live::RELIST;
 use super::{PodWorker, Run, State, limit};
+use crate::runtime::phase::Said;
 use crate::runtime::resize::{self, Pending};
 use kit_api::core::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::{Resources, resources};
-use kit_api::pod_status::Said;
 use kit_time::agenda::Instant;
 use kit_time::random::{Purpose, Random};
 
