@@ -31,6 +31,8 @@ pub mod network {
 pub mod node {
     //! What a node does for its pods.
     pub mod pod_lifecycle;
+    pub mod eviction;
+    pub mod limits;
     pub mod probes;
     pub mod qos;
 }
@@ -84,6 +86,8 @@ pub fn modules() -> Modules {
         dns: Slot::of::<network::dns::Exercise>(),
         load_balancer: Slot::of::<network::load_balancer::Exercise>(),
         blue_green: Slot::of::<network::blue_green::Exercise>(),
+        eviction: Slot::of::<node::eviction::Exercise>(),
+        limits: Slot::of::<node::limits::Exercise>(),
         probes: Slot::of::<node::probes::Exercise>(),
         pod_lifecycle: Slot::of::<node::pod_lifecycle::Exercise>(),
         qos: Slot::of::<node::qos::Exercise>(),

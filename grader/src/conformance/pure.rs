@@ -2,12 +2,14 @@
 
 use super::Check;
 use kit_api::core::{Node, Pod, PodSpec};
-use kit_api::eviction::{self, Level, Pressure, ThresholdConfig, Usage};
+use kit_api::eviction::{Level, ThresholdConfig};
 use kit_api::int_or_percent::{IntOrString, Round, scaled};
 use kit_api::meta::LabelSelector;
-use kit_api::pod_resources::{self, RequestOptions, Resources};
+use kit_api::pod_resources::{self, RequestOptions, Resources, kubelet_request};
+use kit_api::qos::QosClass;
 use kit_api::selector::{self, FieldSelector, Labels, Selector};
 use kit_api::{Quantity, daemon_set, name, preemption, qos, safe_encode, toleration};
+use kit_contract::node::eviction::{Amounts, Config, Pod as Candidate, Seen, Signal, Threshold, Usage};
 use kit_controllers::daemon_set::pods;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -142,21 +144,46 @@ fn names(pods: &[&Pod]) -> Vec<String> {
 }
 
 fn eviction_ranking(case: &Value) -> Result<(), String> {
-    let pods: Vec<Pod> = field(case, "pods")?;
-    let pressure = match case["pressure"].as_str() {
-        Some("memory") => Pressure::Memory,
-        Some("pid") => Pressure::Pid,
-        _ => Pressure::Disk,
+    let mut pods: Vec<Pod> = field(case, "pods")?;
+    let signal = match case["pressure"].as_str() {
+        Some("memory") => Signal::Memory,
+        Some("pid") => Signal::Pid,
+        _ => Signal::Nodefs,
     };
-    let usage = |pod: &Pod| {
-        let stats = case["stats"].get(pod.metadata.name.as_deref()?)?;
-        let sum = |names: &[&str]| names.iter().filter_map(|name| stats[*name].as_i64()).sum();
-        let disk = sum(&["rootfsUsedBytes", "logsUsedBytes", "localVolumesUsedBytes", "volumesUsedBytes"]);
-        Some(Usage { memory: sum(&["workingSetBytes"]), disk, processes: sum(&["processCount"]) })
+    let view = |pod: &Pod| {
+        let stats = pod.metadata.name.as_deref().and_then(|name| case["stats"].get(name));
+        let uses = stats.map(|stats| {
+            let sum = |names: &[&str]| names.iter().filter_map(|name| stats[*name].as_i64()).sum();
+            let disk = sum(&["rootfsUsedBytes", "logsUsedBytes", "localVolumesUsedBytes", "volumesUsedBytes"]);
+            let (memory, pids) = (sum(&["workingSetBytes"]), sum(&["processCount"]));
+            Usage { memory, ephemeral_storage: disk, inodes: 0, pids }
+        });
+        let request = |name: &str| kubelet_request(pod, name).value();
+        Candidate {
+            name: pod.metadata.name.clone().unwrap_or_default(),
+            class: QosClass::BestEffort,
+            priority: pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0),
+            // They are ranked like all others, and only then left out.
+            critical: false,
+            grace_seconds: 30,
+            requests: Amounts { memory: request("memory"), ephemeral_storage: request("ephemeral-storage") },
+            uses,
+            containers: Vec::new(),
+        }
     };
-    let mut order: Vec<&Pod> = pods.iter().collect();
-    eviction::rank(&mut order, pressure, usage);
-    compare(case, json!({ "evictionOrder": names(&order) }))
+    // The manager says who is first, again and again.
+    let threshold = Threshold { signal, below: 1, grace_seconds: 0, min_reclaim: 0 };
+    let config =
+        Config { thresholds: vec![threshold], transition_seconds: 0, max_pod_grace_seconds: 0, image_fs: true };
+    let mut module = solutions::modules().eviction.make(&config);
+    let mut order = Vec::new();
+    for now in 0..pods.len() as i64 {
+        let seen = Seen { measured_ms: now, available: [(signal, 0)].into(), pods: pods.iter().map(view).collect() };
+        let Some(evicted) = module.look(&seen, now).evict else { break };
+        pods.retain(|pod| pod.metadata.name.as_ref() != Some(&evicted.pod));
+        order.push(evicted.pod);
+    }
+    compare(case, json!({ "evictionOrder": order }))
 }
 
 fn eviction_thresholds(case: &Value) -> Result<(), String> {

@@ -197,11 +197,12 @@ impl Scenario {
         }
     }
 
-    /// Whether each of its modules has a process of its own: the members of a group, the candidates of an election, and the containers that are probed.
+    /// Whether each of its modules has a process of its own: the members of a group, the candidates of an election, the containers that are probed,
+    /// and the nodes that are short of something.
     pub fn is_apart(&self, exercise: &str) -> bool {
         match &self.script {
             Script::Group(_) => true,
-            Script::Timeline(_) => matches!(exercise, "failure/leader_election" | "node/probes"),
+            Script::Timeline(_) => matches!(exercise, "failure/leader_election" | "node/eviction" | "node/probes"),
             _ => false,
         }
     }

@@ -1,13 +1,10 @@
-//! When the kubelet is short of something: its thresholds, and whom it evicts first.
+//! When the kubelet is short of something: its thresholds. What follows from them is an exercise (`node/eviction`).
 //!
 //! Source: `pkg/kubelet/eviction/helpers.go`.
 
-use crate::core::Pod;
 use crate::duration::Duration;
-use crate::pod_resources::kubelet_request;
 use crate::quantity::{Format, Quantity};
 use serde::Deserialize;
-use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 /// What the kubelet watches.
@@ -151,15 +148,6 @@ fn reclaim(signal: &str, text: &str) -> Result<Level, String> {
     Ok(Level::Quantity(quantity))
 }
 
-/// How much of what a signal watches is left.
-#[derive(Debug, Clone)]
-pub struct Observation {
-    /// What is left.
-    pub available: Quantity,
-    /// How much there is in all.
-    pub capacity: Quantity,
-}
-
 impl Level {
     /// The amount that is meant where there is so much in all (`GetThresholdQuantity`).
     pub fn of(&self, capacity: &Quantity) -> Quantity {
@@ -170,75 +158,4 @@ impl Level {
             }
         }
     }
-}
-
-/// The thresholds that are crossed; with `min_reclaim`, those that are not yet passed by as much as an eviction must win
-/// back (`thresholdsMet`). A signal that nobody observed crosses none.
-pub fn met<'a>(
-    thresholds: &'a [Threshold],
-    observations: &BTreeMap<String, Observation>,
-    min_reclaim: bool,
-) -> Vec<&'a Threshold> {
-    let crossed = |threshold: &&Threshold| {
-        let Some(observed) = observations.get(&threshold.signal) else { return false };
-        let mut level = threshold.value.of(&observed.capacity);
-        if let Some(reclaim) = threshold.min_reclaim.as_ref().filter(|_| min_reclaim) {
-            level.add(&reclaim.of(&observed.capacity));
-        }
-        observed.available < level
-    };
-    thresholds.iter().filter(crossed).collect()
-}
-
-/// What the node is short of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pressure {
-    /// Memory.
-    Memory,
-    /// Space on disk.
-    Disk,
-    /// Process ids.
-    Pid,
-}
-
-/// What a pod uses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// The working set in bytes.
-    pub memory: i64,
-    /// Root file systems, logs and local volumes in bytes.
-    pub disk: i64,
-    /// Processes.
-    pub processes: i64,
-}
-
-/// Sorts pods so that the first is evicted first. A pod whose usage nobody knows goes before all others; ties stay
-/// in their order (`rankMemoryPressure`, `rankDiskPressureFunc`, `rankPIDPressure`).
-pub fn rank(pods: &mut [&Pod], pressure: Pressure, usage: impl Fn(&Pod) -> Option<Usage>) {
-    let priority = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-    // How much more a pod uses than it asked for.
-    let over = |pod: &Pod, used: i64, resource: &str| {
-        let mut over = Quantity::new(used, Format::BinarySI);
-        over.sub(&kubelet_request(pod, resource));
-        over
-    };
-    pods.sort_by(|a, b| {
-        let (Some(of_a), Some(of_b)) = (usage(a), usage(b)) else {
-            let unknown = usage(a).is_some().cmp(&usage(b).is_some());
-            return match pressure {
-                // Here priority comes before usage.
-                Pressure::Pid => priority(a).cmp(&priority(b)).then(unknown),
-                _ => unknown.then_with(|| priority(a).cmp(&priority(b))),
-            };
-        };
-        let (used_a, used_b, resource) = match pressure {
-            Pressure::Memory => (of_a.memory, of_b.memory, "memory"),
-            Pressure::Disk => (of_a.disk, of_b.disk, "ephemeral-storage"),
-            Pressure::Pid => return priority(a).cmp(&priority(b)).then(of_b.processes.cmp(&of_a.processes)),
-        };
-        let (over_a, over_b) = (over(a, used_a, resource), over(b, used_b, resource));
-        let exceeds = Reverse(over_a.sign() > 0).cmp(&Reverse(over_b.sign() > 0));
-        let by_usage: Ordering = over_b.cmp(&over_a);
-        exceeds.then(priority(a).cmp(&priority(b))).then(by_usage)
-    });
 }

@@ -129,10 +129,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
     let kubelets = {
         let databases = databases.clone();
         let (images, usage, network) = (config.images.clone(), usage.clone(), network.clone());
+        let modules = modules.clone();
         let probes = config.programs.then(|| modules.probes.clone());
-        let lifecycle = modules.pod_lifecycle.clone();
         move || -> Box<dyn Component> {
-            let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone(), &lifecycle);
+            let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone(), &modules);
             let kubelets = match &probes {
                 Some(probes) => kubelets.with_programs(probes.clone()),
                 None => kubelets,

@@ -160,6 +160,10 @@ modules! {
     "network/load_balancer" load_balancer: crate::network::LoadBalancerController;
     /// The controller of a release.
     "network/blue_green" blue_green: crate::network::Release;
+    /// The eviction manager of a kubelet.
+    "node/eviction" eviction: crate::node::Eviction;
+    /// What requests and limits become, and what they do.
+    "node/limits" limits: crate::node::Limits;
     /// The probes of a container.
     "node/probes" probes: crate::node::Prober;
     /// What becomes of the containers of a pod.

@@ -40,6 +40,8 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "network/load_balancer" => (network::load_balancer::fresh(), 150),
         "network/network_policy" => (network::network_policy::fresh(), 150),
         "network/pod_network" => (network::pod_network::fresh(), 15),
+        "node/eviction" => (node::eviction::fresh(reference.eviction.clone()), 100),
+        "node/limits" => (node::limits::fresh(), 150),
         "node/probes" => (node::probes::fresh(reference.probes.clone()), 150),
         "node/pod_lifecycle" => (node::pod_lifecycle::fresh(), 300),
         "node/qos" => (node::qos::fresh(), 80),

@@ -93,7 +93,7 @@ pub fn begins(exercise: &str) -> Option<&'static str> {
 
 /// Whether a module of the exercise remembers earlier questions.
 pub fn remembers(exercise: &str) -> bool {
-    const STATES: [&str; 10] = [
+    const STATES: [&str; 11] = [
         "control_plane/informer",
         "control_plane/raft_election",
         "control_plane/raft_replication",
@@ -101,6 +101,7 @@ pub fn remembers(exercise: &str) -> bool {
         "control_plane/work_queue",
         "failure/leader_election",
         "failure/node_lifecycle",
+        "node/eviction",
         "node/probes",
         "scheduler/preemption",
         "scheduler/queue",
@@ -113,6 +114,7 @@ pub fn always(exercise: &str, call: &str) -> &'static [&'static str] {
     match (exercise, call) {
         ("network/load_balancer", "service_changed" | "node_changed") => &["true", "false"],
         ("network/load_balancer", "task") => &["\"nothing\"", "\"ensure\"", "\"clean_up\""],
+        ("node/eviction", "admit") => &["true", "false"],
         ("node/qos", "class") => &["\"Guaranteed\"", "\"Burstable\"", "\"BestEffort\""],
         ("scheduler/node_affinity", "filter") | ("control_plane/informer", "has_synced") => &["true", "false"],
         ("control_plane/work_queue", "drained") => &["true", "false"],
@@ -151,6 +153,10 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
             let zones = format!("{second} where {share} of a zone with more than {large} nodes aren't ready");
             ("flags", periods + &zones)
         }
+        "node/eviction" => {
+            let config = serde_json::from_value::<kit_contract::node::eviction::Config>(config.clone()).ok()?;
+            ("thresholds", kit_contract::Show::lines(&config).join("; "))
+        }
         "node/probes" => {
             let config = serde_json::from_value::<kit_contract::node::probes::Config>(config.clone()).ok()?;
             ("probes", kit_contract::Show::lines(&config).join("; "))
@@ -180,8 +186,9 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
 pub fn can_be_shorter(exercise: &str) -> bool {
     // What the server says follows from what it was asked, as a candidate's outcomes do, one node's questions follow from each other, and so do the
     // messages of a group.
-    !["control_plane/informer", "failure/leader_election", "node/probes", "scheduler/preemption"].contains(&exercise)
-        && !exercise.starts_with("control_plane/raft_")
+    let whole =
+        ["control_plane/informer", "failure/leader_election", "node/eviction", "node/probes", "scheduler/preemption"];
+    !whole.contains(&exercise) && !exercise.starts_with("control_plane/raft_")
 }
 
 /// Whether a history without some of its steps is one that can happen.
@@ -292,6 +299,13 @@ const ALL: &[Ask] = &[
     ),
     choose("network/pod_network", "attach", "Which address does the pod get, and what else?", "addresses", Whole),
     choose("network/pod_network", "sync", "What does the node's agent write?", "how-it-works", Whole),
+    choose("node/eviction", "look", "What does the kubelet do after this look?", "how-it-works", Whole),
+    choose("node/eviction", "collected", "Is it enough, and if not, who is evicted?", "images-first", Whole),
+    choose("node/eviction", "admit", "Is the new pod let in?", "who-is-let-in", Whole),
+    choose("node/limits", "container", "What is the runtime told of the container?", "one-container", Whole),
+    choose("node/limits", "pod", "What stands in the files of the pod's cgroup?", "the-cgroup-of-a-pod", Whole),
+    choose("node/limits", "serve", "What becomes of the requests?", "throttling", Whole),
+    choose("node/limits", "out_of_memory", "Whom does the kernel kill?", "who-is-killed", Whole),
     choose("node/probes", "sync", "What does the kubelet make of it?", "started-and-ready", Whole),
     choose("node/probes", "wake", "Which probes are done now, and when is the next tick?", "tickers", Whole),
     choose("node/probes", "outcome", "What follows?", "thresholds", Whole),

@@ -4,16 +4,16 @@ use super::super::Check;
 use super::super::pure::{compare, field, from};
 use kit_api::Quantity;
 use kit_api::core::{Container, Pod, ResourceRequirements};
-use kit_api::eviction::{Observation, ThresholdConfig, Usage};
+use kit_api::eviction::ThresholdConfig;
 use kit_api::pod_resources::Side;
 use kit_api::qos::QosClass;
 use kit_api::quantity::Format;
 use kit_contract::node::Qos;
+use kit_contract::node::eviction::Usage;
 use kit_node::cgroup::name::{self, Driver};
 use kit_node::cgroup::throttling::{self, Demand, Limit};
 use kit_node::cgroup::{self, container, pod};
-use kit_node::eviction;
-use kit_node::eviction::manager::{Config, Figures, Manager, Node, PodFigures};
+use kit_node::eviction::{Config, Figures, Manager, Node, PodFigures};
 use kit_node::kubelet::back_off::CrashLoop;
 use kit_node::shutdown::{self, Group};
 use kit_node::termination::{self, Reason};
@@ -162,8 +162,25 @@ fn eviction_admission(case: &Value) -> Result<(), String> {
     };
     let pod: Pod = from(json!({"spec": {"containers": [], "priority": case["priority"], "tolerations": tolerations}}))?;
     let conditions: Vec<String> = field(case, "conditions")?;
-    let conditions: Vec<&str> = conditions.iter().map(String::as_str).collect();
-    let answer = eviction::admit(&pod, field(case, "qos")?, &conditions);
+    // A node of which each condition is seen, if it is one of the case.
+    let capacity = |of: i64| Quantity::new(of, Format::BinarySI);
+    let signals = ["memory.available", "nodefs.available", "pid.available"];
+    let hard = signals.map(|signal| (signal.to_string(), "10".to_string()));
+    let thresholds = ThresholdConfig { eviction_hard: Some(hard.into()), ..ThresholdConfig::default() }.parse()?;
+    let config = Config {
+        thresholds,
+        capacity: signals.map(|signal| (signal.to_string(), capacity(100))).into(),
+        transition: Instant::seconds(60),
+        ..Config::default()
+    };
+    let mut manager = Manager::new(config, solutions::modules().eviction);
+    let left = |name: &str| if conditions.iter().any(|one| one == name) { 0 } else { 100 };
+    let left = ["MemoryPressure", "DiskPressure", "PIDPressure"].map(left);
+    let available = signals.iter().zip(left).map(|(signal, left)| (signal.to_string(), capacity(left))).collect();
+    let figures = Figures { available, ..Figures::default() };
+    let mut node = Tick { said: &Value::Null, figures: figures.clone(), collected: false };
+    manager.look(Instant::default(), &figures, &[], &mut node);
+    let answer = manager.admit(&pod, field(case, "qos")?);
     let reason = answer.is_err().then_some("Evicted");
     compare(case, json!({"admit": answer.is_ok(), "message": answer.err(), "reason": reason}))
 }
@@ -266,8 +283,13 @@ impl Node for Tick<'_> {
             said.as_i64().or_else(|| Some(said.as_str()?.parse::<Quantity>().ok()?.value()))
         };
         let (memory, disk, processes) = (amount("memory"), amount("rootfs"), amount("processes"));
-        let usage = Usage { memory: memory.unwrap_or(0), disk: disk.unwrap_or(0), processes: processes.unwrap_or(0) };
-        Some(PodFigures { usage, inodes: 0, containers: vec![("c".into(), memory, disk)] })
+        let usage = Usage {
+            memory: memory.unwrap_or(0),
+            ephemeral_storage: disk.unwrap_or(0),
+            inodes: 0,
+            pids: processes.unwrap_or(0),
+        };
+        Some(PodFigures { usage, containers: vec![("c".into(), memory, disk)] })
     }
 
     fn collect_garbage(&mut self) -> Figures {
@@ -276,16 +298,39 @@ impl Node for Tick<'_> {
     }
 }
 
+/// Amounts of a node by the signals that watch them.
+fn by_signal(of: &Value, image_fs: bool) -> BTreeMap<String, Quantity> {
+    let mut all = BTreeMap::new();
+    for (signal, of_case, format) in [
+        ("memory.available", "memory", Format::BinarySI),
+        ("nodefs.available", "nodefs", Format::BinarySI),
+        ("nodefs.inodesFree", "nodefsInodes", Format::DecimalSI),
+        ("imagefs.available", "imagefs", Format::BinarySI),
+        ("pid.available", "pids", Format::DecimalSI),
+    ] {
+        let amount = of[of_case].as_str().and_then(|text| text.parse::<Quantity>().ok());
+        all.extend(amount.map(|amount| (signal.to_string(), Quantity::new(amount.value(), format))));
+    }
+    // Without one of their own, images are on the node's file system.
+    for of in ["available", "inodesFree"].into_iter().filter(|_| !image_fs) {
+        let nodefs = all.get(&format!("nodefs.{of}")).cloned();
+        all.extend(nodefs.map(|nodefs| (format!("imagefs.{of}"), nodefs)));
+    }
+    all
+}
+
 fn eviction_sync(case: &Value) -> Result<(), String> {
     let seconds = |of: &Value| Instant::seconds(of.as_i64().unwrap_or(0));
     let thresholds: ThresholdConfig = field(case, "config")?;
     let image_fs = case["dedicatedImageFs"] == true;
-    let mut manager = Manager::new(Config {
+    let config = Config {
         thresholds: thresholds.parse()?,
+        capacity: by_signal(&case["capacity"], image_fs),
         transition: seconds(&case["config"]["pressureTransitionPeriodSeconds"]),
         max_grace: field(&case["config"], "maxPodGracePeriodSeconds")?,
         image_fs,
-    });
+    };
+    let mut manager = Manager::new(config, solutions::modules().eviction);
     let pod = |of: &Value| -> Result<Pod, String> {
         let source = (of["static"] == true).then_some(json!({"kubernetes.io/config.source": "file"}));
         let memory = |of: &Value| if of.is_null() { json!({}) } else { json!({"memory": of}) };
@@ -303,30 +348,10 @@ fn eviction_sync(case: &Value) -> Result<(), String> {
     for tick in case["ticks"].as_array().into_iter().flatten() {
         let now = seconds(&tick["t"]);
         let measured = if tick["staleStats"] == true { before } else { now };
-        let mut figures = Figures { measured, ..Figures::default() };
+        let figures = Figures { available: by_signal(&tick["available"], image_fs), measured };
         before = measured;
-        for (signal, of, format) in [
-            ("memory.available", "memory", Format::BinarySI),
-            ("nodefs.available", "nodefs", Format::BinarySI),
-            ("nodefs.inodesFree", "nodefsInodes", Format::DecimalSI),
-            ("imagefs.available", "imagefs", Format::BinarySI),
-            ("pid.available", "pids", Format::DecimalSI),
-        ] {
-            let amount = |said: &Value| {
-                let text = said.as_str()?;
-                Some(Quantity::new(text.parse::<Quantity>().ok()?.value(), format))
-            };
-            if let Some((available, capacity)) = amount(&tick["available"][of]).zip(amount(&case["capacity"][of])) {
-                figures.observations.insert(signal.into(), Observation { available, capacity });
-            }
-        }
-        // Without one of their own, images are on the node's file system.
-        for of in ["available", "inodesFree"].into_iter().filter(|_| !image_fs) {
-            let nodefs = figures.observations.get(&format!("nodefs.{of}")).cloned();
-            figures.observations.extend(nodefs.map(|nodefs| (format!("imagefs.{of}"), nodefs)));
-        }
         let mut node = Tick { said: tick, figures: figures.clone(), collected: false };
-        let outcome = manager.synchronize(now, &figures, &pods, &mut node);
+        let outcome = manager.look(now, &figures, &pods, &mut node);
         let mut shown = json!({"conditions": outcome.conditions});
         if let Some(resource) = outcome.reclaims {
             shown["nodeEvents"] = json!([format!("Warning EvictionThresholdMet Attempting to reclaim {resource}")]);

@@ -8,11 +8,13 @@ mod runtime;
 use super::Check;
 use super::pure::{compare, field, from};
 use kit_api::Quantity;
-use kit_api::core::{ContainerStatus, PodCondition, PodSpec};
-use kit_api::eviction::{self, Observation, ThresholdConfig};
+use kit_api::core::{ContainerStatus, Pod, PodCondition, PodSpec};
+use kit_api::eviction::{Threshold, ThresholdConfig};
+use kit_api::quantity::Format;
 use kit_contract::failure::NodeLifecycle;
 use kit_contract::failure::node_lifecycle::Config;
 use kit_contract::workloads::job::BackoffRequest;
+use kit_node::eviction::{Config as Kubelet, Figures, Manager, Node, PodFigures};
 use kit_node::runtime::phase::{self, Said};
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
@@ -148,22 +150,49 @@ fn pod_phase_and_conditions(case: &Value) -> Result<(), String> {
 fn eviction_thresholds_met(case: &Value) -> Result<(), String> {
     let config = json!({ "evictionHard": case["evictionHard"], "evictionMinimumReclaim": case["minimumReclaim"] });
     let config: ThresholdConfig = from(config)?;
+    let amounts = |name: &str| -> Result<BTreeMap<String, Quantity>, String> {
+        let texts: BTreeMap<String, String> = field(case, name)?;
+        let parse =
+            |(signal, text): (String, String)| Ok((signal, text.parse::<Quantity>().map_err(|e| e.to_string())?));
+        texts.into_iter().map(parse).collect()
+    };
+    let (capacity, available) = (amounts("capacity")?, amounts("available")?);
+    let none: BTreeMap<String, Quantity> =
+        capacity.keys().map(|signal| (signal.clone(), Quantity::new(0, Format::DecimalSI))).collect();
     let thresholds = config.parse()?;
-    let amounts = |name: &str| -> Result<BTreeMap<String, String>, String> { field(case, name) };
-    let capacities = amounts("capacity")?;
-    let mut observations = BTreeMap::new();
-    for (signal, available) in amounts("available")? {
-        let capacity = capacities.get(&signal).ok_or_else(|| format!("the case has no capacity for {signal}"))?;
-        let parse = |text: &str| text.parse::<Quantity>().map_err(|e| format!("{signal}: {e}"));
-        let observation = Observation { available: parse(&available)?, capacity: parse(capacity)? };
-        observations.insert(signal, observation);
-    }
-    let signals = |min_reclaim| {
-        let met = eviction::met(&thresholds, &observations, min_reclaim);
-        let signals: Vec<&str> = met.iter().map(|threshold| threshold.signal.as_str()).collect();
+    // A node with one threshold, whose condition tells whether it is met: at once, or after nothing was left.
+    let signals = |before: &[&BTreeMap<String, Quantity>]| {
+        let is_met = |threshold: &&Threshold| {
+            let config = Kubelet {
+                thresholds: vec![(*threshold).clone()],
+                capacity: capacity.clone(),
+                transition: Instant::seconds(1),
+                ..Kubelet::default()
+            };
+            let mut manager = Manager::new(config, solutions::modules().eviction);
+            for (look, available) in (0..).zip(before.iter().copied().chain([&available])) {
+                let measured = Instant::seconds(look * 10);
+                let figures = Figures { available: available.clone(), measured };
+                manager.look(measured, &figures, &[], &mut Quiet);
+            }
+            manager.conditions().next().is_some()
+        };
+        let signals: Vec<&str> = thresholds.iter().filter(is_met).map(|threshold| threshold.signal.as_str()).collect();
         if signals.is_empty() { Value::Null } else { json!(signals) }
     };
-    compare(case, json!({ "met": signals(false), "metWithMinReclaim": signals(true) }))
+    compare(case, json!({ "met": signals(&[]), "metWithMinReclaim": signals(&[&none]) }))
+}
+
+/// A node without pods, where nothing changes.
+struct Quiet;
+
+impl Node for Quiet {
+    fn usage(&self, _: &Pod) -> Option<PodFigures> {
+        None
+    }
+    fn collect_garbage(&mut self) -> Figures {
+        Figures::default()
+    }
 }
 
 fn job_pod_backoff(case: &Value) -> Result<(), String> {

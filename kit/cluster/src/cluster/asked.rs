@@ -15,6 +15,7 @@ pub const ASKED: [(&str, &str); 33] = [
     ("network/dns", NODES),
     ("network/pod_network", NODES),
     ("network/load_balancer", CLOUD),
+    ("node/eviction", NODES),
     ("node/probes", NODES),
     ("node/pod_lifecycle", NODES),
     ("node/qos", API_SERVER),
@@ -42,7 +43,9 @@ pub const API_SERVER: &str = "kube-apiserver";
 pub const ELECTIONS: &str = "leader election";
 pub(super) const SCHEDULER: &str = "kube-scheduler";
 pub(super) const CONTROLLERS: &str = "kube-controller-manager";
-/// What runs on nodes. It is no process of the control plane, and never begins anew. Most modules of it are asked only where there is a network, that of probes only where containers run programs, and that of pods everywhere.
+/// What runs on nodes. It is no process of the control plane, and never begins anew. Most modules of it are asked only where there is
+/// a network, that of probes only where containers run programs, that of evictions when a node is short of something, and that of pods
+/// everywhere.
 pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 pub(super) const CLOUD: &str = "cloud-controller-manager";

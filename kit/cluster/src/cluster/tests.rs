@@ -5,6 +5,7 @@ use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_contract::remote::{Link, Transport, catch_lost};
+use kit_node::kubelet::image::Image;
 use kit_server::DeleteOptions;
 use kit_time::agenda::Instant;
 
@@ -23,6 +24,13 @@ fn pods(engine: &Engine) -> Vec<(String, bool)> {
 fn probed() -> Object {
     let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"probed"},"spec":{"nodeName":"node-1",
         "containers":[{"name":"main","image":"web:1","readinessProbe":{"tcpSocket":{"port":80}}}]}}"#;
+    Object::decode(Kind::Pod, json).expect("a pod")
+}
+
+/// It uses more memory than any node has.
+fn hungry() -> Object {
+    let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"hungry"},"spec":{"nodeName":"node-1",
+        "containers":[{"name":"main","image":"hungry"}]}}"#;
     Object::decode(Kind::Pod, json).expect("a pod")
 }
 
@@ -50,14 +58,21 @@ fn all_modules_that_are_asked_are_known() {
             let databases = Some(DatabaseShape::default());
             let cloud = Some(CloudShape::default());
             let programs = *exercise == "node/probes";
+            let images = [("hungry".to_string(), Image { memory: 1 << 50, ..Image::default() })].into();
+            // Modules that are made when there is a pod to ask about.
+            let pod = match *exercise {
+                "node/eviction" => Some(hungry()),
+                _ => programs.then(probed),
+            };
             let config =
-                Config { cloud, network, databases, add_ons, control_planes: 1, programs, ..Config::default() };
+                Config { cloud, network, databases, add_ons, images, control_planes: 1, programs, ..Config::default() };
             _ = catch_lost(|| {
                 let mut engine = start(&config, &modules, Clock::default());
-                // One module for each container that has probes.
-                if programs && engine.run_until(Instant::seconds(1)).is_ok() {
-                    _ = engine.request(|server| server.create(probed()));
-                    _ = engine.run_until(Instant::seconds(9));
+                if let Some(pod) = pod
+                    && engine.run_until(Instant::seconds(1)).is_ok()
+                {
+                    _ = engine.request(|server| server.create(pod));
+                    _ = engine.run_until(Instant::seconds(21));
                 }
             });
         }

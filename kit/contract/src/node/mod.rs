@@ -1,8 +1,12 @@
 //! Contracts of the chapter `node`.
 
+pub mod eviction;
+pub mod limits;
 pub mod probes;
 pub mod qos;
 
+pub use eviction::Eviction;
+pub use limits::Limits;
 pub use probes::Prober;
 pub use qos::Qos;
 pub mod pod_lifecycle;

@@ -5,10 +5,8 @@
 use super::static_pods::is_of;
 use super::{Kubelet, Kubelets};
 use crate::admission;
-use crate::eviction;
 use kit_api::core::{Node, Pod};
 use kit_api::pod;
-use kit_api::qos;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::World;
 use kit_server::registry;
@@ -67,7 +65,7 @@ impl Kubelets {
 
     /// Whether a node takes a pod that was bound to it. One that it refuses has failed.
     pub(super) fn admits(&mut self, node: &str, pod: &Pod, world: &mut World<'_>) -> bool {
-        let Some(kubelet) = self.nodes.get(node) else { return false };
+        let Some(kubelet) = self.nodes.get_mut(node) else { return false };
         match kubelet.admits(pod, world) {
             Err((reason, message)) => {
                 let mut pod = pod.clone();
@@ -96,7 +94,7 @@ impl Kubelets {
 
 impl Kubelet {
     /// Which pods have to go for a new one.
-    fn admits(&self, pod: &Pod, world: &World<'_>) -> Result<Vec<Pod>, (String, String)> {
+    fn admits(&mut self, pod: &Pod, world: &World<'_>) -> Result<Vec<Pod>, (String, String)> {
         if self.is_shutting_down() {
             return Err(("NodeShutdown".into(), "Pod was rejected as the node is shutting down.".into()));
         }
@@ -104,8 +102,7 @@ impl Kubelet {
         if pod.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
             return Ok(Vec::new());
         }
-        let conditions: Vec<&str> = self.pressure.conditions().collect();
-        eviction::admit(pod, qos::class_of(pod), &conditions).map_err(|why| ("Evicted".to_string(), why))?;
+        self.pressure.admit(pod).map_err(|why| ("Evicted".to_string(), why))?;
         let stored = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok();
         let Some(node) = stored.and_then(|stored| stored.get::<Node>()) else { return Ok(Vec::new()) };
         let active = || self.pods.values().filter(|running| !running.worker.is_over());

@@ -43,7 +43,7 @@ use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
 use kit_client::metrics::Usage;
-use kit_contract::Slot;
+use kit_contract::{Modules, Slot};
 use kit_contract::node::{PodLifecycle, Prober};
 use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
@@ -138,12 +138,12 @@ struct Running {
 }
 
 impl Kubelets {
-    /// Kubelets for nodes of these shapes, which ask a module of this slot what becomes of containers.
-    pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage, lifecycle: &Slot<dyn PodLifecycle>) -> Self {
+    /// Kubelets for nodes of these shapes, which ask these modules what becomes of containers, and of pods under pressure.
+    pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage, modules: &Modules) -> Self {
         let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
             let pods = BTreeMap::new();
             let name = shape.name.clone();
-            let pressure = Pressure::new(&shape);
+            let pressure = Pressure::new(&shape, &modules.eviction);
             let skew = Instant::default();
             let images = Images::on(shape.runtime);
             let (up, connected, behind) = (true, true, false);
@@ -182,7 +182,7 @@ impl Kubelets {
             unmeasured: true,
             loads: BTreeMap::new(),
             programs: None,
-            lifecycle: lifecycle.make(&()).into(),
+            lifecycle: modules.pod_lifecycle.make(&()).into(),
             wires: None,
             shutting_down: BTreeSet::new(),
             processes: None,

@@ -6,15 +6,18 @@
 use super::failing::Failing;
 use super::image::Images;
 use super::node::NodeShape;
-use super::{Kubelet, Kubelets};
-use crate::eviction::manager::{Config, Figures, Manager, Node, Outcome, PodFigures};
+use super::{Kubelet, Kubelets, Running};
+use crate::eviction::{Config, Figures, Manager, Node, Outcome, PodFigures};
 use crate::termination;
 use kit_api::Quantity;
 use kit_api::core::Pod;
-use kit_api::eviction::{Observation, Usage};
+use kit_api::qos;
 use kit_api::quantity::Format;
 use kit_apimachinery::object::{Key, Kind};
 use kit_client::component::World;
+use kit_contract::Slot;
+use kit_contract::node::Eviction;
+use kit_contract::node::eviction::Usage;
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +28,9 @@ const SIGNALS: [(&str, Resource); 4] = [
     ("imagefs.available", Resource::Disk),
     ("pid.available", Resource::Pids),
 ];
+
+/// The reason of a pod that had to go.
+const EVICTED: &str = "Evicted";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resource {
@@ -71,12 +77,11 @@ pub struct Pressure {
     levels: Vec<(Resource, i64)>,
     /// Whether it has to look again though nothing is short any more.
     busy: bool,
-    conditions: BTreeSet<&'static str>,
 }
 
 impl Pressure {
-    /// That of a node which has just begun.
-    pub fn new(shape: &NodeShape) -> Pressure {
+    /// That of a node which has just begun, with a module of this slot.
+    pub fn new(shape: &NodeShape, slot: &Slot<dyn Eviction>) -> Pressure {
         let amount = |text: &str| text.parse::<Quantity>().map_or(0, |amount| amount.value());
         let (memory, disk) = (amount(&shape.memory), amount(&shape.disk));
         let capacity = Amounts { memory, disk, pids: shape.pids };
@@ -90,13 +95,20 @@ impl Pressure {
             }
         }
         let transition = Instant::seconds(shape.eviction.transition);
-        let config = Config { thresholds, transition, max_grace: shape.eviction.max_pod_grace, image_fs: false };
-        Pressure { manager: Manager::new(config), capacity, levels, busy: false, conditions: BTreeSet::new() }
+        let max_grace = shape.eviction.max_pod_grace;
+        let config =
+            Config { thresholds, capacity: by_signal(capacity, capacity), transition, max_grace, image_fs: false };
+        Pressure { manager: Manager::new(config, slot.clone()), capacity, levels, busy: false }
     }
 
     /// The conditions of the node that hold.
     pub fn conditions(&self) -> impl Iterator<Item = &'static str> {
-        self.conditions.iter().copied()
+        self.manager.conditions()
+    }
+
+    /// Whether a pod that was bound to the node is let in.
+    pub fn admit(&mut self, pod: &Pod) -> Result<(), String> {
+        self.manager.admit(pod, qos::class_of(pod))
     }
 
     /// Whether there is nothing to do while the pods use so much.
@@ -106,13 +118,16 @@ impl Pressure {
     }
 
     fn figures(capacity: Amounts, used: Amounts, measured: Instant) -> Figures {
-        let observed = SIGNALS.iter().filter(|(_, resource)| capacity.of(*resource) > 0).map(|(signal, resource)| {
-            let (capacity, used) = (capacity.of(*resource), used.of(*resource));
-            let available = quantity(*resource, (capacity - used).max(0));
-            (signal.to_string(), Observation { available, capacity: quantity(*resource, capacity) })
-        });
-        Figures { observations: observed.collect(), measured }
+        let left = |of: Resource| (capacity.of(of) - used.of(of)).max(0);
+        let left = Amounts { memory: left(Resource::Memory), disk: left(Resource::Disk), pids: left(Resource::Pids) };
+        Figures { available: by_signal(capacity, left), measured }
     }
+}
+
+/// Amounts by the signals that watch them, of what the node has.
+fn by_signal(capacity: Amounts, amounts: Amounts) -> BTreeMap<String, Quantity> {
+    let watched = SIGNALS.iter().filter(|(_, resource)| capacity.of(*resource) > 0);
+    watched.map(|(signal, resource)| (signal.to_string(), quantity(*resource, amounts.of(*resource)))).collect()
 }
 
 fn quantity(of: Resource, amount: i64) -> Quantity {
@@ -151,7 +166,9 @@ impl Kubelet {
     /// Looks at what is left; nothing if that is enough.
     fn look(&mut self, world: &World<'_>) -> Option<Outcome> {
         let (now, used) = (world.now, self.used(world.now));
-        if self.pressure.is_quiet(used) {
+        // A pod that is evicted is waited for before the next look (`killPodNow`, `waitForPodsCleanup`).
+        let leaves = |running: &Running| running.failing.as_ref().is_some_and(|failing| failing.reason == EVICTED);
+        if self.pressure.is_quiet(used) || self.pods.values().any(|pod| leaves(pod) && !pod.worker.is_over()) {
             return None;
         }
         let mut pods = Vec::new();
@@ -162,19 +179,19 @@ impl Kubelet {
             };
             let all: Vec<(&str, Amounts)> = running.worker.usage_now(now).collect();
             let sum = all.iter().fold(Amounts::default(), |sum, (_, amounts)| sum.and(*amounts));
-            let usage = Usage { memory: sum.memory, disk: sum.disk, processes: sum.pids };
+            let usage = Usage { memory: sum.memory, ephemeral_storage: sum.disk, inodes: 0, pids: sum.pids };
             let containers = all.iter().map(|(name, of)| (name.to_string(), Some(of.memory), Some(of.disk)));
-            figures.insert(uid.clone(), PodFigures { usage, inodes: 0, containers: containers.collect() });
+            figures.insert(uid.clone(), PodFigures { usage, containers: containers.collect() });
             pods.push(pod.clone());
         }
         let needed = self.pods.values().flat_map(|running| running.worker.all_images()).collect();
         let capacity = self.pressure.capacity;
         let seen = Pressure::figures(capacity, used, now);
         let mut node = Seen { pods: figures, capacity, used, images: &mut self.images, needed, now };
-        let outcome = self.pressure.manager.synchronize(now, &seen, &pods, &mut node);
+        let before: BTreeSet<&'static str> = self.pressure.manager.conditions().collect();
+        let outcome = self.pressure.manager.look(now, &seen, &pods, &mut node);
         self.pressure.busy = !outcome.conditions.is_empty() || outcome.reclaims.is_some();
-        if self.pressure.conditions != outcome.conditions {
-            self.pressure.conditions.clone_from(&outcome.conditions);
+        if before != outcome.conditions {
             // The node's status says it with the next heartbeat.
             self.reported = None;
         }
@@ -199,9 +216,9 @@ impl Kubelets {
             let Some(evicted) = outcome.evicted else { continue };
             let key = self.nodes.get(&name).and_then(|kubelet| Some(kubelet.pods.get(&evicted.pod)?.key.clone()));
             if let Some(stored) = key.and_then(|key| world.server.get(&key).ok().cloned()) {
-                world.server.record(&stored.object, "Warning", "Evicted", &evicted.message);
+                world.server.record(&stored.object, "Warning", EVICTED, &evicted.message);
             }
-            let failing = Failing { reason: "Evicted", message: evicted.message.clone(), disruption: evicted.message };
+            let failing = Failing { reason: EVICTED, message: evicted.message.clone(), disruption: evicted.message };
             self.fail(&name, &evicted.pod, failing, termination::time(evicted.grace), world);
         }
     }

@@ -36,7 +36,7 @@ impl Bench {
         let server = Server::new(store, &modules, Random::new(1), epoch);
         let shape = |name: &str| NodeShape { name: name.into(), ..NodeShape::default() };
         let shapes = vec![shape("node-1"), shape("node-2")];
-        let kubelets = change(Kubelets::new(shapes, Default::default(), Default::default(), &modules.pod_lifecycle));
+        let kubelets = change(Kubelets::new(shapes, Default::default(), Default::default(), &modules));
         let (now, log) = (Instant::default(), Log::default());
         let mut bench = Bench { server, now, kubelets, cache: Cache::default(), log, cursor: 0 };
         bench.settle();

@@ -7,8 +7,10 @@ mod control_plane;
 mod database;
 mod disruption;
 mod election;
+mod eviction;
 mod failure;
 mod job;
+mod limits;
 mod node;
 mod objects;
 mod pod_lifecycle;
@@ -68,6 +70,8 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "failure/disruption" => disruption::disruption(&asked),
         "failure/leader_election" => election::leader_election(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
+        "node/eviction" => eviction::eviction(&asked),
+        "node/limits" => limits::limits(&asked),
         "node/probes" => probes::probes(&asked),
         "node/pod_lifecycle" => pod_lifecycle::pod_lifecycle(&asked),
         "node/qos" => node::qos(&asked),

@@ -1,0 +1,121 @@
+//! Fresh scenarios of `node/limits`: amounts at the ends of their ranges, loads that meet the end of a quota, and processes whose points
+//! are close.
+
+use crate::fresh::{Generator, question, several};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+const MEBI: i64 = 1 << 20;
+
+/// Requests and limits, with or without those that the API server would fill in.
+fn resources(filled_in: bool) -> impl Strategy<Value = Value> {
+    let cpu =
+        || select(vec![100_i64, 0, 1, 2, 3, 9, 10, 11, 250, 999, 1000, 1001, 1500, 64_000, 255_999, 256_000, 300_000]);
+    let memory = || select(vec![64 * MEBI, 0, 1, 128 * MEBI, 1000, 1 << 30, 5 << 30, 6 << 40]);
+    let side = move || (option::weighted(0.6, cpu()), option::weighted(0.6, memory()));
+    (side(), side()).prop_map(move |((cpu_request, memory_request), (cpu_limit, memory_limit))| {
+        let fill = |request: Option<i64>, limit: Option<i64>| if filled_in { request.or(limit) } else { request };
+        json!({
+            "cpu_request": fill(cpu_request, cpu_limit), "cpu_limit": cpu_limit,
+            "memory_request": fill(memory_request, memory_limit), "memory_limit": memory_limit,
+        })
+    })
+}
+
+fn pod() -> impl Strategy<Value = Value> {
+    let containers = prop_oneof![8 => vec(resources(true), 1..4), 1 => vec(resources(true), 9..12)];
+    let inits = vec(resources(true), 0..3);
+    let overhead = option::weighted(0.3, (select(vec![250_i64, 0, 1]), select(vec![64 * MEBI, 0, 1])));
+    // Some lack one kind of limit only, some have all, some ask for nothing.
+    let shape = select(vec!["as drawn", "limited", "limited", "all but one", "nothing"]);
+    (containers, inits, overhead, shape, any::<prop::sample::Index>()).prop_map(
+        |(mut containers, mut inits, overhead, shape, which)| {
+            let count = containers.len();
+            let all = containers.iter_mut().chain(&mut inits);
+            let lacks = which.index(count + 1);
+            for (at, one) in all.enumerate() {
+                match shape {
+                    "nothing" => *one = json!({}),
+                    "limited" | "all but one" if shape == "limited" || at != lacks => {
+                        for (limit, request, usual) in
+                            [("cpu_limit", "cpu_request", 500), ("memory_limit", "memory_request", 256 * MEBI)]
+                        {
+                            if one[limit].as_i64().unwrap_or(0) == 0 {
+                                one[limit] = usual.into();
+                            }
+                            if one[request].is_null() {
+                                one[request] = one[limit].clone();
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let (cpu, memory) = overhead.unwrap_or_default();
+            json!({
+                "containers": containers, "init_containers": inits, "overhead_cpu": cpu, "overhead_memory": memory,
+            })
+        },
+    )
+}
+
+fn load() -> impl Strategy<Value = Value> {
+    let burst = (
+        select(vec![0_i64, 0, 1, 7, 30, 99, 100, 101, 250]),
+        select(vec![1_i64, 5, 10, 30, 49, 50, 51, 120]),
+        1..5_usize,
+    );
+    let threads = select(vec![1_u32, 2, 4, 8, 100]);
+    let quota = option::weighted(0.85, select(vec![50_i64, 1, 10, 20, 40, 100, 150, 200, 400]));
+    (quota, threads, vec(burst, 1..6)).prop_map(|(quota, threads, bursts)| {
+        let mut now = 0;
+        let mut requests = Vec::new();
+        for (after, cpu_ms, count) in bursts {
+            now += after;
+            requests.extend((0..count).map(|_| json!({"at_ms": now, "cpu_ms": cpu_ms})));
+        }
+        json!({"quota_ms": quota, "threads": threads, "requests": requests})
+    })
+}
+
+fn node() -> impl Strategy<Value = Value> {
+    let used = || prop_oneof![3 => select(vec![100_i64, 1, 200, 300, 500, 1000]), 1 => 1..1200_i64];
+    let score = select(vec![1000_i64, -997, -1000, 0, 3, 500, 800, 900, 999]);
+    // As much as is used, and a little more or less.
+    let limit = || option::weighted(0.5, select(vec![0_i64, 0, -1, -1, 1, 50, 400]));
+    let container = (score, vec(used(), 1..4), limit());
+    let pods = vec((vec(container, 1..3), limit()), 1..5);
+    let node = select(vec![0_i64, -1, -1, -1, -300, 1, 100]);
+    (pods, node, any::<bool>()).prop_map(|(pods, more, single)| {
+        let (mut all, mut number, mut shown) = (0, 0, Vec::new());
+        for (containers, limit) in pods {
+            let (mut sum, mut list) = (0, Vec::new());
+            for (score, processes, limit) in containers {
+                let used: i64 = processes.iter().sum();
+                sum += used;
+                number += 1;
+                list.push(json!({
+                    "name": format!("c{number}"), "oom_score_adj": score, "processes": processes,
+                    "memory_max": limit.map(|more| (used + more).max(1)),
+                }));
+            }
+            all += sum;
+            shown.push(json!({"containers": list, "memory_max": limit.map(|more| (sum + more).max(1))}));
+        }
+        json!({"memory": (all + more).max(1), "single_process_oom_kill": single, "pods": shown})
+    })
+}
+
+/// Questions of each kind.
+pub fn fresh() -> Generator {
+    let one = prop_oneof![
+        2 => resources(false).prop_map(|of| question("container", json!({"resources": of}))),
+        3 => pod().prop_map(|of| question("pod", json!({"pod": of}))),
+        3 => load().prop_map(|of| question("serve", json!({"load": of}))),
+        4 => node().prop_map(|of| question("out_of_memory", json!({"node": of}))),
+    ];
+    several(one, 5)
+}
