@@ -30,9 +30,9 @@ pub mod network {
 }
 pub mod node {
     //! What a node does for its pods.
-    pub mod pod_lifecycle;
     pub mod eviction;
     pub mod limits;
+    pub mod pod_lifecycle;
     pub mod probes;
     pub mod qos;
 }

@@ -1,7 +1,7 @@
 //! Which modules a cluster asks, and which of its processes does.
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 33] = [
+pub const ASKED: [(&str, &str); 34] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
