@@ -126,8 +126,6 @@ pub struct Images {
     /// Who keeps and runs them.
     pub runtime: Runtime,
     names: BTreeMap<String, Kept>,
-    /// Whether others are there than were told of.
-    news: bool,
     bytes: i64,
 }
 
@@ -146,7 +144,6 @@ impl Images {
     pub fn insert(&mut self, image: &str) {
         if !self.has(image) {
             self.names.insert(image.into(), Kept::default());
-            self.news = true;
             self.measure();
         }
     }
@@ -159,7 +156,6 @@ impl Images {
     /// Removes one; how many bytes it has, though those of a layer that others have, too, stay.
     pub fn remove(&mut self, image: &str) -> i64 {
         let size = self.names.remove(image).map_or(0, |_| bytes(image));
-        self.news |= size > 0;
         self.measure();
         size
     }
@@ -181,13 +177,7 @@ impl Images {
         let before = self.bytes;
         self.names.retain(|image, _| needed.contains(image.as_str()));
         self.measure();
-        self.news |= before > self.bytes;
         before - self.bytes
-    }
-
-    /// Whether others are there than when this was asked last.
-    pub fn have_changed(&mut self) -> bool {
-        std::mem::take(&mut self.news)
     }
 
     /// What a node's status says of them, the largest first (`Images` of `pkg/kubelet/nodestatus/setters.go`).

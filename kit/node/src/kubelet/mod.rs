@@ -491,7 +491,7 @@ impl Kubelet {
         }
         let there = world.server.get(&Key::new(Kind::Node, "", &self.shape.name)).ok().cloned();
         let there = there.as_ref().and_then(|stored| stored.get::<Node>());
-        let asked = there.is_some_and(|node| node::ready(node) != Ready::True) || self.images.have_changed();
+        let asked = there.is_some_and(|node| node::ready(node) != Ready::True);
         if !asked && self.reported.is_some_and(|at| now < at + REPORT) {
             return;
         }
@@ -514,6 +514,7 @@ impl Kubelet {
         }
         self.shape.report(&mut node, self.index, &holding, time);
         if let Some(status) = &mut node.status {
+            // Upstream says it with the next look at the node. Here that would be news in every scenario, and it waits for a report.
             status.images = Some(self.images.list()).filter(|images| !images.is_empty());
         }
         _ = world.server.update_status(node.into_object());

@@ -61,7 +61,7 @@ fn a_node_tells_of_its_images() {
     for (image, name) in IMAGES.iter().zip(["a", "b", "c"]) {
         bench.pod(name, json!({"containers": [{"name": "main", "image": image}]}));
     }
-    bench.wait(21.0);
+    bench.wait(311.0);
     let images = bench.node("node-1")["status"]["images"].clone();
     let sizes: Vec<i64> =
         images.as_array().into_iter().flatten().filter_map(|image| image["sizeBytes"].as_i64()).collect();
