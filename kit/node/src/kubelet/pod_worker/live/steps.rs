@@ -14,11 +14,13 @@ use kit_time::agenda::Instant;
 impl Run {
     /// It runs, and something is due.
     pub(super) fn go_on(&mut self, at: Instant, time: Timestamp) {
-        let killed = self.live.as_ref().and_then(|live| live.killed);
         let signal = self.live.as_mut().and_then(|live| live.signal.take_if(|signal| *signal <= at));
         if signal.is_some() {
             self.signal(time);
         }
+        // A signal that is still to come is due before the end.
+        let next_of = |live: &super::Live| live.killed.map(|(by, again)| (live.signal.unwrap_or(by).min(by), again));
+        let killed = self.live.as_ref().and_then(next_of);
         if killed.is_some_and(|(by, _)| by <= at) {
             // Who heard the signal ended well; programs that didn't are killed.
             let code = if self.life.as_ref().is_some_and(Life::command) { 137 } else { 0 };
@@ -34,8 +36,7 @@ impl Run {
         if let State::Running { ready, .. } = &mut self.state {
             *ready |= is_ready;
         }
-        let signal = self.live.as_ref().and_then(|live| live.signal);
-        self.next = end.map(|(exit, _)| exit).into_iter().chain(killed.map(|(by, _)| by)).chain(signal).min();
+        self.next = end.map(|(exit, _)| exit).into_iter().chain(killed.map(|(by, _)| by)).min();
     }
 
     /// One step of a container on its way to run.
