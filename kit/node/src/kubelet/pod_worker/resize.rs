@@ -58,7 +58,9 @@ impl PodWorker {
         let pod = self.live.as_deref().filter(|_| self.stops_at.is_none())?;
         let wants = |container: &Container| {
             let share = self.runs().find(|run| run.name == container.name)?.share()?;
-            Some(amounts(&share.given) != amounts(&container.resources.clone().unwrap_or_default()))
+            // Most often both are the same to the letter.
+            let wanted = container.resources.as_ref().filter(|wanted| **wanted != share.given);
+            Some(wanted.is_some_and(|wanted| amounts(wanted) != amounts(&share.given)))
         };
         let other = containers(pod.spec.as_ref()?).any(|container| wants(container) == Some(true));
         let is_time = self.resize.again.is_none_or(|at| at <= now);
