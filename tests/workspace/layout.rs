@@ -65,7 +65,7 @@ fn the_kit_is_built_once_for_all_programs() {
 /// The crates of the kit by layer: each may depend on those of the layers above its own.
 const LAYERS: [&[&str]; 12] = [
     &["api"],
-    &["codec", "time"],
+    &["cel", "codec", "time"],
     &["contract", "raft"],
     &["store"],
     &["etcd"],
