@@ -32,6 +32,7 @@ impl Server {
         let old = self.get(key)?.clone();
         preconditions(key, &old.object, options)?;
         self.may_delete(key)?;
+        self.admit_deletion(&old, options.dry_run)?;
         let mut object = old.object.clone();
         let now = self.time();
         if key.kind == Kind::Namespace && held_by_spec(key.kind, &object.to_value()) {

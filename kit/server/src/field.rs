@@ -19,7 +19,11 @@ pub struct Cause {
 impl Cause {
     /// As a `StatusCause`.
     pub fn to_value(&self) -> Value {
-        let mut value = json!({"reason": self.reason, "message": self.message});
+        let mut value = json!({});
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
+        value["message"] = self.message.as_str().into();
         if !self.field.is_empty() {
             value["field"] = self.field.as_str().into();
         }

@@ -29,7 +29,7 @@ mod typed;
 mod versions;
 mod write;
 
-pub use admission::{COUNTED, Webhook};
+pub use admission::{COUNTED, Call, CallTarget, Caller, Reply, Webhook};
 pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
@@ -270,6 +270,12 @@ pub struct Server {
     webhooks: Vec<Box<dyn Webhook>>,
     /// What is to be told to whoever sent the request that is answered now.
     warnings: Vec<String>,
+    /// Who sent it, if it came with a user.
+    caller: Option<User>,
+    /// What admission tells the audit log of it.
+    annotations: Vec<(String, String)>,
+    policies: admission::Compiled,
+    hooks: admission::Hooks,
     /// Whether pods get a volume with the token of their service account.
     pub mount_tokens: bool,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
@@ -334,6 +340,10 @@ impl Server {
             signer: Arc::new(Seal::new(random)),
             webhooks: Vec::new(),
             warnings: Vec::new(),
+            caller: None,
+            annotations: Vec::new(),
+            policies: admission::Compiled::new(),
+            hooks: admission::Hooks::default(),
             mount_tokens: false,
             watch_list: false,
             max_unavailable: false,

@@ -160,6 +160,13 @@ impl Error {
         Error::plain(500, "", message)
     }
 
+    /// Somebody whom the server asks doesn't answer as it should (`NewInternalError`).
+    pub fn internal_error(why: String) -> Error {
+        let cause = Cause { reason: "", message: why.clone(), field: String::new() };
+        let details = Details { causes: vec![cause], ..Details::default() };
+        Error::plain(500, "InternalError", format!("Internal error occurred: {why}")).with(details)
+    }
+
     /// Nobody answers at the server's address.
     pub fn unreachable() -> Error {
         Error::plain(503, "ServiceUnavailable", "dial tcp 127.0.0.1:6443: connect: connection refused")

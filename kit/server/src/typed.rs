@@ -54,7 +54,7 @@ impl Server {
             spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0)
                 && spec.lease_transitions.is_none_or(|transitions| transitions >= 0)
         });
-        if !right || new.metadata != *stored.object.meta() {
+        if !right || new.metadata != *stored.object.meta() || self.is_asked() {
             return Err(object);
         }
         if object == stored.object {
@@ -70,8 +70,8 @@ impl Server {
         self.check_version(&key, object.meta(), old.object.meta())?;
         let mut new = old.object.clone();
         let long = match old.object.meta().managed_fields {
-            None => with_status_of(&mut new, object),
-            Some(_) => Err(object),
+            None if !self.is_asked() => with_status_of(&mut new, object),
+            _ => Err(object),
         };
         if let Err(object) = long {
             let mut value = canonical(key.kind, object.to_value());
@@ -101,6 +101,7 @@ impl Server {
     /// Assigns a pod to a node (the `binding` subresource; `pkg/registry/core/pod/storage/storage.go`).
     pub fn bind(&mut self, namespace: &str, name: &str, node: &str) -> Result<Arc<Stored>, Error> {
         let key = Key::new(Kind::Pod, namespace, name);
+        self.admit_binding(&key, node, false)?;
         let mut pod: Pod = self.fetch(namespace, name)?;
         let conflict = |why: String| Err(Error::conflict_on("pods/binding", name, &why));
         if pod.metadata.deletion_timestamp.is_some() {

@@ -67,6 +67,7 @@ impl Server {
             self.own(kind, &mut value, None, manager, options.through);
         }
         self.admit(Verb::Create, kind, &mut value)?;
+        self.mutate_dynamic(kind, &mut value, None, options)?;
         let key = self.name_new(kind, &mut value);
         let now = self.stamp();
         value["metadata"]["uid"] = self.uid(&key).into();
@@ -119,12 +120,15 @@ impl Server {
         if let Some(manager) = &options.manager {
             self.own(key.kind, &mut value, Some(&there), manager, options.through.or(options.subresource));
         }
+        if options.subresource.is_none() {
+            self.admit(Verb::Update, key.kind, &mut value)?;
+        }
+        self.mutate_dynamic(key.kind, &mut value, Some(&there), options)?;
         match options.subresource {
             Some("status") => strategy::prepare_for_status_update(resource, &mut value, &there, &self.stamp()),
             // The caller has made the change, and the rules are those of the subresource.
             Some(_) => {}
             None => {
-                self.admit(Verb::Update, key.kind, &mut value)?;
                 if key.kind == Kind::StatefulSet {
                     gates::max_unavailable(&mut value, Some(&there), self.max_unavailable);
                 }
@@ -203,7 +207,7 @@ pub(crate) fn other_uid(key: &Key, meant: &str, there: &str) -> String {
 }
 
 /// What the schema of a custom resource makes of an object.
-fn give_shape(resource: &Resource, value: &mut Value) -> Result<(), Error> {
+pub(crate) fn give_shape(resource: &Resource, value: &mut Value) -> Result<(), Error> {
     let Some(version) = &resource.definition else { return Ok(()) };
     let Resource { kind, version: name, .. } = resource;
     let unfit = |why| Error::bad_request(format!("{kind} in version {name:?} cannot be handled as a {kind}: {why}"));

@@ -1,4 +1,4 @@
-//! Requests in stories: `custom_resources.yaml` and `requests.yaml`.
+//! Requests in stories: `custom_resources.yaml`, `requests.yaml` and `admission.yaml`.
 
 use kit_api::jiff::Timestamp;
 use kit_server::{Request, Server};
@@ -33,6 +33,8 @@ struct Step {
     at: Map<String, Value>,
     #[serde(default)]
     causes: Vec<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 fn merge() -> String {
@@ -96,6 +98,11 @@ fn requests() {
     play(include_str!("requests.yaml"));
 }
 
+#[test]
+fn admission() {
+    play(include_str!("admission.yaml"));
+}
+
 fn play(stories: &str) {
     let stories: Vec<Story> = serde_yaml::from_str(stories).expect("stories");
     for Story { story, steps } in stories {
@@ -120,6 +127,9 @@ fn play(stories: &str) {
             for (pointer, expected) in &step.at {
                 let there = value.pointer(pointer).unwrap_or(&Value::Null);
                 assert_eq!(there, expected, "{here}: {pointer}");
+            }
+            if !step.warnings.is_empty() {
+                assert_eq!(answer.warnings, step.warnings, "{here}");
             }
             if !step.causes.is_empty() {
                 let causes = value["details"]["causes"].as_array().into_iter().flatten();

@@ -3,9 +3,10 @@
 //! Plugins in upstream's order (`pkg/kubeapiserver/options/plugins.go`), those that change first: NamespaceLifecycle,
 //! LimitRanger, ServiceAccount, TaintNodesByCondition, Priority, DefaultTolerationSeconds, DefaultStorageClass,
 //! RuntimeClass, DefaultIngressClass; then those that only check: LimitRanger, PodSecurity, Priority,
-//! PersistentVolumeClaimResize, RuntimeClass and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
+//! PersistentVolumeClaimResize, RuntimeClass, what users have said in policies ([`dynamic`]) and, last, ResourceQuota. LimitRanger (for pods), Priority, DefaultTolerationSeconds and
 //! ResourceQuota are the module of `control_plane/admission`; what it looks at is made here ([`view`]).
 
+pub(super) mod dynamic;
 mod limits;
 mod pod_security;
 mod quota;
@@ -13,6 +14,9 @@ mod runtime_class;
 mod service_account;
 mod view;
 
+pub(super) use dynamic::Compiled;
+pub use dynamic::review::{Call, Caller, Reply, Target as CallTarget};
+pub(super) use dynamic::webhooks::Hooks;
 pub use quota::COUNTED;
 
 use super::rules::map_in;
@@ -91,6 +95,18 @@ impl Server {
             Kind::Pod if old.is_none() => self.check_overhead(&key, value)?,
             _ => {}
         }
+        let dying = old.is_some_and(|old| old["metadata"]["deletionTimestamp"].is_string());
+        if kind == Kind::PersistentVolumeClaim && options.subresource.is_none() {
+            if let Some(old) = old {
+                self.may_grow(&key, value, old)?;
+            }
+            if !dying {
+                self.check_claim(&key, value)?;
+            }
+        }
+        if let Some(attributes) = self.attributes(kind, value, old, options) {
+            self.check_dynamic(&attributes)?;
+        }
         let counted = match options.subresource {
             None if old.is_none() => true,
             None => matches!(kind, Kind::Service | Kind::PersistentVolumeClaim),
@@ -100,13 +116,6 @@ impl Server {
         // Nobody has ever counted events (`DefaultIgnoredResources`).
         if !counted || !namespaced || kind.name() == "Event" {
             return Ok(());
-        }
-        let dying = old.is_some_and(|old| old["metadata"]["deletionTimestamp"].is_string());
-        if let (Kind::PersistentVolumeClaim, Some(old)) = (kind, old) {
-            self.may_grow(&key, value, old)?;
-        }
-        if kind == Kind::PersistentVolumeClaim && !dying {
-            self.check_claim(&key, value)?;
         }
         self.check_limits_and_quotas(&key, value, old, dying, options.dry_run)
     }

@@ -3,9 +3,10 @@
 //! A definition is checked as upstream checks it ([`rules`], [`openapi`], [`structural`]) and established at once
 //! ([`definition`]). From then on
 //! its schema gives every object its shape ([`shape`]: unknown fields go, defaults come), and every object is held
-//! against it ([`check`], [`lists`]). Source: `apiextensions-apiserver/pkg/apiserver/customresource_handler.go` and
-//! `pkg/registry/customresource`. Rules in CEL (`x-kubernetes-validations`) are stored and not evaluated.
+//! against it ([`check`], [`lists`], [`cel`]). Source: `apiextensions-apiserver/pkg/apiserver/customresource_handler.go` and
+//! `pkg/registry/customresource`.
 
+mod cel;
 pub(super) mod check;
 pub(super) mod columns;
 pub(super) mod definition;
@@ -70,6 +71,7 @@ pub(super) fn validate(e: &mut Errors, version: &Version, object: &Value) {
     scale::check(e, version, object, true);
     shape::check_embedded(e, &At::root(object), &version.schema);
     lists::check(e, &At::root(object), &version.schema);
+    cel::check(e, &version.schema, object, None);
 }
 
 /// Says what is wrong with a changed object, but for what was wrong before and hasn't changed (`ValidateUpdate`).
@@ -95,6 +97,7 @@ fn around(e: &mut Errors, version: &Version, object: &Value, old: &Value) {
     if before.0.is_empty() {
         lists::check(e, &At::root(object), &version.schema);
     }
+    cel::check(e, &version.schema, object, Some(old));
 }
 
 impl Server {

@@ -5,7 +5,7 @@
 //! `apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go`, and
 //! `pkg/apiserver/schema/defaulting/validation.go`.
 
-use super::{check, flag, items, structural};
+use super::{cel, check, flag, items, structural};
 use crate::field::{At, Errors, quoted};
 use std::collections::BTreeSet;
 
@@ -75,7 +75,10 @@ pub fn check_schema(e: &mut Errors, schema: &At<'_>, has_status: bool) {
             defaults(e, schema, true);
         }
     }
-    open_api(e, schema, &Inside { root: true, ..Inside::default() });
+    // Rules are looked at only where everything around them is right; what is wrong with them is told last.
+    let mut rules = Errors::default();
+    open_api(e, &mut rules, schema, &Inside { root: true, ..Inside::default() });
+    e.0.append(&mut rules.0);
 }
 
 /// A default must be an object that could be stored (`ValidateDefaults`).
@@ -114,10 +117,12 @@ struct Inside {
     meta: bool,
     /// Why there may be no defaults here.
     no_defaults: Option<String>,
+    /// The list or map around it whose items can't be found again in another version of the object.
+    apart: Option<String>,
 }
 
 /// What the OpenAPI part of a schema may say (`ValidateCustomResourceDefinitionOpenAPISchema`).
-fn open_api(e: &mut Errors, at: &At<'_>, inside: &Inside) {
+fn open_api(e: &mut Errors, rules: &mut Errors, at: &At<'_>, inside: &Inside) {
     let type_ = at.get("type");
     if !type_.text().is_empty() && !TYPES.contains(&type_.text()) {
         e.not_supported(&type_, &TYPES);
@@ -144,7 +149,15 @@ fn open_api(e: &mut Errors, at: &At<'_>, inside: &Inside) {
         let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         e.forbidden(&at.get("uniqueItems"), why);
     }
-    let deeper = Inside { root: false, ..inside.clone() };
+    let mut deeper = Inside { root: false, ..inside.clone() };
+    let apart = match type_.text() {
+        "array" => at.get("x-kubernetes-list-type").text() != "map",
+        _ => at.get("x-kubernetes-map-type").text() == "atomic",
+    };
+    if apart && deeper.apart.is_none() {
+        deeper.apart = Some(at.path.clone());
+    }
+    let before = e.0.len();
     let rest = at.get("additionalProperties");
     if rest.is_set() {
         if !at.get("properties").is_empty() && *rest.value != true {
@@ -155,7 +168,7 @@ fn open_api(e: &mut Errors, at: &At<'_>, inside: &Inside) {
             of.no_defaults = Some("inside additionalProperties applying to object metadata".into());
         }
         if rest.value.is_object() {
-            open_api(e, &rest, &of);
+            open_api(e, rules, &rest, &of);
         }
     }
     for (name, _) in at.get("properties").entries() {
@@ -166,22 +179,25 @@ fn open_api(e: &mut Errors, at: &At<'_>, inside: &Inside) {
                 of.no_defaults = Some(format!("in top-level {name}"));
             }
         }
-        open_api(e, &at.get("properties").key(name), &of);
+        open_api(e, rules, &at.get("properties").key(name), &of);
     }
     if at.get("not").is_set() {
-        open_api(e, &at.get("not"), &deeper);
+        open_api(e, rules, &at.get("not"), &deeper);
     }
     for junctor in ["allOf", "oneOf", "anyOf"] {
-        at.get(junctor).items().iter().for_each(|item| open_api(e, item, &deeper));
+        at.get(junctor).items().iter().for_each(|item| open_api(e, rules, item, &deeper));
     }
     if at.get("items").value.is_object() {
-        open_api(e, &at.get("items"), &deeper);
+        open_api(e, rules, &at.get("items"), &deeper);
     }
     let preserve = at.get("x-kubernetes-preserve-unknown-fields");
     if *preserve.value == false {
         e.invalid(&preserve, "must be true or undefined");
     }
     topology(e, at);
+    if e.0.len() == before && at.value.get("x-kubernetes-validations").is_some() {
+        cel::check_definition(e, rules, at, inside.root || embedded.flag(), inside.apart.as_deref());
+    }
 }
 
 /// What is said of lists and maps as a whole.

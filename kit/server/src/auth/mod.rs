@@ -64,7 +64,7 @@ impl User {
     }
 
     /// The user that a service account is.
-    fn account(namespace: &str, name: &str) -> User {
+    pub(crate) fn account(namespace: &str, name: &str) -> User {
         let group = format!("system:serviceaccounts:{namespace}");
         let user = format!("system:serviceaccount:{namespace}:{name}");
         User::new(&user, &["system:serviceaccounts", &group, AUTHENTICATED])

@@ -34,6 +34,7 @@ impl Server {
                 || options["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
             ..DeleteOptions::default()
         };
+        self.admit_part(&Key::new(Kind::Pod, &target.namespace, &name), "eviction", eviction.clone(), options.dry_run)?;
         self.evict_pod(&target.namespace, &name, &options)?;
         let mut status = success(&Value::Null);
         status["code"] = 201.into();

@@ -26,6 +26,7 @@ mod watch;
 pub use connect::{Connection, Container, LogOptions, Metrics, Streams};
 pub use info::RequestInfo;
 pub use listing::Listing;
+pub(super) use subresources::scale_of;
 pub(super) use table::age;
 pub use table::{Containers, containers, targets};
 pub use watch::Watch;
@@ -228,10 +229,13 @@ impl Server {
             return missing();
         }
         self.warnings.clear();
+        self.annotations.clear();
+        self.caller = request.user.cloned();
         let answer = match self.target(&api_version, rest) {
             None => Err(Error::no_resource()),
             Some(target) => Query::parse(request.query).and_then(|query| self.dispatch(&target, request, &query)),
         };
+        self.caller = None;
         answer.unwrap_or_else(|error| Response::error(&error)).warn(std::mem::take(&mut self.warnings))
     }
 

@@ -15,7 +15,7 @@ use crate::write::WriteOptions;
 use crate::{Error, Server};
 use kit_api::meta::LabelSelector;
 use kit_api::selector::Selector;
-use kit_apimachinery::object::Key;
+use kit_apimachinery::object::{Key, Kind};
 use serde_json::{Value, json};
 
 impl Server {
@@ -61,7 +61,7 @@ impl Server {
         }
         let (scale, said) = match version {
             Some(version) => scale::of(version, &there)?,
-            None => (scale_of(&there), true),
+            None => (of_workload(&there), true),
         };
         let wanted = match verb {
             "get" if !said => return Err(version.map_or_else(Error::no_resource, scale::missing)),
@@ -105,7 +105,7 @@ impl Server {
     fn show_scale(&self, target: &Target, request: &Request<'_>, object: &Value) -> Result<Response, Error> {
         let scale = match &target.kind.resource().definition {
             Some(version) => scale::of(version, object)?.0,
-            None => scale_of(object),
+            None => of_workload(object),
         };
         self.show(target, request, 200, &scale)
     }
@@ -135,7 +135,8 @@ impl Server {
         let (manager, force) = (query.get("fieldManager"), query.flag("force"));
         let object = self.applied(kind, Some(there), &config, manager, force, Some("scale"))?;
         let object = crate::canonical(kind, object);
-        let stored = self.update_value(&key, object, &WriteOptions { dry_run, ..Default::default() })?;
+        let options = WriteOptions { dry_run, through: Some("scale"), ..Default::default() };
+        let stored = self.update_value(&key, object, &options)?;
         self.show_scale(target, request, &stored.to_value())
     }
 
@@ -159,7 +160,10 @@ impl Server {
             return Err(Error::invalid("", "Binding", &name, errors.0));
         }
         let node = at.at("target.name").text();
-        if !query.dry_run("CreateOptions")? {
+        let dry_run = query.dry_run("CreateOptions")?;
+        if dry_run {
+            self.admit_binding(&Key::new(Kind::Pod, &target.namespace, &name), node, true)?;
+        } else {
             self.bind(&target.namespace, &name, node)?;
         }
         let mut status = success(&Value::Null);
@@ -288,8 +292,16 @@ impl Server {
     }
 }
 
+/// The part of an object that says how many; what can't tell has none.
+pub(crate) fn scale_of(kind: Kind, object: &Value) -> Value {
+    match &kind.resource().definition {
+        Some(version) => scale::of(version, object).map(|(scale, _)| scale).unwrap_or_default(),
+        None => of_workload(object),
+    }
+}
+
 /// The part of a workload that says how many (`scaleFromDeployment`).
-fn scale_of(object: &Value) -> Value {
+fn of_workload(object: &Value) -> Value {
     let meta = &object["metadata"];
     let mut metadata = json!({"creationTimestamp": meta["creationTimestamp"]});
     for field in ["name", "namespace", "uid", "resourceVersion"] {

@@ -1,12 +1,14 @@
 //! Webhook configurations and admission policies.
 //!
 //! Sources: `pkg/apis/admissionregistration/validation/validation.go`, `apiserver/pkg/util/webhook/validation.go`.
-//! Expressions are taken as they are: nothing here compiles them.
+//! Expressions are read as they will be evaluated ([`expressions`]).
 
 use super::meta::{label_selector, path_segment};
+use crate::admission::dynamic::expressions::{Names, compile};
 use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
+use kit_cel::{BOOL, NULL, STRING, Type};
 use std::collections::BTreeSet;
 
 const POLICIES: [&str; 2] = ["Fail", "Ignore"];
@@ -54,7 +56,7 @@ fn webhook(e: &mut Errors, hook: &At<'_>) {
     } else {
         webhook_service(e, &service);
     }
-    match_conditions(e, &hook.get("matchConditions"));
+    match_conditions(e, &hook.get("matchConditions"), false);
 }
 
 /// `IsFullyQualifiedName` of `apimachinery/pkg/util/validation`.
@@ -228,15 +230,29 @@ fn resources(e: &mut Errors, list: &At<'_>) {
     }
 }
 
-fn match_conditions(e: &mut Errors, conditions: &At<'_>) {
+/// An expression that can be read, and gives one of these types; its own type.
+fn compiles(e: &mut Errors, at: &At<'_>, names: Names, variables: Option<&Type>, wanted: &[Type]) -> Type {
+    match compile(at.text(), names, variables, wanted) {
+        Ok(program) => program.result,
+        Err(why) => {
+            e.invalid(at, &why);
+            Type::Dyn
+        }
+    }
+}
+
+fn match_conditions(e: &mut Errors, conditions: &At<'_>, params: bool) {
     if conditions.len() > MOST_CONDITIONS {
         e.too_many(conditions, conditions.len(), MOST_CONDITIONS);
     }
     let mut names = BTreeSet::new();
     for condition in conditions.items() {
         let name = condition.get("name");
-        if condition.get("expression").text().trim().is_empty() {
-            e.required(&condition.get("expression"), "");
+        let expression = condition.get("expression");
+        if expression.text().trim().is_empty() {
+            e.required(&expression, "");
+        } else {
+            compiles(e, &expression, Names { params, authorizer: true }, None, &[BOOL]);
         }
         match name.text() {
             "" => e.required(&name, ""),
@@ -266,7 +282,10 @@ pub fn policy(e: &mut Errors, policy: &At<'_>) {
     } else {
         e.required(&constraints, "");
     }
-    match_conditions(e, &spec.get("matchConditions"));
+    let params = spec.get("paramKind").is_set();
+    let (names, unasked) = (Names { params, authorizer: true }, Names { params, authorizer: false });
+    match_conditions(e, &spec.get("matchConditions"), params);
+    let mut known = Vec::new();
     for variable in spec.get("variables").items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
         if name.text().trim().is_empty() {
@@ -276,15 +295,27 @@ pub fn policy(e: &mut Errors, policy: &At<'_>) {
         }
         if expression.text().trim().is_empty() {
             e.required(&expression, "expression is not specified");
+            continue;
         }
+        let of = Type::object(known.iter().cloned());
+        known.push((name.text().to_string(), compiles(e, &expression, names, Some(&of), &[])));
     }
+    let variables = Type::object(known);
     let (validations, annotations) = (spec.get("validations"), spec.get("auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
         let why = "validations or auditAnnotations must contain at least one item";
         e.required(&validations, why);
         return e.required(&annotations, why);
     }
-    validations.items().iter().for_each(|rule| validation(e, rule));
+    for rule in validations.items() {
+        validation(e, &rule);
+        let (expression, told) = (rule.get("expression"), rule.get("messageExpression"));
+        for (at, names, of) in [(expression, names, BOOL), (told, unasked, STRING)] {
+            if !at.text().trim().is_empty() {
+                compiles(e, &at, names, Some(&variables), &[of]);
+            }
+        }
+    }
     if annotations.len() > MOST_ANNOTATIONS {
         let shown = go::dump_list(annotations.value, "admissionregistration.AuditAnnotation");
         e.invalid_as(&annotations, &shown, &format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations"));
@@ -301,7 +332,7 @@ pub fn policy(e: &mut Errors, policy: &At<'_>) {
         }
         match expression.text().trim().len() {
             0 => e.required(&expression, "valueExpression is not specified"),
-            1..=LONGEST_ANNOTATION => {}
+            1..=LONGEST_ANNOTATION => _ = compiles(e, &expression, unasked, Some(&variables), &[STRING, NULL]),
             _ => e.required(&expression, &format!("must not exceed {LONGEST_ANNOTATION} bytes in length")),
         }
         if !keys.insert(key.text()) {
