@@ -9,6 +9,7 @@ pub use config::{AddOn, CloudShape, Config, Nodes};
 use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
 use crate::pipeline::Pipeline;
+use crate::webhooks::Pods;
 use asked::{CLOUD, CONTROLLERS, KEDA, SCHEDULER, VERTICAL};
 use kit_client::component::Component;
 use kit_client::database::Reports;
@@ -107,6 +108,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         server.aggregate_metrics();
     }
     server.max_unavailable = config.max_unavailable_stateful_set;
+    server.call_webhooks_with(Box::new(Pods { images: config.images.clone() }));
     let scales_vertically = config.add_ons.contains(&AddOn::Vpa);
     if scales_vertically {
         server.ask(Box::new(Admission));

@@ -11,3 +11,4 @@ pub mod incident;
 pub mod pipeline;
 pub mod recording;
 pub mod timeline;
+mod webhooks;

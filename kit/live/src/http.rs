@@ -9,7 +9,7 @@ use crate::audit::{self, Trail};
 use crate::limits::Full;
 use crate::openapi::v2_paths;
 use crate::stream::{Answer, Ending};
-use crate::{Door, containers, metrics, openapi, protobuf};
+use crate::{Door, containers, metrics, openapi, protobuf, webhooks};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -17,7 +17,7 @@ use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use kit_api::jiff::Timestamp;
-use kit_server::{Body, Credentials, Error, RequestInfo, User};
+use kit_server::{Body, Call, Credentials, Error, Reply, RequestInfo, Server, User};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ const LARGEST: usize = 3 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many events of a watch wait for a slow reader; after these it reads the server's log at its own pace.
 const AHEAD: usize = 256;
+/// So many webhooks are called about one request at most; an object that changes meanwhile is told of anew.
+const MOST_CALLS: usize = 100;
 /// An answer that takes so long is worth a warning.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -187,7 +189,7 @@ async fn route(
         Ok(sent) => sent,
         Err(error) => return refused(&error),
     };
-    if let Some(trail) = trail.filter(|_| !body.is_empty()) {
+    if let Some(trail) = trail.as_mut().filter(|_| !body.is_empty()) {
         trail.sent(&body);
     }
     if method == Method::GET && (path == "/openapi" || path.starts_with("/openapi/")) {
@@ -206,37 +208,86 @@ async fn route(
         headers.push((name.as_str().to_string(), value.to_string()));
     }
     let (method, path, query) = (method.as_str().to_string(), path.to_string(), asked.query().to_string());
-    let (to, lines) = mpsc::channel(AHEAD);
-    let answered = door.ask(move |driver| {
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let request = kit_server::Request {
-            method: &method,
-            path: &path,
-            query: &query,
-            headers: &headers,
-            body: &body,
-            user: Some(&user),
-        };
-        let response = driver.engine.request(|server| server.answer(&request));
-        let body = match response.body {
-            Body::Watch(watch) => {
-                driver.stream(watch, to);
-                None
+    let whole = Arc::new(Whole { method, path, query, headers, body, user });
+    let (mut known, mut lines) = (Known::new(), None);
+    // Each time it is known what one more webhook says.
+    let answered = loop {
+        let (to, from) = mpsc::channel(AHEAD);
+        lines = Some(from);
+        let whole = whole.clone();
+        let answered = door.ask(move |driver| {
+            let (answer, annotations) =
+                driver.engine.request(|server| (whole.answer(server, known), server.take_annotations()));
+            answer.map(|response| {
+                let body = match response.body {
+                    Body::Watch(watch) => {
+                        driver.stream(watch, to);
+                        None
+                    }
+                    body => Some(body),
+                };
+                (response.code, response.content_type, response.warnings, annotations, body)
+            })
+        });
+        match answered.await {
+            None => break None,
+            Some(Ok(answered)) => break Some(answered),
+            Some(Err(lacking)) => {
+                let (call, others) = *lacking;
+                known = others;
+                if known.len() == MOST_CALLS {
+                    return refused(&Error::internal("too many webhooks were called about one request"));
+                }
+                let reply = webhooks::call(&call).await;
+                known.push((call, reply));
             }
-            body => Some(body),
-        };
-        (response.code, response.content_type, response.warnings, body)
-    });
-    let Some((code, media, warnings, body)) = answered.await else {
+        }
+    };
+    let Some((code, media, warnings, annotations, body)) = answered else {
         return refused(&Error::unreachable());
     };
+    if let Some(trail) = trail {
+        trail.annotate(annotations);
+    }
     let mut answer = match body {
         Some(Body::Connect(connection)) => return containers::answer(*connection, &asked.head, upgrade, door).await,
         Some(body) => written(code, media, body).await,
-        None => response(code, media, Answer::Lines(lines)),
+        None => match lines {
+            Some(lines) => response(code, media, Answer::Lines(lines)),
+            None => refused(&Error::unreachable()),
+        },
     };
     warn(&mut answer, warnings);
     answer
+}
+
+/// A request as it was sent, for as many times as it is answered.
+struct Whole {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    body: hyper::body::Bytes,
+    user: User,
+}
+
+/// What some webhooks say.
+type Known = Vec<(Call, Reply)>;
+
+impl Whole {
+    fn answer(&self, server: &mut Server, known: Known) -> Result<kit_server::Response, Box<(Call, Known)>> {
+        let headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let request = kit_server::Request {
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            headers: &headers,
+            body: &self.body,
+            user: Some(&self.user),
+        };
+        server.answer_with(&request, known)
+    }
 }
 
 /// Writes an answer of the API server down.

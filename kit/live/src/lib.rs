@@ -23,6 +23,7 @@ pub mod real;
 pub mod store;
 mod stream;
 pub mod ui;
+pub mod webhooks;
 mod wire;
 
 pub use driver::{Driver, State};
@@ -186,7 +187,11 @@ impl Live {
             let (signer, seconds) = (signer.clone(), seconds.clone());
             move || match start() {
                 Ok(mut engine) => {
-                    engine.request(|server| server.sign_with(signer));
+                    engine.request(|server| {
+                        server.sign_with(signer);
+                        let pods = server.webhook_caller();
+                        server.call_webhooks_with(Box::new(webhooks::Waiting { pods }));
+                    });
                     let driver = Driver::new(engine, options.speed, publish, seconds);
                     // Nobody waits for it any more if the other thread is gone.
                     _ = tell.send(Ok(()));

@@ -152,6 +152,13 @@ impl Trail {
             json!({"authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": reason});
     }
 
+    /// Admission has something to tell of the request.
+    pub fn annotate(&mut self, annotations: Vec<(String, String)>) {
+        for (key, value) in annotations {
+            self.event["annotations"][key] = value.into();
+        }
+    }
+
     /// The answer has been given.
     pub fn complete(self) {
         self.tell("ResponseComplete");

@@ -43,6 +43,8 @@ pub struct Image {
     pub fills_after: Option<f64>,
     /// What one request costs it; without this it answers at once.
     pub request: Option<Request>,
+    /// What it says as an admission webhook; without this it is none.
+    pub webhook: Option<Webhook>,
 }
 
 /// What a request costs a container. Threads that wait for a CPU, or for the next period of their quota, make it slow.
@@ -58,6 +60,20 @@ pub struct Request {
 
 fn one() -> usize {
     1
+}
+
+/// What a container says to the API server as an admission webhook.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    /// What must be true of a request, in CEL about `request`; otherwise it is refused. Empty if everything is allowed.
+    pub allow: String,
+    /// What is said of what is refused.
+    pub message: String,
+    /// What is done to what is allowed, as the operations of a JSON patch.
+    pub patch: Vec<serde_json::Value>,
+    /// How many seconds an answer takes.
+    pub latency: f64,
 }
 
 impl Default for Image {
@@ -78,6 +94,7 @@ impl Default for Image {
             processes: 1,
             fills_after: None,
             request: None,
+            webhook: None,
         }
     }
 }
