@@ -209,11 +209,10 @@ async fn route(
     }
     let (method, path, query) = (method.as_str().to_string(), path.to_string(), asked.query().to_string());
     let whole = Arc::new(Whole { method, path, query, headers, body, user });
-    let (mut known, mut lines) = (Known::new(), None);
+    let mut known = Known::new();
     // Each time it is known what one more webhook says.
     let answered = loop {
-        let (to, from) = mpsc::channel(AHEAD);
-        lines = Some(from);
+        let (to, lines) = mpsc::channel(AHEAD);
         let whole = whole.clone();
         let answered = door.ask(move |driver| {
             let (answer, annotations) =
@@ -231,7 +230,7 @@ async fn route(
         });
         match answered.await {
             None => break None,
-            Some(Ok(answered)) => break Some(answered),
+            Some(Ok(answered)) => break Some((answered, lines)),
             Some(Err(lacking)) => {
                 let (call, others) = *lacking;
                 known = others;
@@ -243,7 +242,7 @@ async fn route(
             }
         }
     };
-    let Some((code, media, warnings, annotations, body)) = answered else {
+    let Some(((code, media, warnings, annotations, body), lines)) = answered else {
         return refused(&Error::unreachable());
     };
     if let Some(trail) = trail {
@@ -252,10 +251,7 @@ async fn route(
     let mut answer = match body {
         Some(Body::Connect(connection)) => return containers::answer(*connection, &asked.head, upgrade, door).await,
         Some(body) => written(code, media, body).await,
-        None => match lines {
-            Some(lines) => response(code, media, Answer::Lines(lines)),
-            None => refused(&Error::unreachable()),
-        },
+        None => response(code, media, Answer::Lines(lines)),
     };
     warn(&mut answer, warnings);
     answer

@@ -93,7 +93,8 @@ mod tests {
         let limits = if cpu.is_empty() { json!({}) } else { json!({"limits": {"cpu": cpu}}) };
         let container = json!({"name": "c", "image": "web", "resources": limits});
         let container: Container = serde_json::from_value(container).expect("a container");
-        let mut run = Run::new(&container, &registry, true);
+        let lifecycle = solutions::modules().pod_lifecycle.make(&()).into();
+        let mut run = Run::new(&container, &registry, &lifecycle, true);
         run.state = State::Running { since: Instant::default(), at: Timestamp::UNIX_EPOCH, ready: true };
         run.load = load;
         run
