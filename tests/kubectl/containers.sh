@@ -55,6 +55,12 @@ until_is() {
     echo "gave up waiting for: $*"
 }
 
+# resize EXPECTED POD CONTAINER CPU: what is said when a container is to get so much CPU.
+resize() {
+    check "$1" patch pod "$2" --subresource resize \
+        --patch "{\"spec\":{\"containers\":[{\"name\":\"$3\",\"resources\":{\"requests\":{\"cpu\":\"$4\"}}}]}}"
+}
+
 play() {
     version=$1 name=containers-$$ steps=0 failed=0
     kubectl=$target/kubectl/$version/kubectl
@@ -129,6 +135,45 @@ web*1m*16Mi' top pods -l app=web
 node-1*node-2*node-3*' top nodes
     check 'Error from server (NotFound): pods "none" not found
 exit 1' top pod none
+
+    # A pod that runs is changed, somebody looks around in it, and another waits for its settings (`ValidatePodResize`,
+    # `HashContainer`, `makeEnvironmentVariables`).
+    "$kubectl" apply -f - >/dev/null <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata: {name: sized}
+spec:
+  terminationGracePeriodSeconds: 2
+  containers:
+  - {name: a, image: "busybox:1", command: [sh, -c, "sleep infinity"], resources: {requests: {cpu: 100m}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: unset}
+spec:
+  containers:
+  - {name: a, image: "busybox:1", envFrom: [{configMapRef: {name: nothing}}]}
+EOF
+    "$kubectl" wait --for=condition=Ready pod/sized --timeout=60s >/dev/null
+    resize 'The Pod "web" is invalid: spec: Invalid value: "BestEffort": Pod QOS Class may not change as a result of resizing
+exit 1' web web 100m
+    resize 'pod/sized patched' sized a 200m
+    until_is get pod sized -o 'jsonpath={.status.containerStatuses[?(@.resources.requests.cpu=="200m")].name}'
+    check '200m 0' get pod sized -o \
+        'jsonpath={.status.containerStatuses[0].allocatedResources.cpu} {.status.containerStatuses[0].restartCount}'
+    resize 'pod/sized patched' sized a 100
+    until_is get pod sized -o 'jsonpath={.status.conditions[?(@.reason=="Infeasible")].type}'
+    check "PodResizePending Node didn't have enough capacity: cpu, requested: 100000, capacity: 4000" get pod sized -o \
+        'jsonpath={.status.conditions[?(@.reason=="Infeasible")].type} {.status.conditions[?(@.reason=="Infeasible")].message}'
+    "$kubectl" debug sized --image=busybox --container=guest -- sh -c 'echo looked around; exit 2' >/dev/null 2>&1
+    until_is get pod sized -o 'jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}'
+    check 'looked around' logs sized -c guest
+    check 'pod/sized image updated' set image pod/sized a=busybox:2
+    until_is get pod sized -o 'jsonpath={.status.containerStatuses[?(@.restartCount==1)].name}'
+    check '*Container a definition changed, will be restarted*' events --for pod/sized
+    until_is get pod unset -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}'
+    check 'CreateContainerConfigError configmap "nothing" not found' get pod unset -o \
+        'jsonpath={.status.containerStatuses[0].state.waiting.reason} {.status.containerStatuses[0].state.waiting.message}'
 
     node=$("$kubectl" get pod web -o 'jsonpath={.spec.nodeName}')
     "$cluster" --name "$name" fault partition "$node" >/dev/null

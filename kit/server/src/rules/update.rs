@@ -51,7 +51,7 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
     }
     let whole = if resource.custom { Whole::Never } else { Whole::of(&resource.kind) };
     if whole == Whole::First {
-        e.0.extend(validate::validate(resource, new).0);
+        e.0.extend(as_a_whole(resource, new).0);
     }
     match resource.kind.as_str() {
         _ if resource.custom => {
@@ -131,18 +131,21 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
 
 /// Says what is wrong with a pod that has got ephemeral containers (`ValidatePodEphemeralContainersUpdate`).
 pub fn validate_guests(resource: &Resource, new: &Value) -> Errors {
-    let mut errors = validate::validate(resource, new);
-    // Only new pods can't have any.
-    errors.0.retain(|cause| cause.field != "spec.ephemeralContainers");
+    as_a_whole(resource, new)
+}
+
+/// Says what is wrong with an object that isn't new. Only new pods can't have ephemeral containers (`ValidatePodCreate`).
+fn as_a_whole(resource: &Resource, object: &Value) -> Errors {
+    let mut errors = validate::validate(resource, object);
+    if resource.kind == "Pod" {
+        errors.0.retain(|cause| cause.field != "spec.ephemeralContainers");
+    }
     errors
 }
 
 /// Says what is wrong with a resize of a pod, after which it is of this class.
 pub fn validate_resize(resource: &Resource, new: &Value, old: &Value, class: &str) -> Errors {
-    // Those that the pod has are no part of the rules for new pods.
-    let mut plain = new.clone();
-    plain["spec"].as_object_mut().map(|spec| spec.shift_remove("ephemeralContainers"));
-    let mut errors = validate::validate(resource, &plain);
+    let mut errors = as_a_whole(resource, new);
     validate::resize::pod(&mut errors, &At::root(new), &At::root(old), class);
     errors
 }
