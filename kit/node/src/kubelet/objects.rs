@@ -79,27 +79,23 @@ impl Namespace<'_> {
 
     /// Why a container can't have its environment.
     fn unset(&self, container: &Container) -> Option<String> {
-        let mut found: Vec<(Keys, Option<(&str, &str, &str)>, Option<bool>)> = Vec::new();
-        for from in container.env_from.iter().flatten() {
-            found.extend(from.config_map_ref.iter().map(|of| (self.config_map(&of.name), None, of.optional)));
-            found.extend(from.secret_ref.iter().map(|of| (self.secret(&of.name), None, of.optional)));
-        }
-        for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+        let from = container.env_from.iter().flatten().flat_map(|from| {
+            let config_map = from.config_map_ref.iter().map(|of| ("ConfigMap", &of.name, None, of.optional));
+            config_map.chain(from.secret_ref.iter().map(|of| ("Secret", &of.name, None, of.optional)))
+        });
+        let variables = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+        let variables = variables.flat_map(|from| {
             let config_map = from.config_map_key_ref.iter();
-            found.extend(config_map.map(|of| {
-                (self.config_map(&of.name), Some(("ConfigMap", of.name.as_str(), of.key.as_str())), of.optional)
-            }));
+            let config_map = config_map.map(|of| ("ConfigMap", &of.name, Some(&of.key), of.optional));
             let secret = from.secret_key_ref.iter();
-            found.extend(
-                secret.map(|of| {
-                    (self.secret(&of.name), Some(("Secret", of.name.as_str(), of.key.as_str())), of.optional)
-                }),
-            );
-        }
-        found.into_iter().filter(|(.., optional)| *optional != Some(true)).find_map(|(keys, key, _)| {
+            config_map.chain(secret.map(|of| ("Secret", &of.name, Some(&of.key), of.optional)))
+        });
+        let mut needed = from.chain(variables).filter(|(.., optional)| *optional != Some(true));
+        needed.find_map(|(kind, object, key, _)| {
+            let keys = if kind == "Secret" { self.secret(object) } else { self.config_map(object) };
             match (keys, key) {
                 (Err(why), _) => Some(why),
-                (Ok(keys), Some((kind, object, key))) if !keys.contains(key) => {
+                (Ok(keys), Some(key)) if !keys.contains(key) => {
                     Some(format!("couldn't find key {key} in {kind} {}/{object}", self.name))
                 }
                 _ => None,
