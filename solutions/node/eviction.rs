@@ -44,7 +44,6 @@ impl Eviction for Exercise {
         self.meet(&seen.available, now_ms);
         let is_new = self.measured_ms.is_none_or(|before| before < seen.measured_ms);
         self.measured_ms = Some(seen.measured_ms);
-        self.next = None;
         let mut look = Look { conditions: self.conditions.clone(), ..Look::default() };
         let due = self.due.iter().map(|place| &self.config.thresholds[*place]);
         // Memory can't wait, and who has enough, but not yet as much as is to be won back, can.

@@ -2,14 +2,15 @@
 
 use super::super::Check;
 use super::super::pure::{compare, field, from};
+use super::list;
 use kit_api::Quantity;
 use kit_api::core::{Container, Pod, ResourceRequirements};
 use kit_api::eviction::ThresholdConfig;
 use kit_api::pod_resources::Side;
 use kit_api::qos::QosClass;
 use kit_api::quantity::Format;
-use kit_contract::node::Qos;
 use kit_contract::node::eviction::Usage;
+use kit_contract::node::{Limits, Qos, limits};
 use kit_node::cgroup::name::{self, Driver};
 use kit_node::cgroup::throttling::{self, Demand, Limit};
 use kit_node::cgroup::{self, container, pod};
@@ -19,7 +20,7 @@ use kit_node::shutdown::{self, Group};
 use kit_node::termination::{self, Reason};
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
-use solutions::node::qos;
+use solutions::node::{limits::Exercise as Reference, qos};
 use std::collections::BTreeMap;
 
 /// The check for one table by its name, if it is covered.
@@ -43,6 +44,20 @@ fn cpu_shares_quota(case: &Value) -> Result<(), String> {
     let milli = field(case, "milliCPU")?;
     let shares = cgroup::shares(milli);
     let weight = cgroup::weight(shares);
+    let asks = limits::Resources {
+        cpu_request: Some(milli),
+        cpu_limit: Some(milli),
+        memory_request: Some(1),
+        ..Default::default()
+    };
+    let told = Reference.container(&asks);
+    let of_pod = Reference.pod(&limits::Pod { containers: vec![asks], ..Default::default() });
+    compare(
+        case,
+        json!({
+            "shares": told.cpu_shares, "weight": of_pod.cpu_weight, "quota100ms": told.cpu_quota_us.unwrap_or(0),
+        }),
+    )?;
     compare(
         case,
         json!({
@@ -52,6 +67,19 @@ fn cpu_shares_quota(case: &Value) -> Result<(), String> {
             "quota5ms": cgroup::quota(milli, 5_000), "quota1s": cgroup::quota(milli, 1_000_000),
         }),
     )
+}
+
+/// What the reference of `node/limits` is asked about a container of a case.
+fn resources(of: &Value) -> Result<limits::Resources, String> {
+    let container: Container =
+        from(json!({"name": "c", "resources": {"requests": of["requests"], "limits": of["limits"]}}))?;
+    let (requests, limits) = (Side::Requests.of(&container), Side::Limits.of(&container));
+    Ok(limits::Resources {
+        cpu_request: requests.get("cpu").map(Quantity::milli_value),
+        cpu_limit: limits.get("cpu").map(Quantity::milli_value),
+        memory_request: requests.get("memory").map(Quantity::value),
+        memory_limit: limits.get("memory").map(Quantity::value),
+    })
 }
 
 fn container_cgroup(case: &Value) -> Result<(), String> {
@@ -79,6 +107,17 @@ fn container_cgroup(case: &Value) -> Result<(), String> {
         }
         shown
     };
+    // It knows no resources of pods as a whole.
+    if case["podResources"].is_null() {
+        let told = Reference.container(&self::resources(case)?);
+        compare(
+            &case["cgroupV2"],
+            json!({
+                "cpuQuota": told.cpu_quota_us.unwrap_or(0), "cpuShares": told.cpu_shares,
+                "memoryLimitInBytes": told.memory_max.unwrap_or(0),
+            }),
+        )?;
+    }
     let v2 = container::Setup::default();
     let v1 = container::Setup { v2: false, ..v2 };
     let memory = container::Setup { memory_qos: Some((0.9, 32 * GIBIBYTES)), ..v2 };
@@ -109,6 +148,19 @@ fn pod_cgroup(case: &Value) -> Result<(), String> {
         "overhead": case["pod"]["overhead"], "resources": case["pod"]["podResources"],
     }}))?;
     let class: QosClass = field(case, "qos")?;
+    let is_sidecar = |of: &Value| of["sidecar"] == true;
+    if case["pod"]["podResources"].is_null() && !list(&case["pod"]["initContainers"]).any(is_sidecar) {
+        let overhead = resources(&json!({"requests": case["pod"]["overhead"]}))?;
+        let told = Reference.pod(&limits::Pod {
+            containers: list(&case["pod"]["containers"]).map(resources).collect::<Result<_, _>>()?,
+            init_containers: list(&case["pod"]["initContainers"]).map(resources).collect::<Result<_, _>>()?,
+            overhead_cpu: overhead.cpu_request.unwrap_or(0),
+            overhead_memory: overhead.memory_request.unwrap_or(0),
+        });
+        compare(&case["cgroup"], json!({"cpuQuota": told.cpu_max_us, "memory": told.memory_max}))?;
+        let weight = case["cgroup"]["cpuShares"].as_i64().map(cgroup::weight);
+        compare(&json!({ "weight": weight }), json!({ "weight": told.cpu_weight }))?;
+    }
     let setup = pod::Setup { memory_qos: true, pod_level_resources: true, ..pod::Setup::default() };
     let config = pod::config(&pod, class, &setup);
     let free = pod::config(&pod, class, &pod::Setup { cpu_quota: false, ..setup });

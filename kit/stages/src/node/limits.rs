@@ -109,12 +109,27 @@ fn node() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A node of little memory, where points differ by less than one.
+fn close() -> impl Strategy<Value = Value> {
+    let process = (select(vec![50_i64, 50, 51]), 985..1001_i64);
+    (vec(process, 2..5), 1..40_i64).prop_map(|(processes, less)| {
+        let all: i64 = processes.iter().map(|(used, _)| used).sum();
+        let pod = |(number, (used, score)): (usize, &(i64, i64))| {
+            let container = json!({"name": format!("c{}", number + 1), "oom_score_adj": score, "processes": [used]});
+            json!({"containers": [container]})
+        };
+        let pods: Vec<Value> = processes.iter().enumerate().map(pod).collect();
+        json!({"memory": all - less, "pods": pods})
+    })
+}
+
 /// Questions of each kind.
 pub fn fresh() -> Generator {
     let one = prop_oneof![
         2 => resources(false).prop_map(|of| question("container", json!({"resources": of}))),
         3 => pod().prop_map(|of| question("pod", json!({"pod": of}))),
         3 => load().prop_map(|of| question("serve", json!({"load": of}))),
+        1 => close().prop_map(|of| question("out_of_memory", json!({"node": of}))),
         4 => node().prop_map(|of| question("out_of_memory", json!({"node": of}))),
     ];
     several(one, 5)
