@@ -6,14 +6,17 @@
 //!
 //! About 60 minutes · builds on nothing · book: "The life of a pod: set up, crash, back off, end" · stuck? `cargo grade hint node/pod_lifecycle`
 //!
-//! Given to you, all in `kit::node::pod_lifecycle`:
+//! Given to you:
 //!
-//! - of what is asked: `BackOff`, `Container`, `State`, `Fault`, `RestartPolicy`, `ContainerStatus`, `Seen`
-//! - of answers: `Phase`, `Condition`, `Reason`
-//! - `FIRST_DELAY_SECONDS: i64`, `LONGEST_DELAY_SECONDS: i64`, `FORGOTTEN_AFTER_SECONDS: i64`: 10, 300, 600
+//! - `kit::node::pod_lifecycle::FIRST_DELAY_SECONDS: i64`: 10
+//! - `kit::node::pod_lifecycle::LONGEST_DELAY_SECONDS: i64`: 300
+//! - `kit::node::pod_lifecycle::FORGOTTEN_AFTER_SECONDS: i64`: 600
+//! - `Actions::default: fn() -> Actions`: nothing to do
+//! - `kit::node::pod_lifecycle::Condition::default: fn() -> kit::node::pod_lifecycle::Condition`: false, and nobody says why
 //!
-//! A *sidecar* is an init container with `restartPolicy: Always` (`sidecar`). A *setup container* is an init container
-//! without, and a *main container* one of `containers`.
+//! What is asked has `BackOff`, `Container`, `State`, `Fault`, `RestartPolicy`, `ContainerStatus` and `Seen`, and answers have `Phase`, `Condition` and
+//! `Reason`, all in `kit::node::pod_lifecycle`. A *sidecar* is an init container with `restartPolicy: Always` (`sidecar`). A *setup container* is an init
+//! container without, and a *main container* one of `containers`.
 
 use kit::node::PodLifecycle;
 use kit::node::pod_lifecycle::{Actions, Attempt, Crash, Pod, Reported, Status};
