@@ -14,9 +14,10 @@
 //! - `Actions::default: fn() -> Actions`: nothing to do
 //! - `kit::node::pod_lifecycle::Condition::default: fn() -> kit::node::pod_lifecycle::Condition`: false, and nobody says why
 //!
-//! What is asked has `BackOff`, `Container`, `State`, `Fault`, `RestartPolicy`, `ContainerStatus` and `Seen`, and answers have `Phase`, `Condition` and
-//! `Reason`, all in `kit::node::pod_lifecycle`. A *sidecar* is an init container with `restartPolicy: Always` (`sidecar`). A *setup container* is an init
-//! container without, and a *main container* one of `containers`.
+//! What is asked has `BackOff`, `Container`, `State`, `Fault`, `RestartPolicy`, `ContainerStatus` and `Seen`, and
+//! answers have `Phase`, `Condition` and `Reason`, all in `kit::node::pod_lifecycle`. A *sidecar* is an init container
+//! with `restartPolicy: Always` (`sidecar`). A *setup container* is an init container without, and a *main container*
+//! one of `containers`.
 
 use kit::node::PodLifecycle;
 use kit::node::pod_lifecycle::{Actions, Attempt, Crash, Pod, Reported, Status};
