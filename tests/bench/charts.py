@@ -242,6 +242,13 @@ def timeline_chart(rows):
     return drawing.svg()
 
 
+def scale_page(rows):
+    whole = lambda value: number(float(value), 0)
+    return markdown(["cluster", "real seconds", "writes", "MiB at most"], [
+        [row["cluster"], f"{float(row['real s']):,.1f}", whole(row["writes"]), whole(row["MiB most"])] for row in rows
+    ])
+
+
 # The stores.
 
 def many(count, what, more="s"):
@@ -380,6 +387,9 @@ BENCHES = {
     ]),
     "timeline": Bench("cargo bench -p kit-cluster --bench timeline", 3, [
         Table("timeline", "nodes ", ["nodes", "pods", "writes", None, "times life", None, None, None], timeline_page, timeline_chart),
+    ]),
+    "scale": Bench("cargo bench -p kit-cluster --bench scale", 1, [
+        Table("scale", "cluster ", ["cluster", "real s", "writes", "MiB most"], scale_page, gap=2),
     ]),
     "stores": Bench("cargo bench -p kit-etcd --bench stores --features client", 1, [
         Table("stores", "writes ", ["store", "clients", "per second"], stores_page, stores_chart, link="../speed"),
