@@ -69,10 +69,7 @@ impl Check {
         };
         let next = |check| Ok(Value::Check(Rc::new(check)));
         match (self, name) {
-            (Check::Authorizer(of), "path") if text(0).is_empty() => {
-                _ = of;
-                Err("path must not be empty".into())
-            }
+            (Check::Authorizer(_), "path") if text(0).is_empty() => Err("path must not be empty".into()),
             (Check::Authorizer(of), "path") => next(Check::Path(Question { path: Some(text(0)), ..of.clone() })),
             (Check::Authorizer(of), "group") => next(Check::Group(Question { group: text(0), ..of.clone() })),
             (Check::Authorizer(of), "serviceAccount") => {

@@ -275,6 +275,8 @@ pub struct Server {
     /// What admission tells the audit log of it.
     annotations: Vec<(String, String)>,
     policies: admission::Compiled,
+    /// Whether admission has been asked about all that is done now.
+    admitted: bool,
     hooks: admission::Hooks,
     /// Whether pods get a volume with the token of their service account.
     pub mount_tokens: bool,
@@ -343,6 +345,7 @@ impl Server {
             caller: None,
             annotations: Vec::new(),
             policies: admission::Compiled::new(),
+            admitted: false,
             hooks: admission::Hooks::default(),
             mount_tokens: false,
             watch_list: false,

@@ -14,7 +14,7 @@ use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod;
 use kit_apimachinery::object::Key;
 use kit_apimachinery::resource::Resource;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 /// One container of one pod.
@@ -202,6 +202,27 @@ impl Server {
             limit: limit.and_then(|limit| limit.try_into().ok()),
         })
     }
+}
+
+/// What a client wants of a pod, as admission is told of it (`PodExecOptions` and the like).
+pub(super) fn options(name: &str, query: &Query) -> Value {
+    let kind = match name {
+        "exec" => "PodExecOptions",
+        "attach" => "PodAttachOptions",
+        _ => "PodPortForwardOptions",
+    };
+    let mut options = json!({"kind": kind, "apiVersion": "v1"});
+    for flag in ["stdin", "stdout", "stderr", "tty"].into_iter().filter(|flag| query.flag(flag)) {
+        options[flag] = true.into();
+    }
+    if !query.get("container").is_empty() {
+        options["container"] = query.get("container").into();
+    }
+    let command: Vec<&str> = query.all("command").collect();
+    if name == "exec" && !command.is_empty() {
+        options["command"] = json!(command);
+    }
+    options
 }
 
 fn connect(connection: Connection) -> Response {

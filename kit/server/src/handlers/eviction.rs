@@ -34,7 +34,8 @@ impl Server {
                 || options["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
             ..DeleteOptions::default()
         };
-        self.admit_part(&Key::new(Kind::Pod, &target.namespace, &name), "eviction", eviction.clone(), options.dry_run)?;
+        let key = Key::new(Kind::Pod, &target.namespace, &name);
+        self.admit_part("CREATE", &key, "eviction", eviction.clone(), options.dry_run)?;
         self.evict_pod(&target.namespace, &name, &options)?;
         let mut status = success(&Value::Null);
         status["code"] = 201.into();
@@ -47,6 +48,11 @@ impl Server {
     ///
     /// 404 if there is no such pod, 429 if the budget says no, 500 if it has more than one budget.
     pub fn evict_pod(&mut self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
+        // Admission was asked about the eviction, and isn't about what it does (`ValidateAllObjectFunc`).
+        self.admitted(|server| server.evict_now(namespace, name, options))
+    }
+
+    fn evict_now(&mut self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
         let key = Key::new(Kind::Pod, namespace, name);
         let pod: Pod = self.fetch(namespace, name)?;
         let selects = |budget: &&PodDisruptionBudget| {

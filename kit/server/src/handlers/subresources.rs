@@ -5,7 +5,7 @@
 
 use super::query::Query;
 use super::verbs::{manager, read_patch};
-use super::{Request, Response, Target, body, success};
+use super::{Request, Response, Target, body, connect, success};
 use crate::apiextensions::scale;
 use crate::field::{At, Errors};
 use crate::patch::Patch;
@@ -46,7 +46,11 @@ impl Server {
             ("ephemeralcontainers", _) => self.part_of_pod(target, verb, request, query, "ephemeralcontainers"),
             ("resize", _) => self.part_of_pod(target, verb, request, query, "resize"),
             // Containers and their streams are the kubelets'.
-            ("log" | "exec" | "attach" | "portforward", _) => self.connect(target, name, query),
+            ("log", _) => self.connect(target, name, query),
+            ("exec" | "attach" | "portforward", _) => {
+                self.admit_part("CONNECT", &target.key(), name, connect::options(name, query), false)?;
+                self.connect(target, name, query)
+            }
             _ => Err(Error::no_resource()),
         }
     }

@@ -115,9 +115,18 @@ impl Server {
     /// Whether anybody wants to be asked about requests.
     pub(crate) fn is_asked(&self) -> bool {
         let there = |name: &str| kind(name).is_some_and(|kind| self.state.list(kind).next().is_some());
-        there("ValidatingAdmissionPolicyBinding")
+        let anybody = there("ValidatingAdmissionPolicyBinding")
             || there("ValidatingWebhookConfiguration")
-            || there("MutatingWebhookConfiguration")
+            || there("MutatingWebhookConfiguration");
+        anybody && !self.admitted
+    }
+
+    /// Does something that nobody is asked about any more.
+    pub(crate) fn admitted<T>(&mut self, act: impl FnOnce(&mut Server) -> T) -> T {
+        let before = std::mem::replace(&mut self.admitted, true);
+        let done = act(self);
+        self.admitted = before;
+        done
     }
 
     /// What a write is; nothing if nobody wants to know.
@@ -163,9 +172,13 @@ impl Server {
         let options = match operation {
             "CREATE" => "CreateOptions",
             "UPDATE" => "UpdateOptions",
-            _ => "DeleteOptions",
+            "DELETE" => "DeleteOptions",
+            _ => "",
         };
-        let mut options = json!({"kind": options, "apiVersion": "meta.k8s.io/v1"});
+        let mut options = match options {
+            "" => Value::Null,
+            kind => json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"}),
+        };
         if dry_run {
             options["dryRun"] = json!(["All"]);
         }
@@ -195,8 +208,15 @@ impl Server {
         self.check_dynamic(&attributes)
     }
 
-    /// Asks about something that has no object of its own: a binding, an eviction.
-    pub(crate) fn admit_part(&mut self, key: &Key, subresource: &str, sent: Value, dry_run: bool) -> Result<(), Error> {
+    /// Asks about something that has no object of its own: a binding, an eviction, a way into a container.
+    pub(crate) fn admit_part(
+        &mut self,
+        operation: &'static str,
+        key: &Key,
+        subresource: &str,
+        sent: Value,
+        dry_run: bool,
+    ) -> Result<(), Error> {
         if !self.is_asked() {
             return Ok(());
         }
@@ -204,7 +224,7 @@ impl Server {
         let (api_version, name) = (text("apiVersion"), text("kind"));
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let kind = [group.to_string(), version.to_string(), name];
-        let mut attributes = self.about("CREATE", key.kind, sent, Value::Null, dry_run);
+        let mut attributes = self.about(operation, key.kind, sent, Value::Null, dry_run);
         (attributes.name, attributes.namespace) = (key.name.to_string(), key.namespace.to_string());
         attributes.subresource = subresource.into();
         attributes.kind = kind;
@@ -218,7 +238,7 @@ impl Server {
             "kind": "Binding", "apiVersion": "v1", "metadata": {"name": &*pod.name, "namespace": &*pod.namespace},
             "target": {"kind": "Node", "name": node},
         });
-        self.admit_part(pod, "binding", binding, dry_run)
+        self.admit_part("CREATE", pod, "binding", binding, dry_run)
     }
 
     /// Asks those who only check.
