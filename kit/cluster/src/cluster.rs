@@ -103,6 +103,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
     if config.accounts.is_some() {
         server.keep_roles();
         server.keep_all_standing();
+        server.mount_tokens = true;
     }
     if config.programs {
         server.aggregate_metrics();

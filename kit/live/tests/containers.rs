@@ -319,3 +319,24 @@ fn metrics_are_served() {
     );
     live.stop().expect("no module was lost");
 }
+
+#[test]
+fn pods_are_somebody_by_the_token_in_their_volume() {
+    let live = start();
+    until(&live, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt", "", "ca.crt");
+    let read = "cd /var/run/secrets/kubernetes.io/serviceaccount; cat namespace; echo; cat token";
+    make(&live, "who", script(read), r#""phase":"Succeeded""#);
+    let (code, log) = get(&live, &format!("{PODS}/who/log"));
+    let (namespace, token) = log.trim().split_once('\n').expect("two lines");
+    assert_eq!((code, namespace, token.split('.').count()), (200, "default", 3), "{log}");
+    let headers = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+    let review = r#"{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}"#;
+    let (code, said) = send(&live, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", &headers, review);
+    assert_eq!(code, 201, "{said}");
+    for part in
+        [r#""username":"system:serviceaccount:default:default""#, r#""authentication.kubernetes.io/pod-name":["who"]"#]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    live.stop().expect("no module was lost");
+}

@@ -238,10 +238,16 @@ impl<'a> Place<'a> {
             };
             source["items"].as_array().into_iter().flatten().filter_map(item).collect()
         };
+        let token = |source: &Value| {
+            let path = source["path"].as_str().unwrap_or("token").to_string();
+            // Without its account a pod has no token.
+            self.server.token_of_pod(&self.pod, source).map(|token| (path, token.into_bytes())).into_iter().collect()
+        };
         let one = |volume: &Value, secret: &str| match () {
             () if !volume["configMap"].is_null() => Some(object(&volume["configMap"], "ConfigMap", "name")),
             () if !volume["secret"].is_null() => Some(object(&volume["secret"], "Secret", secret)),
             () if !volume["downwardAPI"].is_null() => Some(fields(&volume["downwardAPI"])),
+            () if !volume["serviceAccountToken"].is_null() => Some(token(&volume["serviceAccountToken"])),
             () => None,
         };
         match volume["projected"]["sources"].as_array() {

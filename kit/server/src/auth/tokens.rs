@@ -201,6 +201,31 @@ impl Snapshot {
 impl Server {
     /// Answers a `TokenRequest`.
     pub(crate) fn make_token(&mut self, account: &Key, asked: &Value) -> Result<Value, Error> {
+        let id = self.uid(account);
+        self.token(account, asked, &id)
+    }
+
+    /// The token in a volume of a pod, as its kubelet asks for it; `source` is the `serviceAccountToken` of the volume
+    /// (`pkg/volume/projected/projected.go`).
+    ///
+    /// # Errors
+    ///
+    /// If the pod's account isn't there, or nothing can be signed.
+    pub fn token_of_pod(&self, pod: &Value, source: &Value) -> Result<String, Error> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        let (metadata, name) = (&pod["metadata"], text(&pod["spec"]["serviceAccountName"]));
+        let kind = self.kind_of("v1", "ServiceAccount").ok_or_else(Error::no_resource)?;
+        let audiences: Vec<&Value> =
+            [&source["audience"]].into_iter().filter(|audience| audience.is_string()).collect();
+        let reference = json!({"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]});
+        let asked = json!({"spec": {
+            "audiences": audiences, "expirationSeconds": source["expirationSeconds"], "boundObjectRef": reference,
+        }});
+        let account = Key::new(kind, &text(&metadata["namespace"]), &name);
+        self.token(&account, &asked, &text(&metadata["uid"])).map(|made| text(&made["status"]["token"]))
+    }
+
+    fn token(&self, account: &Key, asked: &Value, id: &str) -> Result<Value, Error> {
         const MUST: &str = "must match the service account";
         let kind = |errors: Errors| match errors.0.is_empty() {
             true => Ok(()),
@@ -241,7 +266,7 @@ impl Server {
         }
         let ends = now + if extended { EXTENDED.1 } else { seconds };
         let claims = json!({
-            "aud": audiences, "exp": ends, "iat": now, "iss": ISSUER, "jti": self.uid(account),
+            "aud": audiences, "exp": ends, "iat": now, "iss": ISSUER, "jti": id,
             "kubernetes.io": sorted(&private), "nbf": now,
             "sub": User::account(&account.namespace, &account.name).name,
         });
