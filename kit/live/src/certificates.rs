@@ -5,6 +5,7 @@
 //! say (`apiserver/pkg/authentication/request/x509/x509.go`).
 
 use crate::keys::{self, Keys};
+use crate::signer::Authority;
 use kit_server::{Signer, User};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -34,6 +35,8 @@ const NAMES: [&str; 7] = [
 pub struct Certificates {
     /// The authority's certificate.
     pub authority: String,
+    /// Its key; none in a folder of an earlier kit, where nothing new can be signed.
+    authority_key: Option<String>,
     /// The administrator's certificate and key.
     pub admin: (String, String),
     server: (String, String),
@@ -58,7 +61,9 @@ impl Certificates {
             };
             write_private(&folder.join("sa.key"), &accounts.0)?;
             write_private(&folder.join("sa.pub"), &accounts.1)?;
-            return Ok(Certificates { authority, admin: (admin, admin_key), server: (server, server_key), accounts });
+            let authority_key = read("ca.key").ok();
+            let (admin, server) = ((admin, admin_key), (server, server_key));
+            return Ok(Certificates { authority, authority_key, admin, server, accounts });
         }
         let made = Certificates::new().map_err(io::Error::other)?;
         std::fs::create_dir_all(folder)?;
@@ -66,6 +71,7 @@ impl Certificates {
         for (name, text) in FILES.iter().zip(texts) {
             write_private(&folder.join(name), text)?;
         }
+        write_private(&folder.join("ca.key"), made.authority_key.as_deref().unwrap_or_default())?;
         write_private(&folder.join("sa.key"), &made.accounts.0)?;
         write_private(&folder.join("sa.pub"), &made.accounts.1)?;
         Ok(made)
@@ -83,6 +89,7 @@ impl Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let certificate = authority.self_signed(&key)?.pem();
+        let authority_key = Some(key.serialize_pem());
         let issuer = Issuer::new(authority, key);
         let sign = |name: &str, group: Option<&str>, names: &[&str], usage| -> Result<_, rcgen::Error> {
             let key = KeyPair::generate()?;
@@ -96,10 +103,21 @@ impl Certificates {
         };
         Ok(Certificates {
             authority: certificate,
+            authority_key,
             admin: sign("kubernetes-admin", Some("system:masters"), &[], ExtendedKeyUsagePurpose::ClientAuth)?,
             server: sign("kube-apiserver", None, &NAMES, ExtendedKeyUsagePurpose::ServerAuth)?,
             accounts: keys::new_pem()?,
         })
+    }
+
+    /// Who signs certificates for users, if the authority's key is there.
+    ///
+    /// # Errors
+    ///
+    /// If it is broken.
+    pub(crate) fn signing(&self) -> io::Result<Option<Authority>> {
+        let key = self.authority_key.as_deref();
+        key.map(|key| Authority::new(&self.authority, key)).transpose().map_err(io::Error::other)
     }
 
     /// What signs tokens of service accounts.

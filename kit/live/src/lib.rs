@@ -20,6 +20,7 @@ mod openapi;
 mod protobuf;
 #[cfg(target_os = "linux")]
 pub mod real;
+mod signer;
 pub mod store;
 mod stream;
 pub mod ui;
@@ -172,6 +173,7 @@ impl Live {
         options: Options,
     ) -> std::io::Result<Live> {
         let tls = options.certificates.as_ref().map(Certificates::server_config).transpose()?;
+        let authority = options.certificates.as_ref().map(Certificates::signing).transpose()?.flatten();
         let signer = match &options.certificates {
             Some(certificates) => certificates.signer()?,
             None => Certificates::key_of_its_own()?,
@@ -192,7 +194,8 @@ impl Live {
                         let pods = server.webhook_caller();
                         server.call_webhooks_with(Box::new(webhooks::Waiting { pods }));
                     });
-                    let driver = Driver::new(engine, options.speed, publish, seconds);
+                    let mut driver = Driver::new(engine, options.speed, publish, seconds);
+                    authority.into_iter().for_each(|authority| driver.pump(authority.pump()));
                     // Nobody waits for it any more if the other thread is gone.
                     _ = tell.send(Ok(()));
                     driver.run(&inbox)
