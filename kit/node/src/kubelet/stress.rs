@@ -12,6 +12,8 @@ use kit_api::core::Container;
 const NAME: &str = "stress";
 /// Memory comes page by page: so many bytes in a second.
 const FILLS: f64 = 1_073_741_824.0;
+/// Nobody has more workers, or more bytes.
+const MOST: (f64, i64) = (1e6, 1 << 50);
 /// `--vm-bytes` and `--hdd-bytes`, where they aren't given.
 const DEFAULTS: (f64, f64) = (268_435_456.0, 1_073_741_824.0);
 
@@ -54,19 +56,22 @@ fn amount(text: &str) -> Option<f64> {
 }
 
 fn polinux(options: &[&str]) -> Image {
-    let number = |names: &[&str], default: f64| after(options, names).and_then(amount).unwrap_or(default);
+    let number = |names: &[&str], default: f64, most: f64| {
+        after(options, names).and_then(amount).unwrap_or(default).clamp(0.0, most)
+    };
     let [cpus, io, memory, disks] =
-        [["-c", "--cpu"], ["-i", "--io"], ["-m", "--vm"], ["-d", "--hdd"]].map(|names| number(&names, 0.0));
-    let bytes = memory * number(&["--vm-bytes"], DEFAULTS.0);
+        [["-c", "--cpu"], ["-i", "--io"], ["-m", "--vm"], ["-d", "--hdd"]].map(|names| number(&names, 0.0, MOST.0));
+    let size = |name: &str, default: f64| number(&[name], default, MOST.1 as f64);
+    let bytes = (memory * size("--vm-bytes", DEFAULTS.0)).min(MOST.1 as f64);
     // Who only holds its memory (`--vm-hang`) needs no CPU for it.
     let turns = if after(options, &["--vm-hang"]).is_some() || options.contains(&"--vm-keep") { 0.0 } else { memory };
     Image {
         memory: (1 << 20) + bytes as i64,
         fills_after: Some((bytes / FILLS).max(1.0)),
         milli_cpu: ((cpus + turns) * 1000.0) as i64 + 1,
-        disk: (disks * number(&["--hdd-bytes"], DEFAULTS.1)) as i64,
+        disk: (disks * size("--hdd-bytes", DEFAULTS.1)).min(MOST.1 as f64) as i64,
         processes: 1 + (cpus + io + memory + disks) as i64,
-        exits_after: after(options, &["-t", "--timeout"]).and_then(amount),
+        exits_after: after(options, &["-t", "--timeout"]).and_then(amount).map(|seconds| seconds.clamp(0.0, 1e9)),
         stop: 0.1,
         exit_code: 0,
         ..Image::default()
@@ -76,7 +81,7 @@ fn polinux(options: &[&str]) -> Image {
 fn vish(options: &[&str]) -> Image {
     let size = |name: &str, default: i64| {
         let amount = after(options, &[name]).and_then(|text| text.parse::<Quantity>().ok());
-        amount.map_or(default, |amount| amount.value())
+        amount.map_or(default, |amount| amount.value().clamp(0, MOST.1))
     };
     let (total, each) = (size("-mem-total", 0), size("-mem-alloc-size", 4096).max(1));
     let pause = after(options, &["-mem-alloc-sleep"]).map_or(0.001, |text| {
@@ -86,7 +91,8 @@ fn vish(options: &[&str]) -> Image {
     Image {
         memory: (4 << 20) + total,
         fills_after: Some((total as f64 / each as f64 * pause).max(1.0)),
-        milli_cpu: 1 + 1000 * after(options, &["-cpus"]).and_then(|cpus| cpus.parse::<i64>().ok()).unwrap_or(0),
+        milli_cpu: 1 + 1000
+            * after(options, &["-cpus"]).and_then(|cpus| cpus.parse::<i64>().ok()).unwrap_or(0).clamp(0, 1_000_000),
         stop: 0.1,
         ..Image::default()
     }
@@ -115,6 +121,18 @@ mod tests {
             let container = Container { image: Some(image.into()), args: Some(words), ..Container::default() };
             let uses = |image: Image| (image.memory, image.milli_cpu, image.disk, image.processes);
             assert_eq!(behaviour(&container).map(uses), expected, "{:?}", container.args);
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_all_that_there_is() {
+        for words in [
+            "stress --vm 1e300 --vm-bytes 1e300 --hdd 9e99 -c nan -t -1s",
+            "stress -cpus 9223372036854775807 -mem-total 7Ei",
+        ] {
+            let args = words.split(' ').map(str::to_string).collect();
+            let image = behaviour(&Container { args: Some(args), ..Container::default() }).expect("it is stress");
+            assert!(image.memory > MOST.1 && image.memory < 2 * MOST.1, "{words}: {image:?}");
         }
     }
 

@@ -17,7 +17,8 @@ const MICRO: f64 = 1e6;
 impl PodWorker {
     /// The first container has so many thousandths of a CPU to do beside what it does by itself.
     pub fn take_load(&mut self, milli_cpu: i64) {
-        self.containers.iter_mut().take(1).for_each(|run| run.load = milli_cpu);
+        // Whoever asks for more than a data centre has gets no more than that.
+        self.containers.iter_mut().take(1).for_each(|run| run.load = milli_cpu.clamp(0, 1 << 40));
     }
 
     /// The files of a container's cgroup, by name; none of one that doesn't run.
