@@ -204,6 +204,15 @@ def rough(value):
     return f"{float(f'{value:.2g}'):,.0f}"
 
 
+def controllers_page(rows):
+    lines = []
+    for (objects,), of in grouped(rows, "objects").items():
+        of.sort(key=lambda row: int(row["count"]))
+        growth = [row["growth"] for row in of if row["growth"]]
+        lines.append([objects, number(int(of[-1]["count"]), 0), number(int(of[-1]["µs"]), 0), ", ".join(growth)])
+    return markdown(["objects", "count", "µs an object", "growth"], lines)
+
+
 def timeline_page(rows):
     lines = [
         [number(nodes, 0), number(pods, 0), span(writes, lambda n: number(n, 0)), span(seconds, "{:.2f}".format), span(times, rough)]
@@ -390,6 +399,9 @@ BENCHES = {
     ]),
     "scale": Bench("cargo bench -p kit-cluster --bench scale", 1, [
         Table("scale", "cluster ", ["cluster", "real s", "writes", "MiB most"], scale_page, gap=2),
+    ]),
+    "controllers": Bench("cargo bench --profile dev -p kit-cluster --bench controllers", 1, [
+        Table("controllers", "objects ", ["objects", "count", "writes", None, "µs", "growth"], controllers_page, gap=2),
     ]),
     "stores": Bench("cargo bench -p kit-etcd --bench stores --features client", 1, [
         Table("stores", "writes ", ["store", "clients", "per second"], stores_page, stores_chart, link="../speed"),

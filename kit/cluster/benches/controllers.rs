@@ -42,7 +42,7 @@ fn count(engine: &Engine, kind: Kind, good: impl Fn(&Value) -> bool) -> usize {
     objects.filter(good).count()
 }
 
-const WORK: [Work; 5] = [
+const WORK: [Work; 6] = [
     Work {
         name: "completions of a Job",
         most: 10_000,
@@ -99,6 +99,24 @@ const WORK: [Work; 5] = [
                     "hostPath": {"path": "/data"}}})
             };
             named("disk", most).map(volume).chain(named("data", most).map(|name| claim(&name, "there"))).collect()
+        },
+        done: bound,
+    },
+    Work {
+        name: "claims that wait for pods",
+        most: 4_000,
+        objects: |most| {
+            let driver = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "disks"}, "spec": {
+                "attachRequired": false}});
+            let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "made"},
+                "provisioner": "disks", "volumeBindingMode": "WaitForFirstConsumer"});
+            let pod = |name: &String| {
+                let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": name}});
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"volumes": [volume], "containers": [
+                    {"name": "c", "image": "app:1", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}})
+            };
+            let both = |name: String| [claim(&name, "made"), pod(&name)];
+            [driver, class].into_iter().chain(named("data", most).flat_map(both)).collect()
         },
         done: bound,
     },

@@ -12,7 +12,7 @@ pub mod view;
 pub mod volume;
 
 use self::decision::{Action, Decision, Known, View};
-use super::users;
+use super::users::{self, Users};
 use crate::names::{Name, name_of};
 use kit_api::core::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kit_api::pod;
@@ -34,6 +34,8 @@ const PERIOD: Instant = Instant::seconds(15);
 pub struct PersistentVolumes {
     module: Box<dyn ClaimBinding>,
     known: Known,
+    /// None before there is a class whose claims wait for pods: until then these don't matter.
+    users: Option<Users>,
     volumes: WorkQueue<String>,
     claims: WorkQueue<Name>,
     /// What the next look may change though nothing else has changed: claims and volumes that aren't what they should be.
@@ -47,6 +49,7 @@ impl PersistentVolumes {
         PersistentVolumes {
             module: modules.claim_binding.make(&()),
             known: Known::default(),
+            users: None,
             volumes: WorkQueue::default(),
             claims: WorkQueue::default(),
             open: Default::default(),
@@ -135,13 +138,14 @@ impl PersistentVolumes {
         let Some(claim) = self.known.claims.get(name) else { return };
         let classes: Vec<&StorageClass> = world.cache.all().collect();
         let class = classes.iter().find(|class| class.metadata.name.as_deref() == Some(class_of(claim)));
-        // All pods of a namespace are looked through for this, so only where it matters.
         let asks = waits(class.copied()) && volume_of(claim).is_empty();
-        let waiting = match asks && annotation(&claim.metadata, SELECTED_NODE).is_none() {
-            true => users(world, name).filter(|pod| pod::node_name(pod).is_none()).collect(),
-            false => Vec::new(),
-        };
-        let waiting = waiting.into_iter().map(|pod| pod.metadata.name.clone().unwrap_or_default());
+        let state = world.server.snapshot();
+        let users = self.users.iter().filter(|_| asks && annotation(&claim.metadata, SELECTED_NODE).is_none());
+        let pods = users
+            .flat_map(|users| users.of(name))
+            .filter_map(|pod| state.get(&Key::new(Kind::Pod, &pod.0, &pod.1))?.get::<Pod>());
+        let waiting = pods.filter(|pod| !users::is_terminated(pod) && pod::node_name(pod).is_none());
+        let waiting = waiting.map(|pod| pod.metadata.name.clone().unwrap_or_default());
         let classes = classes.into_iter().map(view::class);
         let cluster = self.known.cluster(claim, classes.collect(), waiting.collect());
         let decision = self.decide(world, |view| claim::sync(claim, &cluster, view));
@@ -168,10 +172,19 @@ impl Component for PersistentVolumes {
     }
 
     fn watches(&self) -> &'static [Kind] {
-        &[Kind::PersistentVolume, Kind::PersistentVolumeClaim, Kind::StorageClass]
+        match self.users {
+            None => &[Kind::PersistentVolume, Kind::PersistentVolumeClaim, Kind::StorageClass],
+            Some(_) => &[Kind::PersistentVolume, Kind::PersistentVolumeClaim, Kind::StorageClass, Kind::Pod],
+        }
     }
 
     fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+        if let (Some(pod), Some(users)) = (change.object.get::<Pod>(), &mut self.users) {
+            return users.set(pod, change.kind != ChangeKind::Deleted);
+        }
+        if self.users.is_none() && waits(change.object.get()) {
+            self.users = Some(Users::of_all(world.server.snapshot()));
+        }
         if let Some(volume) = change.object.get::<PersistentVolume>() {
             self.volumes.add(name_of(&volume.metadata).1, world.now);
         } else if let Some(claim) = change.object.get::<PersistentVolumeClaim>() {
