@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::explain::Log;
 use crate::fault::Fault;
+use crate::work_queue::Tally;
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::Kind;
 use kit_server::{Change, Server};
@@ -27,6 +28,10 @@ pub trait Component: Any {
     fn next_wake(&self) -> Option<Instant>;
     /// What can be seen of it that is in no object, by subject.
     fn shows(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    /// What its work queues have done until now, by the names that upstream's controllers give them.
+    fn queues(&self, _now: Instant) -> Vec<(&'static str, Tally)> {
         Vec::new()
     }
     /// Something that was done to the cluster; `false` if it is none of this component's business.

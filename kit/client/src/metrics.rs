@@ -16,6 +16,36 @@ pub const QUEUED: &str = "rabbitmq_queue_messages_ready";
 /// Requests that a pod gets in a second, as its program counts them; labelled `namespace`, `deployment` and `pod`.
 pub const REQUESTS: &str = "http_requests_per_second";
 
+/// How often values were how large, as Prometheus counts them: each bound has a bucket with all values up to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    /// The bounds, without the last one, which is infinite.
+    pub bounds: &'static [f64],
+    /// How many values lie between each bound and the one before it; one more than there are bounds.
+    pub counts: Vec<u64>,
+    /// All values together.
+    pub sum: f64,
+}
+
+impl Histogram {
+    /// Without a value.
+    pub fn new(bounds: &'static [f64]) -> Histogram {
+        Histogram { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
+    /// Counts a value.
+    pub fn observe(&mut self, value: f64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[bucket] += 1;
+        self.sum += value;
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
 /// Namespace and name of what pods belong to.
 pub type Workload = (String, String);
 
@@ -126,6 +156,13 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_counted_up_to_their_bounds() {
+        let mut histogram = Histogram::new(&[1.0, 2.0]);
+        [0.5, 1.0, 1.5, 3.0].into_iter().for_each(|value| histogram.observe(value));
+        assert_eq!((histogram.counts.as_slice(), histogram.sum, histogram.count()), (&[2, 1, 1][..], 6.0, 4));
+    }
 
     #[test]
     fn queries_are_answered_as_far_as_they_are_understood() {

@@ -4,6 +4,7 @@
 //! processed (`control_plane/work_queue` is that exercise). Here a reconcile takes no time, so that nothing can be added
 //! meanwhile, and keys come in their own order.
 
+use crate::metrics::Histogram;
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -11,6 +12,22 @@ use std::fmt::Debug;
 /// The delay after the first failure; each further one doubles it (`DefaultControllerRateLimiter`).
 const BASE_DELAY: Instant = Instant::millis(5);
 const MAX_DELAY: Instant = Instant::seconds(1000);
+
+/// How long keys wait, in seconds (`workqueue_queue_duration_seconds`).
+const WAITS: [f64; 10] = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0];
+
+/// What a queue has done so far, as `workqueue_*` tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tally {
+    /// How many keys were put into it. One that is to wait first is not in it yet.
+    pub adds: u64,
+    /// How many of them after a failure.
+    pub retries: u64,
+    /// How many are in it.
+    pub depth: u64,
+    /// How long they waited for somebody to take them, in seconds.
+    pub waited: Histogram,
+}
 
 /// Keys and when they are due. Most of many keys wait, so nothing here looks at all of them.
 #[derive(Debug)]
@@ -23,6 +40,8 @@ pub struct WorkQueue<K> {
     failures: BTreeMap<K, u32>,
     /// The delay after the first failure, and the longest.
     delays: (Instant, Instant),
+    retries: u64,
+    waited: Histogram,
 }
 
 impl<K> Default for WorkQueue<K> {
@@ -33,6 +52,8 @@ impl<K> Default for WorkQueue<K> {
             ready: BTreeSet::new(),
             failures: BTreeMap::new(),
             delays: (BASE_DELAY, MAX_DELAY),
+            retries: 0,
+            waited: Histogram::new(&WAITS),
         }
     }
 }
@@ -79,6 +100,7 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
         let failures = self.failures.entry(key.clone()).or_default();
         let delay = self.delays.0.nanos.saturating_mul(1_i64.checked_shl(*failures).unwrap_or(i64::MAX));
         *failures = (*failures + 1).min(40);
+        self.retries += 1;
         let delay = Instant { nanos: delay.clamp(0, self.delays.1.nanos) };
         tracing::debug!(t = %now, ?key, failures = *failures, again_in = %delay, "a sync failed");
         self.add(key, now + delay);
@@ -113,8 +135,16 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
             self.ready.insert(key);
         }
         let key = self.ready.pop_first()?;
-        self.due.remove(&key);
+        let due = self.due.remove(&key).unwrap_or(now);
+        self.waited.observe((now - due).nanos.max(0) as f64 / 1e9);
         Some(key)
+    }
+
+    /// What it has done until now.
+    pub fn tally(&self, now: Instant) -> Tally {
+        let depth = self.ready.len() + self.waiting.iter().take_while(|(at, _)| *at <= now).count();
+        let depth = depth as u64;
+        Tally { adds: self.waited.count() + depth, retries: self.retries, depth, waited: self.waited.clone() }
     }
 
     /// When the next key is due.
@@ -127,6 +157,22 @@ impl<K: Ord + Clone + Debug> WorkQueue<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_tells_what_it_has_done() {
+        let mut queue = WorkQueue::default();
+        queue.add("web", Instant::seconds(1));
+        queue.retry("api", Instant::seconds(1));
+        queue.add("db", Instant::seconds(60));
+        let told = |queue: &WorkQueue<&str>, at| {
+            let tally = queue.tally(Instant::seconds(at));
+            (tally.adds, tally.retries, tally.depth, tally.waited.sum)
+        };
+        assert_eq!(told(&queue, 4), (2, 1, 2, 0.0));
+        assert_eq!(queue.pop(Instant::seconds(4)), Some("api"));
+        assert_eq!(queue.pop(Instant::seconds(4)), Some("web"));
+        assert_eq!(told(&queue, 4), (2, 1, 0, 2.995 + 3.0));
+    }
 
     #[test]
     fn a_key_is_there_once_and_at_the_earliest_time() {

@@ -14,7 +14,7 @@ use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::metrics::Usage;
 use kit_client::selectors::Selectors;
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::HorizontalPodAutoscaler;
 use kit_server::{Change, ChangeKind, Patch};
@@ -172,6 +172,10 @@ impl Component for Autoscalers {
                 self.queue.add(key, world.now + PERIOD);
             }
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("horizontalpodautoscaler", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -16,7 +16,7 @@ use kit_api::owner::controller_of;
 use kit_api::time;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -388,6 +388,10 @@ impl Component for CronJobs {
         while let Some(name) = self.queue.pop(world.now) {
             self.look_at(name, world);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("cronjob", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

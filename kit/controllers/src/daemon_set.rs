@@ -22,7 +22,7 @@ use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::DaemonSetController;
 use kit_server::{Change, ChangeKind};
@@ -186,6 +186,10 @@ impl Component for DaemonSets {
         while let Some(name) = self.queue.pop(world.now) {
             self.sync(name, world);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("daemonset", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

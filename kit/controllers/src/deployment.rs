@@ -19,7 +19,7 @@ use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::{DeploymentController, DeploymentHistory};
 use kit_server::{Change, ChangeKind};
@@ -97,6 +97,10 @@ impl Component for Deployments {
             let again = sync::sync(self.module.as_ref(), self.history.as_ref(), &name, world);
             self.queue.looked(name, &again, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("deployment", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -20,7 +20,7 @@ use kit_api::{pod, time};
 use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::selectors::Selectors;
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::failure::Disruption;
 use kit_contract::failure::disruption::{self as module, Event, Failure, Reason, Status, SyncRequest, Workload};
@@ -88,6 +88,14 @@ impl Component for Disruptions {
             let done = self.take_back(&name, world);
             self.stale.done(name, &done, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![
+            ("disruption", self.queue.tally(now)),
+            ("disruption_recheck", self.recheck.tally(now)),
+            ("stale_pod_disruption", self.stale.tally(now)),
+        ]
     }
 
     fn next_wake(&self) -> Option<Instant> {

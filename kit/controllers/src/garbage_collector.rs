@@ -12,7 +12,7 @@ use kit_api::meta::{ObjectMeta, OwnerReference};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_apimachinery::resource::Resource;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::control_plane::garbage_collector::{
     Action, Decision, FOREGROUND_DELETION, Item, Lookup, ORPHAN, Owner, Propagation, Relative,
@@ -133,6 +133,10 @@ impl Component for GarbageCollector {
                 Err(_) => self.queue.retry(key, world.now),
             }
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("garbage_collector_attempt_to_delete", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

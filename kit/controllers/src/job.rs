@@ -22,7 +22,7 @@ use kit_api::owner::controller_of;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::JobController;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
@@ -310,6 +310,10 @@ impl Component for Jobs {
         while let Some(key) = self.orphans.pop(world.now) {
             self.free(key, world);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("job", self.queue.tally(now)), ("job_orphan_pod", self.orphans.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

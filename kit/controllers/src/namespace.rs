@@ -9,7 +9,7 @@ use kit_api::time;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_apimachinery::resource::Resource;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_server::{Change, DeleteOptions, Propagation};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -56,6 +56,10 @@ impl Component for Namespaces {
             }
             self.queue.add(name, world.now + LOOK_AGAIN);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("namespace", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -37,6 +37,19 @@ pub struct NodeLifecycle {
     pass: Instant,
     /// When taints may be handed out next.
     taint: Option<Instant>,
+    /// How many nodes were tainted `NoExecute`, by zone.
+    evictions: BTreeMap<String, u64>,
+}
+
+/// A zone as `node_collector_*` tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// How many nodes it has.
+    pub size: u64,
+    /// How many of them are not ready.
+    pub unhealthy: u64,
+    /// How many were tainted so that their pods go.
+    pub evictions: u64,
 }
 
 impl NodeLifecycle {
@@ -49,6 +62,34 @@ impl NodeLifecycle {
             changed: BTreeSet::new(),
             pass: PERIOD + PASS,
             taint: None,
+            evictions: BTreeMap::new(),
+        }
+    }
+
+    /// All zones, by `REGION:ZONE`; those of nodes without labels by an empty name.
+    pub fn zones(&self) -> BTreeMap<String, Zone> {
+        let mut zones: BTreeMap<String, Zone> = BTreeMap::new();
+        for node in &self.nodes {
+            let zone = zones.entry(node.zone.clone()).or_default();
+            let is_ready = |(type_, status): (&String, &Status)| type_ == "Ready" && *status == Status::True;
+            zone.size += 1;
+            zone.unhealthy += u64::from(!node.conditions.iter().any(is_ready));
+        }
+        for (name, evictions) in &self.evictions {
+            zones.entry(name.clone()).or_default().evictions = *evictions;
+        }
+        zones
+    }
+
+    /// Counts the nodes whose pods have to go now.
+    fn count(&mut self, answer: &Answer) {
+        for action in &answer.actions {
+            let Action::AddTaint { node, effect, .. } = action else { continue };
+            if let Ok(index) = self.find(node)
+                && effect == "NoExecute"
+            {
+                *self.evictions.entry(self.nodes[index].zone.clone()).or_default() += 1;
+            }
         }
     }
 
@@ -249,6 +290,7 @@ impl Component for NodeLifecycle {
             // A pass asks anyway, so there is no need to believe a long time.
             let after = answer.again_after_ms.map(|ms| Instant::millis(ms.clamp(0, 5_000)).max(EVICTION_PERIOD));
             self.taint = after.map(|after| world.now + after);
+            self.count(&answer);
             act(answer, world);
         }
     }

@@ -15,7 +15,7 @@ use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::selectors::Selectors;
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::ReplicaSetController;
 use kit_contract::workloads::replica_set::{self as module, Action, Status, SyncRequest};
@@ -269,6 +269,10 @@ impl Component for ReplicaSets {
         while let Some(name) = self.queue.pop(world.now) {
             self.sync(&name, world);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("replicaset", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -24,7 +24,7 @@ use kit_api::pod;
 use kit_api::selector::Selector;
 use kit_apimachinery::object::{About, AsKind, Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::workloads::StatefulSetController;
 use kit_server::{Change, ChangeKind, Error};
@@ -202,6 +202,10 @@ impl Component for StatefulSets {
             let again = self.sync(&name, world);
             self.queue.looked(name, &again, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("statefulset", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

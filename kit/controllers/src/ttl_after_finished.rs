@@ -7,7 +7,7 @@ use kit_api::batch::Job;
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_apimachinery::object::{About, Key, Kind};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error, Propagation};
 use kit_time::agenda::Instant;
 
@@ -79,6 +79,10 @@ impl Component for TtlAfterFinished {
             }
             self.queue.forget(&key);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("ttl_jobs_to_delete", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

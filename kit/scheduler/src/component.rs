@@ -7,6 +7,7 @@ use super::cycle::{Found, State};
 use super::framework::{Filter, Framework, Profile};
 use super::hints::{Event, helps};
 use super::message;
+use super::metrics::{Place, Tally};
 use super::preemption::Preempted;
 use super::report::report;
 use kit_api::core::Pod as ApiPod;
@@ -45,6 +46,7 @@ pub struct Scheduler {
     binding: BTreeMap<Rc<str>, Binding>,
     /// Something may be in the queue to be tried.
     awake_at: Option<Instant>,
+    tally: Tally,
 }
 
 struct Pending {
@@ -75,7 +77,27 @@ impl Scheduler {
             pending: BTreeMap::new(),
             binding: BTreeMap::new(),
             awake_at: None,
+            tally: Tally::default(),
         }
+    }
+
+    /// Where the pods are that have no node yet, and how many each plugin refused.
+    pub fn queued(&self, now: Instant) -> (BTreeMap<Place, u64>, BTreeMap<&'static str, u64>) {
+        let (mut places, mut refused) = (BTreeMap::new(), BTreeMap::new());
+        for (key, pending) in &self.pending {
+            let place = self.tally.place(key, pending.pod.gated, &self.queue_config, now);
+            *places.entry(place).or_default() += 1;
+            if place == Place::Unschedulable {
+                let plugins = pending.refused.iter().flat_map(|(plugins, _)| plugins);
+                plugins.for_each(|plugin| *refused.entry(*plugin).or_default() += 1);
+            }
+        }
+        (places, refused)
+    }
+
+    /// What has come of its attempts.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn wake(&mut self, at: Instant) {
@@ -89,6 +111,7 @@ impl Scheduler {
         for (key, pending) in &self.pending {
             let plugins = pending.refused.iter().flat_map(|(plugins, _)| plugins);
             for plugin in plugins.filter(|plugin| helps(plugin, event, &pending.pod, &self.state.objects, &fits)) {
+                self.tally.helped(key);
                 hints.entry(plugin).or_default().push(key.to_string());
             }
         }
@@ -103,6 +126,9 @@ impl Scheduler {
         let pod = self.classes.pod(api);
         let key = pod.key.clone();
         let over = gone || pod::is_finished(api);
+        if over || pod.node_name.is_some() {
+            self.tally.forget(&key);
+        }
         match pod.node_name {
             Some(node) => {
                 if self.pending.remove(&key).is_some() {
@@ -159,6 +185,7 @@ impl Scheduler {
         let hint = |plugin: &&str| Hint { plugin: plugin.to_string(), pods: vec![name.clone()] };
         let hints: Vec<_> = refused.iter().flat_map(|(plugins, _)| plugins).map(hint).collect();
         if !hints.is_empty() {
+            self.tally.helped(&name);
             self.queue.changed(&hints, millis(now));
         }
         self.wake(now);
@@ -178,6 +205,7 @@ impl Scheduler {
         let pod = pending.pod.clone();
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let Some(api) = world.cache.get(&Key::new(Kind::Pod, namespace, name)).cloned() else { return };
+        self.tally.tried(&pod.key, world.now);
         let found = self.state.schedule(&pod, &mut self.framework);
         match found.chosen {
             Some(node) => {
@@ -203,6 +231,7 @@ impl Scheduler {
                 // It counts from now on, before the watch shows it.
                 Ok(stored) => self.state.objects.set(&stored.object, false),
                 Err(_) => {
+                    self.tally.failed(&pod.key, true, world.now);
                     self.queue.failed(&pod.key, &[], millis(world.now));
                     return self.wake(world.now + Instant::seconds(1));
                 }
@@ -251,12 +280,14 @@ impl Scheduler {
             Ok(_) => {
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 world.server.record(&api.object, "Normal", "Scheduled", &message);
+                self.tally.bound(&pod.key, world.now);
                 // It counts before the watch shows it.
                 self.take_place(pod, node);
             }
             // One that had its place already comes back as a new one.
             Err(_) if self.state.nodes.remove_pod(&pod.key).is_some() => self.see_pending((**pod).clone(), world.now),
             Err(_) => {
+                self.tally.failed(&pod.key, true, world.now);
                 self.queue.failed(&pod.key, &[], millis(world.now));
                 self.wake(world.now + Instant::seconds(1));
             }
@@ -268,7 +299,10 @@ impl Scheduler {
         let now = world.time().as_millisecond();
         let preempted = match self.state.nodes.list().is_empty() {
             true => Preempted::default(),
-            false => self.state.preempt(pod, &found, &mut self.framework, &mut *self.preemption, now),
+            false => {
+                self.tally.preemptions += 1;
+                self.state.preempt(pod, &found, &mut self.framework, &mut *self.preemption, now)
+            }
         };
         let message = self.state.failure(&found, &preempted);
         let scheduling = report(pod, &found, &self.state, Some(&preempted));
@@ -279,6 +313,7 @@ impl Scheduler {
             pending.refused = Some((plugins, world.now));
         }
         self.queue.failed(&pod.key, &names, millis(world.now));
+        self.tally.failed(&pod.key, names.is_empty(), world.now);
 
         let Some(mut api) = stored.get::<ApiPod>().cloned() else { return };
         let status = api.status.get_or_insert_default();
@@ -308,6 +343,7 @@ impl Scheduler {
         world: &mut World<'_>,
     ) {
         let victims = candidates.iter().filter(|candidate| candidate.node == node).flat_map(|c| &c.victims);
+        self.tally.victims.observe(victims.clone().count() as f64);
         for victim in victims {
             let (namespace, name) = victim.name.split_once('/').unwrap_or(("", &victim.name));
             let Ok(mut api) = world.server.fetch::<ApiPod>(namespace, name) else { continue };

@@ -13,6 +13,7 @@ pub mod cycle;
 pub mod framework;
 pub mod hints;
 pub mod message;
+pub mod metrics;
 pub mod nodes;
 pub mod objects;
 pub mod preemption;

@@ -14,7 +14,7 @@ use kit_api::discovery::EndpointSlice;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::network::EndpointSlices as Module;
 use kit_server::{Change, ChangeKind, DeleteOptions};
@@ -168,6 +168,10 @@ impl Component for EndpointSlices {
             let done = self.sync(&name, world);
             retry(&mut self.queue, &mut self.failures, name, &done, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("endpoint_slice", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -12,7 +12,7 @@ use kit_api::meta::ObjectMeta;
 use kit_api::pod;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -70,6 +70,10 @@ impl Component for AllEndpoints {
             let done = self.sync(&name, world);
             retry(&mut self.queue, &mut self.failures, name, &done, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("endpoint", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -13,7 +13,7 @@ use kit_api::meta::ObjectMeta;
 use kit_apimachinery::object::{About, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_server::{Change, ChangeKind, DeleteOptions};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -361,6 +361,10 @@ impl Component for MirroredSlices {
             let done = self.sync(&name, world);
             retry(&mut self.queue, &mut self.failures, name, &done, world.now);
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("endpoint_slice_mirroring", self.queue.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -68,6 +68,9 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node) else { return false };
         match kubelet.admits(pod, world) {
             Err((reason, message)) => {
+                if let Some(kubelet) = self.nodes.get_mut(node) {
+                    *kubelet.counts.rejections.entry(reason.clone()).or_default() += 1;
+                }
                 let mut pod = pod.clone();
                 if let Ok(stored) = world.server.get(&key(&pod)).cloned() {
                     world.server.record(&stored.object, "Warning", &reason, &message);

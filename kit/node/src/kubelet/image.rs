@@ -9,6 +9,18 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+/// Work that comes in bursts: so often, in seconds, so many threads begin at once, and each needs so many seconds of CPU time.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bursts {
+    /// How far apart they are.
+    pub every: f64,
+    /// How many threads have something to do.
+    pub threads: usize,
+    /// How much CPU time each of them needs.
+    pub cpu: f64,
+}
+
 /// How containers of one image behave. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +45,8 @@ pub struct Image {
     pub exit_code: i32,
     /// Thousandths of a CPU that it uses without load.
     pub milli_cpu: i64,
+    /// Work beside that, which a quota throttles though little is used in a second.
+    pub bursts: Option<Bursts>,
     /// Bytes of memory that it uses.
     pub memory: i64,
     /// Bytes that it writes on disk, beside its image.
@@ -89,6 +103,7 @@ impl Default for Image {
             exits_after: None,
             exit_code: 0,
             milli_cpu: 1,
+            bursts: None,
             memory: 16 << 20,
             disk: 0,
             processes: 1,
@@ -96,6 +111,14 @@ impl Default for Image {
             request: None,
             webhook: None,
         }
+    }
+}
+
+impl Image {
+    /// Thousandths of a CPU that it uses on average without load.
+    pub fn average(&self) -> i64 {
+        let of_bursts = |bursts: &Bursts| bursts.threads as f64 * bursts.cpu / bursts.every.max(0.001) * 1000.0;
+        self.milli_cpu + self.bursts.as_ref().map_or(0.0, of_bursts) as i64
     }
 }
 

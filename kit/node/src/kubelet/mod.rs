@@ -12,6 +12,7 @@ mod faults;
 mod garbage;
 pub mod image;
 pub mod log;
+pub mod metrics;
 mod network;
 pub mod node;
 mod objects;
@@ -84,6 +85,8 @@ pub struct Kubelets {
     unmeasured: bool,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
+    /// What first containers of pods did under load, by the uid.
+    worked: BTreeMap<String, metrics::Worked>,
     /// If containers run what their command says: whose probes they have.
     programs: Option<Slot<dyn Prober>>,
     /// Who decides about the containers of pods.
@@ -119,6 +122,7 @@ struct Kubelet {
     pressure: Pressure,
     /// Whether too few images could be removed the last time.
     collection_failed: bool,
+    counts: metrics::Counts,
 }
 
 struct Running {
@@ -135,6 +139,8 @@ struct Running {
     failing: Option<Failing>,
     /// The pod itself, if it is a static one.
     manifest: Option<Box<Pod>>,
+    /// When the kubelet first saw it, until all of its containers run.
+    begins: Option<Instant>,
 }
 
 impl Kubelets {
@@ -164,6 +170,7 @@ impl Kubelets {
                     shutdown: None,
                     pressure,
                     collection_failed: false,
+                    counts: metrics::Counts::default(),
                 },
             )
         });
@@ -181,6 +188,7 @@ impl Kubelets {
             usage,
             unmeasured: true,
             loads: BTreeMap::new(),
+            worked: BTreeMap::new(),
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
             wires: None,
@@ -270,6 +278,8 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let ip = if self.wires.is_some() { String::new() } else { kubelet.address() };
         let worker = self.worker_of(pod, ip, world).on(self.runtime_of(node));
+        // One that ran before the kubelet began doesn't start.
+        let started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         if let Some(kubelet) = self.nodes.get_mut(node) {
             worker.images().for_each(|image| kubelet.images.insert(image));
             let running = Running {
@@ -282,8 +292,10 @@ impl Kubelets {
                 claims: Claims::of(pod),
                 disk_limits: DiskLimits::of(pod),
                 failing: None,
+                begins: (!started).then_some(world.now),
                 manifest: static_pods::is_static(pod).then(|| Box::new(pod.clone())),
             };
+            kubelet.counts.started_pods += u64::from(!started);
             kubelet.pods.insert(uid.clone(), running);
         }
         self.pods.insert(uid.clone(), node.to_string());
@@ -331,13 +343,18 @@ impl Kubelets {
 
     /// Records events about a pod, and what its worker has to say.
     fn tell(&mut self, node: &str, uid: &str, events: pod_worker::Events, world: &mut World<'_>) {
-        let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
+        let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { return };
+        kubelet.count(uid, &events);
+        if !kubelet.connected {
+            return;
+        }
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if events.is_empty() && !running.worker.backs_off() {
             return;
         }
         let Ok(stored) = world.server.get(&running.key).cloned() else { return };
         let more = stored.get::<Pod>().map(|pod| running.worker.told(pod)).unwrap_or_default();
+        kubelet.count(uid, &more);
         for (type_, reason, message) in events.into_iter().chain(more) {
             world.server.record(&stored.object, type_, reason, &message);
         }
@@ -378,6 +395,11 @@ impl Kubelets {
             return;
         }
         self.unmeasured = true;
+        let age = pod.metadata.creation_timestamp.as_ref().map(|created| world.time().duration_since(created.0));
+        let age = age.map_or(0.0, |age| age.as_secs_f64());
+        self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.has_begun(uid, age, world.now));
+        let Some(kubelet) = self.nodes.get(node) else { return };
+        let Some(running) = kubelet.pods.get(uid) else { return };
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
         if world.server.update_status(pod.into_object()).is_err_and(|error| error.code >= 500) {
             self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.behind = true);

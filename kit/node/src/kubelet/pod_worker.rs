@@ -8,6 +8,7 @@
 mod adopt;
 mod answering;
 mod ending;
+pub mod figures;
 pub mod life;
 mod live;
 mod probes;
@@ -283,7 +284,7 @@ impl PodWorker {
     pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
         let used = |run: &Run| match run.state {
             State::Running { since, .. } => {
-                Some((run.name.clone(), since, (run.throttled(run.image.milli_cpu + run.load), run.memory())))
+                Some((run.name.clone(), since, (run.throttled(run.image.average() + run.load), run.memory())))
             }
             _ => None,
         };

@@ -111,6 +111,11 @@ impl Pressure {
         self.manager.admit(pod, qos::class_of(pod))
     }
 
+    /// What the node has.
+    pub fn capacity(&self) -> Amounts {
+        self.capacity
+    }
+
     /// Whether there is nothing to do while the pods use so much.
     fn is_quiet(&self, used: Amounts) -> bool {
         let short = |(resource, level): &(Resource, i64)| self.capacity.of(*resource) - used.of(*resource) < *level;
@@ -128,6 +133,16 @@ impl Pressure {
 fn by_signal(capacity: Amounts, amounts: Amounts) -> BTreeMap<String, Quantity> {
     let watched = SIGNALS.iter().filter(|(_, resource)| capacity.of(*resource) > 0);
     watched.map(|(signal, resource)| (signal.to_string(), quantity(*resource, amounts.of(*resource)))).collect()
+}
+
+/// The signal that stands for what is short.
+fn signal(resource: &str) -> &'static str {
+    match resource {
+        "memory" => "memory.available",
+        "pids" => "pid.available",
+        "inodes" => "nodefs.inodesFree",
+        _ => "nodefs.available",
+    }
 }
 
 fn quantity(of: Resource, amount: i64) -> Quantity {
@@ -214,6 +229,9 @@ impl Kubelets {
                 world.server.record(&stored.object, "Warning", "EvictionThresholdMet", &message);
             }
             let Some(evicted) = outcome.evicted else { continue };
+            if let (Some(kubelet), Some(resource)) = (self.nodes.get_mut(&name), outcome.reclaims) {
+                *kubelet.counts.evictions.entry(signal(resource)).or_default() += 1;
+            }
             let key = self.nodes.get(&name).and_then(|kubelet| Some(kubelet.pods.get(&evicted.pod)?.key.clone()));
             if let Some(stored) = key.and_then(|key| world.server.get(&key).ok().cloned()) {
                 world.server.record(&stored.object, "Warning", EVICTED, &evicted.message);

@@ -3,8 +3,7 @@
 //! Sources: `pkg/scraper` and `pkg/storage` of metrics-server (which scrapes each 15 s and leaves out pods with a container
 //! that is younger than 10 s).
 
-use super::Kubelets;
-use super::pod_worker::PodWorker;
+use super::{Kubelets, Running};
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::Key;
@@ -57,46 +56,58 @@ impl Kubelets {
 
     /// Writes down what each pod uses.
     pub(super) fn measure(&mut self, world: &World<'_>) {
-        self.spread(world);
-        let usage = self.used(world);
-        *self.usage.borrow_mut() = usage;
+        let shares = self.shares(world);
+        self.spread(&shares);
+        self.settle(&shares, world);
+        *self.usage.borrow_mut() = self.used(world);
     }
 
-    /// Splits the load of each Deployment among its ready pods.
-    fn spread(&mut self, world: &World<'_>) {
+    /// Lets pods do their shares of the load.
+    fn spread(&mut self, shares: &BTreeMap<String, i64>) {
         if self.loads.is_empty() {
             return;
         }
-        let mut sharing: BTreeMap<String, Vec<&mut PodWorker>> = BTreeMap::new();
         for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
-            for running in kubelet.pods.values_mut() {
-                running.worker.take_load(0);
-                let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
-                if let Some(pod) = pod.filter(|pod| pod::is_ready(pod) && !pod::is_terminating(pod)) {
-                    sharing.entry(workload(&running.key, pod)).or_default().push(&mut running.worker);
-                }
+            for (uid, running) in &mut kubelet.pods {
+                running.worker.take_load(shares.get(uid).copied().unwrap_or_default());
             }
-        }
-        for (workload, milli_cpu) in &self.loads {
-            let Some(workers) = sharing.get_mut(workload) else { continue };
-            let each = milli_cpu / i64::try_from(workers.len()).unwrap_or(i64::MAX);
-            workers.iter_mut().for_each(|worker| worker.take_load(each));
         }
     }
 
     /// CPU and memory of the containers of each pod. None gets more than its limit.
     fn used(&self, world: &World<'_>) -> BTreeMap<Key, Vec<(String, Amounts)>> {
-        let mut usage: BTreeMap<Key, Vec<(String, Amounts)>> = BTreeMap::new();
-        for kubelet in self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected) {
-            for running in kubelet.pods.values() {
-                if world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name).is_none() {
-                    continue;
-                }
-                let all = running.worker.usage_of_containers().into_iter();
-                usage.insert(running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect());
+        let known = |running: &&Running| world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name).is_some();
+        let of = |running: &Running| {
+            let all = running.worker.usage_of_containers().into_iter();
+            (running.key.clone(), all.map(|(name, _, amounts)| (name, amounts)).collect())
+        };
+        self.answering().map(|(_, running)| running).filter(known).map(of).collect()
+    }
+
+    /// What each pod is given of the load of its Deployment, in thousandths of a CPU, by its uid: the ready ones share it.
+    pub(super) fn shares(&self, world: &World<'_>) -> BTreeMap<String, i64> {
+        if self.loads.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut sharing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (uid, running) in self.answering() {
+            let Some(pod) = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name) else { continue };
+            if pod::is_ready(pod) && !pod::is_terminating(pod) {
+                sharing.entry(workload(&running.key, pod)).or_default().push(uid.clone());
             }
         }
-        usage
+        let of = |(workload, milli_cpu): (&String, &i64)| {
+            let pods = sharing.remove(workload).unwrap_or_default();
+            let share = milli_cpu / pods.len().max(1) as i64;
+            pods.into_iter().map(move |uid| (uid, share)).collect::<Vec<_>>()
+        };
+        self.loads.iter().flat_map(of).collect()
+    }
+
+    /// The pods of all nodes that answer, by their uids.
+    fn answering(&self) -> impl Iterator<Item = (&String, &Running)> {
+        let kubelets = self.nodes.values().filter(|kubelet| kubelet.up && kubelet.connected);
+        kubelets.flat_map(|kubelet| kubelet.pods.iter())
     }
 }
 

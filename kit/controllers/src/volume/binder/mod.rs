@@ -20,7 +20,7 @@ use kit_api::storage::StorageClass;
 use kit_api::volume::{SELECTED_NODE, annotation, claim_phase, class_of, volume_of, volume_phase, waits};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::component::{Component, World};
-use kit_client::work_queue::WorkQueue;
+use kit_client::work_queue::{Tally, WorkQueue};
 use kit_contract::Modules;
 use kit_contract::storage::ClaimBinding;
 use kit_server::{Change, ChangeKind, DeleteOptions, Error};
@@ -218,6 +218,10 @@ impl Component for PersistentVolumes {
                 return;
             }
         }
+    }
+
+    fn queues(&self, now: Instant) -> Vec<(&'static str, Tally)> {
+        vec![("volumes", self.volumes.tally(now)), ("claims", self.claims.tally(now))]
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -19,7 +19,7 @@ use kit_contract::node::probes::{
 };
 use kit_time::agenda::Instant;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a probe has found, and what is told of it.
 type Found = (Outcome, String);
@@ -47,6 +47,8 @@ pub struct Probes {
     news: bool,
     wake: Option<Instant>,
     due: BTreeSet<Kind>,
+    /// How often each probe found what, in the words of `prober_probe_total`.
+    pub found: BTreeMap<(Kind, &'static str), u64>,
     /// The commands that run, when their time is up, and what they have written.
     programs: Vec<(Kind, Program, Instant, Vec<u8>)>,
 }
@@ -112,6 +114,7 @@ pub fn of(
         news: false,
         wake: None,
         due: BTreeSet::new(),
+        found: BTreeMap::new(),
         programs: Vec::new(),
     })
 }
@@ -163,6 +166,12 @@ impl Probes {
     }
 
     fn done(&mut self, probe: Kind, (outcome, why): Found, now: Instant, events: &mut Events) {
+        let word = match outcome {
+            Outcome::Passed | Outcome::Warned => "successful",
+            Outcome::Failed | Outcome::TimedOut => "failed",
+            Outcome::Errored => "unknown",
+        };
+        *self.found.entry((probe, word)).or_default() += 1;
         let told = match outcome {
             Outcome::Passed | Outcome::Warned => None,
             Outcome::Failed | Outcome::TimedOut => Some(format!("{probe:?} probe failed: {why}")),
