@@ -215,8 +215,8 @@ impl<'a> Value<'a> {
             Value::Double(value) => *value == 0.0,
             Value::Text(text) => text.is_empty(),
             Value::Bytes(bytes) => bytes.is_empty(),
-            Value::List(list) => list.len() == 0,
-            Value::Map(map) => map.len() == 0,
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
             _ => false,
         }
     }
@@ -241,6 +241,11 @@ impl<'a> List<'a> {
             List::Json(items, _) => items.len(),
             List::New(items) => items.len(),
         }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// An item.
@@ -281,6 +286,11 @@ impl<'a> Map<'a> {
             Map::Json(fields, _) => fields.len(),
             Map::New(entries) => entries.len(),
         }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What stands under a key.

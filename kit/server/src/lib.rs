@@ -29,7 +29,7 @@ mod typed;
 mod versions;
 mod write;
 
-pub use admission::{COUNTED, Call, CallTarget, Caller, Reply, Webhook};
+pub use admission::{COUNTED, Call, CallTarget, Caller, Known, Reply, Webhook};
 pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};

@@ -15,7 +15,7 @@ mod service_account;
 mod view;
 
 pub(super) use dynamic::Compiled;
-pub use dynamic::review::{Call, Caller, Reply, Target as CallTarget};
+pub use dynamic::review::{Call, Caller, Known, Reply, Target as CallTarget};
 pub(super) use dynamic::webhooks::Hooks;
 pub use quota::COUNTED;
 

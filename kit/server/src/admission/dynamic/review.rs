@@ -37,6 +37,9 @@ pub enum Target {
 /// What came of a call: the AdmissionReview that was sent back, or why there is none, in a client's words.
 pub type Reply = Result<Value, String>;
 
+/// What some webhooks say.
+pub type Known = Vec<(Call, Reply)>;
+
 /// Somebody who calls webhooks for the server.
 pub trait Caller {
     /// Calls one, and waits for what it says. `server` is there to find the pods of a service.

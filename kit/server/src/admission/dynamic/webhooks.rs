@@ -8,7 +8,7 @@
 //! `apiserver/pkg/util/webhook/error.go`.
 
 use super::expressions::{Conditions, Names};
-use super::review::{Call, Caller, Reply, Target, Verdict, denied, read};
+use super::review::{Call, Caller, Known, Reply, Target, Verdict, denied, read};
 use super::{Attributes, kind};
 use crate::handlers::{Request, Response};
 use crate::patch::json::Operations;
@@ -27,7 +27,7 @@ const TIMEOUT: u64 = 10;
 pub(crate) struct Hooks {
     caller: Option<Box<dyn Caller>>,
     /// The answers that are known, where whoever asks can come again.
-    known: Option<Vec<(Call, Reply)>>,
+    known: Option<Known>,
     /// The answer that is lacking.
     lacking: Option<Call>,
 }
@@ -93,11 +93,7 @@ impl Server {
     /// # Errors
     ///
     /// The call that has to be made.
-    pub fn answer_with(
-        &mut self,
-        request: &Request<'_>,
-        known: Vec<(Call, Reply)>,
-    ) -> Result<Response, Box<(Call, Vec<(Call, Reply)>)>> {
+    pub fn answer_with(&mut self, request: &Request<'_>, known: Known) -> Result<Response, Box<(Call, Known)>> {
         let drawn = self.drawn.clone();
         self.hooks.known = Some(known);
         let response = self.answer(request);
