@@ -12,6 +12,7 @@ use kit_apimachinery::object::{Key, Kind};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
+use kit_client::work_queue::Tally;
 use kit_contract::remote::catch_lost;
 use kit_network::fabric;
 use kit_node::kubelet::Kubelets;
@@ -213,6 +214,12 @@ impl Engine {
     /// What can be seen of components that is in no object, by subject.
     pub fn shows(&self) -> Vec<(String, String)> {
         self.components.iter().flat_map(|running| running.component.shows()).collect()
+    }
+
+    /// What the work queues of all controllers have done until now, by their names.
+    pub fn queues(&self) -> Vec<(&'static str, Tally)> {
+        let now = self.agenda.now();
+        self.components.iter().flat_map(|running| running.component.queues(now)).collect()
     }
 
     /// The pods whose containers run, each with the node where they do, whatever the API server knows of it.

@@ -1,21 +1,26 @@
-//! Writes the text format as the Python client does (prometheus_client `exposition.py`, generate_latest): each number has a
-//! point, where Go's client leaves it out.
+//! Writes the text format: as the Python client does (prometheus_client `exposition.py`, generate_latest), where each number
+//! has a point, and as Go's does (`expfmt/text_create.go`), which leaves it out.
 
 use super::{Family, Sample};
 
-/// The text of all families.
+/// The text of all families, as the Python client writes it.
 pub fn render(families: &[Family]) -> String {
-    families.iter().map(family).collect()
+    families.iter().map(|of| family(of, &number)).collect()
 }
 
-fn family(family: &Family) -> String {
+/// The same as Go's client writes it.
+pub fn as_go(families: &[Family]) -> String {
+    families.iter().map(|of| family(of, &go)).collect()
+}
+
+fn family(family: &Family, number: &dyn Fn(f64) -> String) -> String {
     let help = family.help.as_deref().unwrap_or_default().replace('\\', r"\\").replace('\n', r"\n");
     let (name, kind) = (&family.name, family.kind.name());
-    let samples: String = family.samples.iter().map(sample).collect();
+    let samples: String = family.samples.iter().map(|of| sample(of, number)).collect();
     format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}")
 }
 
-fn sample(sample: &Sample) -> String {
+fn sample(sample: &Sample, number: &dyn Fn(f64) -> String) -> String {
     let mut labels = sample.labels.clone();
     labels.sort();
     let escaped = |value: &str| value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"");
@@ -23,6 +28,19 @@ fn sample(sample: &Sample) -> String {
     let labels = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
     let timestamp = sample.timestamp.map(|t| format!(" {t}")).unwrap_or_default();
     format!("{}{labels} {}{timestamp}\n", sample.name, number(sample.value))
+}
+
+/// A number as Go's client writes it: as short as it can be read back, with an exponent below -4 and from 6 on.
+fn go(value: f64) -> String {
+    if !value.is_finite() {
+        return crate::number::general(value, None);
+    }
+    let exponential = crate::number::exponential(value, None);
+    let (mantissa, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
+    match exponent.parse().unwrap_or(0) {
+        exponent if value != 0.0 && !(-4..6).contains(&exponent) => format!("{mantissa}e{exponent:+03}"),
+        _ => format!("{value}"),
+    }
 }
 
 /// A number as Python writes it, but with an exponent from a million on, as Go does.
@@ -45,7 +63,18 @@ pub fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{as_go, number};
+    use crate::exposition::{Family, Sample, Type};
+
+    #[test]
+    fn go_leaves_the_point_out() {
+        let sample =
+            |value| Sample { name: "m".into(), labels: vec![("a".into(), "b".into())], value, timestamp: None };
+        let samples = vec![sample(3.0), sample(0.25), sample(16_777_216.0)];
+        let family = Family { name: "m".into(), help: Some("Help.".into()), kind: Type::Gauge, samples };
+        let expected = "# HELP m Help.\n# TYPE m gauge\nm{a=\"b\"} 3\nm{a=\"b\"} 0.25\nm{a=\"b\"} 1.6777216e+07\n";
+        assert_eq!(as_go(&[family]), expected);
+    }
 
     #[test]
     fn numbers() {
