@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long)]
     databases: bool,
     /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler; `keda`, which scales by queues and from
-    /// nothing; `prometheus-adapter`, which tells autoscalers of requests
+    /// nothing; `prometheus-adapter`, which tells autoscalers of requests; `kube-state-metrics`, which makes metrics of all objects
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = add_on)]
     add_on: Vec<AddOn>,
     /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,

@@ -36,6 +36,7 @@ use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
 use kit_controllers::service_account::ServiceAccounts;
+use kit_controllers::state_metrics::StateMetrics;
 use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
@@ -209,6 +210,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         let (cloud, network, modules) = (cloud.clone(), network.clone(), modules.clone());
         let is_served = config.accounts.is_some();
         let pipeline = config.pipeline.clone();
+        let has_state_metrics = config.add_ons.contains(&AddOn::KubeStateMetrics);
         // Whoever is measured stands there as soon as somebody measures.
         let outside = (adapters.keda || adapters.prometheus).then(|| adapters.sources.clone());
         move || -> Vec<Box<dyn Component>> {
@@ -236,7 +238,8 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
             let beside = [kubelets(), drivers].into_iter().chain(databases).chain(checks).chain(api).chain(of_network);
             let outside =
                 outside.iter().map(|sources| -> Box<dyn Component> { Box::new(Outside::new(sources.clone())) });
-            beside.chain(pipeline).chain(outside).collect()
+            let installed = has_state_metrics.then(|| Box::new(StateMetrics::default()) as Box<dyn Component>);
+            beside.chain(pipeline).chain(outside).chain(installed).collect()
         }
     };
     let with_network = |engine: Engine| match network.clone() {

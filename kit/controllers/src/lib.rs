@@ -27,6 +27,7 @@ pub mod replica_set;
 pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
+pub mod state_metrics;
 pub mod stateful_set;
 pub mod taint_eviction;
 mod template;

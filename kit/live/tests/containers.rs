@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use kit_client::fault::Fault;
-use kit_cluster::cluster::{self, Config};
+use kit_cluster::cluster::{self, AddOn, Config};
 use kit_cluster::engine::Clock;
 use kit_live::{Live, Options};
 use serde_json::{Value, json};
@@ -338,5 +338,59 @@ fn pods_are_somebody_by_the_token_in_their_volume() {
     {
         assert!(said.contains(part), "{part}: {said}");
     }
+    live.stop().expect("no module was lost");
+}
+
+#[test]
+fn metrics_are_scraped_through_the_api_server() {
+    let config = Config {
+        programs: true,
+        accounts: Some("PEM".into()),
+        add_ons: vec![AddOn::KubeStateMetrics],
+        ..Config::default()
+    };
+    let engine = move || cluster::start(&config, &solutions::modules(), Clock::default());
+    let live = Live::start(engine, Options { speed: 20.0, ..Options::default() }).expect("a port is free");
+    until(&live, "/api/v1/namespaces/default/serviceaccounts/default", "", "creationTimestamp");
+    make(
+        &live,
+        "web",
+        json!({"nodeName": "node-1", "containers": [{"name": "main", "image": "nginx", "readinessProbe": {"tcpSocket": {"port": 80}}}]}),
+        r#""ready":true"#,
+    );
+    let node = "/api/v1/nodes/node-1/proxy";
+    let system = "/api/v1/namespaces/kube-system/services";
+    let state = format!("{system}/kube-state-metrics:8080/proxy/metrics");
+    until(&live, &state, "", "kube_pod_info");
+    for (path, line) in [
+        (format!("{node}/metrics"), "kubelet_node_name{node=\"node-1\"} 1"),
+        (format!("{node}/metrics/cadvisor"), "container_spec_cpu_shares{container=\"main\""),
+        (
+            format!("{node}/metrics/resource"),
+            "container_memory_working_set_bytes{container=\"main\",namespace=\"default\",pod=\"web\"} 1.6777216e+07",
+        ),
+        (format!("{node}/metrics/probes"), "prober_probe_total{container=\"main\",namespace=\"default\",pod=\"web\""),
+        ("/api/v1/nodes/node-1:9100/proxy/metrics".into(), "node_memory_MemTotal_bytes 8.589934592e+09"),
+        (state.clone(), "kube_node_status_condition{condition=\"Ready\",node=\"node-1\",status=\"true\"} 1"),
+        (format!("{system}/kube-scheduler:10259/proxy/metrics"), "scheduler_pending_pods{queue=\"gated\"} 0"),
+        (format!("{system}/kube-controller-manager:10257/proxy/metrics"), "node_collector_zone_size"),
+    ] {
+        let (code, text) = get(&live, &path);
+        assert!(code == 200 && text.contains(line), "{path}: {code} {text}");
+    }
+    for (path, expected, said) in [
+        ("/api/v1/nodes/none/proxy/metrics", 404, r#"nodes \"none\" not found"#),
+        ("/api/v1/nodes/node-1/proxy/pods", 404, "404 page not found"),
+        ("/api/v1/namespaces/default/pods/web/proxy/metrics", 503, "connect: connection refused"),
+        ("/api/v1/namespaces/default/services/kubernetes/proxy/", 503, "no endpoints available for service"),
+    ] {
+        let (code, text) = get(&live, path);
+        assert!(code == expected && text.contains(said), "{path}: {code} {text}");
+    }
+    let (code, text) = send(&live, "GET", &format!("{node}/metrics"), "Impersonate-User: jane\r\n", "");
+    assert!(code == 403 && text.contains(r#"cannot get resource \"nodes/proxy\""#), "{text}");
+    let down = live.door();
+    down.request(|driver| driver.engine.fault(&Fault::Crash("node-1".into())).expect("a node"));
+    until(&live, &format!("{node}/metrics"), "", "error trying to reach service: dial tcp");
     live.stop().expect("no module was lost");
 }

@@ -34,8 +34,8 @@ pub use auth::tokens::{ISSUER, Seal, Signer};
 pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
 pub use handlers::{
-    Body, Connection, Container, Containers, Listing, LogOptions, Metrics, Request, RequestInfo, Response, Streams,
-    Watch, containers, targets,
+    Body, Connection, Container, Containers, Listing, LogOptions, Metrics, Proxied, Request, RequestInfo, Response,
+    Streams, Watch, containers, targets,
 };
 pub use kit_apimachinery::schema;
 pub use patch::Patch;

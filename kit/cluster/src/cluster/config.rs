@@ -96,12 +96,18 @@ pub enum AddOn {
     /// The Prometheus adapter of `kubernetes-sigs/prometheus-adapter`: answers `custom.metrics.k8s.io`, and without KEDA
     /// `external.metrics.k8s.io`.
     PrometheusAdapter,
+    /// kube-state-metrics of `kubernetes/kube-state-metrics`: the objects of the cluster as metrics.
+    KubeStateMetrics,
 }
 
 impl AddOn {
     /// All of them, by the names that users know.
-    pub const ALL: [(&str, AddOn); 3] =
-        [("vpa", AddOn::Vpa), ("keda", AddOn::Keda), ("prometheus-adapter", AddOn::PrometheusAdapter)];
+    pub const ALL: [(&str, AddOn); 4] = [
+        ("vpa", AddOn::Vpa),
+        ("keda", AddOn::Keda),
+        ("prometheus-adapter", AddOn::PrometheusAdapter),
+        ("kube-state-metrics", AddOn::KubeStateMetrics),
+    ];
 }
 
 /// A simulated cloud, with the cloud controller manager that speaks with it.

@@ -73,6 +73,19 @@ pub enum Connection {
     PortForward(Container),
     /// Metrics, of a node or of pods.
     Metrics(Metrics),
+    /// What a node, a pod or a service serves over HTTP.
+    Proxy(Proxied),
+}
+
+/// Where a request goes that the API server passes on, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxied {
+    /// The node, the pod or the service.
+    pub to: Key,
+    /// Its port, by number or name; empty for the one that it has by default.
+    pub port: String,
+    /// The path there, with a `/` before it.
+    pub path: String,
 }
 
 /// Which metrics somebody wants (`metrics.k8s.io/v1beta1`).
@@ -129,6 +142,29 @@ impl Server {
                 labels: query.get("labelSelector").into(),
             }))
         })
+    }
+
+    /// Whom a request is passed on to: `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT` (`SplitSchemeNamePort` of
+    /// `apimachinery/pkg/util/net/port_split.go`).
+    pub(super) fn proxy(&self, target: &super::Target, path: &str) -> Result<Response, Error> {
+        let key = target.key();
+        let parts: Vec<&str> = key.name.split(':').collect();
+        let (name, port) = match parts[..] {
+            [name] => (name, ""),
+            [name, port] => (name, port),
+            ["http" | "https" | "", name, port] => (name, port),
+            _ => {
+                return Err(Error::bad_request(format!(
+                    "invalid {} request {:?}",
+                    key.kind.name().to_lowercase(),
+                    key.name
+                )));
+            }
+        };
+        let to = Key::new(key.kind, &key.namespace, name);
+        self.get(&to)?;
+        let path = path.split_once("/proxy").map_or("", |(_, path)| path).trim_start_matches('/');
+        Ok(connect(Connection::Proxy(Proxied { to, port: port.into(), path: format!("/{path}") })))
     }
 
     /// What somebody wants of a container.

@@ -23,7 +23,7 @@ mod verbs;
 mod view;
 mod watch;
 
-pub use connect::{Connection, Container, LogOptions, Metrics, Streams};
+pub use connect::{Connection, Container, LogOptions, Metrics, Proxied, Streams};
 pub use info::RequestInfo;
 pub use listing::Listing;
 pub(super) use subresources::scale_of;
@@ -144,6 +144,9 @@ impl Target {
             ["namespaces", namespace, plural] => (namespace, plural, None, None),
             ["namespaces", namespace, plural, name] => (namespace, plural, Some(name), None),
             ["namespaces", namespace, plural, name, sub] => (namespace, plural, Some(name), Some(sub)),
+            // What follows is the path behind the proxy.
+            ["namespaces", namespace, plural, name, sub @ "proxy", ..] => (namespace, plural, Some(name), Some(sub)),
+            [plural, name, sub @ "proxy", ..] => ("", plural, Some(name), Some(sub)),
             [plural] => ("", plural, None, None),
             [plural, name] => ("", plural, Some(name), None),
             [plural, name, sub] => ("", plural, Some(name), Some(sub)),

@@ -51,6 +51,8 @@ impl Server {
                 self.admit_part("CONNECT", &target.key(), name, connect::options(name, query), false)?;
                 self.connect(target, name, query)
             }
+            ("proxy", "get") => self.proxy(target, request.path),
+            ("proxy", _) => Err(Error::method_not_allowed()),
             _ => Err(Error::no_resource()),
         }
     }
