@@ -5,10 +5,12 @@
 //! second is what the second's line says, so that small delays inside of a second don't matter.
 
 mod condition;
+mod monitor;
 pub mod observe;
 mod step;
 
 pub use condition::{Condition, Seen};
+pub use monitor::{Monitor, Monitoring};
 pub use step::{Deletion, Skew, Span, Step, act, apply};
 
 use crate::cluster::{self, Config};
@@ -52,6 +54,9 @@ pub struct Timeline {
     /// What must hold at every instant: `web ready >= 3`.
     #[serde(default)]
     pub always: Vec<Condition>,
+    /// What Prometheus looks at, and which alerts it knows.
+    #[serde(default)]
+    pub monitor: Option<Monitoring>,
 }
 
 /// What went wrong while a timeline was played.
@@ -98,6 +103,7 @@ pub struct Play<'a> {
     /// The control plane as it was seen last.
     plane: Vec<(String, String)>,
     recorder: Option<&'a mut Recorder>,
+    monitor: Option<Monitor>,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -158,8 +164,22 @@ impl<'a> Play<'a> {
         let decided = engine.log().count();
         let trace = Vec::new();
         let (next, acted) = (0, false);
-        let play =
-            Play { timeline, engine, observer, zero, next, trace, traced, acted, rest, decided, plane, recorder };
+        let monitor = timeline.monitor.as_ref().map(|of| Monitor::new(of, zero)).transpose()?;
+        let play = Play {
+            timeline,
+            engine,
+            observer,
+            zero,
+            next,
+            trace,
+            traced,
+            acted,
+            rest,
+            decided,
+            plane,
+            recorder,
+            monitor,
+        };
         Ok((play, lines))
     }
 
@@ -189,6 +209,11 @@ impl<'a> Play<'a> {
         &self.engine
     }
 
+    /// The Prometheus beside the cluster, if there is one.
+    pub fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.as_ref()
+    }
+
     /// The time since the clock showed 0.
     pub fn now(&self) -> Instant {
         self.engine.now() - self.zero
@@ -216,6 +241,11 @@ impl<'a> Play<'a> {
                 let until = self.engine.now() + span.0;
                 lines = self.watch(until)?;
             }
+            Step::Ask(expr) => {
+                let nobody = || Failure::Wrong("`ask` needs a timeline with `monitor`".into());
+                let monitor = self.monitor.as_mut().ok_or_else(nobody)?;
+                lines.extend(monitor.ask(expr, &mut self.engine)?.into_iter().map(|line| format!("         {line}")));
+            }
             step => {
                 match step::act(&mut self.engine, step) {
                     // It may be right to ask, and only the wrong time.
@@ -236,6 +266,7 @@ impl<'a> Play<'a> {
         self.rest.seen = self.engine.server().end();
         while self.engine.now() < until {
             let due = self.engine.due().unwrap_or(until).min(until);
+            let due = self.monitor.as_ref().map_or(due, |monitor| due.min(monitor.due().max(self.engine.now())));
             let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
             let end = self.zero + Instant::seconds(whole + 1);
             let label = format!("t={}", Instant::seconds(whole));
@@ -263,12 +294,17 @@ impl<'a> Play<'a> {
                     return Ok(lines);
                 }
             }
+            if let Some(monitor) = self.monitor.as_mut().filter(|monitor| monitor.due() <= self.engine.now()) {
+                let alerts = monitor.look(&mut self.engine);
+                lines.extend(alerts.into_iter().map(|line| format!("{label:<8} {line}")));
+            }
             self.write_trace();
             self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));
             let plane = observe::beside(&self.engine, &self.timeline.observe);
             changed |= plane != self.plane;
             self.plane = plane;
             if !changed && !self.acted {
+                self.transcribe(whole, &lines[told..]);
                 continue;
             }
             self.acted = false;

@@ -4,6 +4,7 @@
 //! [`AlertingRule`] turns each sample of its result into an alert, which is pending until it has held long enough.
 
 pub mod alerting;
+pub mod file;
 mod group;
 pub mod template;
 
