@@ -92,9 +92,16 @@ impl Throttled {
         }
     }
 
+    /// With whole periods, as the kernel counts them.
+    fn whole(self) -> Throttled {
+        let whole = |periods: f64| (periods + 1e-6).floor();
+        let (periods, throttled_periods) = (whole(self.periods), whole(self.throttled_periods));
+        Throttled { periods, throttled_periods, ..self }
+    }
+
     /// Of somebody who wants so many thousandths of a CPU all the time.
     fn steady(wants: i64, limit: i64, seconds: f64) -> Throttled {
-        let periods = (seconds * 1e6 / PERIOD as f64).floor();
+        let periods = seconds * 1e6 / PERIOD as f64;
         let stops = f64::from(u8::from(wants > limit));
         let part = 1.0 - limit as f64 / wants.max(1) as f64;
         Throttled { periods, throttled_periods: stops * periods, seconds: stops * part * seconds }
@@ -213,7 +220,7 @@ impl Kubelets {
         }
         ContainerReading {
             cpu,
-            throttled,
+            throttled: throttled.map(Throttled::whole),
             quota: limit.map(|limit| quota(limit, PERIOD)),
             shares: shares(request),
             memory_limit: amount(&|spec| resource(spec, "memory", false)).map(|limit| limit.value()),
