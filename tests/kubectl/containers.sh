@@ -124,6 +124,7 @@ exit 1' port-forward web 8080:80
 exit 1' logs web --as jane
 
     until_is top pod web --no-headers
+    until_is top pod two --no-headers
     check 'web*1m*16Mi' top pod web --no-headers
     check 'POD*NAME*CPU(cores)*MEMORY(bytes)*
 two*a*1m*16Mi*

@@ -102,7 +102,11 @@ rollout() {
     "$kubectl" rollout status "$1" --timeout=60s >/dev/null
 }
 
-# The exit code of a command is that of `enter`, and errors are told.
+# The exit code of a command is that of `enter`, and errors are told. Nodes join a moment after the cluster is up.
+for _ in $(seq 100); do
+    in_ node-1 true 2>/dev/null && break
+    sleep 0.2
+done
 code=0
 in_ node-1 sh -c 'exit 7' || code=$?
 compare 7 "$code" 'the exit code of a command'

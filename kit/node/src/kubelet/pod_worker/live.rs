@@ -70,6 +70,8 @@ pub struct Live {
     pub(super) grace: Instant,
     /// When its back-off is over.
     again: Instant,
+    /// From which end its next start counts for the back-off; none if it doesn't.
+    counts_from: Option<Instant>,
     /// What the last pull said, if it failed.
     pulled: String,
     /// How often it was looked at again.
@@ -103,6 +105,7 @@ impl Live {
             pod: format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid)),
             grace,
             again: Instant::default(),
+            counts_from: None,
             pulled: String::new(),
             looks: 0,
             killed: None,

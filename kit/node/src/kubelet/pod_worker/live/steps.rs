@@ -113,7 +113,9 @@ impl Run {
                 }
                 if self.last.is_some() {
                     self.restarts += 1;
-                    self.crashes.start(self.ended_at, at);
+                    if let Some(ended) = live.counts_from.take() {
+                        self.crashes.start(ended, at);
+                    }
                 }
                 (live.killed, live.signal, live.unwell) = (None, None, None);
                 (live.forgotten, live.ordered) = (false, false);
@@ -202,9 +204,12 @@ impl Run {
         let Some(live) = &mut self.live else { return };
         live.ordered = again;
         live.stage = if again { Stage::Again } else { Stage::Unseen };
-        // Who kills it has not seen this end yet, and counts from the last one (`doBackOff` with the status of before).
+        // Who kills it has not seen this end yet, and counts from the last one, if there is one (`doBackOff` with the status of before).
         let is_over = again && (!ran_before || before + self.waits <= now);
-        live.again = if is_over { now } else { now + self.waits };
+        (live.again, live.counts_from) = match is_over {
+            true => (now, ran_before.then_some(before)),
+            false => (now + self.waits, Some(now)),
+        };
     }
 
     /// Sends it the signal to stop, and kills it when it has had its time. `false` if there is nothing to kill.
