@@ -131,6 +131,26 @@ fn a_container_that_crashes_backs_off() {
 }
 
 #[test]
+fn a_container_that_a_probe_restarts_again_and_again_backs_off() {
+    let mut bench = Bench::new(with_programs);
+    let mut main = container("main", "busybox", Some("sleep 1000"));
+    main["livenessProbe"] = json!({"exec": {"command": ["false"]}, "periodSeconds": 5, "failureThreshold": 1});
+    bench.pod("sick", json!({"containers": [main], "terminationGracePeriodSeconds": 1}));
+    let mut restarts = Vec::new();
+    for _ in 0..8 {
+        bench.wait(75.0);
+        restarts.push(bench.status("sick", "/containerStatuses/0/restartCount").as_i64());
+    }
+    // The first two are at once: of nothing that ended before, and of an end that was not counted yet. Then 10 s, 20 s, 40 s, 80 s, 160 s.
+    assert_eq!(restarts, [4, 5, 6, 6, 6, 7, 7, 7].map(Some));
+    let message = bench.status("sick", "/containerStatuses/0/state/waiting/message");
+    assert!(
+        message.as_str().is_some_and(|text| text.starts_with("back-off 5m0s restarting failed container=main")),
+        "{message}"
+    );
+}
+
+#[test]
 fn init_containers_run_one_after_the_other_to_their_end() {
     /// What the init containers do, the restart policy, and what the pod shows in turn.
     type Case<'a> = (&'a str, &'a [Option<&'a str>], &'a str, &'a [&'a str]);
