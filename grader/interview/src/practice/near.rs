@@ -81,7 +81,11 @@ pub fn questions(args: &Value, words: &Words) -> Vec<Change> {
             // Another name is another thing, and no mistake.
             Value::String(_) if ["name", "uid", "container"].contains(&name) => Vec::new(),
             Value::Bool(yes) => vec![other((!yes).into())],
-            Value::Number(number) => numbers(number).into_iter().map(other).collect(),
+            Value::Number(number) => {
+                let least = if AT_LEAST_ONE.contains(&name) { 1 } else { i64::MIN };
+                let near = numbers(number).into_iter();
+                near.filter(|near| near.as_i64().is_none_or(|near| near >= least)).map(other).collect()
+            }
             Value::String(word) => {
                 let known =
                     words.get(name).into_iter().flatten().filter(|known| *known != word && !known.is_empty()).cloned();
@@ -223,6 +227,9 @@ fn texts(word: &str) -> Vec<String> {
     near.extend(word.rsplit_once(',').map(|(rest, _)| rest.to_string()));
     near
 }
+
+/// Amounts that a contract has at least one of: with less, nothing is ever done.
+const AT_LEAST_ONE: [&str; 3] = ["cpu_ms", "quota_ms", "threads"];
 
 /// What a number is taken for.
 fn numbers(number: &Number) -> Vec<Value> {
