@@ -56,32 +56,26 @@ fn span<'a>(nanos: i64) -> Value<'a> {
     Value::Span(Duration { nanos })
 }
 
+/// Arithmetic of whole numbers, signed ones or not.
+macro_rules! whole {
+    ($name:expr, $one:expr, $other:expr, $kind:expr, $overflow:expr) => {{
+        let (value, by_zero) = match $name {
+            "_+_" => ($one.checked_add(*$other), false),
+            "_-_" => ($one.checked_sub(*$other), false),
+            "_*_" => ($one.checked_mul(*$other), false),
+            "_/_" => ($one.checked_div(*$other), *$other == 0),
+            "_%_" => ($one.checked_rem(*$other), *$other == 0),
+            _ => return None,
+        };
+        let zero = if $name == "_/_" { "division by zero" } else { "modulus by zero" };
+        checked(value, $kind, if by_zero { zero } else { $overflow })
+    }};
+}
+
 fn arithmetic<'a>(name: &str, one: &Value<'a>, other: &Value<'a>) -> Found<'a> {
     match (one, other) {
-        (Value::Int(one), Value::Int(other)) => {
-            let (value, by_zero) = match name {
-                "_+_" => (one.checked_add(*other), false),
-                "_-_" => (one.checked_sub(*other), false),
-                "_*_" => (one.checked_mul(*other), false),
-                "_/_" => (one.checked_div(*other), *other == 0),
-                "_%_" => (one.checked_rem(*other), *other == 0),
-                _ => return None,
-            };
-            let zero = if name == "_/_" { "division by zero" } else { "modulus by zero" };
-            checked(value, Value::Int, if by_zero { zero } else { "integer overflow" })
-        }
-        (Value::Uint(one), Value::Uint(other)) => {
-            let (value, by_zero) = match name {
-                "_+_" => (one.checked_add(*other), false),
-                "_-_" => (one.checked_sub(*other), false),
-                "_*_" => (one.checked_mul(*other), false),
-                "_/_" => (one.checked_div(*other), *other == 0),
-                "_%_" => (one.checked_rem(*other), *other == 0),
-                _ => return None,
-            };
-            let zero = if name == "_/_" { "division by zero" } else { "modulus by zero" };
-            checked(value, Value::Uint, if by_zero { zero } else { "unsigned integer overflow" })
-        }
+        (Value::Int(one), Value::Int(other)) => whole!(name, one, other, Value::Int, "integer overflow"),
+        (Value::Uint(one), Value::Uint(other)) => whole!(name, one, other, Value::Uint, "unsigned integer overflow"),
         (Value::Double(one), Value::Double(other)) => Some(Ok(Value::Double(match name {
             "_+_" => one + other,
             "_-_" => one - other,
