@@ -110,6 +110,16 @@ async function keys(page, expect) {
     await page.keyboard.press("Escape");
 }
 
+/** What axe-core finds serious on a page as it stands. What fades in or out is neither here nor there, and has its end first. */
+async function barriers(page) {
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+    return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, impact, nodes }) => `axe ${id} (${impact}): ${nodes[0].target} ${nodes[0].any[0]?.message ?? ""}`);
+}
+
 async function look(browser, given) {
     const wrong = [];
     const { file, recording } = pageOf(given);
@@ -152,14 +162,9 @@ async function look(browser, given) {
                 facts.push(`between frames ${ms(percentile(intervals, 0.5))} ms, 95% ${ms(percentile(intervals, 0.95))} ms (${intervals.length} frames)`);
             }
             if (width === 1200 && scheme === "dark") await keys(page, (holds, words) => expect(holds, `keys: ${words}`));
-            await page.evaluate(axe);
             for (const tab of await page.locator("#tabs [role=tab]").all()) {
                 await tab.click();
-                const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-                for (const { id, impact, nodes } of violations) {
-                    if (impact !== "serious" && impact !== "critical") continue;
-                    wrong.push(`${where}, ${await tab.innerText()}: axe ${id} (${impact}): ${nodes[0].target} ${nodes[0].any[0]?.message ?? ""}`);
-                }
+                for (const words of await barriers(page)) wrong.push(`${where}, ${await tab.innerText()}: ${words}`);
             }
         }
         for (const error of errors) wrong.push(`${where}: ${error}`);
@@ -218,9 +223,7 @@ async function live(browser, recording) {
     const got = server.asked.map(({ path, body }) => [path, body]);
     expect(JSON.stringify(got) === JSON.stringify(expected), `asks ${JSON.stringify(got)}`);
     expect(server.asked.every(({ type }) => type === "application/json"), "asks without a type");
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-    for (const { id, impact, nodes } of violations) if (impact === "serious" || impact === "critical") wrong.push(`axe ${id}: ${nodes[0].target}`);
+    wrong.push(...(await barriers(page)));
     if (SHOTS) await page.screenshot({ path: join(SHOTS, "live.png") });
     await page.context().close();
     server.close();

@@ -7,7 +7,7 @@ use crate::modules::Seats;
 use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
-use kit_apimachinery::object::Kind;
+use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::cluster::{self, AddOn, CloudShape, Config, DatabaseShape, NetworkShape, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
@@ -29,6 +29,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a detached cluster may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a cluster may take to have in its first namespace what pods need; a learner's controllers may never bring it.
+const SETTLES: Duration = Duration::from_secs(5);
 /// With more nodes than this there is a network only if somebody asks for it: each node knows the way to each other.
 const NETWORKED: usize = 50;
 /// The most nodes: what a real cluster is tested with is a tenth of it.
@@ -270,6 +272,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         merge(&file)?;
     }
     unreadable.iter().for_each(|why| println!("  warning: {why}; everything else is there"));
+    settle(&live, began);
     let nodes = case.as_ref().map_or(args.nodes, |_| live.door().snapshot().list(Kind::Node).count());
     let idle = if case.is_some() { Vec::new() } else { idle(&live.door().snapshot(), args.nodes) };
     if !idle.is_empty() {
@@ -298,6 +301,15 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     drop(names);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
+}
+
+/// Waits for what pods of the namespace `default` need: a request that comes before it is refused, or meets it halfway.
+fn settle(live: &Live, began: Instant) {
+    let needed = [(Kind::ServiceAccount, "default"), (Kind::ConfigMap, "kube-root-ca.crt")];
+    let there = |(kind, name)| live.door().snapshot().get(&Key::new(kind, "default", name)).is_some();
+    while !needed.into_iter().all(there) && live.runs() && began.elapsed() < SETTLES {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A claim to network namespaces, if the cluster is to have any and this machine can make them.
