@@ -1,11 +1,12 @@
 //! A container whose image was changed while its pod is there: it ends, and begins anew from the new one.
 //!
-//! Source: `HashContainer` of `pkg/kubelet/container/helpers.go`: of a container that is there its name and its image count.
+//! Source: `HashContainer` of `pkg/kubelet/container/helpers.go`: of a container that is there its name and its image count, letter by
+//! letter.
 //! Back-offs are kept by this hash (`GetStableKey` of `pkg/kubelet/kuberuntime/helpers.go`), so the new one begins without.
 
 use super::life::Life;
 use super::{INIT, PodWorker, Run, State, live, seconds};
-use crate::kubelet::image::{self, Image, Reference, Registry};
+use crate::kubelet::image::{self, Image, Registry};
 use kit_api::core::{Container, Pod};
 use kit_api::jiff::Timestamp;
 use kit_api::pod_resources::is_sidecar;
@@ -28,7 +29,7 @@ impl PodWorker {
         for container in inits.iter().chain(&spec.containers) {
             let image_name = container.image.as_deref().unwrap_or_default();
             let mut runs = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);
-            let run = runs.find(|run| run.name == container.name && !is_same(run.wanted(), image_name));
+            let run = runs.find(|run| run.name == container.name && run.wanted() != image_name);
             let Some(run) = run else { continue };
             changed = true;
             let behaviour = image::behaviour(registry, container, is_sidecar(container) || self.policy == "Always");
@@ -94,7 +95,7 @@ impl super::Init {
     /// The image that it is to run, if that is another one.
     fn other<'a>(&self, inits: &'a [Container]) -> Option<&'a str> {
         let image = inits.iter().find(|container| container.name == self.name)?.image.as_deref()?;
-        (!is_same(&self.image_name, image)).then_some(image)
+        (self.image_name != image).then_some(image)
     }
 }
 
@@ -122,11 +123,6 @@ impl Run {
         (self.state, self.backs_off) = (State::Waiting(None), false);
         self.next = Some(at + seconds(self.image.pull + self.image.start));
     }
-}
-
-/// Whether two names are of one image.
-fn is_same(one: &str, other: &str) -> bool {
-    one == other || Reference::parse(one).is_some_and(|one| Reference::parse(other) == Some(one))
 }
 
 #[cfg(test)]

@@ -49,13 +49,13 @@ fn cases() -> Vec<Case> {
             told: Some(changed),
         },
         Case {
-            what: "the same image by another name is the same",
+            what: "the same image by another name is another",
             pod: pod("Always", "web:1"),
             pointer: main,
             image: "docker.io/library/web:1",
             before: 3.0,
-            after: ("running", 0, "web:1"),
-            told: None,
+            after: ("running", 1, "docker.io/library/web:1"),
+            told: Some(changed),
         },
         Case {
             what: "an image that can't be pulled is forgotten",
