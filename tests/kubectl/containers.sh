@@ -137,6 +137,47 @@ node-1*node-2*node-3*' top nodes
     check 'Error from server (NotFound): pods "none" not found
 exit 1' top pod none
 
+    # Processes and signals (pid_namespaces(7)): what process 1 doesn't catch doesn't end it, and nginx catches SIGTERM.
+    "$kubectl" apply -f - >/dev/null <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata: {name: shares}
+spec:
+  shareProcessNamespace: true
+  containers:
+  - {name: a, image: busybox, command: [sh, -c, "while true; do sleep 9999; done"]}
+  - {name: b, image: nginx}
+EOF
+    "$kubectl" wait --for=condition=Ready pod/shares --timeout=60s >/dev/null
+    check 'PID   USER     TIME  COMMAND
+    1 root      0:00 nginx: master process nginx -g daemon off;
+    2 101       0:00 nginx: worker process
+* root      0:00 ps' exec web -- ps
+    check '' exec web -- kill -9 1
+    check '0' get pod web -o 'jsonpath={.status.containerStatuses[0].restartCount}'
+    check "kill: can't kill pid 99: No such process
+command terminated with exit code 1
+exit 1" exec web -- kill 99
+    check '' exec web -- kill 1
+    until_is get pod web -o 'jsonpath={.status.containerStatuses[?(@.restartCount==1)].name}'
+    check 'Completed 0' get pod web -o \
+        'jsonpath={.status.containerStatuses[0].lastState.terminated.reason} {.status.containerStatuses[0].lastState.terminated.exitCode}'
+    check 'PID   COMMAND
+    1 pause
+    8 sh
+    9 sleep
+   16 nginx
+   17 nginx
+* ps' exec shares -c a -- ps -o pid,comm
+    check '' exec shares -c a -- kill -9 16
+    until_is get pod shares -o 'jsonpath={.status.containerStatuses[?(@.restartCount==1)].name}'
+    check 'Error 137' get pod shares -o \
+        'jsonpath={.status.containerStatuses[1].lastState.terminated.reason} {.status.containerStatuses[1].lastState.terminated.exitCode}'
+    "$kubectl" debug two --image=busybox --target=a --container=eye -- sh -c 'cat /proc/1/comm; echo found >/proc/1/root/tmp/eye' >/dev/null 2>&1
+    until_is get pod two -o 'jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}'
+    check 'sh' logs two -c eye
+    check 'found' exec two -c a -- sh -c 'cp /tmp/eye /tmp/copy; mv /tmp/copy /tmp/moved; cat /tmp/moved'
+
     # A pod that runs is changed, somebody looks around in it, and another waits for its settings (`ValidatePodResize`,
     # `HashContainer`, `makeEnvironmentVariables`).
     "$kubectl" apply -f - >/dev/null <<'EOF'

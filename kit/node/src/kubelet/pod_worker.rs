@@ -11,6 +11,7 @@ mod ending;
 pub mod figures;
 pub mod life;
 mod live;
+mod namespaces;
 mod probes;
 mod reboot;
 mod renewal;
@@ -70,6 +71,8 @@ pub struct PodWorker {
     /// How far its end is.
     ends: Option<Ends>,
     volumes: Volumes,
+    /// Whose processes its containers see.
+    namespaces: namespaces::Namespaces,
     /// When the network is asked again for the pod's address; until then nothing of the pod begins.
     held: Option<Instant>,
     /// Who decides about the containers.
@@ -147,6 +150,7 @@ impl PodWorker {
             stops_at,
             ends,
             volumes,
+            namespaces: namespaces::Namespaces::default(),
             held,
             lifecycle,
         };
@@ -278,6 +282,14 @@ impl PodWorker {
         for run in &mut self.containers {
             run.exit(exit_code, now, time, &self.policy);
         }
+    }
+
+    /// The kernel kills a container for its memory; `false` if it doesn't run.
+    pub fn kill_container(&mut self, name: &str, now: Instant, time: Timestamp) -> bool {
+        // In a pod that ends nothing begins again.
+        let policy = if self.stops_at.is_some() { "Never".into() } else { self.policy.clone() };
+        let run = self.runs_mut().find(|run| run.name == name && run.since().is_some());
+        run.map(|run| run.exit(137, now, time, &policy)).is_some()
     }
 
     /// Thousandths of a CPU and bytes that each running container uses, and the time since which it runs.

@@ -149,6 +149,7 @@ impl Kubelets {
         }
         let mut program = Program::new(command, around, false);
         let ended = program.step(world.now, world.time());
+        self.rouse(target);
         Ok(self.open(Session { target: target.clone(), run, what: What::Exec(Box::new(program)), ended }))
     }
 
@@ -166,6 +167,12 @@ impl Kubelets {
             .and_then(|life| life.container().stdin_once);
         let what = What::Attach { written: VecDeque::new(), size: 0, closes: stdin && once.unwrap_or_default() };
         Ok(self.open(Session { target: target.clone(), run, what, ended: None }))
+    }
+
+    /// What somebody does inside may be for what runs there.
+    fn rouse(&mut self, target: &Target) {
+        let uid = self.uid_of(target).to_string();
+        self.arm(&target.node, &uid);
     }
 
     fn open(&mut self, session: Session) -> u64 {
@@ -197,7 +204,8 @@ impl Kubelets {
         let kubelet = self.nodes.get(node)?;
         let running = kubelet.pods.get(uid)?;
         let there = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
-        let pod = there.or(running.manifest.as_deref())?;
+        // Whoever is cut off goes on with pods that the control plane has forgotten.
+        let pod = there.or(running.manifest.as_deref()).or(running.worker.pod())?;
         let place = Place::new(world.server, pod, running.worker.ip(), &kubelet.shape.address(kubelet.index));
         let sandbox = || running.net.sandbox.clone();
         Some(Place { link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }), ..place })
@@ -213,7 +221,7 @@ impl Kubelets {
                 None => program.close_input(),
             }
             session.ended = session.ended.or(program.step(world.now, world.time()));
-            return;
+            return self.rouse(&target);
         }
         let closes = matches!(session.what, What::Attach { closes: true, .. });
         let program = self.worker(&target).and_then(|worker| worker.inside(&target.container)?.program.as_mut());
@@ -266,7 +274,12 @@ impl Kubelets {
             let there = self.reach(&target.node).is_ok();
             let seen = self.worker(&target).and_then(|worker| worker.see(&target.container, now)?.running);
             if !there || seen != Some(run) {
-                self.sessions.entry(id).and_modify(|session| session.ended = Some(137));
+                self.sessions.entry(id).and_modify(|session| {
+                    session.ended = Some(137);
+                    if let What::Exec(program) = &mut session.what {
+                        program.end(137);
+                    }
+                });
             }
         }
     }
@@ -277,13 +290,16 @@ impl Kubelets {
             return;
         }
         self.check(world);
+        let mut stepped = Vec::new();
         for session in self.sessions.values_mut().filter(|session| session.ended.is_none()) {
             if let What::Exec(program) = &mut session.what
                 && program.wake().is_some_and(|at| at <= world.now)
             {
                 session.ended = program.step(world.now, world.time());
+                stepped.push(session.target.clone());
             }
         }
+        stepped.iter().for_each(|target| self.rouse(target));
     }
 
     /// When one of them wants to go on.

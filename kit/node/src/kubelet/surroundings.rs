@@ -7,6 +7,7 @@
 use crate::program::Surroundings;
 use crate::program::files::{Files, Tree};
 use crate::program::link::Link;
+use crate::program::processes::Processes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_api::core::{Container, Pod};
@@ -54,6 +55,7 @@ impl<'a> Place<'a> {
             tty: container.tty.unwrap_or_default(),
             stdin: container.stdin.unwrap_or_default(),
             network: self.link.clone(),
+            processes: Processes::default(),
         }
     }
 

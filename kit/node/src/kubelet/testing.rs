@@ -89,7 +89,11 @@ impl Bench {
     }
 
     pub fn delete(&mut self, name: &str) {
-        self.server.delete(&Key::new(Kind::Pod, "default", name), &DeleteOptions::default()).expect("it is there");
+        self.delete_with(name, &DeleteOptions::default());
+    }
+
+    pub fn delete_with(&mut self, name: &str, options: &DeleteOptions) {
+        self.server.delete(&Key::new(Kind::Pod, "default", name), options).expect("it is there");
         self.settle();
     }
 
@@ -144,19 +148,46 @@ impl Bench {
 
     /// What a container of a pod has written.
     pub fn log(&self, name: &str, container: &str) -> String {
-        let pod = self.server.fetch::<Pod>("default", name).expect("the pod is there");
-        let target = kit_server::Container {
-            node: "node-1".into(),
-            uid: pod.metadata.uid.unwrap_or_default(),
-            pod: Key::new(Kind::Pod, "default", name),
-            container: container.into(),
-        };
+        let target = self.target(name, container);
         let mut reader = self.kubelets.logs(&target, &LogOptions::default(), self.now).expect("it has a log");
         let mut text = Vec::new();
         while let (Some(piece), _) = self.kubelets.read(&mut reader, self.now) {
             text.extend(piece);
         }
         String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Runs a command in a container and lets so many seconds pass: what it has written, and its exit code if it has ended.
+    pub fn exec(&mut self, name: &str, container: &str, command: &[&str], seconds: f64) -> (String, Option<i32>) {
+        let target = self.target(name, container);
+        let command = command.iter().map(ToString::to_string).collect();
+        let Bench { server, now, kubelets, cache, log, .. } = self;
+        let world = World { now: *now, server, cache, log };
+        let id = match kubelets.exec(&target, command, false, false, &world) {
+            Ok(id) => id,
+            Err(why) => return (format!("{why:?}"), None),
+        };
+        self.wait(seconds);
+        let Bench { server, now, kubelets, cache, log, .. } = self;
+        let world = World { now: *now, server, cache, log };
+        let mut text = String::new();
+        loop {
+            let output = kubelets.output(id, &world).unwrap_or_default();
+            output.written.iter().for_each(|(_, bytes)| text.push_str(&String::from_utf8_lossy(bytes)));
+            if output.written.is_empty() {
+                return (text, output.ended);
+            }
+        }
+    }
+
+    fn target(&self, name: &str, container: &str) -> kit_server::Container {
+        let pod = self.server.fetch::<Pod>("default", name).expect("the pod is there");
+        kit_server::Container {
+            node: "node-1".into(),
+            uid: pod.metadata.uid.unwrap_or_default(),
+            pod: Key::new(Kind::Pod, "default", name),
+            container: container.into(),
+        }
     }
 
     /// A field of a pod's status, as a JSON pointer names it; null if it isn't there.

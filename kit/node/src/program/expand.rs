@@ -89,9 +89,7 @@ impl Shell {
                     Part::Command { node, quoted } => {
                         let kept = Rc::new(RefCell::new(Vec::new()));
                         let inner = Io { stdout: Sink::Kept(kept.clone()), ..io.clone() };
-                        let mut shell = self.clone();
-                        _ = shell.run(node, &inner).await;
-                        self.status = shell.status;
+                        self.status = self.fork().lives(node, &inner).await;
                         let text = String::from_utf8_lossy(&kept.borrow()).trim_end_matches('\n').to_string();
                         (text, *quoted)
                     }
@@ -160,6 +158,7 @@ impl Shell {
         match name {
             "?" => Some(self.status.to_string()),
             "$" => Some(self.pid.to_string()),
+            "!" => Some(self.job.map(|job| job.to_string()).unwrap_or_default()),
             "#" => Some(self.arguments.len().saturating_sub(1).to_string()),
             "@" | "*" => Some(self.arguments.get(1..).unwrap_or_default().join(" ")),
             _ => match name.parse::<usize>() {

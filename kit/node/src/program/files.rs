@@ -1,5 +1,6 @@
 //! What files a container sees: its own, and what is mounted.
 
+use super::processes::Processes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,6 +24,8 @@ struct Mount {
 pub struct Files {
     own: Tree,
     mounts: Vec<Mount>,
+    /// What `/proc` shows.
+    processes: Option<Processes>,
 }
 
 impl Default for Files {
@@ -30,7 +33,7 @@ impl Default for Files {
     fn default() -> Files {
         let names = ["bin", "dev", "etc", "home", "opt", "proc", "root", "sys", "tmp", "usr", "var", "var/log"];
         let own = names.map(|name| (format!("/{name}/"), Vec::new())).into();
-        Files { own: Rc::new(RefCell::new(own)), mounts: Vec::new() }
+        Files { own: Rc::new(RefCell::new(own)), mounts: Vec::new(), processes: None }
     }
 }
 
@@ -56,7 +59,31 @@ impl Files {
 
     /// The files of one, and the mounts of another.
     pub fn joined(own: &Files, mounts: &Files) -> Files {
-        Files { own: own.own.clone(), mounts: mounts.mounts.clone() }
+        Files { own: own.own.clone(), mounts: mounts.mounts.clone(), processes: own.processes.clone() }
+    }
+
+    /// The same, with these processes below `/proc`.
+    pub fn with_processes(self, processes: &Processes) -> Files {
+        Files { processes: Some(processes.clone()), ..self }
+    }
+
+    /// The same, with nothing below `/proc`.
+    pub fn without_processes(&self) -> Files {
+        Files { processes: None, ..self.clone() }
+    }
+
+    /// What is below `/proc`, if a path leads there.
+    fn proc<'a>(&self, path: &'a str) -> Option<(&Processes, &'a str)> {
+        let rest = path.strip_prefix("/proc").filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some((self.processes.as_ref()?, rest.trim_start_matches('/')))
+    }
+
+    /// The files that a path leads to, and where it does: `/proc/1/root/tmp` is `/tmp` of process 1.
+    fn through<'a>(&self, path: &'a str) -> Option<(Files, &'a str)> {
+        let (processes, rest) = self.proc(path)?;
+        let (pid, inside) = rest.split_once('/')?;
+        let inside = inside.strip_prefix("root").filter(|inside| inside.is_empty() || inside.starts_with('/'))?;
+        Some((processes.files(pid)?, if inside.is_empty() { "/" } else { inside }))
     }
 
     fn find(&self, path: &str) -> (&Tree, bool, String) {
@@ -74,12 +101,21 @@ impl Files {
 
     /// What a file holds.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        if let Some((files, path)) = self.through(path) {
+            return files.read(path);
+        }
+        if let Some((processes, rest)) = self.proc(path) {
+            return processes.read(rest);
+        }
         let (tree, _, rest) = self.find(path);
         tree.borrow().get(&rest).cloned()
     }
 
     /// Whether a directory of this path exists.
     pub fn is_directory(&self, path: &str) -> bool {
+        if let Some((files, path)) = self.through(path) {
+            return files.is_directory(path);
+        }
         let mounted = |mount: &Mount| mount.at == path && !mount.tree.borrow().contains_key("");
         let (tree, _, rest) = self.find(path);
         let marked = tree.borrow().contains_key(&format!("{rest}/"));
@@ -88,6 +124,12 @@ impl Files {
 
     /// The names in a directory.
     pub fn list(&self, path: &str) -> Vec<String> {
+        if let Some((files, path)) = self.through(path) {
+            return files.list(path);
+        }
+        if let Some((processes, rest)) = self.proc(path) {
+            return processes.list(rest);
+        }
         let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
         let mut names: Vec<String> = Vec::new();
         let (tree, _, rest) = self.find(path);
@@ -105,6 +147,12 @@ impl Files {
 
     /// Writes a file, or appends to it; the error is what the system says.
     pub fn write(&self, path: &str, bytes: &[u8], append: bool) -> Result<(), &'static str> {
+        if let Some((files, path)) = self.through(path) {
+            return files.write(path, bytes, append);
+        }
+        if self.proc(path).is_some() {
+            return Err("No such file or directory");
+        }
         if self.is_directory(path) {
             return Err("Is a directory");
         }
@@ -131,6 +179,12 @@ impl Files {
 
     /// Makes a directory, and those above it.
     pub fn make_directory(&self, path: &str) -> Result<(), &'static str> {
+        if let Some((files, path)) = self.through(path) {
+            return files.make_directory(path);
+        }
+        if self.proc(path).is_some() {
+            return Err("No such file or directory");
+        }
         let (tree, read_only, rest) = self.find(path);
         if read_only {
             return Err("Read-only file system");
@@ -144,6 +198,12 @@ impl Files {
 
     /// Removes a file, or a directory with all in it.
     pub fn remove(&self, path: &str, all: bool) -> Result<(), &'static str> {
+        if let Some((files, path)) = self.through(path) {
+            return files.remove(path, all);
+        }
+        if self.proc(path).is_some() {
+            return Err("Operation not permitted");
+        }
         let (tree, read_only, rest) = self.find(path);
         let inside = format!("{rest}/");
         match () {

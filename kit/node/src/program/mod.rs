@@ -9,6 +9,7 @@ mod expand;
 pub mod files;
 pub mod link;
 mod parse;
+pub mod processes;
 mod reader;
 mod shell;
 mod simple;
@@ -22,6 +23,7 @@ pub use system::Channel;
 use files::Files;
 use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
+use processes::{Processes, TERM};
 use shell::Shell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -46,11 +48,16 @@ pub struct Surroundings {
     pub stdin: bool,
     /// The network, if there is one.
     pub network: Option<link::Link>,
+    /// Who else is there.
+    pub processes: Processes,
 }
 
 /// A program that runs, or has run.
 pub struct Program {
     system: Rc<System>,
+    /// Who else is there, and its own number.
+    processes: Processes,
+    pid: u32,
     running: Option<Pin<Box<dyn Future<Output = i32>>>>,
     code: i32,
 }
@@ -61,33 +68,33 @@ pub fn exists(word: &str, network: bool) -> bool {
 }
 
 impl Program {
-    /// A program that will start with its first step. `first` if it is the first process of a container, which no signal
-    /// ends that it doesn't catch.
-    pub fn new(command: Vec<String>, around: Surroundings, first: bool) -> Program {
-        let Surroundings { environment, files, hostname, tty, stdin, network } = around;
-        let known = network.is_some();
-        let system = Rc::new(System::new(files, hostname, tty, stdin, first, network));
-        let mut shell = Shell::new(system.clone(), &environment, if first { 1 } else { 7 });
+    /// A program that will start with its first step. `own` if it is the container's own: Ctrl-C doesn't end it, and as process 1
+    /// neither does any signal that it doesn't catch.
+    pub fn new(command: Vec<String>, around: Surroundings, own: bool) -> Program {
+        let first = Rc::new(around.processes.enter(&command, &around, own));
+        let pid = first.pid;
+        let Surroundings { environment, files, hostname, tty, stdin, network, processes } = around;
+        let files = files.with_processes(&processes);
+        let system = Rc::new(System::new(files, hostname, tty, stdin, own, network));
+        let mut shell = Shell::new(system.clone(), &environment, first.clone());
         let running = Box::pin(async move {
-            let shell_asked = command.first().and_then(|word| commands::program(word, known));
-            if shell_asked.is_some_and(|name| ["sh", "ash", "bash"].contains(&name)) {
-                return commands::inner(&mut shell, &command, &commands::plain()).await;
+            match first.live(commands::run(&mut shell, &command, &commands::plain())).await {
+                Ok(_) => shell.status,
+                Err(signal) => 128 + i32::from(signal),
             }
-            _ = commands::run(&mut shell, &command, &commands::plain()).await;
-            shell.status
         });
-        Program { system, running: Some(running), code: 0 }
+        Program { system, processes, pid, running: Some(running), code: 0 }
     }
 
     /// Does all that can be done now; the exit code once it has ended.
     pub fn step(&mut self, now: Instant, time: Timestamp) -> Option<i32> {
         let Some(running) = &mut self.running else { return Some(self.code) };
+        self.processes.calm(self.pid);
         self.system.enter(now, time);
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..ROUNDS {
             if let Poll::Ready(code) = running.as_mut().poll(&mut context) {
-                self.running = None;
-                self.code = code;
+                self.end(code);
                 return Some(code);
             }
             self.system.poll_jobs(&mut context);
@@ -95,12 +102,20 @@ impl Program {
                 break;
             }
         }
+        self.processes.calm(self.pid);
         None
+    }
+
+    /// It and all that it has started are gone.
+    pub fn end(&mut self, code: i32) {
+        (self.running, self.code) = (None, code);
+        self.system.end_jobs();
     }
 
     /// When it wants to be stepped next; none if only input can move it, or it has ended.
     pub fn wake(&self) -> Option<Instant> {
-        self.running.as_ref().and_then(|_| self.system.wake())
+        let called = self.processes.is_stirred(self.pid).then(|| self.system.now());
+        self.running.as_ref().and_then(|_| called.or_else(|| self.system.wake()))
     }
 
     /// What it has written since this was last asked.
@@ -120,12 +135,19 @@ impl Program {
 
     /// Sends the signal to stop (SIGTERM).
     pub fn terminate(&mut self) {
-        self.system.terminate();
+        self.processes.signal(self.pid, TERM);
     }
 
     /// The files that it sees.
     pub fn files(&self) -> &Files {
         &self.system.files
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // What runs in the background keeps the system that keeps it.
+        self.system.end_jobs();
     }
 }
 

@@ -3,9 +3,10 @@
 //! Source: POSIX.1-2017, Shell Command Language, 2.8 to 2.11; the words of its complaints are those of BusyBox.
 
 use super::commands;
+use super::processes::{Process, obituary};
 use super::syntax::Node;
 use super::system::{Channel, Shared, System};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -75,9 +76,18 @@ pub struct Shell {
     pub directory: String,
     /// `set -e`
     pub strict: bool,
-    /// What `trap` said of the signal to stop.
-    pub trap: Option<Rc<Node>>,
+    /// What `trap` said of signals; of 0, the end.
+    pub traps: BTreeMap<u8, Rc<Node>>,
+    /// `$$`
     pub pid: u32,
+    /// Where it runs; a subshell has a process of its own, and not its own `$$`.
+    pub process: Rc<Process>,
+    /// Whether nothing follows, so that the next program takes its place.
+    pub exits: bool,
+    /// What it has started in the background, and how that has ended.
+    pub jobs: BTreeMap<u32, Rc<Cell<Option<i32>>>>,
+    /// `$!`
+    pub job: Option<u32>,
     /// Whether somebody types.
     pub interactive: bool,
     /// Within a condition failures are fine.
@@ -88,7 +98,7 @@ pub struct Shell {
 type Running<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
 
 impl Shell {
-    pub fn new(system: Rc<System>, environment: &[(String, String)], pid: u32) -> Shell {
+    pub fn new(system: Rc<System>, environment: &[(String, String)], process: Rc<Process>) -> Shell {
         let variables = environment.iter().map(|(name, value)| (name.clone(), (value.clone(), true))).collect();
         Shell {
             system,
@@ -97,11 +107,39 @@ impl Shell {
             status: 0,
             directory: "/".into(),
             strict: false,
-            trap: None,
-            pid,
+            traps: BTreeMap::new(),
+            pid: process.pid,
+            process,
+            exits: true,
+            jobs: BTreeMap::new(),
+            job: None,
             interactive: false,
             tested: 0,
             depth: 0,
+        }
+    }
+
+    /// A copy of it in a process of its own.
+    pub fn fork(&self) -> Shell {
+        let process = Rc::new(self.process.fork());
+        Shell { process, exits: true, traps: BTreeMap::new(), jobs: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// Runs something to its end; what ends a process that a signal has ended, too.
+    pub async fn lives(mut self, node: &Node, io: &Io) -> i32 {
+        let process = self.process.clone();
+        match process.live(self.run(node, io)).await {
+            Ok(_) => self.status,
+            Err(signal) => 128 + i32::from(signal),
+        }
+    }
+
+    /// Something in the foreground was ended by this signal, and a shell says so (`dowait` of BusyBox).
+    pub async fn mourn(&mut self, signal: u8, io: &Io) {
+        self.status = 128 + i32::from(signal);
+        let text = obituary(signal);
+        if !text.is_empty() {
+            self.write(&io.stderr, format!("{text}\n").as_bytes()).await;
         }
     }
 
@@ -168,13 +206,17 @@ impl Shell {
     }
 
     async fn one(&mut self, node: &Node, io: &Io) -> Flow {
+        let exits = std::mem::take(&mut self.exits);
         match node {
             Node::Simple { assigns, words, redirects } => {
                 self.system.tick().await;
+                // Who is to catch something stays (`evalcommand` of BusyBox).
+                self.exits = exits && self.traps.is_empty();
                 let flow = self.simple(assigns, words, redirects, io).await;
+                self.exits = false;
                 if flow == Flow::On
-                    && let Some(trap) = self.trap.clone()
-                    && self.system.terminated()
+                    && let Some(signal) = self.process.take_signal()
+                    && let Some(trap) = self.traps.get(&signal).cloned()
                 {
                     return self.run(&trap, io).await;
                 }
@@ -184,7 +226,8 @@ impl Shell {
                 flow
             }
             Node::List(nodes) => {
-                for node in nodes {
+                for (index, node) in nodes.iter().enumerate() {
+                    self.exits = exits && index + 1 == nodes.len();
                     let flow = self.run(node, io).await;
                     if flow != Flow::On {
                         return flow;
@@ -196,7 +239,10 @@ impl Shell {
                 let flow = self.condition(left, io).await;
                 let wanted = matches!(node, Node::And(..));
                 match flow == Flow::On && (self.status == 0) == wanted {
-                    true => self.run(right, io).await,
+                    true => {
+                        self.exits = exits;
+                        self.run(right, io).await
+                    }
                     false => flow,
                 }
             }
@@ -212,12 +258,16 @@ impl Shell {
                         return flow;
                     }
                     if self.status == 0 {
+                        self.exits = exits;
                         return self.run(body, io).await;
                     }
                 }
                 self.status = 0;
                 match otherwise {
-                    Some(body) => self.run(body, io).await,
+                    Some(body) => {
+                        self.exits = exits;
+                        self.run(body, io).await
+                    }
                     None => Flow::On,
                 }
             }
@@ -254,23 +304,27 @@ impl Shell {
                 Flow::On
             }
             Node::Subshell(node) => {
-                let mut shell = self.clone();
-                _ = shell.run(node, io).await;
-                self.status = shell.status;
+                self.status = self.fork().lives(node, io).await;
                 Flow::On
             }
             Node::Background(node) => {
-                let (mut shell, node) = (self.clone(), (**node).clone());
+                let (shell, node) = (self.fork(), (**node).clone());
                 let io = Io { stdin: Source::Null, ..io.clone() };
-                let job = Box::pin(async move { _ = shell.run(&node, &io).await });
+                let (pid, code) = (shell.process.pid, Rc::new(Cell::new(None)));
+                let ended = code.clone();
+                let job = Box::pin(async move { ended.set(Some(shell.lives(&node, &io).await)) });
                 if !self.system.spawn(job) {
                     return self.fail(&Io { stdin: Source::Null, ..commands::plain() }, "can't fork").await;
                 }
-                self.status = 0;
+                self.jobs.insert(pid, code);
+                (self.job, self.status) = (Some(pid), 0);
                 Flow::On
             }
             Node::Redirected(node, redirects) => match self.redirect(redirects, io).await {
-                Ok(io) => self.run(node, &io).await,
+                Ok(io) => {
+                    self.exits = exits;
+                    self.run(node, &io).await
+                }
                 Err(why) => self.fail_softly(io, &why).await,
             },
             Node::Pipeline(nodes) => self.pipeline(nodes, io).await,

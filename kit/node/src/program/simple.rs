@@ -24,12 +24,13 @@ impl Shell {
             if let Some(pipe) = &after {
                 mine.stdout = Sink::Pipe(pipe.clone());
             }
-            let (mut shell, from, to) = (self.clone(), before.take(), after.clone());
+            let (shell, from, to) = (self.fork(), before.take(), after.clone());
             parts.push(Box::pin(async move {
-                _ = shell.run(node, &mine).await;
-                to.iter().for_each(|pipe| shell.system.close(pipe));
-                from.iter().for_each(|pipe| shell.system.abandon(pipe));
-                shell.status
+                let system = shell.system.clone();
+                let status = shell.lives(node, &mine).await;
+                to.iter().for_each(|pipe| system.close(pipe));
+                from.iter().for_each(|pipe| system.abandon(pipe));
+                status
             }));
             before = after;
         }

@@ -66,9 +66,7 @@ struct State {
     terminal: Tty,
     out: Vec<(Channel, Vec<u8>)>,
     waiting: usize,
-    terminated: bool,
-    /// Whether something catches the signal to stop, and whether Ctrl-C ends what runs.
-    catches: bool,
+    /// Whether Ctrl-C ends what runs.
     heeds: bool,
     interrupted: bool,
     jobs: Vec<Job>,
@@ -78,7 +76,7 @@ struct State {
 pub type Job = Pin<Box<dyn Future<Output = ()>>>;
 
 impl System {
-    pub fn new(files: Files, hostname: String, tty: bool, stdin: bool, first: bool, network: Option<Link>) -> System {
+    pub fn new(files: Files, hostname: String, tty: bool, stdin: bool, own: bool, network: Option<Link>) -> System {
         let state = State {
             now: Instant::default(),
             time: Timestamp::default(),
@@ -89,9 +87,7 @@ impl System {
             terminal: Tty::default(),
             out: Vec::new(),
             waiting: 0,
-            terminated: false,
-            catches: false,
-            heeds: !first,
+            heeds: !own,
             interrupted: false,
             jobs: Vec::new(),
         };
@@ -116,6 +112,11 @@ impl System {
     /// When the program has to be stepped again, if nothing comes before.
     pub fn wake(&self) -> Option<Instant> {
         self.state.borrow().wake
+    }
+
+    /// When it was stepped last.
+    pub fn now(&self) -> Instant {
+        self.state.borrow().now
     }
 
     /// The calendar time.
@@ -154,25 +155,9 @@ impl System {
         self.state.borrow_mut().stdin.closed = true;
     }
 
-    /// The signal to stop: the first process of a container hears it only if it catches it (pid_namespaces(7)).
-    pub fn terminate(&self) {
-        let state = &mut *self.state.borrow_mut();
-        state.terminated |= state.catches;
-    }
-
-    /// The signal to stop is caught from now on, or not.
-    pub fn catch(&self, catches: bool) {
-        self.state.borrow_mut().catches = catches;
-    }
-
     /// Ctrl-C ends what runs, for somebody types.
     pub fn heed_interrupts(&self) {
         self.state.borrow_mut().heeds = true;
-    }
-
-    /// Whether the signal has come, once.
-    pub fn terminated(&self) -> bool {
-        std::mem::take(&mut self.state.borrow_mut().terminated)
     }
 
     /// Whether somebody has pressed Ctrl-C.
@@ -206,14 +191,23 @@ impl System {
         state.jobs = jobs;
     }
 
-    /// Until all jobs in the background have ended, or a signal comes.
-    pub async fn wait(&self) {
-        poll_fn(|_| {
-            let state = self.state.borrow();
-            let over = state.jobs.is_empty();
-            if state.terminated || state.interrupted || over { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    /// Nothing runs in the background any more.
+    pub fn end_jobs(&self) {
+        // Who ends may ask the system.
+        let jobs = std::mem::take(&mut self.state.borrow_mut().jobs);
+        drop(jobs);
+    }
+
+    /// Until this is so, or somebody presses Ctrl-C.
+    pub async fn until(&self, holds: impl Fn() -> bool) {
+        poll_fn(|_| if holds() || self.interrupted() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Lets everything else have a look first.
+    pub async fn give_way(&self) {
+        self.state.borrow_mut().moved = true;
+        let mut given = false;
+        poll_fn(|_| if std::mem::replace(&mut given, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// Until then.

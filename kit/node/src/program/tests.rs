@@ -1,4 +1,5 @@
 use super::files::Tree;
+use super::processes::Processes;
 use super::*;
 
 /// What a program has written, and when it ended with which code, in seconds.
@@ -18,8 +19,15 @@ fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Playe
     files.mount("/logs", log, false);
     let environment = [("HOME", "/root"), ("LEVEL", "info"), ("TWO", "a b")];
     let environment = environment.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
-    let around =
-        Surroundings { environment, files, hostname: "web-1".into(), tty, stdin: typed.is_some(), network: None };
+    let around = Surroundings {
+        environment,
+        files,
+        hostname: "web-1".into(),
+        tty,
+        stdin: typed.is_some(),
+        network: None,
+        processes: Processes::default(),
+    };
     let mut program = Program::new(command.iter().map(ToString::to_string).collect(), around, false);
     if let Some(typed) = typed {
         program.input(typed.as_bytes());
@@ -183,4 +191,91 @@ fn signals_reach_those_who_listen() {
     // Ctrl-C ends what was called with exec, not the first process.
     assert_eq!(run(&["sleep", "infinity"], false, Some(b"\x03")), Some((1, 130)));
     assert_eq!(run(&["sleep", "infinity"], true, Some(b"\x03")), None);
+}
+
+#[test]
+fn processes_are_seen_and_killed() {
+    let cases: &[(&str, &str, i32)] = &[
+        // The shell makes way for the last command of its script, unless it has something to catch.
+        ("ps", "PID   USER     TIME  COMMAND\n    7 root      0:00 ps\n", 0),
+        ("trap : HUP; ps -o pid,ppid,comm", "PID   PPID  COMMAND\n    7     0 sh\n    8     7 ps\n", 0),
+        ("echo $$; (echo $$); sh -c 'echo $$'", "7\n7\n7\n", 0),
+        (
+            "sleep 9 & sleep 1; ps -o ppid,args; kill $!",
+            "PPID  COMMAND\n    0 sh -c sleep 9 & sleep 1; ps -o ppid,args; kill $!\n    7 sleep 9\n    7 ps -o ppid,args\n",
+            0,
+        ),
+        ("sleep 9 & kill $!; wait $!; echo $?; kill $!", "143\n!sh: can't kill pid 8: No such process\n", 1),
+        ("(exit 3) & wait $!; echo $?; wait 99; echo $?", "3\n127\n", 0),
+        (
+            "(sleep 1; kill -9 9; kill -0 9 || echo gone) & sleep 5; echo $?; wait",
+            "!Killed\n137\n!sh: can't kill pid 9: No such process\ngone\n",
+            0,
+        ),
+        ("(sleep 1; kill -INT $(pidof sleep)) & sleep 5; echo $?", "130\n", 0),
+        (
+            "trap 'echo hup' HUP; trap 'echo bye' EXIT; kill -HUP $$; kill -USR1 x",
+            "hup\n!sh: invalid number 'x'\nbye\n",
+            1,
+        ),
+        ("kill -CHLD $$; echo on; kill $$; echo never", "on\n", 143),
+        ("kill -BOO 1; kill", "!sh: bad signal name 'BOO'\nsh: you need to specify whom to kill\n", 1),
+        (
+            "trap : TERM; cat /proc/$$/comm; grep -c LEVEL=info /proc/7/environ; ls /proc/7; ls /proc; grep SigCgt /proc/7/status",
+            "sh\n1\ncmdline\ncomm\nenviron\nroot\nstatus\n7\n11\nSigCgt:\t0000000000004000\n",
+            0,
+        ),
+        (
+            "echo a > /tmp/a; cat /proc/$$/root/tmp/a; ls -d /proc/99; rm /proc/7",
+            "a\n!ls: /proc/99: No such file or directory\n!rm: /proc/7: Operation not permitted\n",
+            1,
+        ),
+        (
+            "cd /tmp; echo a > a; cp a b; mv a c; ls; mkdir d; cp b c d; ls d; cp -r d e; mv e d; cat d/e/c",
+            "b\nc\nb\nc\na\n",
+            0,
+        ),
+        (
+            "cd /tmp; cp a b; mv a b; mkdir d; cp d e; touch a; cp a a; cp -r d d/d; cp a",
+            "!cp: can't stat 'a': No such file or directory\nmv: can't rename 'a': No such file or directory\n\
+             cp: omitting directory 'd'\ncp: 'a' and 'a' are the same file\n\
+             cp: recursion detected, omitting directory 'd'\ncp: missing operand\n",
+            1,
+        ),
+        ("ps -o pid,size", "!ps: bad -o argument 'size', supported arguments: pid,ppid,user,time,stat,comm,args\n", 1),
+    ];
+    let mut wrong = String::new();
+    for (script, out, code) in cases {
+        let played = play(&["sh", "-c", script], None, false, 60);
+        let got = (played.out.as_str(), played.ended.map(|(_, code)| code));
+        if got != (*out, Some(*code)) {
+            wrong += &format!("{script}\n  got      {got:?}\n  expected {:?}\n", (out, code));
+        }
+    }
+    assert_eq!(wrong, "");
+}
+
+#[test]
+fn process_1_hears_only_what_it_catches_and_takes_all_with_it() {
+    let around = Surroundings::default();
+    let start = |words: &[&str], own| {
+        let mut program = Program::new(words.iter().map(ToString::to_string).collect(), around.clone(), own);
+        (program.step(Instant::default(), Timestamp::default()), program)
+    };
+    let (none, mut first) = start(&["sh", "-c", "trap 'exit 5' USR1; sleep 99 & wait; wait"], true);
+    let (_, mut other) = start(&["sleep", "99"], false);
+    assert_eq!((none, around.processes.all().into_keys().collect::<Vec<_>>()), (None, vec![1, 2, 9]));
+    for signal in ["-9", "-TERM", "-HUP"] {
+        assert_eq!(start(&["kill", signal, "1"], false).0, Some(0), "{signal}");
+        assert_eq!(
+            (first.step(Instant::default(), Timestamp::default()), first.wake()),
+            (None, Some(Instant::seconds(99)))
+        );
+    }
+    assert_eq!(start(&["kill", "-USR1", "1"], false).0, Some(0));
+    assert_eq!(first.wake(), Some(Instant::default()));
+    assert_eq!(first.step(Instant::default(), Timestamp::default()), Some(5));
+    assert_eq!(other.wake(), Some(Instant::default()));
+    assert_eq!(other.step(Instant::default(), Timestamp::default()), Some(137));
+    assert_eq!(around.processes.all().len(), 0);
 }

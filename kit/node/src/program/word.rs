@@ -120,7 +120,7 @@ impl Parser {
     fn name(&mut self) -> String {
         let from = self.at;
         match self.peek() {
-            Some('?' | '$' | '#' | '@' | '*' | '0'..='9') => self.at += 1,
+            Some('?' | '$' | '!' | '#' | '@' | '*' | '0'..='9') => self.at += 1,
             _ => {
                 while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                     self.at += 1;

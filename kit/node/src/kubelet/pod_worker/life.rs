@@ -3,14 +3,16 @@
 //! A container whose command is one that [`program`](crate::program) knows runs it. Any other is described by its image,
 //! and writes a few lines of its own. Scenarios do without all of this.
 
+use super::namespaces::{self, Namespaces};
 use super::{PodWorker, Run, State};
 use crate::kubelet::image::Registry;
 use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
 use crate::kubelet::surroundings::{Place, Volumes, expand, tree};
 use crate::program::files::Files;
+use crate::program::processes::Process;
 use crate::program::{Channel, Program, Surroundings, exists};
-use kit_api::core::{Container, ContainerStatus};
+use kit_api::core::{Container, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
@@ -21,13 +23,17 @@ const SHELLS: [(&str, &str); 5] =
 
 /// The inside of one container.
 pub struct Life {
-    container: Container,
+    pub(super) container: Container,
     /// Whether its command is run; otherwise its image says what it does.
     command: bool,
     /// When the run began that this is about.
     since: Option<Instant>,
     /// The program, while it runs.
     pub program: Option<Program>,
+    /// What can be seen of it while it runs, if it has no program.
+    pub(super) processes: Vec<Process>,
+    /// Whose processes it wants to see.
+    pub(super) sees: Option<String>,
     /// What it finds around itself, for those who come later.
     around: Surroundings,
     /// What this run has written, and the one before.
@@ -72,21 +78,25 @@ impl Life {
             command,
             since: None,
             program: None,
+            processes: Vec::new(),
+            sees: None,
             around: Surroundings::default(),
             logs: Default::default(),
         }
     }
 
-    fn begin(&mut self, since: Instant, place: &Place<'_>, volumes: &mut Volumes) {
+    fn begin(&mut self, since: Instant, place: &Place<'_>, volumes: &mut Volumes, namespaces: &mut Namespaces) {
         self.since = Some(since);
         self.logs.swap(0, 1);
         self.logs[0] = Log::default();
         self.around = place.surroundings(&self.container, volumes);
+        self.around.processes = namespaces.join(&self.container.name, self.sees.as_deref());
         let known: BTreeMap<_, _> = self.around.environment.iter().cloned().collect();
         let words = self.container.command.iter().chain(&self.container.args).flatten();
         let words: Vec<String> = words.map(|word| expand(word, &known)).collect();
         self.program = self.command.then(|| Program::new(words, self.around.clone(), true));
         if !self.command {
+            self.processes = namespaces::of_image(&self.container, &self.around);
             self.say("started; this container is simulated, no code of its image runs", place.server.time());
         }
     }
@@ -105,7 +115,7 @@ impl Life {
         running: Option<Instant>,
         now: Instant,
         place: &Place<'_>,
-        volumes: &mut Volumes,
+        (volumes, namespaces): (&mut Volumes, &mut Namespaces),
         played: &mut Played,
     ) -> Option<i32> {
         let time = place.server.time();
@@ -113,9 +123,17 @@ impl Life {
             if self.program.take().is_some() {
                 self.logs[0].close(time);
             }
-            self.begin(running?, place, volumes);
+            self.processes.clear();
+            self.begin(running?, place, volumes, namespaces);
         }
-        let program = self.program.as_mut()?;
+        let Some(program) = &mut self.program else {
+            let ended = self.heed();
+            if ended.is_some() {
+                self.processes.clear();
+                played.ended = true;
+            }
+            return ended;
+        };
         let ended = program.step(now, time);
         for (channel, bytes) in program.take() {
             self.logs[0].write(channel, &bytes, time);
@@ -145,9 +163,14 @@ impl PodWorker {
         self.setup.iter().chain(&self.containers).chain(&self.guests).filter_map(|run| run.life.as_ref())
     }
 
+    /// The pod as it is wanted, if somebody watches.
+    pub fn pod(&self) -> Option<&Pod> {
+        self.live.as_deref()
+    }
+
     /// When a program wants to go on.
     pub(super) fn wake(&self) -> Option<Instant> {
-        let programs = self.lives().filter_map(|life| life.program.as_ref()?.wake());
+        let programs = self.lives().filter_map(Life::wake);
         programs.chain(self.wake_probes()).min()
     }
 
@@ -158,10 +181,14 @@ impl PodWorker {
             return played;
         }
         let time = place.server.time();
+        self.share_processes();
         for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
             let since = run.since();
             let Some(life) = &mut run.life else { continue };
-            let Some(code) = life.play(since, now, place, &mut self.volumes, &mut played) else { continue };
+            let Some(code) = life.play(since, now, place, (&mut self.volumes, &mut self.namespaces), &mut played)
+            else {
+                continue;
+            };
             run.exit(code, now, time, &self.policy);
             run.blame_program();
         }
@@ -196,7 +223,8 @@ impl PodWorker {
         let around = self.inside(name).map(|life| {
             let mut fresh = place.surroundings(&life.container, &mut volumes);
             fresh.files.mount("/sys/fs/cgroup", cgroup, true);
-            Surroundings { files: Files::joined(&life.around.files, &fresh.files), ..life.around.clone() }
+            let files = Files::joined(&life.around.files, &fresh.files);
+            Surroundings { files, ..life.around.clone() }
         });
         self.volumes = volumes;
         around
@@ -210,6 +238,12 @@ impl PodWorker {
 }
 
 impl Life {
+    /// When its program wants to go on, or has something to heed.
+    fn wake(&self) -> Option<Instant> {
+        let heeds = |process: &Process| process.all().is_stirred(process.pid).then_some(self.since).flatten();
+        self.program.as_ref().and_then(Program::wake).or_else(|| self.processes.first().and_then(heeds))
+    }
+
     /// The next run is of another container; what was written so far stays.
     pub(super) fn become_another(&mut self, other: Life) {
         *self = Life { logs: std::mem::take(&mut self.logs), ..other };

@@ -196,6 +196,7 @@ impl PodWorker {
             run.live = Some(Live::new(pod, &guest, Role::Guest, now, None));
             self.guests.push(run);
         }
+        self.note_targets();
     }
 
     /// The same pod on this runtime.

@@ -71,6 +71,7 @@ impl PodWorker {
             let told = "Pod sandbox changed, it will be killed and re-created.";
             self.news.push(("Normal", "SandboxChanged", told.into()));
         }
+        self.forget_processes();
         self.sandbox = Some(Sandbox { attempt: actions.attempt, ready: true, ip: None });
         self.ends = None;
         let has_init = !actions.init.is_empty();

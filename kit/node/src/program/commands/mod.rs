@@ -2,22 +2,27 @@
 
 mod net;
 mod place;
+mod process;
 mod test;
 mod text;
 
 use super::parse::{is_name, parse};
+use super::processes;
 use super::shell::{Flow, Io, Shell, Sink, Source};
 use super::system::{Channel, FOREVER};
 use kit_api::jiff::fmt::strtime;
 use kit_api::jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Commands that have a file in `/bin`.
-const PROGRAMS: [&str; 34] = [
-    "ash", "bash", "basename", "cat", "date", "dirname", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ls", "mkdir", "nproc", "printenv", "printf", "pwd", "rm", "seq", "sh", "sleep", "sort", "tail", "tee", "test",
-    "touch", "true", "uname", "wc", "which", "whoami", "yes",
+const PROGRAMS: [&str; 39] = [
+    "ash", "bash", "basename", "cat", "cp", "date", "dirname", "echo", "env", "false", "grep", "head", "hostname",
+    "id", "kill", "ls", "mkdir", "mv", "nproc", "pidof", "printenv", "printf", "ps", "pwd", "rm", "seq", "sh", "sleep",
+    "sort", "tail", "tee", "test", "touch", "true", "uname", "wc", "which", "whoami", "yes",
 ];
+/// Those of them that the shell has itself, so that they are no processes.
+const ITS_OWN: [&str; 7] = ["echo", "false", "kill", "printf", "pwd", "test", "true"];
 /// Commands that are there only if there is a network.
 const NETWORK: [&str; 4] = ["curl", "nc", "nslookup", "wget"];
 /// Commands of the shell itself.
@@ -55,13 +60,13 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         "continue" => return Flow::Continue(number(1).max(1)),
         "exec" if rest.is_empty() => return Flow::On,
         "exec" => {
+            shell.exits = true;
             _ = Box::pin(run(shell, rest, io)).await;
             return Flow::Exit;
         }
         "command" if rest.first().is_some_and(|word| word != "-v") => return Box::pin(run(shell, rest, io)).await,
         "wait" => {
-            shell.system.wait().await;
-            shell.status = 0;
+            shell.status = process::wait(shell, rest).await;
             return Flow::On;
         }
         _ => {}
@@ -73,6 +78,31 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         shell.status = 127;
         return Flow::On;
     };
+    let exits = std::mem::take(&mut shell.exits);
+    if BUILT_IN.contains(&name) || ITS_OWN.contains(&name) {
+        return Box::pin(built_in(shell, name, words, io)).await;
+    }
+    if exits {
+        shell.process.become_program(words, "root");
+        return Box::pin(built_in(shell, name, words, io)).await;
+    }
+    let child = Rc::new(shell.process.fork());
+    child.become_program(words, "root");
+    let before = std::mem::replace(&mut shell.process, child.clone());
+    let ended = child.live(Box::pin(built_in(shell, name, words, io))).await;
+    shell.process = before;
+    match ended {
+        Ok(flow) => flow,
+        Err(signal) => {
+            shell.mourn(signal, io).await;
+            Flow::On
+        }
+    }
+}
+
+/// Runs a command in the process that there is.
+async fn built_in(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> Flow {
+    let rest = words.get(1..).unwrap_or_default();
     shell.status = match name {
         ":" | "true" => 0,
         "false" => 1,
@@ -85,10 +115,11 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         }
         "export" => export(shell, rest, io).await,
         "shift" => {
-            shell.arguments.drain(1..shell.arguments.len().min(1 + number(1)));
+            let count = rest.first().and_then(|word| word.parse().ok()).unwrap_or(1);
+            shell.arguments.drain(1..shell.arguments.len().min(1 + count));
             0
         }
-        "trap" => trap(shell, rest),
+        "trap" => trap(shell, rest, io).await,
         "read" => read(shell, rest, io).await,
         "env" => return Box::pin(env(shell, rest, io)).await,
         "printenv" => printenv(shell, rest, io).await,
@@ -107,6 +138,8 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         "cd" | "pwd" | "ls" | "mkdir" | "rm" | "touch" | "basename" | "dirname" => {
             place::run(shell, name, rest, io).await
         }
+        "cp" | "mv" => place::carry(shell, name, rest, io).await,
+        "ps" | "kill" | "pidof" => process::run(shell, name, rest, io).await,
         _ => text::run(shell, name, rest, io).await,
     };
     // A pipe that nobody reads any more ends its writer (SIGPIPE).
@@ -138,7 +171,9 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
         .collect();
     let mut inner = shell.clone();
     inner.variables = environment.into_iter().map(|(name, value)| (name, (value, true))).collect();
-    inner.trap = None;
+    inner.traps = BTreeMap::new();
+    (inner.pid, inner.exits) = (inner.process.pid, false);
+    inner.jobs = BTreeMap::new();
     let name = words.first().map_or("sh", |word| word.rsplit('/').next().unwrap_or(word)).to_string();
     let mut script = None;
     let mut rest = words.iter().skip(1);
@@ -148,6 +183,7 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
                 inner.strict |= letters.contains('e');
                 if letters.contains('c') {
                     script = rest.next().cloned();
+                    inner.exits = true;
                     if script.is_none() {
                         return wrong(shell, io, &format!("{name}: -c requires an argument")).await + 1;
                     }
@@ -175,7 +211,11 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
         Some(script) => _ = inner.script(&script, io).await,
         None => inner.read(io).await,
     }
-    shell.trap = shell.trap.take().or(inner.trap);
+    if let Some(last) = inner.traps.remove(&0) {
+        let status = inner.status;
+        let flow = inner.run(&last, io).await;
+        inner.status = if flow == Flow::Exit { inner.status } else { status };
+    }
     inner.status
 }
 
@@ -234,15 +274,20 @@ async fn export(shell: &mut Shell, rest: &[String], io: &Io) -> i32 {
     0
 }
 
-/// `trap 'commands' TERM`: only the signal to stop can be caught.
-fn trap(shell: &mut Shell, rest: &[String]) -> i32 {
+/// `trap 'commands' TERM`.
+async fn trap(shell: &mut Shell, rest: &[String], io: &Io) -> i32 {
     let [script, signals @ ..] = rest else { return 0 };
-    if signals.iter().any(|signal| ["TERM", "SIGTERM", "15"].contains(&signal.as_str())) {
-        shell.trap = match script.as_str() {
-            "-" => None,
-            script => parse(script).ok().map(Rc::new),
+    for word in signals {
+        let Some(signal) = processes::signal(if word == "EXIT" { "0" } else { word }) else {
+            shell.complain(io, &format!("trap: {word}: invalid signal specification")).await;
+            return 1;
         };
-        shell.system.catch(shell.trap.is_some());
+        let trap = Some(script).filter(|script| *script != "-").and_then(|script| parse(script).ok());
+        shell.process.catch(signal, trap.is_some() && signal != processes::KILL);
+        match trap {
+            Some(trap) => _ = shell.traps.insert(signal, Rc::new(trap)),
+            None => _ = shell.traps.remove(&signal),
+        }
     }
     0
 }
@@ -267,6 +312,7 @@ async fn env(shell: &mut Shell, rest: &[String], io: &Io) -> Flow {
     let split = rest.iter().position(|word| !word.split_once('=').is_some_and(|(name, _)| is_name(name)));
     let (assigns, command) = rest.split_at(split.unwrap_or(rest.len()));
     let mut inner = shell.clone();
+    inner.exits = true;
     for word in assigns {
         let (name, value) = word.split_once('=').unwrap_or_default();
         inner.variables.insert(name.into(), (value.into(), true));

@@ -1,6 +1,6 @@
 //! Commands about files and directories.
 
-use super::super::files::absolute;
+use super::super::files::{Files, absolute};
 use super::super::shell::{Io, Shell};
 use super::{say, wrong};
 
@@ -90,4 +90,59 @@ async fn list(shell: &mut Shell, flags: &str, names: &[&String], io: &Io) -> i32
         }
     }
     say(shell, io, &text).await.max(status)
+}
+
+/// `cp` and `mv`, of files and whole directories.
+pub async fn carry(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i32 {
+    let flags: String = words.iter().filter_map(|word| word.strip_prefix('-')).collect();
+    let names: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let [from @ .., to] = names.as_slice() else { return wrong(shell, io, &format!("{name}: missing operand")).await };
+    if from.is_empty() {
+        return wrong(shell, io, &format!("{name}: missing operand")).await;
+    }
+    let files = shell.system.files.clone();
+    let target = absolute(&shell.directory, to);
+    let into = files.is_directory(&target);
+    if from.len() > 1 && !into {
+        return wrong(shell, io, &format!("{name}: target '{to}' is not a directory")).await;
+    }
+    let whole = name == "mv" || flags.contains(['r', 'R', 'a']);
+    let mut status = 0;
+    for given in from {
+        let path = absolute(&shell.directory, given);
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let place = if into { absolute(&target, last) } else { target.clone() };
+        let called = if into { format!("{}/{last}", to.trim_end_matches('/')) } else { to.to_string() };
+        let done = match () {
+            () if files.read(&path).is_none() && !files.is_directory(&path) => {
+                let verb = if name == "mv" { "rename" } else { "stat" };
+                Err(format!("can't {verb} '{given}': No such file or directory"))
+            }
+            () if files.is_directory(&path) && !whole => Err(format!("omitting directory '{given}'")),
+            () if place == path => Err(format!("'{given}' and '{called}' are the same file")),
+            () if place.starts_with(&format!("{path}/")) => {
+                Err(format!("recursion detected, omitting directory '{given}'"))
+            }
+            () => copy(&files, &path, &place).map_err(|why| format!("can't create '{called}': {why}")),
+        };
+        let done = done.and_then(|()| match name {
+            "mv" => files.remove(&path, true).map_err(|why| format!("can't remove '{given}': {why}")),
+            _ => Ok(()),
+        });
+        if let Err(why) = done {
+            status = wrong(shell, io, &format!("{name}: {why}")).await;
+        }
+    }
+    status
+}
+
+/// Copies a file, or a directory with all in it.
+fn copy(files: &Files, from: &str, to: &str) -> Result<(), &'static str> {
+    if let Some(bytes) = files.read(from) {
+        return files.write(to, &bytes, false);
+    }
+    if !files.is_directory(to) {
+        files.make_directory(to)?;
+    }
+    files.list(from).iter().try_for_each(|name| copy(files, &format!("{from}/{name}"), &format!("{to}/{name}")))
 }

@@ -217,3 +217,18 @@ fn sidecars_come_first_and_end_last() {
         ("Running".into(), json!(1))
     );
 }
+
+#[test]
+fn programs_go_on_where_nobody_hears_of_their_pod_any_more() {
+    let mut bench = Bench::new(with_programs);
+    let script = "while true; do date; sleep 1; done";
+    bench.pod("pod", json!({"containers": [container("main", "busybox", Some(script))]}));
+    bench.wait(3.0);
+    bench.fault(&Fault::Partition("node-1".into()));
+    let options = kit_server::DeleteOptions { grace_period_seconds: Some(0), ..Default::default() };
+    bench.delete_with("pod", &options);
+    bench.wait(30.0);
+    bench.fault(&Fault::Heal("node-1".into()));
+    bench.wait(30.0);
+    assert_eq!(bench.kubelets.running().count(), 0);
+}

@@ -1,0 +1,127 @@
+//! Which containers of a pod see each other's processes, and what can be seen of containers that run no program.
+//!
+//! Sources: `namespacesForPod` of `pkg/kubelet/kuberuntime/util/util.go` (`shareProcessNamespace`, `targetContainerName`); the pause
+//! container reaps as process 1 then (`build/pause/linux/pause.c`).
+
+use super::PodWorker;
+use super::life::Life;
+use crate::kubelet::image::called;
+use crate::program::Surroundings;
+use crate::program::processes::{Process, Processes, TERM};
+use kit_api::core::Container;
+use std::collections::BTreeMap;
+
+/// The signals on which a container that runs no program ends well.
+const HEEDED: [u8; 3] = [2, 3, TERM];
+/// A process: whose it is, and what it is called.
+type Shown = (&'static str, &'static str);
+/// What the processes of some images are called when they are started without a command.
+const TITLES: [(&str, &[Shown]); 4] = [
+    ("nginx", &[("root", "nginx: master process nginx -g daemon off;"), ("101", "nginx: worker process")]),
+    ("redis", &[("999", "redis-server *:6379")]),
+    ("postgres", &[("999", "postgres")]),
+    ("httpd", &[("root", "httpd -DFOREGROUND"), ("33", "httpd -DFOREGROUND")]),
+];
+
+/// The processes of a pod, by container.
+#[derive(Default)]
+pub struct Namespaces {
+    /// The pause container, if all see each other.
+    pause: Option<Process>,
+    /// Those of each container that has begun.
+    of: BTreeMap<String, Processes>,
+}
+
+impl Namespaces {
+    /// What a container that begins now sees; it may want to see another one.
+    pub(super) fn join(&mut self, container: &str, other: Option<&str>) -> Processes {
+        let joined = match &self.pause {
+            Some(pause) => pause.all().clone(),
+            None => other.and_then(|other| self.of.get(other)).cloned().unwrap_or_default(),
+        };
+        self.of.insert(container.into(), joined.clone());
+        joined
+    }
+}
+
+impl PodWorker {
+    /// Lets all containers see each other, if the pod asks for it.
+    pub(super) fn share_processes(&mut self) {
+        let spec = self.live.as_ref().and_then(|pod| pod.spec.as_ref());
+        let shares = spec.is_some_and(|spec| spec.share_process_namespace == Some(true));
+        if shares && self.namespaces.pause.is_none() {
+            let pause = Processes::default().enter(&["/pause".into()], &Surroundings::default(), true);
+            pause.become_program(&["/pause".into()], "65535");
+            self.namespaces.pause = Some(pause);
+        }
+    }
+
+    /// In a new sandbox nothing of the last one goes on.
+    pub(super) fn forget_processes(&mut self) {
+        self.namespaces = Namespaces::default();
+    }
+
+    /// Which container an ephemeral one wants to see.
+    pub(super) fn note_targets(&mut self) {
+        let spec = self.live.iter().filter_map(|pod| pod.spec.as_ref());
+        for guest in spec.flat_map(|spec| spec.ephemeral_containers.iter().flatten()) {
+            let run = self.guests.iter_mut().find(|run| run.name == guest.name);
+            if let Some(life) = run.and_then(|run| run.life.as_mut()) {
+                life.sees.clone_from(&guest.target_container_name);
+            }
+        }
+    }
+}
+
+/// The processes of a container that runs no program.
+pub(super) fn of_image(container: &Container, around: &Surroundings) -> Vec<Process> {
+    let image = called(container.image.as_deref().unwrap_or_default());
+    let words: Vec<String> = container.command.iter().chain(&container.args).flatten().cloned().collect();
+    let words = if words.is_empty() { vec![image.to_string()] } else { words };
+    let first = around.processes.enter(&words, around, true);
+    HEEDED.iter().for_each(|signal| first.catch(*signal, true));
+    if let [(user, title), ..] = titles(container) {
+        first.become_program(&[title.to_string()], user);
+    }
+    let mut all = vec![first];
+    start_workers(&mut all, container);
+    all
+}
+
+fn titles(container: &Container) -> &'static [Shown] {
+    let image = called(container.image.as_deref().unwrap_or_default());
+    let plain = container.command.iter().chain(&container.args).flatten().next().is_none();
+    TITLES.iter().find(|(name, _)| *name == image && plain).map_or(&[], |(_, titles)| titles)
+}
+
+/// What the first process of a container starts.
+fn start_workers(all: &mut Vec<Process>, container: &Container) {
+    for (user, title) in titles(container).get(1..).unwrap_or_default() {
+        let Some(worker) = all.first().map(Process::fork) else { return };
+        worker.become_program(&[title.to_string()], user);
+        all.push(worker);
+    }
+}
+
+impl Life {
+    /// The exit code of a container that runs no program, if a signal from inside ends it.
+    pub(super) fn heed(&mut self) -> Option<i32> {
+        let first = self.processes.first()?;
+        first.all().calm(first.pid);
+        let code = match (first.killed(), first.take_signal()) {
+            (Some(signal), _) => Some(128 + i32::from(signal)),
+            (None, Some(_)) => Some(0),
+            (None, None) => None,
+        };
+        // Who has workers starts others.
+        let lost = self.processes.iter().skip(1).any(|worker| worker.killed().is_some());
+        if lost && code.is_none() {
+            self.processes.truncate(1);
+            start_workers(&mut self.processes, &self.container);
+        }
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The processes that see each other: those of one container, or of all containers of a pod that shares them.
+//!
+//! A process is there as long as its [`Process`] is kept. Signals are noted here, and heeded by whoever runs the process. Nothing is
+//! ever stopped (SIGSTOP), and who was started in the foreground ends with the shell that started it.
+//!
+//! Sources: pid_namespaces(7) (process 1 hears only what it catches, and all others end with it), signal(7) (what a signal does),
+//! proc(5), and `init_linux.go` of github.com/opencontainers/runc, whose own first processes have numbers, too.
+
+use super::Surroundings;
+use super::files::Files;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// The signal that nobody can catch.
+pub const KILL: u8 = 9;
+/// The signal to stop.
+pub const TERM: u8 = 15;
+/// How many numbers pass while a runtime enters a container.
+const ENTERING: u32 = 6;
+/// Signals by number and name, and what a shell says of a command that one has ended.
+const SIGNALS: [(u8, &str, &str); 13] = [
+    (1, "HUP", "Hangup"),
+    (2, "INT", ""),
+    (3, "QUIT", "Quit"),
+    (KILL, "KILL", "Killed"),
+    (10, "USR1", "User defined signal 1"),
+    (12, "USR2", "User defined signal 2"),
+    (13, "PIPE", ""),
+    (14, "ALRM", "Alarm clock"),
+    (TERM, "TERM", "Terminated"),
+    (17, "CHLD", ""),
+    (18, "CONT", ""),
+    (19, "STOP", ""),
+    (28, "WINCH", ""),
+];
+/// Those that do nothing to a process that doesn't catch them; here SIGSTOP is one.
+const HARMLESS: [u8; 4] = [17, 18, 19, 28];
+/// What is shown of a process below `/proc`.
+const SHOWN: [&str; 5] = ["cmdline", "comm", "environ", "root", "status"];
+
+/// The signal of this name or number; 0 asks only whether a process is there.
+pub fn signal(word: &str) -> Option<u8> {
+    let name = word.strip_prefix("SIG").unwrap_or(word);
+    let known = SIGNALS.iter().find(|(_, known, _)| *known == name).map(|(number, ..)| *number);
+    known.or_else(|| word.parse().ok().filter(|number| *number < 65))
+}
+
+/// The names of all signals.
+pub fn names() -> impl Iterator<Item = (u8, &'static str)> {
+    SIGNALS.iter().map(|(number, name, _)| (*number, *name))
+}
+
+/// What a shell says of a command that a signal has ended; nothing of some.
+pub fn obituary(signal: u8) -> &'static str {
+    SIGNALS.iter().find(|(number, ..)| *number == signal).map_or("", |(.., text)| text)
+}
+
+/// All processes that see each other; copies share them.
+#[derive(Debug, Clone, Default)]
+pub struct Processes(Rc<RefCell<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u32,
+    entries: BTreeMap<u32, Entry>,
+    /// Programs that have something to heed, by their first process.
+    stirred: BTreeSet<u32>,
+}
+
+/// What can be seen of a process.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Who started it; 0 if that is outside.
+    pub parent: u32,
+    /// Its command.
+    pub args: Vec<String>,
+    /// Whose it is.
+    pub user: &'static str,
+    /// The first process of its program.
+    root: u32,
+    files: Files,
+    environment: Vec<(String, String)>,
+    caught: BTreeSet<u8>,
+    pending: BTreeSet<u8>,
+    killed: Option<u8>,
+}
+
+/// One process; when this is dropped, it has ended.
+#[derive(Debug)]
+pub struct Process {
+    all: Processes,
+    /// Its number.
+    pub pid: u32,
+}
+
+impl Processes {
+    /// The first process of a program: number 1 if it is a container's own and nothing else is there.
+    pub fn enter(&self, args: &[String], around: &Surroundings, own: bool) -> Process {
+        let mut table = self.0.borrow_mut();
+        if table.last > 0 || !own {
+            table.last += ENTERING;
+        }
+        let entry = Entry {
+            parent: 0,
+            args: args.to_vec(),
+            user: "root",
+            root: table.last + 1,
+            files: around.files.without_processes(),
+            environment: around.environment.clone(),
+            caught: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            killed: None,
+        };
+        let pid = table.add(entry);
+        Process { all: self.clone(), pid }
+    }
+
+    /// Sends a signal; `false` if there is no such process.
+    pub fn signal(&self, pid: u32, signal: u8) -> bool {
+        self.0.borrow_mut().signal(pid, signal)
+    }
+
+    /// All that are there, by their numbers.
+    pub fn all(&self) -> BTreeMap<u32, Entry> {
+        self.0.borrow().entries.clone()
+    }
+
+    /// Whether a program has something to heed.
+    pub fn is_stirred(&self, root: u32) -> bool {
+        self.0.borrow().stirred.contains(&root)
+    }
+
+    /// A program has heeded what was there.
+    pub fn calm(&self, root: u32) {
+        self.0.borrow_mut().stirred.remove(&root);
+    }
+
+    /// What a file below `/proc` holds; the path is what comes after it.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let (pid, file) = path.split_once('/')?;
+        let pid: u32 = pid.parse().ok()?;
+        let table = self.0.borrow();
+        let entry = table.entries.get(&pid)?;
+        let ended = |words: Vec<String>| words.into_iter().map(|word| word + "\0").collect::<String>();
+        let text = match file {
+            "cmdline" => ended(entry.args.clone()),
+            "comm" => entry.name() + "\n",
+            "environ" => ended(entry.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            "status" => entry.status(pid),
+            _ => return None,
+        };
+        Some(text.into_bytes())
+    }
+
+    /// The names in a directory below `/proc`.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        let table = self.0.borrow();
+        match path.parse::<u32>() {
+            _ if path.is_empty() => table.entries.keys().map(ToString::to_string).collect(),
+            Ok(pid) if table.entries.contains_key(&pid) => SHOWN.map(str::to_string).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The files that a process sees.
+    pub fn files(&self, pid: &str) -> Option<Files> {
+        Some(self.0.borrow().entries.get(&pid.parse().ok()?)?.files.clone())
+    }
+}
+
+impl Table {
+    fn add(&mut self, entry: Entry) -> u32 {
+        self.last += 1;
+        self.entries.insert(self.last, entry);
+        self.last
+    }
+
+    fn signal(&mut self, pid: u32, signal: u8) -> bool {
+        let Some(entry) = self.entries.get_mut(&pid) else { return false };
+        match () {
+            () if signal == 0 => return true,
+            () if entry.caught.contains(&signal) => _ = entry.pending.insert(signal),
+            () if pid == 1 || HARMLESS.contains(&signal) => return true,
+            () => entry.killed = entry.killed.or(Some(signal)),
+        }
+        self.stirred.insert(entry.root);
+        true
+    }
+}
+
+impl Entry {
+    /// What its program is called.
+    pub fn name(&self) -> String {
+        let word = self.args.first().map_or("", String::as_str);
+        let word = word.split(':').next().unwrap_or_default();
+        word.rsplit('/').next().unwrap_or_default().chars().take(15).collect()
+    }
+
+    fn status(&self, pid: u32) -> String {
+        let mask =
+            |signals: &BTreeSet<u8>| signals.iter().filter(|it| **it > 0).fold(0u64, |all, it| all | 1 << (it - 1));
+        format!(
+            "Name:\t{}\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\nSigCgt:\t{:016x}\n",
+            self.name(),
+            self.parent,
+            mask(&self.caught)
+        )
+    }
+}
+
+impl Process {
+    /// A child, which is the same program so far.
+    pub fn fork(&self) -> Process {
+        let mut table = self.all.0.borrow_mut();
+        let mine = table.entries.get(&self.pid).cloned();
+        // Who has been killed starts nothing any more that could be seen.
+        let pid = mine.map_or(0, |mine| {
+            table.add(Entry {
+                parent: self.pid,
+                caught: BTreeSet::new(),
+                pending: BTreeSet::new(),
+                killed: None,
+                ..mine
+            })
+        });
+        Process { all: self.all.clone(), pid }
+    }
+
+    /// It becomes another program.
+    pub fn become_program(&self, args: &[String], user: &'static str) {
+        if let Some(entry) = self.all.0.borrow_mut().entries.get_mut(&self.pid) {
+            (entry.args, entry.user) = (args.to_vec(), user);
+        }
+    }
+
+    /// What its program is called.
+    pub fn name(&self) -> String {
+        self.all.0.borrow().entries.get(&self.pid).map(Entry::name).unwrap_or_default()
+    }
+
+    /// All that it sees.
+    pub fn all(&self) -> &Processes {
+        &self.all
+    }
+
+    /// Which signal has ended it, if one has.
+    pub fn killed(&self) -> Option<u8> {
+        self.all.0.borrow().entries.get(&self.pid).and_then(|entry| entry.killed)
+    }
+
+    /// From now on it catches a signal, or doesn't.
+    pub fn catch(&self, signal: u8, catches: bool) {
+        let mut table = self.all.0.borrow_mut();
+        let Some(entry) = table.entries.get_mut(&self.pid) else { return };
+        match catches {
+            true => _ = entry.caught.insert(signal),
+            false => _ = entry.caught.remove(&signal),
+        }
+    }
+
+    /// Whether a signal waits that it catches.
+    pub fn is_called(&self) -> bool {
+        self.all.0.borrow().entries.get(&self.pid).is_some_and(|entry| !entry.pending.is_empty())
+    }
+
+    /// A signal that it catches and that has come.
+    pub fn take_signal(&self) -> Option<u8> {
+        self.all.0.borrow_mut().entries.get_mut(&self.pid).and_then(|entry| entry.pending.pop_first())
+    }
+
+    /// Does something in this process; the signal that ends it, if one does.
+    pub async fn live<T>(&self, what: impl Future<Output = T>) -> Result<T, u8> {
+        let mut what = pin!(what);
+        poll_fn(|context| match self.killed() {
+            Some(signal) => Poll::Ready(Err(signal)),
+            None => what.as_mut().poll(context).map(Ok),
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let table = &mut *self.all.0.borrow_mut();
+        table.entries.remove(&self.pid);
+        let first = u32::from(table.entries.contains_key(&1));
+        for (_, other) in table.entries.iter_mut() {
+            if other.parent == self.pid {
+                other.parent = first;
+            }
+            if self.pid == 1 {
+                other.killed = Some(KILL);
+                table.stirred.insert(other.root);
+            }
+        }
+    }
+}
