@@ -8,11 +8,11 @@ use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
 use serde_json::{Value, json};
 
-/// A large node and a small one, and an image that fills three gibibytes in a minute.
+/// A large node and a small one, and an image that fills three gibibytes in ten minutes.
 fn start() -> Engine {
     let config = json!({
         "nodes": [{"name": "large", "cpu": "8", "memory": "16Gi"}, {"name": "small", "cpu": "2", "memory": "4Gi"}],
-        "images": {"leaky": {"memory": 3_200_000_000_u64, "fills_after": 60}},
+        "images": {"leaky": {"memory": 3_200_000_000_u64, "fills_after": 600}},
     });
     let config: Config = serde_json::from_value(config).expect("a good configuration");
     let mut engine = cluster::start(&config, &solutions::modules(), Clock::default());
@@ -64,7 +64,7 @@ fn pods_of_a_node_that_is_short_of_memory_go_elsewhere() {
     let running = |node: &str| [node.to_string(), "Running".into(), "-".into()];
     let evicted = |node: &str| [node.to_string(), "Failed".into(), "Evicted".into()];
     assert_eq!(pods(&engine, "leak"), [running("small"), running("small")]);
-    wait(&mut engine, 60);
+    wait(&mut engine, 410);
     assert_eq!(pods(&engine, "leak"), [running("large"), evicted("small"), running("small")]);
     assert_eq!(taints(&engine, "small"), ["node.kubernetes.io/memory-pressure"]);
     // The condition stays for five minutes, and so does the taint.

@@ -17,6 +17,7 @@ pub mod metrics;
 mod network;
 pub mod node;
 mod objects;
+mod out_of_memory;
 pub mod pod_worker;
 mod pods;
 mod pressure;
@@ -73,6 +74,10 @@ pub struct Kubelets {
     timers: BTreeSet<(Instant, String, String)>,
     /// When the time of pods is over that may run only for so long.
     deadlines: BTreeSet<(Instant, String, String)>,
+    /// When nodes will be out of memory.
+    starving: BTreeMap<String, Instant>,
+    /// Who says whom the kernel kills then.
+    judges: out_of_memory::Judges,
     renew: Instant,
     /// When images are looked at next.
     collect: Instant,
@@ -179,6 +184,8 @@ impl Kubelets {
             mirrors: BTreeMap::new(),
             timers: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            starving: BTreeMap::new(),
+            judges: out_of_memory::Judges::new(&modules.qos, &modules.limits),
             renew: Instant::default(),
             collect: garbage::PERIOD,
             begun: false,
@@ -257,6 +264,7 @@ impl Component for Kubelets {
             self.timers.remove(&(at, node.clone(), uid.clone()));
             self.tick(&node, &uid, world);
         }
+        self.kill_for_memory(world);
         self.enforce_deadlines(world);
         self.run_sessions(world);
         self.run_shutdowns(world);
@@ -296,6 +304,7 @@ impl Component for Kubelets {
             .chain(self.wake_sessions())
             .chain(self.wake_shutdowns())
             .chain(self.deadlines.first().map(|(at, ..)| *at))
+            .chain(self.starving.values().min().copied())
             .min()
     }
 
