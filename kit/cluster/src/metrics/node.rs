@@ -351,5 +351,7 @@ pub fn exporter(node: &str, reading: &Reading, now: Now) -> Vec<Family> {
             .with(&[], capacity.memory as f64),
         family("node_uname_info", gauge, "Labeled system information as provided by the uname system call.")
             .with(&[("nodename", node), ("sysname", "Linux")], 1.0),
+        family("node_vmstat_oom_kill", Type::Untyped, "/proc/vmstat information field oom_kill.")
+            .with(&[], reading.counts.oom_kills as f64),
     ]
 }

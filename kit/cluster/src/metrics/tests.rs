@@ -115,6 +115,8 @@ fn components_tell_what_they_have_done() {
         value(&mut engine, &Endpoint::State, "kube_pod_container_status_restarts_total", &[("pod", "leaky")]);
     assert!(restarts >= 1.0 && (started - restarts - 1.0).abs() <= 1.0, "{started} {restarts}");
     let exporter = Endpoint::Exporter("node-1".into());
+    let kills = value(&mut engine, &exporter, "node_vmstat_oom_kill", &[]);
+    assert!(kills >= 1.0 && (started - kills).abs() <= 1.0, "{started} {kills}");
     let seconds = value(&mut engine, &exporter, "node_cpu_seconds_total", &[("cpu", "0")]);
     assert!((seconds - 40.0).abs() < 1e-6, "{seconds}");
     for gone in [Endpoint::Exporter("node-9".into()), Endpoint::Kubelet("node-1".into(), "pods".into())] {

@@ -32,6 +32,8 @@ pub struct Counts {
     pub started_containers: BTreeMap<&'static str, u64>,
     /// Pods that were evicted, by what the node was short of.
     pub evictions: BTreeMap<&'static str, u64>,
+    /// Processes that the kernel has killed for their memory, at a limit or for want of any on the node.
+    pub oom_kills: i64,
     /// Pods that were not taken, by the reason.
     pub rejections: BTreeMap<String, u64>,
     /// From the first sight of a pod to its running, in seconds.
@@ -49,6 +51,7 @@ impl Default for Counts {
             started_pods: 0,
             started_containers: BTreeMap::new(),
             evictions: BTreeMap::new(),
+            oom_kills: 0,
             rejections: BTreeMap::new(),
             starts: new(),
             sli: new(),

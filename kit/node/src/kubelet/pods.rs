@@ -169,6 +169,9 @@ impl Kubelets {
     /// Posts the status of a pod, if it is another than the one that is there.
     pub(super) fn post(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
         self.watch_memory(node, world.now);
+        if let Some(kubelet) = self.nodes.get_mut(node) {
+            kubelet.counts.oom_kills += kubelet.pods.get_mut(uid).map_or(0, |running| running.worker.take_oom_kills());
+        }
         let Some(kubelet) = self.nodes.get(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
         let Some(running) = kubelet.pods.get(uid) else { return };
         let Ok(mut pod) = world.server.fetch::<Pod>(&running.key.namespace, &running.key.name) else { return };

@@ -49,6 +49,11 @@ impl PodWorker {
         self.runs().filter_map(container).collect()
     }
 
+    /// How many of its processes the kernel has killed for their memory since this was last asked.
+    pub fn take_oom_kills(&mut self) -> i64 {
+        self.runs_mut().map(|run| std::mem::take(&mut run.oom_kills)).sum()
+    }
+
     /// How many of its containers wait or have ended, as the runtime has it: `created` and `exited`.
     pub fn stopped(&self) -> usize {
         self.runs().filter(|run| matches!(run.state, State::Ended(_)) || run.last.is_some()).count()

@@ -289,6 +289,9 @@ impl Run {
             State::Ended(ended) => Some(ended),
             _ => self.last.as_mut(),
         };
-        ended.into_iter().filter(|ended| ended.exit_code == 137).for_each(|ended| ended.reason = Some("Error".into()));
+        if let Some(ended) = ended.filter(|ended| ended.exit_code == 137) {
+            ended.reason = Some("Error".into());
+            self.oom_kills = 0;
+        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Run {
     pub(super) renewal: Option<Box<Renewal>>,
     /// Thousandths of a CPU that it has to do now beside what it does by itself.
     pub(super) load: i64,
+    /// How many of its processes the kernel has killed for their memory, and nobody has counted.
+    pub(super) oom_kills: i64,
 }
 
 /// What a container does.
@@ -96,6 +98,7 @@ impl Run {
             cpu: limit(container.resources.as_ref(), "cpu").map(|limit| limit.milli_value()),
             renewal: None,
             load: 0,
+            oom_kills: 0,
         }
     }
 
@@ -197,6 +200,7 @@ impl Run {
     pub(super) fn exit(&mut self, exit_code: i32, now: Instant, time: Timestamp, policy: &str) {
         let State::Running { at, .. } = self.state else { return };
         let before = std::mem::replace(&mut self.ended_at, now);
+        self.oom_kills += if exit_code == 137 { self.image.processes } else { 0 };
         let reason = match exit_code {
             0 => "Completed",
             137 => "OOMKilled",
