@@ -1,14 +1,13 @@
 //! One pod on one node: its containers from the first pull to the last exit.
 //!
-//! Sources: `pkg/kubelet/kuberuntime`, `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go`
-//! (conditions); [`phase`] says both. Init containers are simple: one after the other takes a second, to end
-//! or, if it is a sidecar, to be ready, and none fails. In a cluster that somebody watches all of this is [closer](live) to the
-//! original.
+//! Source: `pkg/kubelet/kuberuntime`. In scenarios [init containers](init) are simple; in a cluster that somebody watches all of this is
+//! [closer](live) to the original.
 
 mod adopt;
 mod answering;
 mod ending;
 pub mod figures;
+mod init;
 pub mod life;
 mod live;
 mod namespaces;
@@ -17,6 +16,7 @@ mod reboot;
 mod renewal;
 mod resize;
 mod run;
+mod status;
 mod sync;
 
 use super::image::{self, Images, Registry};
@@ -26,17 +26,13 @@ use super::pressure::Amounts;
 use super::surroundings::Volumes;
 use crate::program::link::Served;
 use crate::runtime::Sandbox;
-use crate::runtime::phase::{self, Said, Summary};
 use crate::runtime::status::Of;
 use crate::termination;
 use ending::Ends;
-use kit_api::core::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    Pod, PodCondition, PodIP, PodSpec, PodStatus,
-};
+use init::{INIT, Init};
+use kit_api::core::{Container, Pod, PodSpec};
 use kit_api::jiff::{SignedDuration, Timestamp};
 use kit_api::pod_resources::is_sidecar;
-use kit_api::time;
 use kit_client::network::Protocol;
 use kit_contract::node::PodLifecycle;
 use kit_time::agenda::Instant;
@@ -78,21 +74,6 @@ pub struct PodWorker {
     /// Who decides about the containers.
     lifecycle: Rc<dyn PodLifecycle>,
 }
-
-/// One init container: it begins and is done at fixed times.
-struct Init {
-    name: String,
-    image_name: String,
-    sidecar: bool,
-    begins: Instant,
-    /// The same as calendar time.
-    at: Timestamp,
-    ports: Vec<(Protocol, u16)>,
-    restarts: i32,
-}
-
-/// How long each init container takes.
-const INIT: Instant = Instant::seconds(1);
 
 fn seconds(seconds: f64) -> Instant {
     Instant { nanos: (seconds * 1e9) as i64 }
@@ -318,126 +299,6 @@ impl PodWorker {
     pub fn all_images(&self) -> impl Iterator<Item = &str> {
         let runs = self.setup.iter().chain(&self.containers).chain(&self.guests).map(|run| run.image_name.as_str());
         self.inits.iter().map(|init| init.image_name.as_str()).chain(runs)
-    }
-
-    /// The phase of the pod, and what goes with it. It isn't final while a container is about to begin again.
-    fn summary(&self, spec: &PodSpec, statuses: &[ContainerStatus], stopped: bool) -> Summary {
-        let begins = !stopped && self.containers.iter().any(Run::begins);
-        let policy = if begins { "Always" } else { &self.policy };
-        phase::summary(spec, policy, statuses, stopped, &*self.lifecycle)
-    }
-
-    /// Whether the pod has come to its end.
-    fn is_final(&self) -> bool {
-        let Some(spec) = self.live.as_ref().and_then(|pod| pod.spec.as_ref()) else { return false };
-        // What is always started again never has; that is most pods, and this is asked often.
-        if self.policy == "Always" {
-            return false;
-        }
-        let statuses = |runs: &[Run], init| runs.iter().map(|run| run.status(self.of(init))).collect::<Vec<_>>();
-        let all = [statuses(&self.setup, true), statuses(&self.containers, false)].concat();
-        matches!(self.summary(spec, &all, false).phase, "Succeeded" | "Failed")
-    }
-
-    /// The status to be posted over the one that is there.
-    pub fn status(&self, pod: &Pod, host_ip: &str, now: Instant, time: Timestamp) -> PodStatus {
-        let before = pod.status.clone().unwrap_or_default();
-        let there = before.conditions.unwrap_or_default();
-        let nothing = PodSpec::default();
-        let spec = pod.spec.as_ref().unwrap_or(&nothing);
-        // Before there is a sandbox nothing of it has begun.
-        let begun = if self.held.is_some() { Instant { nanos: i64::MIN } } else { now };
-        let inits: Vec<ContainerStatus> = match self.live {
-            Some(_) => self.setup.iter().map(|run| run.status(self.of(true))).collect(),
-            None => self.inits.iter().map(|init| init.status(begun)).collect(),
-        };
-        let containers: Vec<ContainerStatus> = self.containers.iter().map(|run| run.status(self.of(false))).collect();
-        let guests: Vec<ContainerStatus> = self.guests.iter().map(|run| run.status(self.of(false))).collect();
-        let all = [&inits[..], &containers].concat();
-        let stopped = self.stops_at.is_some_and(|at| at <= now);
-        let Summary { phase, initialized, containers_ready } = self.summary(spec, &all, stopped);
-        let ready = phase::ready(spec, &there, &containers_ready);
-        let sandbox = !stopped && self.held.is_none() && !matches!(phase, "Succeeded" | "Failed");
-        let ip = Some(self.ip.clone()).filter(|ip| !ip.is_empty());
-        let mine = [
-            ("PodReadyToStartContainers", Said { holds: sandbox, ..Said::YES }),
-            ("Initialized", initialized),
-            ("Ready", ready),
-            ("ContainersReady", containers_ready),
-            ("PodScheduled", Said::YES),
-        ];
-        let mut conditions: Vec<PodCondition> = Vec::new();
-        for (type_, said) in mine.into_iter().chain(self.said_of_resize()) {
-            let status = said.status();
-            let same = there.iter().find(|c| c.type_ == type_ && c.status == status);
-            conditions.push(PodCondition {
-                type_: type_.into(),
-                status: status.into(),
-                reason: said.reason.map(str::to_string),
-                message: said.message,
-                last_transition_time: same.map_or(Some(time::seconds(time)), |same| same.last_transition_time.clone()),
-                ..Default::default()
-            });
-        }
-        // What others said of the pod stays.
-        conditions.extend(there.into_iter().filter(|c| !mine_has(&c.type_)));
-        PodStatus {
-            phase: Some(phase.into()),
-            conditions: Some(conditions),
-            init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
-            container_statuses: Some(containers),
-            ephemeral_container_statuses: Some(guests).filter(|guests| !guests.is_empty()),
-            host_ip: Some(host_ip.into()),
-            pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
-            pod_ip: ip,
-            start_time: Some(time::seconds(self.started)),
-            reason: None,
-            message: None,
-            ..before
-        }
-    }
-}
-
-fn mine_has(type_: &str) -> bool {
-    let always = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
-    always.contains(&type_) || ["PodResizePending", "PodResizeInProgress"].contains(&type_)
-}
-
-impl Init {
-    fn runs(&self, now: Instant) -> bool {
-        now >= self.begins && (self.sidecar || now < self.begins + INIT)
-    }
-
-    fn status(&self, now: Instant) -> ContainerStatus {
-        let running = ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(time::seconds(self.at)) }),
-            ..ContainerState::default()
-        };
-        let done = now >= self.begins + INIT;
-        let state = if now < self.begins {
-            let reason = Some("PodInitializing".to_string());
-            ContainerState { waiting: Some(ContainerStateWaiting { reason, message: None }), ..Default::default() }
-        } else if done && !self.sidecar {
-            let ended = ContainerStateTerminated {
-                exit_code: 0,
-                reason: Some("Completed".into()),
-                started_at: Some(time::seconds(self.at)),
-                finished_at: Some(time::seconds(self.at + SignedDuration::from_secs(1))),
-                ..ContainerStateTerminated::default()
-            };
-            ContainerState { terminated: Some(ended), ..ContainerState::default() }
-        } else {
-            running
-        };
-        ContainerStatus {
-            name: self.name.clone(),
-            image: self.image_name.clone(),
-            ready: done,
-            started: Some(done && self.sidecar),
-            restart_count: self.restarts,
-            state: Some(state),
-            ..ContainerStatus::default()
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kubelet::image::{Image, Images, Registry};
+use kit_api::core::{ContainerState, ContainerStatus, PodStatus};
 use serde_json::json;
 
 fn lifecycle() -> Rc<dyn PodLifecycle> {
