@@ -10,6 +10,7 @@ use crate::limits::Full;
 use crate::openapi::v2_paths;
 use crate::stream::{Answer, Ending};
 use crate::{Door, containers, metrics, openapi, protobuf, webhooks};
+use futures_util::future::join_all;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -210,7 +211,7 @@ async fn route(
     let (method, path, query) = (method.as_str().to_string(), path.to_string(), asked.query().to_string());
     let whole = Arc::new(Whole { method, path, query, headers, body, user });
     let mut known = Known::new();
-    // Each time it is known what one more webhook says.
+    // Each time it is known what more webhooks say.
     let answered = loop {
         let (to, lines) = mpsc::channel(AHEAD);
         let whole = whole.clone();
@@ -232,13 +233,13 @@ async fn route(
             None => break None,
             Some(Ok(answered)) => break Some((answered, lines)),
             Some(Err(lacking)) => {
-                let (call, others) = *lacking;
+                let (calls, others) = *lacking;
                 known = others;
-                if known.len() == MOST_CALLS {
+                if known.len() >= MOST_CALLS {
                     return refused(&Error::internal("too many webhooks were called about one request"));
                 }
-                let reply = webhooks::call(&call).await;
-                known.push((call, reply));
+                let replies = join_all(calls.iter().map(webhooks::call)).await;
+                known.extend(calls.into_iter().zip(replies));
             }
         }
     };
@@ -271,7 +272,7 @@ struct Whole {
 type Known = Vec<(Call, Reply)>;
 
 impl Whole {
-    fn answer(&self, server: &mut Server, known: Known) -> Result<kit_server::Response, Box<(Call, Known)>> {
+    fn answer(&self, server: &mut Server, known: Known) -> Result<kit_server::Response, Box<(Vec<Call>, Known)>> {
         let headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = kit_server::Request {

@@ -257,15 +257,36 @@ fn a_request_comes_again_with_the_answers() {
                 return;
             }
             Err(lacking) => {
-                let (call, others) = *lacking;
-                names.push(call.review["request"]["name"].as_str().unwrap_or_default().to_string());
+                let (calls, others) = *lacking;
                 known = others;
-                let reply = say(&call);
-                known.push((call, reply));
+                for call in calls {
+                    names.push(call.review["request"]["name"].as_str().unwrap_or_default().to_string());
+                    let reply = say(&call);
+                    known.push((call, reply));
+                }
             }
         }
     }
     panic!("it always lacks another answer: {names:?}");
+}
+
+#[test]
+fn those_that_only_check_are_called_at_once() {
+    let (mut server, fake) = server();
+    let hooks = ["silent", "allow", "deny"].map(|says| (says, json!({})));
+    configure(&mut server, "validating", &hooks);
+    let (code, answer, warnings) = send(&mut server, MAPS, &map());
+    // One refusal is told, and what the others warn of.
+    assert_eq!((code, warnings), (400, vec!["think of it".to_string()]), "{answer}");
+    assert_eq!(fake.calls.borrow().len(), 3);
+    let body = map().to_string();
+    let (path, headers) = ("/api/v1/namespaces/default/configmaps", [("content-type", "application/json")]);
+    let request = Request { method: "POST", path, headers: &headers, body: body.as_bytes(), ..Request::default() };
+    let (calls, known) = *server.answer_with(&request, Vec::new()).expect_err("nothing is known");
+    let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!((names, known.len()), (vec!["h0.example.com", "h1.example.com", "h2.example.com"], 0));
+    let known = calls.into_iter().map(|call| (call.clone(), say(&call))).collect();
+    assert_eq!(server.answer_with(&request, known).expect("all is known").code, 400);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Webhooks: who is called about a request, what is asked, and what the answer means.
 //!
 //! The server calls nobody itself. It makes a [`Call`] and asks a [`Caller`]; or it is asked to answer a request with the
-//! answers that are known ([`Server::answer_with`]), and says which one it lacks. Upstream calls all validating webhooks at once;
-//! here one comes after the other, and the first refusal counts as there.
+//! answers that are known ([`Server::answer_with`]), and says which ones it lacks: of mutating webhooks the next one, of those
+//! that only check all, since they are called at once.
 //!
 //! Sources: `apiserver/pkg/admission/plugin/webhook/{generic/webhook,mutating/dispatcher,validating/dispatcher}.go`,
 //! `apiserver/pkg/util/webhook/error.go`.
@@ -28,8 +28,8 @@ pub(crate) struct Hooks {
     caller: Option<Box<dyn Caller>>,
     /// The answers that are known, where whoever asks can come again.
     known: Option<Known>,
-    /// The answer that is lacking.
-    lacking: Option<Call>,
+    /// The answers that are lacking.
+    lacking: Vec<Call>,
 }
 
 /// One webhook of a configuration.
@@ -87,25 +87,24 @@ impl Server {
         self.hooks.caller.take()
     }
 
-    /// Answers a request, knowing what some webhooks say. If another one has to be called first nothing is done, and the call
-    /// comes back with what was known; with its answer among them the request may be sent again.
+    /// Answers a request, knowing what some webhooks say. If others have to be called first nothing is done, and the calls come
+    /// back with what was known; with their answers among them the request may be sent again.
     ///
     /// # Errors
     ///
-    /// The call that has to be made.
-    pub fn answer_with(&mut self, request: &Request<'_>, known: Known) -> Result<Response, Box<(Call, Known)>> {
+    /// The calls that have to be made, all at once.
+    pub fn answer_with(&mut self, request: &Request<'_>, known: Known) -> Result<Response, Box<(Vec<Call>, Known)>> {
         let drawn = self.drawn.clone();
         self.hooks.known = Some(known);
         let response = self.answer(request);
         let known = self.hooks.known.take().unwrap_or_default();
-        match self.hooks.lacking.take() {
-            None => Ok(response),
-            Some(call) => {
-                // Names that were given are given again.
-                self.drawn = drawn;
-                Err(Box::new((call, known)))
-            }
+        let lacking = std::mem::take(&mut self.hooks.lacking);
+        if lacking.is_empty() {
+            return Ok(response);
         }
+        // Names that were given are given again.
+        self.drawn = drawn;
+        Err(Box::new((lacking, known)))
     }
 
     /// The webhooks of all configurations of a kind, by the names of these.
@@ -204,7 +203,7 @@ impl Server {
                 }
                 return Ok(reply);
             }
-            self.hooks.lacking = Some(call.clone());
+            self.hooks.lacking.push(call.clone());
             return Err(Error::internal("a webhook has to be called first"));
         }
         let Some(caller) = self.hooks.caller.take() else {
@@ -215,16 +214,23 @@ impl Server {
         Ok(reply)
     }
 
-    /// Asks the webhooks that only check.
+    /// Asks the webhooks that only check: all at once, so that each is asked, whatever the others say.
     pub(super) fn check_webhooks(&mut self, attributes: &Attributes) -> Result<(), Error> {
+        let mut asked = Vec::new();
         for hook in self.webhooks_of("ValidatingWebhookConfiguration") {
-            let Some(told) = self.wants(&hook, attributes)? else { continue };
-            match self.consult(&hook, attributes, told)? {
-                Some(verdict) if !verdict.allowed => return Err(denied(&hook.name, &verdict.status)),
-                _ => {}
+            if let Some(told) = self.wants(&hook, attributes)? {
+                asked.push((hook, told));
             }
         }
-        Ok(())
+        let mut answer = Ok(());
+        for (hook, told) in asked {
+            let said = match self.consult(&hook, attributes, told) {
+                Ok(Some(verdict)) if !verdict.allowed => Err(denied(&hook.name, &verdict.status)),
+                other => other.map(|_| ()),
+            };
+            answer = answer.and(said);
+        }
+        answer
     }
 
     /// Asks the webhooks that may change an object; whether one did. In the second round only those that want to look again, and
