@@ -1,18 +1,22 @@
-//! The signer of client certificates: whoever's request was approved gets one from the cluster's authority.
+//! The signers of certificates: whoever's request was approved gets one from the cluster's authority.
 //!
-//! Upstream it is a controller of the kube-controller-manager; here it stands beside the engine, which has no keys. Only
-//! `kubernetes.io/kube-apiserver-client` is signed: no kubelet asks for a certificate. Source:
-//! `pkg/controller/certificates/signer/signer.go` and `…/authority/policies.go`.
+//! Upstream they are controllers of the kube-controller-manager; here they stand beside the engine, which has no keys. Source:
+//! `pkg/controller/certificates/signer/signer.go` and `…/authority/policies.go`, `pkg/apis/certificates/helpers.go`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_cluster::engine::Engine;
 use kit_server::Patch;
-use rcgen::{CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
+};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
+const CLIENT: &str = "kubernetes.io/kube-apiserver-client";
+const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+const KUBELET_SERVING: &str = "kubernetes.io/kubelet-serving";
 /// How long a certificate is good for, if it isn't to be less (`--cluster-signing-duration`).
 const LONGEST: u64 = 365 * 24 * 3600;
 /// No certificate is good for less.
@@ -65,7 +69,8 @@ impl Authority {
         let conditions = request["status"]["conditions"].as_array()?;
         let is = |of: &str| conditions.iter().any(|one| one["type"] == of && one["status"] == "True");
         let done = request["status"]["certificate"].is_string() || is("Failed") || is("Denied");
-        if done || !is("Approved") || request["spec"]["signerName"] != SIGNER {
+        let signer = request["spec"]["signerName"].as_str().unwrap_or_default();
+        if done || !is("Approved") || ![CLIENT, KUBELET_CLIENT, KUBELET_SERVING].contains(&signer) {
             return None;
         }
         match self.sign(&request["spec"]) {
@@ -85,18 +90,18 @@ impl Authority {
     fn sign(&self, spec: &Value) -> Result<String, String> {
         let mut request = params(spec["request"].as_str().unwrap_or_default())?;
         let usages: Vec<&str> = spec["usages"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let mut key_usages = Vec::new();
-        for usage in &usages {
-            match *usage {
-                "digital signature" => key_usages.push(KeyUsagePurpose::DigitalSignature),
-                "key encipherment" => key_usages.push(KeyUsagePurpose::KeyEncipherment),
-                "client auth" => {}
-                other => return Err(format!("invalid usage for client certificate: {other}")),
-            }
-        }
-        if !usages.contains(&"client auth") {
-            return Err("missing required usage for client certificate: client auth".into());
-        }
+        verify(spec["signerName"].as_str().unwrap_or_default(), &request.params, &usages)?;
+        let asks = |usage: &str| usages.contains(&usage);
+        let all = [
+            (KeyUsagePurpose::DigitalSignature, "digital signature"),
+            (KeyUsagePurpose::KeyEncipherment, "key encipherment"),
+        ];
+        let key_usages = all.into_iter().filter(|(_, name)| asks(name)).map(|(usage, _)| usage).collect();
+        let all = [
+            (ExtendedKeyUsagePurpose::ClientAuth, "client auth"),
+            (ExtendedKeyUsagePurpose::ServerAuth, "server auth"),
+        ];
+        let extended = all.into_iter().filter(|(_, name)| asks(name)).map(|(usage, _)| usage).collect();
         let seconds = spec["expirationSeconds"].as_u64().map_or(LONGEST, |asked| asked.clamp(SHORTEST, LONGEST));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|why| why.to_string())?;
         let from = rcgen::date_time_ymd(1970, 1, 1) + now.saturating_sub(BACKDATE);
@@ -104,9 +109,62 @@ impl Authority {
         params.not_before = from;
         params.not_after = from + Duration::from_secs(seconds) + BACKDATE;
         params.key_usages = key_usages;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = extended;
         params.is_ca = IsCa::ExplicitNoCa;
         request.signed_by(&self.issuer).map(|certificate| certificate.pem()).map_err(|why| why.to_string())
+    }
+}
+
+/// Whether a signer signs such a request.
+fn verify(signer: &str, params: &CertificateParams, usages: &[&str]) -> Result<(), String> {
+    if signer == CLIENT {
+        return of_client(usages);
+    }
+    let serving = signer == KUBELET_SERVING;
+    let name = |of: DnType| match params.distinguished_name.get(&of) {
+        Some(DnValue::Utf8String(text)) => text.as_str(),
+        Some(DnValue::PrintableString(text)) => text.as_str(),
+        _ => "",
+    };
+    let has = |of: fn(&SanType) -> bool| params.subject_alt_names.iter().any(of);
+    let dns = has(|name| matches!(name, SanType::DnsName(_)));
+    let ip = has(|name| matches!(name, SanType::IpAddress(_)));
+    let purpose = if serving { "server auth" } else { "client auth" };
+    // What a key of RSA asks for besides, others needn't.
+    let wanted = ["digital signature", "key encipherment", purpose];
+    let asked = usages.iter().all(|usage| wanted.contains(usage))
+        && ["digital signature", purpose].iter().all(|usage| usages.contains(usage));
+    let mut shown = wanted;
+    shown.sort_unstable();
+    let usages = (!asked, format!("usages did not match [{}]", shown.join(" ")));
+    let common_name = (
+        !name(DnType::CommonName).starts_with("system:node:"),
+        "subject common name does not begin with system:node:".to_string(),
+    );
+    let last = if serving { [usages, common_name] } else { [common_name, usages] };
+    let reasons = [
+        (name(DnType::OrganizationName) != "system:nodes", "subject organization is not system:nodes"),
+        (serving && !dns && !ip, "DNS or IP subjectAltName is required"),
+        (!serving && dns, "DNS subjectAltNames are not allowed"),
+        (has(|name| matches!(name, SanType::Rfc822Name(_))), "Email subjectAltNames are not allowed"),
+        (!serving && ip, "IP subjectAltNames are not allowed"),
+        (has(|name| matches!(name, SanType::URI(_))), "URI subjectAltNames are not allowed"),
+    ];
+    let reasons = reasons.map(|(holds, why)| (holds, why.to_string()));
+    match reasons.into_iter().chain(last).find(|(holds, _)| *holds) {
+        Some((_, why)) => Err(why),
+        None => Ok(()),
+    }
+}
+
+fn of_client(usages: &[&str]) -> Result<(), String> {
+    let known = ["digital signature", "key encipherment", "client auth"];
+    if let Some(other) = usages.iter().find(|usage| !known.contains(usage)) {
+        return Err(format!("invalid usage for client certificate: {other}"));
+    }
+    match usages.contains(&"client auth") {
+        true => Ok(()),
+        false => Err("missing required usage for client certificate: client auth".into()),
     }
 }
 
@@ -115,4 +173,58 @@ fn params(text: &str) -> Result<CertificateSigningRequestParams, String> {
     let pem = STANDARD.decode(text).map_err(|why| why.to_string())?;
     let pem = String::from_utf8(pem).map_err(|why| why.to_string())?;
     CertificateSigningRequestParams::from_pem(&pem).map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(organization: &str, name: &str, names: &[&str]) -> CertificateParams {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    /// Signer, organization, name, other names, usages, and why it isn't signed.
+    #[test]
+    fn each_signer_signs_what_it_is_for() {
+        let (nodes, node) = ("system:nodes", "system:node:n");
+        let (client, serving) = (["digital signature", "client auth"], ["digital signature", "server auth"]);
+        let rsa = ["key encipherment", "digital signature", "server auth"];
+        let none: &[&str] = &[];
+        for (signer, organization, name, names, usages, expected) in [
+            (CLIENT, "developers", "jane", none, &client[..], ""),
+            (CLIENT, "developers", "jane", none, &serving[..], "invalid usage for client certificate: server auth"),
+            (CLIENT, "", "jane", none, &[], "missing required usage for client certificate: client auth"),
+            (KUBELET_CLIENT, nodes, node, none, &client[..], ""),
+            (KUBELET_CLIENT, nodes, node, &["n"], &client[..], "DNS subjectAltNames are not allowed"),
+            (KUBELET_CLIENT, nodes, node, &["10.0.0.1"], &client[..], "IP subjectAltNames are not allowed"),
+            (KUBELET_CLIENT, nodes, "n", none, &[], "subject common name does not begin with system:node:"),
+            (
+                KUBELET_CLIENT,
+                nodes,
+                node,
+                none,
+                &serving[..],
+                "usages did not match [client auth digital signature key encipherment]",
+            ),
+            (KUBELET_SERVING, nodes, node, &["n", "10.0.0.1"], &serving[..], ""),
+            (KUBELET_SERVING, nodes, node, &["n"], &rsa[..], ""),
+            (KUBELET_SERVING, nodes, node, none, &serving[..], "DNS or IP subjectAltName is required"),
+            (KUBELET_SERVING, "developers", node, &["n"], &serving[..], "subject organization is not system:nodes"),
+            (
+                KUBELET_SERVING,
+                nodes,
+                "n",
+                &["n"],
+                &["server auth"],
+                "usages did not match [digital signature key encipherment server auth]",
+            ),
+        ] {
+            let found = verify(signer, &request(organization, name, names), usages).err().unwrap_or_default();
+            assert_eq!(found, expected, "{signer} {name} {names:?} {usages:?}");
+        }
+    }
 }
