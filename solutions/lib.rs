@@ -53,8 +53,9 @@ pub mod scheduler {
     pub mod topology_spread;
 }
 pub mod storage {
-    //! Who gets which disk.
+    //! Who gets which disk, and how it gets into a pod.
     pub mod claim_binding;
+    pub mod volumes;
 }
 pub mod workloads {
     //! The controllers that run workloads.
@@ -102,6 +103,7 @@ pub fn modules() -> Modules {
         taints: Slot::of::<scheduler::taints::Exercise>(),
         job: Slot::of::<workloads::job::Exercise>(),
         claim_binding: Slot::of::<storage::claim_binding::Exercise>(),
+        volumes: Slot::of::<storage::volumes::Exercise>(),
         replica_set: Slot::of::<workloads::replica_set::Exercise>(),
         daemon_set: Slot::of::<workloads::daemon_set::Exercise>(),
         hpa: Slot::of::<workloads::hpa::Exercise>(),

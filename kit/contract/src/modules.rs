@@ -192,6 +192,8 @@ modules! {
     "scheduler/topology_spread" topology_spread: crate::scheduler::TopologySpread;
     /// The persistent volume controller.
     "storage/claim_binding" claim_binding: crate::storage::ClaimBinding;
+    /// The volume manager of a kubelet.
+    "storage/volumes" volumes: crate::storage::Volumes;
     /// The DaemonSet controller.
     "workloads/daemon_set" daemon_set: crate::workloads::DaemonSetController;
     /// The decision of the HorizontalPodAutoscaler.

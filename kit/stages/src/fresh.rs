@@ -57,6 +57,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "scheduler/topology_spread" => (scheduler::topology_spread::fresh(), 70),
         "workloads/daemon_set" => (workloads::daemon_set::fresh(), 120),
         "storage/claim_binding" => (storage::claim_binding::fresh(), 150),
+        "storage/volumes" => (storage::volumes::fresh(), 150),
         "workloads/hpa" => (workloads::hpa::fresh(), 200),
         "workloads/job" => (workloads::job::fresh(), 160),
         "workloads/replica_set" => (workloads::replica_set::fresh(), 150),

@@ -1,7 +1,7 @@
 //! Which modules a cluster asks, and which of its processes does.
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 34] = [
+pub const ASKED: [(&str, &str); 35] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -28,6 +28,7 @@ pub const ASKED: [(&str, &str); 34] = [
     ("scheduler/taints", SCHEDULER),
     ("scheduler/topology_spread", SCHEDULER),
     ("storage/claim_binding", CONTROLLERS),
+    ("storage/volumes", NODES),
     ("workloads/daemon_set", CONTROLLERS),
     ("workloads/hpa", CONTROLLERS),
     ("workloads/job", CONTROLLERS),

@@ -61,6 +61,8 @@ pub enum Subject {
     Events,
     /// Claims and volumes: how they stand, and what they say about each other.
     Volumes,
+    /// Which volumes are attached to each node, and which it says are in use.
+    Attachments,
     /// The status of disruption budgets.
     Budgets,
     /// What is there, who owns it and what holds it.
@@ -317,6 +319,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, t
         }
         Subject::StatefulSets => stateful::tabulate(snapshot, table),
         Subject::Volumes => storage::tabulate(snapshot, table),
+        Subject::Attachments => storage::attachments(snapshot, table),
         Subject::Budgets => budgets::tabulate(snapshot, table),
         Subject::Owners => owners::tabulate(snapshot, table),
         Subject::LoadBalancers => {

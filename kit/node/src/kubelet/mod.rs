@@ -45,6 +45,7 @@ use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
 use kit_client::metrics::Usage;
 use kit_contract::node::{PodLifecycle, Prober};
+use kit_contract::storage::Volumes;
 use kit_contract::{Modules, Slot};
 use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
@@ -93,6 +94,8 @@ pub struct Kubelets {
     programs: Option<Slot<dyn Prober>>,
     /// Who decides about the containers of pods.
     lifecycle: Rc<dyn PodLifecycle>,
+    /// Who decides about volumes.
+    volumes: Rc<dyn Volumes>,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
     /// The nodes that are being shut down.
@@ -119,6 +122,8 @@ struct Kubelet {
     reported: Option<Instant>,
     /// The attached volumes that its pods use, as its status says.
     in_use: Vec<String>,
+    /// What is mounted.
+    manager: volumes::Manager,
     /// How far it is with its end, if its machine is shut down.
     shutdown: Option<shutdown::Shutdown>,
     pressure: Pressure,
@@ -169,6 +174,7 @@ impl Kubelets {
                     skew,
                     reported: None,
                     in_use: Vec::new(),
+                    manager: volumes::Manager::default(),
                     shutdown: None,
                     pressure,
                     collection_failed: false,
@@ -195,6 +201,7 @@ impl Kubelets {
             worked: BTreeMap::new(),
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
+            volumes: modules.volumes.make(&()).into(),
             wires: None,
             shutting_down: BTreeSet::new(),
             processes: None,

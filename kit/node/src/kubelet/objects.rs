@@ -1,10 +1,9 @@
-//! What a pod needs of other objects: logins of pull secrets, and the ConfigMaps and Secrets of its containers and volumes.
+//! What a pod needs of other objects: logins of pull secrets, and the ConfigMaps and Secrets of its containers.
 //!
-//! Sources: `makeEnvironmentVariables` and `getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`, `SetUpAt` of
-//! `pkg/volume/{configmap/configmap,secret/secret,projected/projected}.go`.
+//! Source: `makeEnvironmentVariables` and `getPullSecretsForPod` of `pkg/kubelet/kubelet_pods.go`.
 
 use super::cri::Logins;
-use kit_api::core::{ConfigMap, Container, KeyToPath, Pod, Secret, Volume};
+use kit_api::core::{ConfigMap, Container, Pod, Secret};
 use kit_apimachinery::object::Key;
 use kit_client::component::World;
 use kit_server::Server;
@@ -62,17 +61,19 @@ pub struct Namespace<'a> {
 }
 
 /// The keys of an object, or that it isn't there.
-type Keys = Result<BTreeSet<String>, String>;
+pub type Keys = Result<BTreeSet<String>, String>;
 
 impl Namespace<'_> {
-    fn config_map(&self, name: &str) -> Keys {
+    /// The keys of a ConfigMap.
+    pub fn config_map(&self, name: &str) -> Keys {
         let found =
             self.server.fetch::<ConfigMap>(self.name, name).map_err(|_| format!("configmap {name:?} not found"))?;
         let binary = found.binary_data.unwrap_or_default().into_keys();
         Ok(found.data.unwrap_or_default().into_keys().chain(binary).collect())
     }
 
-    fn secret(&self, name: &str) -> Keys {
+    /// The keys of a Secret.
+    pub fn secret(&self, name: &str) -> Keys {
         let found = self.server.fetch::<Secret>(self.name, name).map_err(|_| format!("secret {name:?} not found"))?;
         Ok(found.data.unwrap_or_default().into_keys().collect())
     }
@@ -102,45 +103,6 @@ impl Namespace<'_> {
             }
         })
     }
-
-    /// Why a volume can't be made of its objects.
-    pub fn unmade(&self, volume: &Volume) -> Option<String> {
-        if let Some(of) = &volume.config_map {
-            let optional = of.optional == Some(true);
-            return lacks(self.config_map(&of.name), of.items.as_deref(), "config", optional);
-        }
-        if let Some(of) = &volume.secret {
-            let name = of.secret_name.as_deref().unwrap_or_default();
-            return lacks(self.secret(name), of.items.as_deref(), "secret", of.optional == Some(true));
-        }
-        let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
-        sources
-            .filter_map(|source| match (&source.config_map, &source.secret) {
-                (Some(of), _) => {
-                    lacks(self.config_map(&of.name), of.items.as_deref(), "config", of.optional == Some(true))
-                }
-                (_, Some(of)) => lacks(self.secret(&of.name), of.items.as_deref(), "secret", of.optional == Some(true)),
-                _ => None,
-            })
-            .next()
-    }
-}
-
-/// What a volume lacks (`MakePayload`).
-fn lacks(keys: Keys, items: Option<&[KeyToPath]>, what: &str, optional: bool) -> Option<String> {
-    let keys = match keys {
-        _ if optional => return None,
-        Err(why) => return Some(why),
-        Ok(keys) => keys,
-    };
-    let missing = items.into_iter().flatten().find(|item| !keys.contains(&item.key))?;
-    let of = if what == "config" { "configmap " } else { "" };
-    Some(format!("{of}references non-existent {what} key: {}", missing.key))
-}
-
-/// Whether a volume is made of objects.
-pub fn is_made(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some() || volume.projected.is_some()
 }
 
 #[cfg(test)]

@@ -270,6 +270,6 @@ impl Kubelets {
             kubelet.reported = None;
             kubelet.heartbeat(world);
         }
-        self.report_volumes(node, world);
+        self.drop_volumes(node, world);
     }
 }

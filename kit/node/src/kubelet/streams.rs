@@ -206,7 +206,13 @@ impl Kubelets {
         let there = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
         // Whoever is cut off goes on with pods that the control plane has forgotten.
         let pod = there.or(running.manifest.as_deref()).or(running.worker.pod())?;
-        let place = Place::new(world.server, pod, running.worker.ip(), &kubelet.shape.address(kubelet.index));
+        let place = Place::new(
+            world.server,
+            self.volumes.clone(),
+            pod,
+            running.worker.ip(),
+            &kubelet.shape.address(kubelet.index),
+        );
         let sandbox = || running.net.sandbox.clone();
         Some(Place { link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }), ..place })
     }

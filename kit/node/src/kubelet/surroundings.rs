@@ -4,14 +4,17 @@
 //! `pkg/kubelet/envvars/envvars.go`, `pkg/kubelet/network/dns/dns.go`, `pkg/volume/util/atomic_writer.go`,
 //! `third_party/forked/golang/expansion/expand.go`.
 
+use super::objects::Namespace;
+use super::volumes::made;
 use crate::program::Surroundings;
 use crate::program::files::{Files, Tree};
 use crate::program::link::Link;
 use crate::program::processes::Processes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kit_api::core::{Container, Pod};
+use kit_api::core::{Container, Pod, VolumeProjection};
 use kit_apimachinery::object::{Key, Kind};
+use kit_contract::storage::volumes::{Projection, Source};
 use kit_server::Server;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -36,13 +39,21 @@ pub struct Place<'a> {
     pub host_ip: String,
     /// Its network, if it has one.
     pub link: Option<Link>,
+    /// Who says which files volumes have.
+    pub volumes: Rc<dyn kit_contract::storage::Volumes>,
 }
 
 impl<'a> Place<'a> {
     /// The place of a pod.
-    pub fn new(server: &'a Server, pod: &Pod, ip: &str, host_ip: &str) -> Place<'a> {
+    pub fn new(
+        server: &'a Server,
+        volumes: Rc<dyn kit_contract::storage::Volumes>,
+        pod: &Pod,
+        ip: &str,
+        host_ip: &str,
+    ) -> Place<'a> {
         let pod = serde_json::to_value(pod).unwrap_or_default();
-        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None }
+        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None, volumes }
     }
 
     /// What a container finds.
@@ -213,49 +224,47 @@ impl<'a> Place<'a> {
                     None => volumes.entry(format!("{}/{path}", mount.name)).or_default().clone(),
                 };
             }
-            files.mount(&mount.mount_path, whole, fixed || mount.read_only.unwrap_or_default());
+            let read_only = fixed || volume["persistentVolumeClaim"]["readOnly"] == true;
+            files.mount(&mount.mount_path, whole, read_only || mount.read_only.unwrap_or_default());
         }
         files
     }
 
     /// The files of a volume that is made from objects; none if it is one to be written to.
     fn made(&self, volume: &Value) -> Option<BTreeMap<String, Vec<u8>>> {
-        let object = |source: &Value, kind: &str, name: &str| {
-            let data = self.data(kind, source[name].as_str().unwrap_or_default());
-            match source["items"].as_array() {
-                None => data,
-                Some(items) => {
-                    let item = |item: &Value| {
-                        let text = data.get(item["key"].as_str()?)?.clone();
-                        Some((item["path"].as_str()?.to_string(), text))
-                    };
-                    items.iter().filter_map(item).collect()
-                }
-            }
+        let volume = serde_json::from_value(volume.clone()).ok().filter(made::is_made)?;
+        let asked = made::projection(&volume, &Namespace { name: self.namespace(), server: self.server });
+        let sources = made::sources(&volume);
+        let content = |from: &str| {
+            let (number, key) = from.split_once('/')?;
+            self.content(sources.get(number.parse::<usize>().ok()?)?, key)
         };
-        let fields = |source: &Value| {
-            let item = |item: &Value| {
-                let text = self.field(item["fieldRef"]["fieldPath"].as_str()?);
-                Some((item["path"].as_str()?.to_string(), text.into_bytes()))
-            };
-            source["items"].as_array().into_iter().flatten().filter_map(item).collect()
+        // What a pod needs to begin it doesn't lose when an object goes later.
+        let later = |_| {
+            let optional = |source: &Source| Source { optional: true, ..source.clone() };
+            let sources = asked.sources.iter().map(optional).collect();
+            self.volumes.project(&Projection { sources, ..asked }).unwrap_or_default()
         };
-        let token = |source: &Value| {
-            let path = source["path"].as_str().unwrap_or("token").to_string();
-            // Without its account a pod has no token.
-            self.server.token_of_pod(&self.pod, source).map(|token| (path, token.into_bytes())).into_iter().collect()
-        };
-        let one = |volume: &Value, secret: &str| match () {
-            () if !volume["configMap"].is_null() => Some(object(&volume["configMap"], "ConfigMap", "name")),
-            () if !volume["secret"].is_null() => Some(object(&volume["secret"], "Secret", secret)),
-            () if !volume["downwardAPI"].is_null() => Some(fields(&volume["downwardAPI"])),
-            () if !volume["serviceAccountToken"].is_null() => Some(token(&volume["serviceAccountToken"])),
-            () => None,
-        };
-        match volume["projected"]["sources"].as_array() {
-            Some(sources) => Some(sources.iter().filter_map(|source| one(source, "name")).flatten().collect()),
-            None => one(volume, "secretName"),
+        let payload = self.volumes.project(&asked).unwrap_or_else(later);
+        Some(payload.into_iter().filter_map(|(path, file)| Some((path, content(&file.text)?))).collect())
+    }
+
+    /// What a key of a source says.
+    fn content(&self, source: &VolumeProjection, key: &str) -> Option<Vec<u8>> {
+        if let Some(of) = &source.config_map {
+            return self.data("ConfigMap", &of.name).remove(key);
         }
+        if let Some(of) = &source.secret {
+            return self.data("Secret", &of.name).remove(key);
+        }
+        if let Some(of) = &source.service_account_token {
+            // Without its account a pod has no token.
+            let of = serde_json::to_value(of).unwrap_or_default();
+            return self.server.token_of_pod(&self.pod, &of).ok().map(String::into_bytes);
+        }
+        let mut fields = source.downward_api.iter().flat_map(|of| of.items.iter().flatten());
+        let path = &fields.find(|item| item.path == key)?.field_ref.as_ref()?.field_path;
+        Some(self.field(path).into_bytes())
     }
 }
 

@@ -1,46 +1,70 @@
-//! The volumes of pods that claim them: nothing of a pod begins before they are there.
+//! The volumes of pods: nothing of a pod begins before they are there.
 //!
-//! A volume that its driver attaches is waited for until the node's status says that it is attached; the node says which ones it
-//! uses. Sources: `pkg/kubelet/volumemanager/volume_manager.go` (`WaitForAttachAndMount`),
-//! `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`, `pkg/kubelet/nodestatus/setters.go` (`VolumesInUse`).
+//! What is to be mounted and unmounted says a module; here it is done. Drivers take no time, and refuse what can't be done: a
+//! mount of a device that isn't attached, and the end of a device that a pod still has. Sources:
+//! `pkg/kubelet/volumemanager/volume_manager.go` (`WaitForAttachAndMount`), `pkg/volume/util/operationexecutor`,
+//! `pkg/kubelet/nodestatus/setters.go` (`VolumesInUse`).
 
-use super::Kubelets;
-use super::objects::{Namespace, is_made};
-use kit_api::core::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Volume};
-use kit_api::storage::CSIDriver;
-use kit_api::volume::{self, volume_of};
+pub mod made;
+mod operation;
+mod view;
+
+use super::pod_worker::Events;
+use super::{Kubelet, Kubelets};
+use kit_api::core::{Node as Object, Pod, Volume};
+use kit_api::volume;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::World;
-use kit_server::Server;
+use kit_contract::storage::volumes::{self as contract, Device, Failure, Look, Mount};
 use kit_time::agenda::Instant;
-use std::collections::BTreeSet;
+use made::is_made;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often it looks (`podAttachAndMountRetryInterval`), and how long until it says that it has waited in vain
 /// (`podAttachAndMountTimeout`). After that nothing new is expected soon.
 const LOOK: Instant = Instant::millis(300);
 const LOOK_LATER: Instant = Instant::seconds(3);
 const TIMEOUT: Instant = Instant::seconds(123);
-/// How long a volume that could not be made isn't tried again: twice as long each time (`exponentialbackoff`).
-const FIRST: Instant = Instant::millis(500);
-const MOST: Instant = Instant::seconds(122);
 /// A pod that could not be synced is tried again after about this time (`backOffPeriod`).
 const BACK_OFF: Instant = Instant::seconds(10);
+/// The most looks one after the other. A module that never comes to rest goes on later.
+const LOOKS: usize = 64;
 
-/// The volumes that a pod claims.
+/// The volumes that a pod waits for.
 pub struct Claimed {
-    /// The name of the volume in the pod, and of the claim.
-    claims: Vec<(String, String)>,
-    /// Those that are made of objects.
-    made: Vec<Volume>,
-    /// When they are tried again, and how long after that.
-    again: (Instant, Instant),
-    /// What the node calls those that are attached to it.
-    pub in_use: BTreeSet<String>,
+    wants: Vec<Want>,
     /// Whether the pod has them all.
     ready: bool,
     since: Instant,
     /// When it says again that it waits.
     complains: Instant,
+}
+
+/// One of them.
+struct Want {
+    /// As in `spec.volumes`.
+    name: String,
+    source: Source,
+    read_only: bool,
+}
+
+enum Source {
+    /// The claim of this name.
+    Claim(String),
+    /// It is made of objects.
+    Made(Box<Volume>),
+}
+
+/// What is there on a node.
+#[derive(Default)]
+pub struct Manager {
+    devices: BTreeMap<String, Device>,
+    mounts: Vec<Mount>,
+    failures: BTreeMap<String, Failure>,
+    /// What the volumes are of which anything is there. Their objects may be gone.
+    known: BTreeMap<String, contract::Volume>,
+    /// When something can be tried again that has failed.
+    again: Option<Instant>,
 }
 
 impl Claimed {
@@ -49,133 +73,113 @@ impl Claimed {
     pub fn new(pod: &Pod, watched: bool, now: Instant) -> Claimed {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let made = volumes.clone().filter(|volume| watched && is_made(volume)).cloned().collect();
-        let claims = volumes.filter_map(|it| Some((it.name.clone(), volume::claim_of(name, it)?.name)));
+        let want = |it: &Volume| {
+            let claim = || Some(Source::Claim(volume::claim_of(name, it)?.name));
+            let made = || (watched && is_made(it)).then(|| Source::Made(Box::new(it.clone())));
+            let read_only = it.persistent_volume_claim.as_ref().and_then(|claim| claim.read_only);
+            Some(Want {
+                name: it.name.clone(),
+                source: claim().or_else(made)?,
+                read_only: read_only.unwrap_or_default(),
+            })
+        };
         let ran = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
-        let again = (now, FIRST);
-        Claimed {
-            claims: claims.collect(),
-            made,
-            again,
-            in_use: BTreeSet::new(),
-            ready: ran,
-            since: now,
-            complains: now + TIMEOUT,
-        }
-    }
-}
-
-/// What stands between a pod and one of its volumes.
-enum Found {
-    /// It is there.
-    Ready(Option<String>),
-    /// The driver attaches it, and it isn't attached yet.
-    Unattached(String),
-    /// There is no such volume yet.
-    Missing,
-}
-
-fn find(server: &Server, node: &Node, namespace: &str, claim: &str) -> Found {
-    let Ok(claim) = server.fetch::<PersistentVolumeClaim>(namespace, claim) else { return Found::Missing };
-    let Ok(volume) = server.fetch::<PersistentVolume>("", volume_of(&claim)) else { return Found::Missing };
-    if !volume::is_bound(&claim) || !volume::is_for(&volume, &claim) {
-        return Found::Missing;
-    }
-    let Some(name) = volume::attached_name(&volume) else { return Found::Ready(None) };
-    let driver = volume.spec.and_then(|spec| spec.csi).map(|csi| csi.driver).unwrap_or_default();
-    let driver = server.fetch::<CSIDriver>("", &driver).ok();
-    if driver.is_some_and(|driver| driver.spec.attach_required == Some(false)) {
-        return Found::Ready(None);
-    }
-    let mut attached = node.status.iter().flat_map(|status| status.volumes_attached.iter().flatten());
-    match attached.any(|there| there.name == name) {
-        true => Found::Ready(Some(name)),
-        false => Found::Unattached(name),
+        Claimed { wants: volumes.filter_map(want).collect(), ready: ran, since: now, complains: now + TIMEOUT }
     }
 }
 
 impl Kubelets {
     /// Looks for the volumes of a pod; `false` if it has to wait for one.
     pub(super) fn mount(&mut self, node: &str, uid: &str, world: &mut World<'_>) -> bool {
-        let Some(kubelet) = self.nodes.get_mut(node) else { return true };
-        let Some(running) = kubelet.pods.get_mut(uid) else { return true };
-        let volumes = &mut running.volumes;
-        if volumes.claims.is_empty() && (volumes.made.is_empty() || volumes.ready) {
+        let running = |kubelets: &Self| kubelets.nodes.get(node)?.pods.get(uid).map(|it| it.volumes.wants.is_empty());
+        if running(self).unwrap_or(true) {
             return true;
         }
-        let Ok(object) = world.server.fetch::<Node>("", node) else { return volumes.ready };
-        let (mut waiting, mut unattached) = (Vec::new(), Vec::new());
-        for (name, claim) in &volumes.claims {
-            match find(world.server, &object, &running.key.namespace, claim) {
-                Found::Ready(attached) => volumes.in_use.extend(attached),
-                Found::Unattached(attached) => {
-                    volumes.in_use.insert(attached);
-                    waiting.push(name.clone());
-                    unattached.push(name.clone());
-                }
-                Found::Missing => waiting.push(name.clone()),
-            }
-        }
-        let mut events = Vec::new();
-        let at = Namespace { name: &running.key.namespace, server: world.server };
-        let (again, pause) = volumes.again;
-        let made = if volumes.ready { &[][..] } else { &volumes.made };
-        for volume in made {
-            let Some(why) = at.unmade(volume) else { continue };
-            waiting.push(volume.name.clone());
-            if world.now >= again {
-                let told = format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name);
-                events.push(("Warning", "FailedMount", told));
-                volumes.again = (world.now + pause, (pause + pause).min(MOST));
-            }
-        }
-        volumes.ready |= waiting.is_empty();
-        if !volumes.ready {
+        self.look_after_volumes(node, world);
+        let mut events = Events::new();
+        let Some(kubelet) = self.nodes.get_mut(node) else { return true };
+        let seen = view::of(kubelet, world.server);
+        let again = kubelet.manager.again;
+        let Some(running) = kubelet.pods.get_mut(uid) else { return true };
+        let volumes = &mut running.volumes;
+        let late = if volumes.ready { None } else { self.volumes.late(&seen, uid) };
+        volumes.ready |= late.is_none();
+        let ready = volumes.ready;
+        if let Some(late) = late {
             if world.now >= volumes.complains {
                 volumes.complains = world.now + BACK_OFF + TIMEOUT;
                 let why = format!(
                     "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[{}], failed to process \
-                     volumes=[]: context deadline exceeded",
-                    waiting.join(" "),
-                    unattached.join(" ")
+                     volumes=[{}]: context deadline exceeded",
+                    late.unmounted.join(" "),
+                    late.unattached.join(" "),
+                    late.unprocessed.join(" ")
                 );
                 events.push(("Warning", "FailedMount", why));
             }
             let pause = if world.now < volumes.since + TIMEOUT { LOOK } else { LOOK_LATER };
-            running.worker.hold(world.now + pause);
+            let next = world.now + pause;
+            running.worker.hold(again.filter(|again| *again > world.now).map_or(next, |again| next.min(again)));
             running.worker.plugged(String::new());
         }
-        let ready = volumes.ready;
-        self.report_volumes(node, world);
         self.tell(node, uid, events, world);
         ready
     }
 
-    /// Says in the node's status which attached volumes its pods use, if that has changed. A pod that has ended uses none.
-    pub(super) fn report_volumes(&mut self, node: &str, world: &mut World<'_>) {
-        let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up && kubelet.connected) else { return };
-        let using = kubelet.pods.values().filter(|running| !running.worker.is_over());
-        let in_use: BTreeSet<&String> = using.flat_map(|running| &running.volumes.in_use).collect();
-        if in_use.iter().copied().eq(&kubelet.in_use) {
-            return;
+    /// Mounts and unmounts on a node until there is nothing more to do.
+    fn look_after_volumes(&mut self, node: &str, world: &mut World<'_>) {
+        let mut said: BTreeMap<String, Events> = BTreeMap::new();
+        for _ in 0..LOOKS {
+            let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { break };
+            let seen = view::of(kubelet, world.server);
+            let Look { in_use, operations, again_ms } = self.volumes.reconcile(&seen, world.now.nanos / 1_000_000);
+            kubelet.manager.again = again_ms.map(Instant::millis);
+            let mut moved = kubelet.connected && kubelet.report_volumes(in_use, world);
+            for operation in operations {
+                let Some(failed) = kubelet.operate(&operation, &seen, self.volumes.as_ref(), world) else { continue };
+                moved = true;
+                for pod in seen.pods.iter().filter(|pod| !failed.is_empty() && operation::is_about(&operation, pod)) {
+                    said.entry(pod.name.clone()).or_default().push(("Warning", "FailedMount", failed.clone()));
+                }
+            }
+            if !moved {
+                break;
+            }
         }
-        let in_use: Vec<String> = in_use.into_iter().cloned().collect();
-        let key = Key::new(Kind::Node, "", node);
-        let Some(mut object) = world.server.get(&key).ok().and_then(|stored| stored.get::<Node>().cloned()) else {
-            return;
+        for (uid, events) in said {
+            self.tell(node, &uid, events, world);
+        }
+    }
+
+    /// Looks after the volumes of a node where a pod may have ended.
+    pub(super) fn drop_volumes(&mut self, node: &str, world: &mut World<'_>) {
+        let used = |kubelet: &Kubelet| !kubelet.in_use.is_empty() || kubelet.manager.names().next().is_some();
+        if self.nodes.get(node).is_some_and(used) {
+            self.look_after_volumes(node, world);
+        }
+    }
+}
+
+impl Kubelet {
+    /// Says in the node's status which attached volumes are in use, if that has changed; `true` if it is known now.
+    fn report_volumes(&mut self, in_use: BTreeSet<String>, world: &mut World<'_>) -> bool {
+        if in_use.iter().eq(&self.in_use) {
+            return false;
+        }
+        let in_use: Vec<String> = in_use.into_iter().collect();
+        let key = Key::new(Kind::Node, "", &self.shape.name);
+        let Some(mut object) = world.server.get(&key).ok().and_then(|stored| stored.get::<Object>().cloned()) else {
+            return false;
         };
         let status = object.status.get_or_insert_default();
         status.volumes_in_use = Some(in_use.clone()).filter(|all| !all.is_empty());
         match world.server.update_status(object.into_object()) {
-            Ok(_) => kubelet.in_use = in_use,
-            Err(error) => kubelet.behind |= error.code >= 500,
+            Ok(_) => self.in_use = in_use,
+            Err(error) => {
+                self.behind |= error.code >= 500;
+                return false;
+            }
         }
-    }
-
-    /// The same for nodes that used any: what has ended may have been one of those that did.
-    pub(super) fn drop_volumes(&mut self, node: &str, world: &mut World<'_>) {
-        if self.nodes.get(node).is_some_and(|kubelet| !kubelet.in_use.is_empty()) {
-            self.report_volumes(node, world);
-        }
+        true
     }
 }

@@ -19,6 +19,7 @@ mod rollback;
 mod scheduler;
 mod sets;
 mod storage;
+mod volumes;
 mod vpa;
 mod workloads;
 
@@ -86,6 +87,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "scheduler/taints" => scheduler::taints(&asked),
         "scheduler/topology_spread" => scheduler::topology_spread(&asked),
         "storage/claim_binding" => storage::claim_binding(&asked),
+        "storage/volumes" => volumes::volumes(&asked),
         "workloads/daemon_set" => sets::daemon_set(&asked),
         "workloads/hpa" => workloads::hpa(&asked),
         "workloads/job" => job::job(&asked),

@@ -1,6 +1,6 @@
 //! Claims and volumes, as an observer sees them.
 
-use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
+use kit_api::core::{Node, PersistentVolume, PersistentVolumeClaim};
 use kit_api::meta::ObjectMeta;
 use kit_api::volume;
 use kit_apimachinery::object::Kind;
@@ -26,6 +26,25 @@ pub fn tabulate(snapshot: &Snapshot, table: &mut BTreeMap<String, String>) {
         }));
         table.insert(format!("volume/{}", readable(name(&volume.metadata))), said.join(", "));
     }
+}
+
+/// What is attached to each node, and what it says it uses.
+pub fn attachments(snapshot: &Snapshot, table: &mut BTreeMap<String, String>) {
+    for node in snapshot.list(Kind::Node).filter_map(|stored| stored.get::<Node>()) {
+        let Some(status) = &node.status else { continue };
+        let attached = status.volumes_attached.iter().flatten().map(|volume| handle(&volume.name)).collect::<Vec<_>>();
+        let in_use = status.volumes_in_use.iter().flatten().map(|volume| handle(volume)).collect::<Vec<_>>();
+        if !attached.is_empty() || !in_use.is_empty() {
+            let list = |names: Vec<&str>| if names.is_empty() { "nothing".into() } else { names.join(", ") };
+            let said = format!("attached {}; in use {}", list(attached), list(in_use));
+            table.insert(format!("node/{}", name(&node.metadata)), said);
+        }
+    }
+}
+
+/// What the driver calls a volume, of its unique name.
+fn handle(unique: &str) -> &str {
+    unique.rsplit('^').next().unwrap_or(unique)
 }
 
 fn name(meta: &ObjectMeta) -> &str {
