@@ -9,19 +9,25 @@ use kit::control_plane::{
     WatchCreated, WatchRequest, WatchResponse,
 };
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
-/// Two views of one history: by key for reads, by time for watches.
+/// Two views of one history: by key for reads, by time for watches. Both share the versions.
 pub struct Exercise {
     /// The last revision that was given out.
     revision: i64,
     /// The greatest revision that was compacted at; 0 before the first compaction.
     compacted: i64,
     /// Each key's versions, oldest first. A version whose `version` is 0 is a tombstone.
-    keys: BTreeMap<String, Vec<KeyValue>>,
-    /// All events since the compaction, oldest first, each with what it replaced.
-    history: VecDeque<Event>,
+    keys: BTreeMap<String, Vec<Rc<KeyValue>>>,
+    /// All writes since the compaction, oldest first, each with what it replaced.
+    history: VecDeque<Write>,
     watches: BTreeMap<i64, Watch>,
     next_watch: i64,
+}
+
+struct Write {
+    kv: Rc<KeyValue>,
+    previous: Option<Rc<KeyValue>>,
 }
 
 struct Watch {
@@ -51,7 +57,7 @@ impl Store for Exercise {
         if at < self.compacted {
             return Err(StoreError::Compacted);
         }
-        let mut kvs = self.read(&request.key, request.range_end.as_deref(), at);
+        let mut kvs: Vec<KeyValue> = self.read(&request.key, request.range_end.as_deref(), at).map(copy).collect();
         let count = kvs.len();
         if request.limit > 0 {
             kvs.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
@@ -69,7 +75,8 @@ impl Store for Exercise {
         for op in ops {
             responses.push(match op {
                 Op::Put { key, value } => {
-                    let prev_kv = self.read(key, None, revision).pop();
+                    let previous = self.read(key, None, revision).next().cloned();
+                    let prev_kv = previous.as_ref().map(copy);
                     let (created, version) = prev_kv.as_ref().map_or((revision, 0), |p| (p.create_revision, p.version));
                     let kv = KeyValue {
                         key: key.clone(),
@@ -78,15 +85,16 @@ impl Store for Exercise {
                         mod_revision: revision,
                         version: version + 1,
                     };
-                    self.write(EventKind::Put, kv, prev_kv.clone());
+                    self.write(kv, previous);
                     OpResponse::Put { prev_kv }
                 }
                 Op::Delete { key, range_end } => {
-                    let prev_kvs = self.read(key, range_end.as_deref(), revision);
-                    for prev in &prev_kvs {
+                    let gone: Vec<_> = self.read(key, range_end.as_deref(), revision).cloned().collect();
+                    let prev_kvs = gone.iter().map(copy).collect();
+                    for previous in gone {
                         let tombstone =
-                            KeyValue { key: prev.key.clone(), mod_revision: revision, ..KeyValue::default() };
-                        self.write(EventKind::Delete, tombstone, Some(prev.clone()));
+                            KeyValue { key: previous.key.clone(), mod_revision: revision, ..KeyValue::default() };
+                        self.write(tombstone, Some(previous));
                     }
                     OpResponse::Delete { prev_kvs }
                 }
@@ -112,7 +120,7 @@ impl Store for Exercise {
             }
             !versions.is_empty()
         });
-        while self.history.front().is_some_and(|event| event.kv.mod_revision < revision) {
+        while self.history.front().is_some_and(|write| write.kv.mod_revision < revision) {
             self.history.pop_front();
         }
         Ok(())
@@ -127,12 +135,8 @@ impl Store for Exercise {
         }
         let mut watch = Watch { request: request.clone(), owed: Vec::new() };
         if start > 0 {
-            for event in &self.history {
-                let mut event = event.clone();
-                if event.kv.mod_revision <= self.compacted {
-                    event.prev_kv = None;
-                }
-                watch.notify(&event);
+            for write in &self.history {
+                watch.notify(write, write.kv.mod_revision > self.compacted);
             }
         }
         self.watches.insert(watch_id, watch);
@@ -154,36 +158,44 @@ impl Store for Exercise {
 
 impl Exercise {
     /// The keys of a range that exist at revision `at`, in key order.
-    fn read(&self, key: &str, range_end: Option<&str>, at: i64) -> Vec<KeyValue> {
+    fn read<'a>(&'a self, key: &'a str, range_end: Option<&'a str>, at: i64) -> impl Iterator<Item = &'a Rc<KeyValue>> {
         self.keys
             .range(key.to_string()..)
-            .take_while(|(candidate, _)| covers(key, range_end, candidate))
-            .filter_map(|(_, versions)| versions.iter().rfind(|kv| kv.mod_revision <= at))
+            .take_while(move |(candidate, _)| covers(key, range_end, candidate))
+            .filter_map(move |(_, versions)| versions.iter().rfind(|kv| kv.mod_revision <= at))
             .filter(|kv| kv.version > 0)
-            .cloned()
-            .collect()
     }
 
-    /// Adds a version to a key's list, an event to history and to what watches are owed.
-    fn write(&mut self, kind: EventKind, kv: KeyValue, prev_kv: Option<KeyValue>) {
+    /// Adds a version to a key's list, a write to history and an event to what watches are owed.
+    fn write(&mut self, kv: KeyValue, previous: Option<Rc<KeyValue>>) {
         self.revision = kv.mod_revision;
-        self.keys.entry(kv.key.clone()).or_default().push(kv.clone());
-        let event = Event { kind, kv, prev_kv };
-        for watch in self.watches.values_mut() {
-            watch.notify(&event);
+        let kv = Rc::new(kv);
+        match self.keys.get_mut(&kv.key) {
+            Some(versions) => versions.push(kv.clone()),
+            None => _ = self.keys.insert(kv.key.clone(), vec![kv.clone()]),
         }
-        self.history.push_back(event);
+        let write = Write { kv, previous };
+        for watch in self.watches.values_mut() {
+            watch.notify(&write, true);
+        }
+        self.history.push_back(write);
     }
 }
 
 impl Watch {
-    fn notify(&mut self, event: &Event) {
+    /// Owes the event of a write, if it is asked for. `known`: whether what was before may still be told.
+    fn notify(&mut self, Write { kv, previous }: &Write, known: bool) {
         let WatchRequest { key, range_end, start_revision, prev_kv } = &self.request;
-        if event.kv.mod_revision >= *start_revision && covers(key, range_end.as_deref(), &event.kv.key) {
-            let prev_kv = event.prev_kv.as_ref().filter(|_| *prev_kv).cloned();
-            self.owed.push(Event { kind: event.kind, kv: event.kv.clone(), prev_kv });
+        if kv.mod_revision >= *start_revision && covers(key, range_end.as_deref(), &kv.key) {
+            let kind = if kv.version == 0 { EventKind::Delete } else { EventKind::Put };
+            let prev_kv = previous.as_ref().filter(|_| *prev_kv && known).map(copy);
+            self.owed.push(Event { kind, kv: copy(kv), prev_kv });
         }
     }
+}
+
+fn copy(kv: &Rc<KeyValue>) -> KeyValue {
+    KeyValue::clone(kv)
 }
 
 /// Whether a range, written as etcd writes it, holds a key.
