@@ -27,7 +27,7 @@ pub struct Objects {
 }
 
 /// A disruption budget.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
     namespace: String,
     selector: Selector,
@@ -57,35 +57,32 @@ impl Objects {
 
     /// Takes over an object as it is now, or forgets it.
     pub fn set(&mut self, object: &Object, gone: bool) {
-        fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V, gone: bool) {
+        /// Whether it is different now.
+        fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: V, gone: bool) -> bool {
             if gone {
-                map.remove(&key);
-            } else {
-                map.insert(key, value);
+                return map.remove(&key).is_some();
             }
+            let same = map.get(&key) == Some(&value);
+            map.insert(key, value);
+            !same
         }
         let key = (object.namespace().to_string(), object.name().to_string());
-        let kinds = matches!(
-            object,
-            Object::Namespace(_) | Object::Service(_) | Object::ReplicaSet(_) | Object::StatefulSet(_)
-        );
-        self.version += u64::from(kinds);
-        match object {
+        let changed = match object {
             Object::Namespace(namespace) => {
-                put(&mut self.namespaces, key.1, namespace.metadata.labels.clone().unwrap_or_default(), gone);
+                put(&mut self.namespaces, key.1, namespace.metadata.labels.clone().unwrap_or_default(), gone)
             }
             Object::Service(service) => {
                 // A service without a selector has no pods.
                 let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
-                put(&mut self.services, key, selector.clone().unwrap_or_default(), gone || selector.is_none());
+                put(&mut self.services, key, selector.clone().unwrap_or_default(), gone || selector.is_none())
             }
             Object::ReplicaSet(set) => {
                 let selector = set.spec.as_ref().map(|spec| &spec.selector);
-                put(&mut self.sets, ("ReplicaSet", key.0, key.1), selector_of(selector), gone);
+                put(&mut self.sets, ("ReplicaSet", key.0, key.1), selector_of(selector), gone)
             }
             Object::StatefulSet(set) => {
                 let selector = set.spec.as_ref().map(|spec| &spec.selector);
-                put(&mut self.sets, ("StatefulSet", key.0, key.1), selector_of(selector), gone);
+                put(&mut self.sets, ("StatefulSet", key.0, key.1), selector_of(selector), gone)
             }
             Object::PodDisruptionBudget(budget) => {
                 let spec = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
@@ -98,9 +95,14 @@ impl Objects {
                     disrupted,
                 };
                 put(&mut self.budgets, key, budget, gone);
+                false
             }
-            object => self.volumes.set(object, gone),
-        }
+            object => {
+                self.volumes.set(object, gone);
+                false
+            }
+        };
+        self.version += u64::from(changed);
     }
 
     /// Takes over a replication controller.
