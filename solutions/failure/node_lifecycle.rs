@@ -3,6 +3,7 @@
 //! The names in parentheses are those of `pkg/controller/nodelifecycle/node_lifecycle_controller.go` and
 //! `pkg/controller/nodelifecycle/scheduler/rate_limited_queue.go`.
 
+use kit::api::rustc_hash::FxHashMap;
 use kit::failure::NodeLifecycle;
 use kit::failure::node_lifecycle::{
     Action, Answer, Config, DISK_PRESSURE, MEMORY_PRESSURE, NETWORK_UNAVAILABLE, NOT_READY, ObservedNode, PID_PRESSURE,
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// What the controller remembers from pass to pass.
 pub struct Exercise {
     config: Config,
-    heard: BTreeMap<String, Heard>,
+    heard: FxHashMap<String, Heard>,
     zones: BTreeMap<String, Zone>,
 }
 
@@ -47,7 +48,7 @@ pub enum ZoneState {
 
 impl NodeLifecycle for Exercise {
     fn new(config: &Config) -> Self {
-        Exercise { config: config.clone(), heard: BTreeMap::new(), zones: BTreeMap::new() }
+        Exercise { config: config.clone(), heard: FxHashMap::default(), zones: BTreeMap::new() }
     }
 
     // ANCHOR: no_schedule
@@ -89,7 +90,10 @@ impl NodeLifecycle for Exercise {
             let (ready, not_ready) = counts.entry(&node.zone).or_default();
             *(if node.ready() == Some(Status::True) && !silent { ready } else { not_ready }) += 1;
         }
-        self.heard.retain(|name, _| find(nodes, name).is_some());
+        // All nodes are in it, and whoever else is in it is gone.
+        if self.heard.len() > nodes.len() {
+            self.heard.retain(|name, _| find(nodes, name).is_some());
+        }
         actions.extend(self.handle_disruption(now, nodes, &counts));
         actions.into()
     }
@@ -274,10 +278,10 @@ fn untaint(node: &ObservedNode) -> Vec<Action> {
 
 /// Adds or removes a taint, if that changes anything.
 fn change(node: &ObservedNode, key: &str, effect: &str, wanted: bool) -> Option<Action> {
-    let (name, has) = (node.name.clone(), node.has_taint(key, effect));
-    match (has, wanted) {
-        (false, true) => Some(Action::AddTaint { node: name, key: key.into(), effect: effect.into() }),
-        (true, false) => Some(Action::RemoveTaint { node: name, key: key.into(), effect: effect.into() }),
+    let name = || node.name.clone();
+    match (node.has_taint(key, effect), wanted) {
+        (false, true) => Some(Action::AddTaint { node: name(), key: key.into(), effect: effect.into() }),
+        (true, false) => Some(Action::RemoveTaint { node: name(), key: key.into(), effect: effect.into() }),
         _ => None,
     }
 }
