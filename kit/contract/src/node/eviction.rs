@@ -37,7 +37,7 @@ contract! {
         ///
         /// **The pod.** Else the first pod of this order, leaving out critical ones, is evicted:
         ///
-        /// - Memory, ephemeral storage, inodes: those whose usage is not known; those that use more than they request; those of lower priority;
+        /// - Memory, ephemeral storage, inodes: those whose usage is not known, among whom only priority counts; those that use more than they request; those of lower priority;
         ///   those that use most beyond what they request. Nobody requests inodes.
         /// - Process ids: those of lower priority; those whose usage is not known; those with most processes.
         ///
