@@ -183,3 +183,6 @@ impl Kubelet {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
