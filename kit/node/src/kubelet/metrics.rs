@@ -1,12 +1,11 @@
 //! What a kubelet counts, and what its containers have used so far: all that its `/metrics` endpoints tell.
 //!
-//! Only what happens is counted when it happens; the rest is computed for whoever asks. Sources: `pkg/kubelet/metrics/metrics.go`,
-//! and of throttling the model of [`throttling`](crate::cgroup::throttling).
+//! Only what happens is counted when it happens; the rest is computed for whoever asks. Source: `pkg/kubelet/metrics/metrics.go`.
 
 use super::pod_worker::figures::{Container, Found};
+pub use super::pod_worker::work::Throttled;
 use super::pressure::Amounts;
-use super::{Kubelet, Kubelets, Running};
-use crate::cgroup::throttling::{Demand, Limit, run};
+use super::{Kubelet, Kubelets};
 use crate::cgroup::{PERIOD, quota, shares};
 use kit_api::Quantity;
 use kit_api::core::{Container as Spec, Pod};
@@ -15,7 +14,7 @@ use kit_apimachinery::object::Key;
 use kit_client::component::World;
 use kit_client::metrics::Histogram;
 use kit_time::agenda::Instant;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How long pods take to start, in seconds (`podStartupDurationBuckets`).
 const STARTS: [f64; 25] = [
@@ -57,57 +56,6 @@ impl Default for Counts {
             sli: new(),
             total: new(),
         }
-    }
-}
-
-/// What a container did under load, beside what its image does.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Worked {
-    container: String,
-    /// When the run began that this is about.
-    since: Instant,
-    /// Until when it is counted.
-    at: Instant,
-    /// What it gets of the load, in thousandths of a CPU, and what it wants.
-    gets: i64,
-    wants: i64,
-    seconds: f64,
-    throttled: Throttled,
-}
-
-/// What a quota did (`container_cpu_cfs_*`).
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Throttled {
-    /// Periods with something to do.
-    pub periods: f64,
-    /// Those of them in which it had to stop.
-    pub throttled_periods: f64,
-    /// For how many seconds.
-    pub seconds: f64,
-}
-
-impl Throttled {
-    fn and(self, other: Throttled) -> Throttled {
-        Throttled {
-            periods: self.periods + other.periods,
-            throttled_periods: self.throttled_periods + other.throttled_periods,
-            seconds: self.seconds + other.seconds,
-        }
-    }
-
-    /// With whole periods, as the kernel counts them.
-    fn whole(self) -> Throttled {
-        let whole = |periods: f64| (periods + 1e-6).floor();
-        let (periods, throttled_periods) = (whole(self.periods), whole(self.throttled_periods));
-        Throttled { periods, throttled_periods, ..self }
-    }
-
-    /// Of somebody who wants so many thousandths of a CPU all the time.
-    fn steady(wants: i64, limit: i64, seconds: f64) -> Throttled {
-        let periods = seconds * 1e6 / PERIOD as f64;
-        let stops = f64::from(u8::from(wants > limit));
-        let part = 1.0 - limit as f64 / wants.max(1) as f64;
-        Throttled { periods, throttled_periods: stops * periods, seconds: stops * part * seconds }
     }
 }
 
@@ -167,8 +115,8 @@ impl Kubelets {
         let milli_cpu = kubelet.shape.cpu.parse::<Quantity>().map_or(0, |cpu| cpu.milli_value());
         let pods = kubelet.pods.iter().map(|(uid, running)| {
             let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name);
-            let containers = running.worker.containers(world.now).into_iter();
-            let read = |container| self.of_container(uid, container, pod, milli_cpu, world.now);
+            let containers = running.worker.containers(world.now, kubelet.shape.cpus()).into_iter();
+            let read = |container| of_container(container, pod);
             PodReading {
                 key: running.key.clone(),
                 uid: uid.clone(),
@@ -190,77 +138,6 @@ impl Kubelets {
     /// The nodes whose kubelets answer.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|(_, kubelet)| kubelet.up && kubelet.connected).map(|(name, _)| name.as_str())
-    }
-
-    fn of_container(
-        &self,
-        uid: &str,
-        container: Container,
-        pod: Option<&Pod>,
-        cpus: i64,
-        now: Instant,
-    ) -> ContainerReading {
-        let spec = pod.and_then(|pod| spec_of(pod, &container.name));
-        let amount = |of: &dyn Fn(&Spec) -> Option<Quantity>| spec.and_then(of);
-        let limit = amount(&|spec| resource(spec, "cpu", false)).map(|limit| limit.milli_value());
-        let request = amount(&|spec| resource(spec, "cpu", true)).map_or(0, |request| request.milli_value());
-        let seconds = (now - container.since).nanos as f64 / 1e9;
-        let wants = container.milli_cpu;
-        let (burst, of_bursts) = bursts(&container, limit, cpus, seconds);
-        let gets = limit.map_or(wants, |limit| wants.min(limit));
-        let mut cpu = gets as f64 / 1000.0 * seconds + burst;
-        let worked =
-            self.worked.get(uid).filter(|worked| worked.container == container.name && worked.since == container.since);
-        let steady = limit.map(|limit| match (container.bursts, worked) {
-            (Some(_), _) | (None, Some(_)) => Throttled::default(),
-            (None, None) => Throttled::steady(wants, limit, seconds),
-        });
-        let mut throttled = steady.map(|steady| steady.and(of_bursts));
-        if let Some(worked) = worked {
-            let now = worked.until(now, limit);
-            cpu += now.seconds;
-            throttled = throttled.map(|throttled| throttled.and(now.throttled));
-        }
-        ContainerReading {
-            cpu,
-            throttled: throttled.map(Throttled::whole),
-            quota: limit.map(|limit| quota(limit, PERIOD)),
-            shares: shares(request),
-            memory_limit: amount(&|spec| resource(spec, "memory", false)).map(|limit| limit.value()),
-            container,
-        }
-    }
-
-    /// Writes down what containers have done under load until now, before their shares of it change to these.
-    pub(super) fn settle(&mut self, shares: &BTreeMap<String, i64>, world: &World<'_>) {
-        let Kubelets { nodes, worked, pods, .. } = self;
-        worked.retain(|uid, _| pods.contains_key(uid));
-        let all: BTreeSet<String> = worked.keys().chain(shares.keys()).cloned().collect();
-        for uid in all {
-            let running = pods.get(&uid).and_then(|node| nodes.get(node)?.pods.get(&uid));
-            let Some((running, first)) =
-                running.and_then(|running| Some((running, running.worker.containers(world.now).into_iter().next()?)))
-            else {
-                continue;
-            };
-            let limit = limit_of(running, &first.name, world);
-            let most = |wants: i64| limit.map_or(wants, |limit| wants.min(limit));
-            let known = worked.get(&uid).filter(|known| known.container == first.name && known.since == first.since);
-            let known = match known {
-                Some(known) => known.until(world.now, limit),
-                None => {
-                    let seconds = (world.now - first.since).nanos as f64 / 1e9;
-                    let steady = limit.filter(|_| first.bursts.is_none());
-                    let throttled = steady.map(|limit| Throttled::steady(first.milli_cpu, limit, seconds));
-                    let throttled = throttled.unwrap_or_default();
-                    let container = first.name.clone();
-                    Worked { container, since: first.since, at: world.now, throttled, ..Worked::default() }
-                }
-            };
-            let wants = first.milli_cpu + shares.get(&uid).copied().unwrap_or_default();
-            let gets = most(wants) - most(first.milli_cpu);
-            worked.insert(uid, Worked { wants, gets, ..known });
-        }
     }
 }
 
@@ -287,44 +164,17 @@ impl Kubelet {
     }
 }
 
-impl Worked {
-    fn until(&self, now: Instant, limit: Option<i64>) -> Worked {
-        let seconds = (now - self.at).nanos as f64 / 1e9;
-        let throttled = limit.map_or(Throttled::default(), |limit| Throttled::steady(self.wants, limit, seconds));
-        Worked {
-            at: now,
-            seconds: self.seconds + self.gets as f64 / 1000.0 * seconds,
-            throttled: self.throttled.and(throttled),
-            ..self.clone()
-        }
+fn of_container(container: Container, pod: Option<&Pod>) -> ContainerReading {
+    let spec = pod.and_then(|pod| spec_of(pod, &container.name));
+    let amount = |name: &str, request: bool| spec.and_then(|spec| resource(spec, name, request));
+    ContainerReading {
+        cpu: container.work.cpu,
+        throttled: container.limit.map(|_| container.work.throttled.whole()),
+        quota: container.limit.map(|limit| quota(limit, PERIOD)),
+        shares: shares(amount("cpu", true).map_or(0, |request| request.milli_value())),
+        memory_limit: amount("memory", false).map(|limit| limit.value()),
+        container,
     }
-}
-
-/// The CPU time of all bursts so far, and what a quota did to them.
-fn bursts(container: &Container, limit: Option<i64>, cpus: i64, seconds: f64) -> (f64, Throttled) {
-    let Some(bursts) = container.bursts else { return (0.0, Throttled::default()) };
-    let every = bursts.every.max(0.001);
-    let (count, each) = ((seconds / every).floor(), bursts.threads as f64 * bursts.cpu);
-    let Some(limit) = limit else { return (count * each, Throttled::default()) };
-    let wants = (each / every * 1000.0) as i64;
-    if wants >= limit {
-        // It is never done with one before the next.
-        return (limit as f64 / 1000.0 * seconds, Throttled::steady(wants, limit, seconds));
-    }
-    let quota = Limit {
-        period: PERIOD as f64 / 1000.0,
-        quota: quota(limit, PERIOD) as f64 / 1000.0,
-        cpus: usize::try_from(cpus / 1000).unwrap_or(1).max(1),
-    };
-    let demand = Demand { at: 0.0, cpu: bursts.cpu * 1000.0 };
-    // Nobody has more threads at work than this, and each costs time here.
-    let outcome = run(&quota, &vec![demand; bursts.threads.min(1000)]);
-    let throttled = Throttled {
-        periods: count * outcome.periods as f64,
-        throttled_periods: count * outcome.throttled_periods as f64,
-        seconds: count * outcome.throttled / 1000.0,
-    };
-    (count * each, throttled)
 }
 
 fn spec_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a Spec> {
@@ -336,9 +186,4 @@ fn resource(spec: &Spec, name: &str, request: bool) -> Option<Quantity> {
     let resources = spec.resources.as_ref()?;
     let list = if request { &resources.requests } else { &resources.limits };
     list.as_ref()?.get(name)?.0.parse().ok()
-}
-
-fn limit_of(running: &Running, container: &str, world: &World<'_>) -> Option<i64> {
-    let pod = world.cache.fetch::<Pod>(&running.key.namespace, &running.key.name)?;
-    Some(resource(spec_of(pod, container)?, "cpu", false)?.milli_value())
 }

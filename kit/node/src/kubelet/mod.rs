@@ -88,8 +88,6 @@ pub struct Kubelets {
     unmeasured: bool,
     /// Work for each Deployment, in thousandths of a CPU, by namespace and name.
     loads: BTreeMap<String, i64>,
-    /// What first containers of pods did under load, by the uid.
-    worked: BTreeMap<String, metrics::Worked>,
     /// If containers run what their command says: whose probes they have.
     programs: Option<Slot<dyn Prober>>,
     /// Who decides about the containers of pods.
@@ -198,7 +196,6 @@ impl Kubelets {
             usage,
             unmeasured: true,
             loads: BTreeMap::new(),
-            worked: BTreeMap::new(),
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
             volumes: modules.volumes.make(&()).into(),

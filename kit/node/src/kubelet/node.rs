@@ -201,6 +201,12 @@ pub fn subnet(index: usize) -> String {
 }
 
 impl NodeShape {
+    /// How many CPUs it has, at least one.
+    pub fn cpus(&self) -> usize {
+        let cpus = self.cpu.parse::<Quantity>().map_or(0, |cpu| cpu.milli_value() / 1000);
+        usize::try_from(cpus).unwrap_or_default().max(1)
+    }
+
     /// The node's own address.
     pub fn address(&self, index: usize) -> String {
         format!("192.168.{}.{}", index / 250, index % 250 + 1)

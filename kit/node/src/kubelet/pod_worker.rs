@@ -18,6 +18,7 @@ mod resize;
 mod run;
 mod status;
 mod sync;
+pub mod work;
 
 use super::image::{self, Images, Registry};
 use super::network::ports;

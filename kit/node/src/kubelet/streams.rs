@@ -139,7 +139,10 @@ impl Kubelets {
             return Err(Refused::Said(200, format!("{chain} {:?}: {message}", format!("{:064x}", self.session + 1))));
         }
         let place = self.place(&target.node, self.uid_of(target), world);
-        let found = self.worker(target).zip(place).and_then(|(worker, place)| worker.visit(&target.container, &place));
+        let found = self
+            .worker(target)
+            .zip(place)
+            .and_then(|(worker, place)| worker.visit(&target.container, &place, world.now));
         let Some(mut around) = found else {
             return Err(Refused::Said(500, format!("container not found ({:?})", target.container)));
         };
@@ -214,7 +217,11 @@ impl Kubelets {
             &kubelet.shape.address(kubelet.index),
         );
         let sandbox = || running.net.sandbox.clone();
-        Some(Place { link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }), ..place })
+        Some(Place {
+            link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }),
+            cpus: kubelet.shape.cpus(),
+            ..place
+        })
     }
 
     /// Sends input to a session; none ends it.

@@ -41,6 +41,8 @@ pub struct Place<'a> {
     pub link: Option<Link>,
     /// Who says which files volumes have.
     pub volumes: Rc<dyn kit_contract::storage::Volumes>,
+    /// How many CPUs its node has.
+    pub cpus: usize,
 }
 
 impl<'a> Place<'a> {
@@ -53,7 +55,7 @@ impl<'a> Place<'a> {
         host_ip: &str,
     ) -> Place<'a> {
         let pod = serde_json::to_value(pod).unwrap_or_default();
-        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None, volumes }
+        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None, volumes, cpus: 1 }
     }
 
     /// What a container finds.

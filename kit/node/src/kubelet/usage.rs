@@ -57,19 +57,18 @@ impl Kubelets {
     /// Writes down what each pod uses.
     pub(super) fn measure(&mut self, world: &World<'_>) {
         let shares = self.shares(world);
-        self.spread(&shares);
-        self.settle(&shares, world);
+        self.spread(&shares, world.now);
         *self.usage.borrow_mut() = self.used(world);
     }
 
     /// Lets pods do their shares of the load.
-    fn spread(&mut self, shares: &BTreeMap<String, i64>) {
+    fn spread(&mut self, shares: &BTreeMap<String, i64>, now: Instant) {
         if self.loads.is_empty() {
             return;
         }
         for kubelet in self.nodes.values_mut().filter(|kubelet| kubelet.up && kubelet.connected) {
             for (uid, running) in &mut kubelet.pods {
-                running.worker.take_load(shares.get(uid).copied().unwrap_or_default());
+                running.worker.take_load(shares.get(uid).copied().unwrap_or_default(), now);
             }
         }
     }

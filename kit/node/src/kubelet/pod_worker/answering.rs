@@ -1,14 +1,12 @@
 //! How long a container takes to answer a request, and what its cgroup says of it: both follow from its CPU quota.
 //!
-//! A request takes CPU time in several threads, each with a CPU of its own; [`throttling`] says what a quota makes of that. Other
+//! A request takes CPU time in several threads, each with a CPU of its own; [`work`](super::work) says what a quota makes of that. Other
 //! work of the container makes a queue: at a share `r` of its quota a request takes `1 / (1 - r)` times as long, and at all of it none
 //! is ever answered. Sources: `Documentation/admin-guide/cgroup-v2.rst` of Linux (`cpu.stat`, `memory.current`),
 //! `pkg/probe/http/http.go` and Go's `net/http/client.go` for what a probe says then.
 
-use super::{PodWorker, Run, State};
-use crate::cgroup::throttling::{self, Demand, Limit, Outcome};
+use super::{PodWorker, Run};
 use crate::cgroup::{PERIOD, quota};
-use kit_api::jiff::Timestamp;
 use kit_time::agenda::Instant;
 
 /// Microseconds in a second.
@@ -16,29 +14,19 @@ const MICRO: f64 = 1e6;
 
 impl PodWorker {
     /// The first container has so many thousandths of a CPU to do beside what it does by itself.
-    pub fn take_load(&mut self, milli_cpu: i64) {
+    pub fn take_load(&mut self, milli_cpu: i64, now: Instant) {
         // Whoever asks for more than a data centre has gets no more than that.
-        self.containers.iter_mut().take(1).for_each(|run| run.load = milli_cpu.clamp(0, 1 << 40));
+        self.containers.iter_mut().take(1).for_each(|run| run.take_load(milli_cpu.clamp(0, 1 << 40), now));
     }
 
     /// The files of a container's cgroup, by name; none of one that doesn't run.
-    pub(super) fn cgroup(&self, name: &str, now: Timestamp) -> Vec<(&'static str, String)> {
+    pub(super) fn cgroup(&self, name: &str, now: Instant, cpus: usize) -> Vec<(&'static str, String)> {
         let run = self.setup.iter().chain(&self.containers).find(|run| run.name == name);
-        run.map(|run| run.cgroup(now)).unwrap_or_default()
+        run.map(|run| run.cgroup(now, cpus)).unwrap_or_default()
     }
 }
 
 impl Run {
-    /// What becomes of one request while nothing else is done.
-    fn alone(&self) -> Option<Outcome> {
-        let request = self.image.request?;
-        let period = PERIOD as f64 / 1000.0;
-        let quota = self.cpu.map_or(f64::INFINITY, |cpu| quota(cpu, PERIOD) as f64 / 1000.0);
-        let threads = request.threads.clamp(1, 1024);
-        let demand = Demand { at: 0.0, cpu: request.cpu.clamp(0.0, 600.0) * 1000.0 / threads as f64 };
-        Some(throttling::run(&Limit { period, quota, cpus: threads }, &vec![demand; threads]))
-    }
-
     /// How long an answer takes; none if it never comes.
     pub(super) fn answers_in(&self) -> Option<Instant> {
         let Some(alone) = self.alone() else { return Some(Instant::default()) };
@@ -47,27 +35,17 @@ impl Run {
         (busy < 1.0).then(|| Instant { nanos: (took / (1.0 - busy) * 1e6) as i64 })
     }
 
-    fn cgroup(&self, now: Timestamp) -> Vec<(&'static str, String)> {
-        let State::Running { at, .. } = self.state else { return Vec::new() };
-        let ran = now.duration_since(at).as_secs_f64().max(0.0);
-        let wanted = self.image.milli_cpu + self.load;
-        let used = self.throttled(wanted) as f64 / 1000.0 * ran;
-        // What it wants beyond its quota is there in each period; short bursts are only in some.
-        let over = self.cpu.filter(|cpu| wanted > *cpu).map(|cpu| 1.0 - cpu as f64 / wanted as f64);
-        let requests = self.image.request.map_or(0.0, |request| used / request.cpu.max(1e-3));
-        let (periods, throttled, seconds) = match (over, self.alone().filter(|_| self.cpu.is_some())) {
-            (Some(part), _) => (ran * MICRO / PERIOD as f64, ran * MICRO / PERIOD as f64, ran * part),
-            (None, Some(one)) => {
-                let times = |count: u64| count as f64 * requests;
-                (times(one.periods), times(one.throttled_periods), one.throttled / 1000.0 * requests)
-            }
-            (None, None) => (0.0, 0.0, 0.0),
-        };
+    fn cgroup(&self, now: Instant, cpus: usize) -> Vec<(&'static str, String)> {
+        if self.since().is_none() {
+            return Vec::new();
+        }
+        let work = self.work(now, cpus);
+        let throttled = work.throttled.whole();
         let stat = [
-            ("usage_usec", used * MICRO),
-            ("nr_periods", periods),
-            ("nr_throttled", throttled),
-            ("throttled_usec", seconds * MICRO),
+            ("usage_usec", work.cpu * MICRO),
+            ("nr_periods", throttled.periods),
+            ("nr_throttled", throttled.throttled_periods),
+            ("throttled_usec", throttled.seconds * MICRO),
         ];
         let stat = stat.map(|(name, value)| format!("{name} {value:.0}\n")).concat();
         let most = |amount: Option<i64>| amount.map_or("max".into(), |amount| amount.to_string());
@@ -83,9 +61,11 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
     use super::*;
     use crate::kubelet::image::{Image, Request};
     use kit_api::core::Container;
+    use kit_api::jiff::Timestamp;
     use serde_json::json;
 
     fn container(cpu: &str, load: i64) -> Run {
@@ -119,9 +99,9 @@ mod tests {
 
     #[test]
     fn the_cgroup_says_in_how_many_periods_threads_stood_still() {
-        let minute = Timestamp::from_second(60).expect("a time");
+        let minute = Instant::seconds(60);
         let file = |cpu, load, name: &str| {
-            let files = container(cpu, load).cgroup(minute);
+            let files = container(cpu, load).cgroup(minute, 8);
             files.into_iter().find(|(file, _)| *file == name).map(|(_, text)| text).unwrap_or_default()
         };
         assert_eq!(file("800m", 0, "cpu.max"), "80000 100000\n");

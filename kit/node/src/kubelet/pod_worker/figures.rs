@@ -1,7 +1,7 @@
 //! What the containers of a pod are at some moment, for metrics.
 
+use super::work::Work;
 use super::{PodWorker, Run, State};
-use crate::kubelet::image::Bursts;
 use kit_api::jiff::Timestamp;
 use kit_contract::node::probes::Kind;
 use kit_time::agenda::Instant;
@@ -19,10 +19,10 @@ pub struct Container {
     pub since: Instant,
     /// The same as calendar time.
     pub at: Timestamp,
-    /// Thousandths of a CPU that it wants all the time.
-    pub milli_cpu: i64,
-    /// What it wants beside that.
-    pub bursts: Option<Bursts>,
+    /// What it has done.
+    pub work: Work,
+    /// Thousandths of a CPU that its quota leaves it, if it has one.
+    pub limit: Option<i64>,
     /// Bytes of memory that it uses.
     pub memory: i64,
 }
@@ -31,8 +31,8 @@ pub struct Container {
 pub type Found = (String, Kind, &'static str, u64);
 
 impl PodWorker {
-    /// The containers that run.
-    pub fn containers(&self, now: Instant) -> Vec<Container> {
+    /// The containers that run, on a node with so many CPUs.
+    pub fn containers(&self, now: Instant, cpus: usize) -> Vec<Container> {
         let container = |run: &Run| match run.state {
             State::Running { since, at, .. } => Some(Container {
                 name: run.name.clone(),
@@ -40,8 +40,8 @@ impl PodWorker {
                 restarts: run.restarts,
                 since,
                 at,
-                milli_cpu: run.image.milli_cpu,
-                bursts: run.image.bursts,
+                work: run.work(now, cpus),
+                limit: run.cpu,
                 memory: run.uses(since, now).memory,
             }),
             _ => None,

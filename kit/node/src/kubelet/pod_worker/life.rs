@@ -216,8 +216,8 @@ impl PodWorker {
     }
 
     /// What somebody finds who comes into a container now: mounted objects as they are now, and the container's own files.
-    pub fn visit(&mut self, name: &str, place: &Place<'_>) -> Option<Surroundings> {
-        let cgroup = self.cgroup(name, place.server.time());
+    pub fn visit(&mut self, name: &str, place: &Place<'_>, now: Instant) -> Option<Surroundings> {
+        let cgroup = self.cgroup(name, now, place.cpus);
         let cgroup = tree(cgroup.into_iter().map(|(file, text)| (format!("/{file}"), text.into_bytes())));
         let mut volumes = std::mem::take(&mut self.volumes);
         let around = self.inside(name).map(|life| {

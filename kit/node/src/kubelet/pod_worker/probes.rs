@@ -234,7 +234,7 @@ impl PodWorker {
                 commands.extend(run.take_commands(network));
             }
             for (container, kind, command) in commands {
-                let around = self.visit(&container, place);
+                let around = self.visit(&container, place, now);
                 let around = around.map(|around| Surroundings { tty: false, stdin: false, ..around });
                 let program = around.map(|around| Program::new(command, around, false));
                 let mut runs = self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests);

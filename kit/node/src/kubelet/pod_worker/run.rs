@@ -6,6 +6,7 @@
 use super::ending::Exit;
 use super::life::Life;
 use super::renewal::Renewal;
+use super::work::Counted;
 use super::{Events, live, seconds};
 use crate::kubelet::back_off::{self, CrashLoop};
 use crate::kubelet::image::{self, Image, Registry};
@@ -53,6 +54,7 @@ pub struct Run {
     pub(super) renewal: Option<Box<Renewal>>,
     /// Thousandths of a CPU that it has to do now beside what it does by itself.
     pub(super) load: i64,
+    pub(super) done: Counted,
     /// How many of its processes the kernel has killed for their memory, and nobody has counted.
     pub(super) oom_kills: i64,
 }
@@ -98,6 +100,7 @@ impl Run {
             cpu: limit(container.resources.as_ref(), "cpu").map(|limit| limit.milli_value()),
             renewal: None,
             load: 0,
+            done: Counted::default(),
             oom_kills: 0,
         }
     }
