@@ -27,7 +27,7 @@ fn probed() -> Object {
     Object::decode(Kind::Pod, json).expect("a pod")
 }
 
-/// It uses more memory than any node has.
+/// It uses nearly all memory that a node has.
 fn hungry() -> Object {
     let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"hungry"},"spec":{"nodeName":"node-1",
         "containers":[{"name":"main","image":"hungry"}]}}"#;
@@ -58,7 +58,7 @@ fn all_modules_that_are_asked_are_known() {
             let databases = Some(DatabaseShape::default());
             let cloud = Some(CloudShape::default());
             let programs = *exercise == "node/probes";
-            let images = [("hungry".to_string(), Image { memory: 1 << 50, ..Image::default() })].into();
+            let images = [("hungry".to_string(), Image { memory: (8 << 30) - (50 << 20), ..Image::default() })].into();
             // Modules that are made when there is a pod to ask about.
             let pod = match *exercise {
                 "node/eviction" => Some(hungry()),
