@@ -41,6 +41,10 @@ pub mod objects {
     pub mod quantity;
     pub mod selector;
 }
+pub mod observability {
+    //! What tells people how their cluster is.
+    pub mod alerts;
+}
 pub mod scheduler {
     //! The scheduler's plugins.
     pub mod node_affinity;
@@ -94,6 +98,7 @@ pub fn modules() -> Modules {
         qos: Slot::of::<node::qos::Exercise>(),
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),
+        alerts: Slot::of::<observability::alerts::Exercise>(),
         node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),
         score: Slot::of::<scheduler::score::Exercise>(),
         topology_spread: Slot::of::<scheduler::topology_spread::Exercise>(),

@@ -6,6 +6,7 @@ use kit_observability::labels::{Labels, METRIC_NAME};
 use kit_observability::rules::{Rule, State, file::File};
 use kit_observability::storage::{Point, Storage, is_stale};
 use serde_json::{Value, json};
+use solutions::observability::alerts::Exercise;
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -185,13 +186,13 @@ fn a_real_prometheus_fires_the_same() {
             });
         }
         for group in &mut groups {
-            assert_eq!(group.eval(&mut storage, index * EVERY), []);
+            assert_eq!(group.eval(&mut storage, &Exercise, index * EVERY), []);
         }
         for rule in groups.iter().flat_map(|group| group.rules()) {
             let Rule::Alerting(rule) = rule else { continue };
             let firing = rule.active().filter(|alert| alert.state == State::Firing).map(|alert| {
                 let labels: Labels = alert.labels.clone().into_iter().filter(|(name, _)| name != "alertname").collect();
-                json!({"exp_labels": labels, "exp_annotations": alert.annotations})
+                json!({"exp_labels": labels, "exp_annotations": rule.said(alert).annotations})
             });
             let firing: Vec<Value> = firing.collect();
             fired += firing.len();

@@ -17,6 +17,7 @@ mod modules;
 pub mod network;
 pub mod node;
 pub mod objects;
+pub mod observability;
 pub mod remote;
 pub mod scheduler;
 mod show;

@@ -174,6 +174,8 @@ modules! {
     "objects/quantity" quantity: crate::objects::Quantities;
     /// What selectors mean.
     "objects/selector" selector: crate::objects::Selectors;
+    /// What becomes of a rule's alerts, and who is told of them.
+    "observability/alerts" alerts: crate::observability::Alerts;
     /// The NodeAffinity plugin.
     "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
     /// The InterPodAffinity plugin.

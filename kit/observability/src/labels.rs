@@ -83,20 +83,6 @@ impl Matcher {
         Ok(Matcher { name: name.into(), op, value: value.into(), regex })
     }
 
-    /// Reads `name="value"` as Alertmanager's configuration has it (its `pkg/labels/parse.go`): the quotes may be left out.
-    pub fn parse(text: &str) -> Result<Matcher, String> {
-        let bad = || format!("bad matcher format: {text}");
-        let trimmed = text.trim();
-        let end = trimmed.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).ok_or_else(bad)?;
-        let (name, rest) = trimmed.split_at(end);
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(bad());
-        }
-        let rest = rest.trim_start();
-        let (sign, op) = MatchOp::SIGNS.into_iter().find(|(sign, _)| rest.starts_with(sign)).ok_or_else(bad)?;
-        Matcher::new(name, op, &unquote(rest[sign.len()..].trim())?)
-    }
-
     /// Whether a value fits.
     pub fn matches_value(&self, value: &str) -> bool {
         let is_match = |regex: &Option<Regex>| regex.as_ref().is_some_and(|regex| regex.is_match(value));
@@ -126,53 +112,4 @@ pub fn whole(pattern: &str) -> Result<Regex, regex::Error> {
     // What closes the group must not close it for the pattern: it is read alone first.
     Regex::new(pattern)?;
     Regex::new(&format!("^(?:{pattern})$"))
-}
-
-fn unquote(raw: &str) -> Result<String, String> {
-    let stray = || format!("matcher value contains unescaped double quote: {raw}");
-    let (inner, mut closing) = match raw.strip_prefix('"') {
-        Some(inner) => (inner, true),
-        None => (raw, false),
-    };
-    let mut value = String::new();
-    let mut chars = inner.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, chars.peek().copied()) {
-            ('\\', Some(next @ ('"' | '\\'))) => {
-                value.push(next);
-                chars.next();
-            }
-            ('\\', Some('n')) => {
-                value.push('\n');
-                chars.next();
-            }
-            ('"', None) if closing => closing = false,
-            ('"', _) => return Err(stray()),
-            (other, _) => value.push(other),
-        }
-    }
-    if closing { Err(stray()) } else { Ok(value) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn matchers_of_configuration() {
-        let labels = Labels::from([("a".into(), "x\"y".into())]);
-        for (text, fits) in [
-            (r#"a="x\"y""#, true),
-            ("a=~x.y", true),
-            ("a =~ \"x\"", false),
-            ("b=\"\"", true),
-            ("b!~.+", true),
-            ("a!=z", true),
-        ] {
-            assert_eq!(Matcher::parse(text).map(|m| m.matches(&labels)), Ok(fits), "{text}");
-        }
-        for text in ["", "=x", "1a=x", "a", "a=\"x", "a=x\"y", "a=~(", "a=~\"x)(\""] {
-            assert!(Matcher::parse(text).is_err(), "{text}");
-        }
-    }
 }

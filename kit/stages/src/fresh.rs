@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{failure, network, node, objects, scheduler, storage, workloads};
+use crate::{failure, network, node, objects, observability, scheduler, storage, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::collection::vec;
@@ -47,6 +47,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "node/qos" => (node::qos::fresh(), 80),
         "objects/quantity" => (objects::quantity::fresh(), 100),
         "objects/selector" => (objects::selector::fresh(), 100),
+        "observability/alerts" => (observability::alerts::fresh(reference.alerts.clone()), 300),
         "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 110),
         "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 70),
         "scheduler/preemption" => (scheduler::preemption::fresh(), 50),

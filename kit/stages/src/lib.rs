@@ -10,6 +10,7 @@ pub mod fresh;
 pub mod network;
 pub mod node;
 pub mod objects;
+pub mod observability;
 pub mod scheduler;
 pub mod storage;
 mod values;

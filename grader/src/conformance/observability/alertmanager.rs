@@ -1,40 +1,23 @@
 //! Routes, and notifications over time.
 
-use super::{labels, list, milliseconds, text};
-use kit_observability::alertmanager::route::{Route, RouteConfig};
-use kit_observability::alertmanager::silence::Silence;
-use kit_observability::alertmanager::{Alert, Alertmanager, Config, InhibitRule, Notification};
-use kit_observability::labels::Matcher;
+use super::{labels, list, text};
+use kit_contract::observability::Alerts;
+use kit_contract::observability::alerts::{Matcher, Route, Silence};
+use kit_observability::alertmanager::file::File;
+use kit_observability::alertmanager::{Alert, Alertmanager, Notification};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use solutions::observability::alerts::Exercise;
+use std::rc::Rc;
 
-fn strings(value: &Value, field: &str) -> Vec<String> {
-    list(value, field).iter().filter_map(Value::as_str).map(String::from).collect()
-}
-
-fn matchers(value: &Value, field: &str) -> Result<Vec<Matcher>, String> {
-    strings(value, field).iter().map(|text| Matcher::parse(text)).collect()
-}
-
-fn route(told: &Value) -> Result<RouteConfig, String> {
-    let duration = |field| if told[field].is_null() { Ok(None) } else { milliseconds(told, field).map(Some) };
-    Ok(RouteConfig {
-        receiver: told["receiver"].as_str().map(String::from),
-        group_by: told.get("group_by").map(|_| strings(told, "group_by")),
-        group_wait: duration("group_wait")?,
-        group_interval: duration("group_interval")?,
-        repeat_interval: duration("repeat_interval")?,
-        mute_time_intervals: strings(told, "mute_time_intervals"),
-        active_time_intervals: strings(told, "active_time_intervals"),
-        matchers: matchers(told, "matchers")?,
-        continues: told["continue"] == true,
-        routes: list(told, "routes").iter().map(route).collect::<Result<_, _>>()?,
-    })
+fn read(case: &Value) -> Result<File, String> {
+    let of = |field: &str| case.get(field).cloned().unwrap_or_else(|| json!([]));
+    let file = json!({"route": case["route"], "inhibit_rules": of("inhibit_rules")});
+    serde_json::from_value(file).map_err(|why| why.to_string())
 }
 
 pub fn routes(case: &Value) -> Result<(), String> {
-    let tree = Route::new(&route(&case["route"])?);
-    let got: Vec<_> = tree.matching(&labels(&case["labels"])).iter().map(|r| &r.options.receiver[..]).collect();
+    let tree = read(case)?.config()?.route;
+    let got: Vec<_> = Exercise.route(&tree, &labels(&case["labels"])).into_iter().map(|to| to.receiver).collect();
     super::super::pure::compare(case, json!({"receivers": got}))
 }
 
@@ -59,9 +42,11 @@ fn act(manager: &mut Alertmanager, action: &Value) -> Result<(), String> {
         manager.post(Alert::new(labels(resolved), None, Some(now), now));
     }
     if action.get("silence").is_some() {
-        let ends_at = now + seconds(&action["seconds"]).unwrap_or(0);
+        let ends_at_ms = now + seconds(&action["seconds"]).unwrap_or(0);
         let id = action["name"].as_str().map_or_else(|| format!("at {now}"), String::from);
-        manager.silence(Silence { id, matchers: matchers(action, "silence")?, starts_at: now, ends_at });
+        let matchers = list(action, "silence").iter().filter_map(Value::as_str).map(Matcher::parse);
+        let matchers = matchers.collect::<Result<_, _>>()?;
+        manager.silence(&id, Silence { matchers, starts_at_ms: now, ends_at_ms });
     }
     if let Some(id) = action["expire"].as_str() {
         manager.expire(id);
@@ -70,10 +55,12 @@ fn act(manager: &mut Alertmanager, action: &Value) -> Result<(), String> {
 }
 
 fn show(notification: &Notification) -> Value {
-    let alerts =
-        notification.alerts.iter().map(|(status, alert)| json!({"status": status.name(), "labels": alert.labels}));
+    let alerts = [("firing", &notification.firing), ("resolved", &notification.resolved)];
+    let alerts = alerts
+        .into_iter()
+        .flat_map(|(status, alerts)| alerts.iter().map(move |alert| json!({"status": status, "labels": alert.labels})));
     let mut shown = json!({
-        "receiver": notification.receiver, "status": notification.status().name(),
+        "receiver": notification.receiver, "status": notification.status(),
         "groupLabels": notification.group_labels, "alerts": sorted(alerts.collect()),
     });
     shown.sort_all_objects();
@@ -87,24 +74,16 @@ fn sorted(mut alerts: Vec<Value>) -> Vec<Value> {
 }
 
 /// How far apart the flushes of a receiver's groups are.
-fn interval(route: &RouteConfig, receiver: &str, parent: i64) -> Option<i64> {
-    let own = route.group_interval.unwrap_or(parent);
+fn interval(route: &Route, receiver: &str, parent: i64) -> Option<i64> {
+    let own = route.group_interval_ms.unwrap_or(parent);
     let below = || route.routes.iter().find_map(|child| interval(child, receiver, own));
     if route.receiver.as_deref() == Some(receiver) { Some(own) } else { below() }
 }
 
 pub fn scenarios(case: &Value) -> Result<(), String> {
-    let config = route(&case["route"])?;
-    let rules = list(case, "inhibit_rules").iter().map(|rule| {
-        Ok(InhibitRule {
-            source: matchers(rule, "source_matchers")?,
-            target: matchers(rule, "target_matchers")?,
-            equal: strings(rule, "equal"),
-        })
-    });
-    let inhibit_rules = rules.collect::<Result<_, String>>()?;
-    let mut manager =
-        Alertmanager::new(Config { route: config.clone(), inhibit_rules, time_intervals: BTreeMap::new() }, 0);
+    let config = read(case)?.config()?;
+    let route = config.route.clone();
+    let mut manager = Alertmanager::new(config, Rc::new(Exercise), 0);
     let mut sent = Vec::new();
     for action in list(case, "actions") {
         let at = seconds(&action["at"]).ok_or("an action without a time")?;
@@ -124,7 +103,7 @@ pub fn scenarios(case: &Value) -> Result<(), String> {
         }
         expected.sort_all_objects();
         let at = seconds(&told["t"]).ok_or("no time")?;
-        let interval = interval(&config, text(told, "receiver")?, 300_000).unwrap_or(300_000);
+        let interval = interval(&route, text(told, "receiver")?, 300_000).unwrap_or(300_000);
         // Deliveries are late, never early, and come before the next flush.
         let fits = |(nominal, shown): &(i64, Value)| *shown == expected && *nominal <= at && at < nominal + interval;
         match left.iter().position(fits) {

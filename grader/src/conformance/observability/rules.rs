@@ -6,6 +6,7 @@ use kit_observability::promql::parse;
 use kit_observability::rules::{AlertingRule, Group, RecordingRule, Rule, State};
 use kit_observability::storage::{Storage, is_stale};
 use serde_json::{Value, json};
+use solutions::observability::alerts::Exercise;
 
 fn rule(told: &Value) -> Result<Rule, String> {
     let expr = parse(text(told, "expr")?).map_err(|error| error.to_string())?;
@@ -48,8 +49,11 @@ fn firing(group: &Group) -> Vec<Value> {
         Rule::Alerting(rule) => Some(rule),
         Rule::Recording(_) => None,
     });
-    let firing = alerting.flat_map(AlertingRule::active).filter(|alert| alert.state == State::Firing);
-    sorted(firing.map(|alert| json!({"labels": alert.labels, "annotations": alert.annotations})).collect())
+    let firing = alerting.flat_map(|rule| {
+        let firing = rule.active().filter(|alert| alert.state == State::Firing);
+        firing.map(|alert| json!({"labels": alert.labels, "annotations": rule.said(alert).annotations}))
+    });
+    sorted(firing.collect())
 }
 
 /// The order of alerts says nothing, nor does that of their labels.
@@ -69,7 +73,7 @@ pub fn alert_rules(case: &Value) -> Result<(), String> {
     // Samples up to each evaluation would do; nothing here looks ahead.
     let mut storage = promql::storage(case, last)?;
     while now <= last {
-        if let Some(error) = group.eval(&mut storage, now).first() {
+        if let Some(error) = group.eval(&mut storage, &Exercise, now).first() {
             return Err(format!("at {} s: {error}", now / 1000));
         }
         let after = (alerts(&storage, now)?, firing(&group));

@@ -18,6 +18,7 @@ use crate::engine::{Clock, Engine, Lost};
 use crate::recording::{MarkKind, Recorder};
 use kit_apimachinery::object::{Key, Object};
 use kit_contract::Modules;
+use kit_contract::remote::catch_lost;
 use kit_server::{ChangeKind, Error};
 use kit_time::agenda::Instant;
 use observe::{Observer, Subject};
@@ -164,7 +165,10 @@ impl<'a> Play<'a> {
         let decided = engine.log().count();
         let trace = Vec::new();
         let (next, acted) = (0, false);
-        let monitor = timeline.monitor.as_ref().map(|of| Monitor::new(of, zero)).transpose()?;
+        let monitor = match &timeline.monitor {
+            Some(of) => Some(catch_lost(|| Monitor::new(of, modules, &mut engine)).ok_or(Failure::Lost)??),
+            None => None,
+        };
         let play = Play {
             timeline,
             engine,
@@ -295,7 +299,7 @@ impl<'a> Play<'a> {
                 }
             }
             if let Some(monitor) = self.monitor.as_mut().filter(|monitor| monitor.due() <= self.engine.now()) {
-                let alerts = monitor.look(&mut self.engine);
+                let alerts = catch_lost(|| monitor.look(&mut self.engine)).ok_or(Failure::Lost)?;
                 lines.extend(alerts.into_iter().map(|line| format!("{label:<8} {line}")));
             }
             self.write_trace();

@@ -1,4 +1,5 @@
-//! Prometheus beside a cluster: it scrapes, evaluates rules, and says which alerts come and go, on the cluster's clock.
+//! Prometheus beside a cluster: it scrapes, evaluates rules, and says which alerts come and go, on the cluster's clock. Beside it an
+//! Alertmanager, if it is set up, which tells receivers.
 //!
 //! It looks at the end of a second, as the observer does. Targets and their labels are those of kube-prometheus; labels of a
 //! sample win over those of its target (`honor_labels`).
@@ -7,15 +8,21 @@ use super::step::Span;
 use crate::engine::Engine;
 use crate::metrics::{Endpoint, scrape};
 use kit_apimachinery::object::Kind;
+use kit_contract::Modules;
+use kit_contract::observability::Alerts;
+use kit_observability::alertmanager::file::File as Alerting;
+use kit_observability::alertmanager::{Alert, Alertmanager, Notification};
 use kit_observability::labels::{Labels, set, value};
 use kit_observability::number::general;
 use kit_observability::promql::{Engine as Prometheus, parse};
+use kit_observability::rules::alerting::ALERT_NAME;
 use kit_observability::rules::file::{File, GroupOf};
 use kit_observability::rules::{Group, Rule, State};
 use kit_observability::storage::{Point, STALE, Storage, named};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// What is asked of Prometheus.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +34,9 @@ pub struct Monitoring {
     /// Its rules, as a rule file has them.
     #[serde(default)]
     pub groups: Vec<GroupOf>,
+    /// Who is told of alerts, as Alertmanager's configuration has it.
+    #[serde(default)]
+    pub alertmanager: Option<Alerting>,
 }
 
 fn minute_quarter() -> Span {
@@ -41,6 +51,10 @@ pub struct Monitor {
     every: Instant,
     next: Instant,
     storage: Storage,
+    module: Rc<dyn Alerts>,
+    alertmanager: Option<Alertmanager>,
+    /// When the next group of alerts is flushed.
+    flush: Option<Instant>,
     /// Each with the time of its next evaluation.
     groups: Vec<(Group, i64)>,
     /// The series of each target at the last scrape.
@@ -55,17 +69,28 @@ impl Monitor {
     /// # Errors
     ///
     /// What is wrong with a rule.
-    pub fn new(of: &Monitoring, now: Instant) -> Result<Monitor, String> {
+    pub fn new(of: &Monitoring, modules: &Modules, engine: &mut Engine) -> Result<Monitor, String> {
         let every = of.every.0.max(Instant::seconds(1));
         let groups = File { groups: of.groups.clone() }.groups(every.nanos / 1_000_000)?;
-        let groups = groups.into_iter().map(|group| (group, i64::MIN)).collect();
-        let (seen, told) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Monitor { every, next: now, storage: Storage::default(), groups, seen, told })
+        let module: Rc<dyn Alerts> = Rc::from(modules.alerts.make(&()));
+        let now = time(engine);
+        let alerting = of.alertmanager.as_ref().map(Alerting::config).transpose()?;
+        Ok(Monitor {
+            every,
+            next: engine.now(),
+            storage: Storage::default(),
+            alertmanager: alerting.map(|config| Alertmanager::new(config, module.clone(), now)),
+            module,
+            flush: None,
+            groups: groups.into_iter().map(|group| (group, i64::MIN)).collect(),
+            seen: BTreeMap::new(),
+            told: BTreeMap::new(),
+        })
     }
 
-    /// When it scrapes next.
+    /// When it scrapes next, or tells somebody.
     pub fn due(&self) -> Instant {
-        self.next
+        self.flush.map_or(self.next, |flush| flush.min(self.next))
     }
 
     /// All samples, of targets and of rules.
@@ -73,8 +98,21 @@ impl Monitor {
         &self.storage
     }
 
-    /// Scrapes and evaluates what is due; the alerts that stand otherwise than before.
+    /// Scrapes and evaluates what is due; the alerts that stand otherwise than before, and who is told of them.
     pub fn look(&mut self, engine: &mut Engine) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.next <= engine.now() {
+            lines.extend(self.evaluate(engine));
+        }
+        let now = time(engine);
+        if let Some(alertmanager) = &mut self.alertmanager {
+            lines.extend(alertmanager.advance(now).iter().flat_map(told));
+            self.flush = alertmanager.next_flush().map(|at| engine.now() + Instant { nanos: (at - now) * 1_000_000 });
+        }
+        lines
+    }
+
+    fn evaluate(&mut self, engine: &mut Engine) -> Vec<String> {
         while self.next <= engine.now() {
             self.next = self.next + self.every;
         }
@@ -86,7 +124,16 @@ impl Monitor {
                 continue;
             }
             *next = now + group.interval;
-            lines.extend(group.eval(&mut self.storage, now).into_iter().map(|why| format!("rule failed: {why}")));
+            let failed = group.eval(&mut self.storage, &*self.module, now);
+            lines.extend(failed.into_iter().map(|why| format!("rule failed: {why}")));
+            let sent = group.send(&*self.module, now);
+            let Some(alertmanager) = &mut self.alertmanager else { continue };
+            alertmanager.set_clock(now);
+            for (sent, annotations) in sent {
+                let mut alert = Alert::new(sent.labels, Some(sent.starts_at_ms), Some(sent.ends_at_ms), now);
+                alert.annotations = annotations;
+                alertmanager.post(alert);
+            }
         }
         lines.extend(self.changes());
         lines
@@ -111,7 +158,7 @@ impl Monitor {
 
     /// Asks all targets; the time in milliseconds.
     fn scrape(&mut self, engine: &mut Engine) -> i64 {
-        let now = engine.request(|server| server.time()).as_millisecond();
+        let now = time(engine);
         for (labels, endpoint) in targets(engine) {
             let families = scrape(engine, &endpoint);
             let mut there = BTreeSet::new();
@@ -136,7 +183,7 @@ impl Monitor {
             for rule in group.rules() {
                 let Rule::Alerting(rule) = rule else { continue };
                 for alert in rule.active() {
-                    now.insert(called(&rule.name, &alert.labels), (alert.state, alert.value));
+                    now.insert(called(&rule.name, &alert.labels), (alert.state, rule.said(alert).value));
                 }
             }
         }
@@ -154,6 +201,19 @@ impl Monitor {
         self.told = now.into_iter().map(|(name, (state, _))| (name, state)).collect();
         lines
     }
+}
+
+/// The server's time in milliseconds.
+fn time(engine: &mut Engine) -> i64 {
+    engine.request(|server| server.time()).as_millisecond()
+}
+
+/// A line for each alert that somebody hears of.
+fn told(notification: &Notification) -> Vec<String> {
+    let all = [("firing", &notification.firing), ("resolved", &notification.resolved)];
+    let lines = all.into_iter().flat_map(|(word, alerts)| alerts.iter().map(move |alert| (word, &alert.labels)));
+    let name = |labels: &Labels| called(value(labels, ALERT_NAME), labels);
+    lines.map(|(word, labels)| format!("{} is told: {} {word}", notification.receiver, name(labels))).collect()
 }
 
 fn called(name: &str, labels: &Labels) -> String {

@@ -1,65 +1,100 @@
 //! Groups and their timers (`dispatch/dispatch.go`).
 
 use super::alert::Alert;
-use super::inhibit::InhibitRule;
-use super::notify::{Entry, Notification, Status};
-use super::route::{Options, Route, RouteConfig};
-use super::silence::Silence;
 use super::time_interval::TimeInterval;
 use crate::labels::Labels;
-use std::collections::BTreeMap;
+use kit_contract::observability::Alerts;
+use kit_contract::observability::alerts::{
+    Destination, Group, InhibitRule, Member, Quiet, Route, Silence, Timer, Told,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// How often groups without alerts are forgotten, in milliseconds.
 const CLEANUP: i64 = 30_000;
 /// How often alerts that are over are forgotten (`alerts.gc-interval`), in milliseconds.
 const GARBAGE: i64 = 30 * 60_000;
+/// No group is flushed again sooner, in milliseconds, whatever the module says.
+const SHORTEST: i64 = 500;
 
 /// What it is set up with.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The top of the routing tree.
-    pub route: RouteConfig,
+    pub route: Route,
+    /// When routes are quiet, by their path.
+    pub hours: BTreeMap<Vec<usize>, Hours>,
     /// Which alerts keep others quiet.
     pub inhibit_rules: Vec<InhibitRule>,
     /// Intervals by the names that routes call them.
     pub time_intervals: BTreeMap<String, Vec<TimeInterval>>,
+    /// Receivers with `send_resolved: false`.
+    pub without_resolved: BTreeSet<String>,
+}
+
+/// When a route is quiet.
+#[derive(Clone, Debug, Default)]
+pub struct Hours {
+    /// Names of intervals at which nothing is sent.
+    pub mute: Vec<String>,
+    /// Names of intervals outside of which nothing is sent, if there are any.
+    pub active: Vec<String>,
+}
+
+/// What a receiver gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// When, in milliseconds.
+    pub at: i64,
+    /// Who.
+    pub receiver: String,
+    /// What the group's alerts have in common.
+    pub group_labels: Labels,
+    /// The alerts that fire.
+    pub firing: Vec<Alert>,
+    /// Those that ended since the last notification.
+    pub resolved: Vec<Alert>,
+}
+
+impl Notification {
+    /// Firing while one of its alerts fires.
+    pub fn status(&self) -> &'static str {
+        if self.firing.is_empty() { "resolved" } else { "firing" }
+    }
 }
 
 /// The alerts of a route that are told of together.
-#[derive(Debug)]
-struct Group {
-    labels: Labels,
-    options: Options,
+struct Open {
+    to: Destination,
     alerts: BTreeMap<Labels, Alert>,
     next_flush: i64,
     flushed: bool,
 }
 
 /// What a group is known by: its route and labels.
-type Key = (String, Labels);
+type Key = (Vec<usize>, Labels);
 
 /// Alerts in, notifications out.
-#[derive(Debug)]
 pub struct Alertmanager {
     config: Config,
-    route: Route,
+    module: Rc<dyn Alerts>,
     alerts: BTreeMap<Labels, Alert>,
-    silences: Vec<Silence>,
-    groups: BTreeMap<Key, Group>,
-    log: BTreeMap<Key, Entry>,
+    silences: BTreeMap<String, Silence>,
+    groups: BTreeMap<Key, Open>,
+    log: BTreeMap<Key, Told>,
     now: i64,
     next_cleanup: i64,
     next_garbage: i64,
 }
 
 impl Alertmanager {
-    /// One that starts at `now`, in milliseconds since 1970.
-    pub fn new(config: Config, now: i64) -> Alertmanager {
+    /// One that starts at `now`, in milliseconds since 1970, and decides as the module does.
+    pub fn new(config: Config, module: Rc<dyn Alerts>, now: i64) -> Alertmanager {
         Alertmanager {
-            route: Route::new(&config.route),
             config,
+            module,
             alerts: BTreeMap::new(),
-            silences: Vec::new(),
+            silences: BTreeMap::new(),
             groups: BTreeMap::new(),
             log: BTreeMap::new(),
             now,
@@ -73,9 +108,9 @@ impl Alertmanager {
         self.now
     }
 
-    /// The routing tree.
-    pub fn route(&self) -> &Route {
-        &self.route
+    /// When the next group is flushed.
+    pub fn next_flush(&self) -> Option<i64> {
+        self.groups.values().map(|group| group.next_flush).min()
     }
 
     /// Moves the clock to `now` without looking at the groups whose time has come: they are looked at with the next
@@ -91,33 +126,31 @@ impl Alertmanager {
             None => alert,
         };
         self.alerts.insert(alert.labels.clone(), alert.clone());
-        for route in self.route.matching(&alert.labels) {
-            let labels = route.options.group_labels(&alert.labels);
-            let group = self.groups.entry((route.key.clone(), labels.clone())).or_insert_with(|| Group {
-                labels,
-                options: route.options.clone(),
-                alerts: BTreeMap::new(),
-                next_flush: self.now + route.options.group_wait,
-                flushed: false,
-            });
-            // Whoever started earlier, before a restart perhaps, has waited enough.
-            if !group.flushed && alert.starts_at + group.options.group_wait < self.now {
-                group.next_flush = self.now;
-            }
+        for to in self.module.route(&self.config.route, &alert.labels) {
+            let key = (to.path.clone(), to.group.clone());
+            let known = self.groups.get(&key);
+            let timer = Timer {
+                group_wait_ms: to.group_wait_ms,
+                next_ms: known.map(|group| group.next_flush),
+                flushed: known.is_some_and(|group| group.flushed),
+            };
+            let next_flush = self.module.join(&timer, alert.starts_at, self.now);
+            let open = || Open { to, alerts: BTreeMap::new(), next_flush, flushed: false };
+            let group = self.groups.entry(key).or_insert_with(open);
+            group.next_flush = next_flush;
             group.alerts.insert(alert.labels.clone(), alert.clone());
         }
     }
 
-    /// Adds a silence, or replaces the one with its id.
-    pub fn silence(&mut self, silence: Silence) {
-        self.silences.retain(|known| known.id != silence.id);
-        self.silences.push(silence);
+    /// Adds a silence, or replaces the one of that name.
+    pub fn silence(&mut self, id: &str, silence: Silence) {
+        self.silences.insert(id.into(), silence);
     }
 
     /// Ends a silence now.
     pub fn expire(&mut self, id: &str) {
         let now = self.now;
-        self.silences.iter_mut().filter(|silence| silence.id == id).for_each(|silence| silence.ends_at = now);
+        self.silences.entry(id.into()).and_modify(|silence| silence.ends_at_ms = now);
     }
 
     /// Moves the clock to `until`; yields what is sent until then, that instant included.
@@ -147,44 +180,61 @@ impl Alertmanager {
         }
     }
 
-    /// Looks at a group: tells what is new, and forgets what is over.
+    /// A group's time has come. Where the clock keeps the whole route quiet, that is as if all its alerts were muted.
     fn flush(&mut self, key: &Key) -> Option<Notification> {
         let now = self.now;
-        let group = self.groups.get_mut(key)?;
+        let open = self.groups.get(key)?;
+        let quiet_hours = self.quiet_hours(&open.to.path);
+        let firing = self.firing();
+        let quiet = self.quiet();
+        let member = |alert: &Alert| Member {
+            labels: alert.labels.clone(),
+            ends_at_ms: alert.ends_at,
+            muted: quiet_hours || self.module.mutes(&quiet, &firing, &alert.labels, now),
+        };
+        let group = Group {
+            alerts: open.alerts.values().map(member).collect(),
+            last: self.log.get(key).cloned(),
+            group_interval_ms: open.to.group_interval_ms,
+            repeat_interval_ms: open.to.repeat_interval_ms,
+            send_resolved: !self.config.without_resolved.contains(&open.to.receiver),
+        };
+        let flush = self.module.flush(&group, now);
+        let open = self.groups.get_mut(key)?;
+        let those = |of: &BTreeSet<Labels>| of.iter().filter_map(|labels| open.alerts.get(labels).cloned()).collect();
+        let sent = flush.sends.map(|sends| Notification {
+            at: now,
+            receiver: open.to.receiver.clone(),
+            group_labels: open.to.group.clone(),
+            firing: those(&sends.firing),
+            resolved: those(&sends.resolved),
+        });
+        open.alerts.retain(|labels, _| !flush.forgets.contains(labels));
         // A group must not hold the clock.
-        group.next_flush = now + group.options.group_interval.max(1);
-        group.flushed = true;
-        let alerts: Vec<_> = group.alerts.values().map(|alert| (status(alert, now), alert.clone())).collect();
-        group.alerts.retain(|_, alert| !alert.resolved(now));
-        let (labels, options) = (group.labels.clone(), group.options.clone());
-        if self.muted_by_time(&options) {
-            return None;
+        open.next_flush = flush.next_ms.max(now + SHORTEST);
+        open.flushed = true;
+        match flush.last {
+            Some(last) => drop(self.log.insert(key.clone(), last)),
+            None => drop(self.log.remove(key)),
         }
-        let told: Vec<_> = alerts.into_iter().filter(|(_, alert)| !self.muted(&alert.labels)).collect();
-        let entry = Entry::new(&told, now);
-        if told.is_empty() || !Entry::is_news(&entry, self.log.get(key), options.repeat_interval) {
-            return None;
-        }
-        self.log.insert(key.clone(), entry);
-        Some(Notification { at: now, receiver: options.receiver, group_labels: labels, alerts: told })
+        sent
     }
 
-    /// Whether an alert with these labels is inhibited or silenced now.
-    pub fn muted(&self, labels: &Labels) -> bool {
-        self.config.inhibit_rules.iter().any(|rule| rule.mutes(labels, &self.alerts, self.now))
-            || self.silences.iter().any(|silence| silence.mutes(labels, self.now))
+    fn quiet(&self) -> Quiet {
+        Quiet { silences: self.silences.values().cloned().collect(), inhibit_rules: self.config.inhibit_rules.clone() }
     }
 
-    fn muted_by_time(&self, options: &Options) -> bool {
+    fn firing(&self) -> Vec<Labels> {
+        let firing = self.alerts.values().filter(|alert| !alert.resolved(self.now));
+        firing.map(|alert| alert.labels.clone()).collect()
+    }
+
+    fn quiet_hours(&self, path: &[usize]) -> bool {
         let within = |names: &[String]| {
             let intervals = names.iter().filter_map(|name| self.config.time_intervals.get(name)).flatten();
             intervals.into_iter().any(|interval| interval.contains(self.now))
         };
-        let inactive = !options.active_time_intervals.is_empty() && !within(&options.active_time_intervals);
-        inactive || within(&options.mute_time_intervals)
+        let hours = self.config.hours.get(path);
+        hours.is_some_and(|hours| within(&hours.mute) || !hours.active.is_empty() && !within(&hours.active))
     }
-}
-
-fn status(alert: &Alert, now: i64) -> Status {
-    if alert.resolved(now) { Status::Resolved } else { Status::Firing }
 }

@@ -8,5 +8,5 @@ pub mod file;
 mod group;
 pub mod template;
 
-pub use alerting::{Alert, AlertingRule, State};
+pub use alerting::{Alert, AlertingRule, Said, State};
 pub use group::{Group, RecordingRule, Rule};

@@ -13,6 +13,7 @@ mod job;
 mod limits;
 mod node;
 mod objects;
+mod observability;
 mod pod_lifecycle;
 mod probes;
 mod rollback;
@@ -78,6 +79,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "node/qos" => node::qos(&asked),
         "objects/quantity" => objects::quantity(&asked),
         "objects/selector" => objects::selector(&asked),
+        "observability/alerts" => observability::alerts(&asked),
         "scheduler/node_affinity" => scheduler::node_affinity(&asked),
         "scheduler/pod_affinity" => scheduler::pod_affinity(&asked),
         "scheduler/preemption" => scheduler::preemption(&asked),

@@ -1,0 +1,160 @@
+//! Alerts, and who is told of them.
+
+use super::{Asked, list};
+use kit_contract::observability::alerts::{
+    Alert, Destination, Flush, Group, Labels, Matcher, Quiet, Route, Rule, Sent, State, Timer,
+};
+
+pub fn alerts(asked: &Asked<'_>) -> Option<Vec<String>> {
+    let now: i64 = asked.arg("now_ms").unwrap_or_default();
+    match asked.call {
+        "evaluate" => evaluate(asked, now),
+        "send" => send(asked, now),
+        "route" => route(&asked.arg("tree")?, &asked.arg("labels")?, &asked.answer::<Vec<Destination>>()?),
+        "join" => {
+            let group: Timer = asked.arg("group")?;
+            let age = now - asked.arg::<i64>("starts_at_ms")?;
+            Some(vec![match group.next_ms {
+                _ if group.flushed => "A group that was flushed keeps its rhythm, whoever joins.".into(),
+                _ if age > group.group_wait_ms => {
+                    format!("The alert is {} old, more than group_wait: it is told at once.", seconds(age))
+                }
+                None => format!("A new group waits for group_wait, {}.", seconds(group.group_wait_ms)),
+                Some(_) => "The group waits already, and the alert joins it.".into(),
+            }])
+        }
+        "mutes" => mutes(asked, now),
+        "flush" => flush(asked, now),
+        _ => None,
+    }
+}
+
+fn seconds(ms: i64) -> String {
+    if ms % 1000 == 0 { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
+}
+
+/// What tells the alerts of one rule apart.
+fn name(labels: &Labels) -> String {
+    labels.get("pod").map_or("the alert without a pod".into(), |pod| format!("the alert of {pod}"))
+}
+
+fn evaluate(asked: &Asked<'_>, now: i64) -> Option<Vec<String>> {
+    let (rule, known): (Rule, Vec<Alert>) = (asked.arg("rule")?, asked.arg("known")?);
+    let holding: Vec<Labels> = asked.arg("holding")?;
+    let new = holding.iter().filter(|labels| !known.iter().any(|alert| alert.labels == **labels));
+    let mut said: Vec<String> = new.map(|labels| format!("{} begins now.", name(labels))).collect();
+    for alert in &known {
+        let holds = holding.contains(&alert.labels);
+        let what = match (alert.state, holds) {
+            (State::Inactive, true) => "had resolved, holds again, and begins anew".into(),
+            (State::Pending, true) => {
+                format!("has held for {}, of {} that for asks", seconds(now - alert.active_at_ms), seconds(rule.for_ms))
+            }
+            (State::Firing, true) => "holds, and fires on".into(),
+            (State::Pending, false) => "was only pending, and is forgotten".into(),
+            (State::Firing, false) if rule.keep_firing_for_ms > 0 => format!(
+                "doesn't hold since {}, and is kept for {}",
+                seconds(now - alert.keep_firing_since_ms.unwrap_or(now)),
+                seconds(rule.keep_firing_for_ms)
+            ),
+            (State::Firing, false) => "doesn't hold, and resolves".into(),
+            (State::Inactive, false) => {
+                format!("resolved {} ago, of 900 s that it is remembered", seconds(now - alert.resolved_at_ms?))
+            }
+        };
+        said.push(format!("{} {what}.", name(&alert.labels)));
+    }
+    said.truncate(6);
+    Some(said)
+}
+
+fn send(asked: &Asked<'_>, now: i64) -> Option<Vec<String>> {
+    let (rule, known): (Rule, Vec<Alert>) = (asked.arg("rule")?, asked.arg("known")?);
+    let sent: Vec<Sent> = asked.answer()?;
+    let mut said: Vec<String> = (known.iter())
+        .map(|alert| {
+            let why = match alert.last_sent_at_ms {
+                _ if alert.state == State::Pending => "is pending".into(),
+                None => "was never sent".into(),
+                Some(last) if alert.resolved_at_ms > Some(last) => "has resolved since it was sent".into(),
+                Some(last) => {
+                    format!("was sent {} ago, with a delay of {}", seconds(now - last), seconds(rule.resend_delay_ms))
+                }
+            };
+            let goes = sent.iter().any(|sent| sent.labels == alert.labels);
+            format!("{} {why}: {}.", name(&alert.labels), if goes { "sent" } else { "not sent" })
+        })
+        .collect();
+    said.truncate(6);
+    Some(said)
+}
+
+fn route(tree: &Route, labels: &Labels, answer: &[Destination]) -> Option<Vec<String>> {
+    let mut said = Vec::new();
+    for to in answer {
+        let (mut at, mut way) = (tree, Vec::new());
+        for place in &to.path {
+            at = at.routes.get(*place)?;
+            way.push(place.to_string());
+        }
+        let way = if way.is_empty() { "the root".into() } else { format!("route {}", way.join(".")) };
+        let below = at.routes.len();
+        let why = if below == 0 { "there is nothing below it" } else { "none of those below it fits" };
+        said.push(format!("It ends at {way}, since {why}."));
+    }
+    let fits: Vec<&Route> = tree.routes.iter().filter(|route| Matcher::all_fit(&route.matchers, labels)).collect();
+    if fits.len() > 1 {
+        let goes_on = if fits[0].continues { "says continue, so the next one is asked" } else { "ends the search" };
+        said.push(format!("Of the {} routes below the root that fit, the first {goes_on}.", fits.len()));
+    }
+    Some(said)
+}
+
+fn mutes(asked: &Asked<'_>, now: i64) -> Option<Vec<String>> {
+    let (quiet, labels): (Quiet, Labels) = (asked.arg("quiet")?, asked.arg("labels")?);
+    let muted: bool = asked.answer()?;
+    let runs = |from: i64, to: i64| from <= now && now < to;
+    let silenced = quiet
+        .silences
+        .iter()
+        .any(|silence| runs(silence.starts_at_ms, silence.ends_at_ms) && Matcher::all_fit(&silence.matchers, &labels));
+    let targets = quiet.inhibit_rules.iter().filter(|rule| Matcher::all_fit(&rule.target, &labels)).count();
+    Some(vec![match (muted, silenced, targets) {
+        (true, true, _) => "A silence runs whose matchers all fit.".into(),
+        (true, false, _) => "It is the target of a rule, and a source with equal labels fires.".into(),
+        (false, _, 0) => "No silence that runs fits, and it is the target of no rule.".into(),
+        (false, _, rules) => format!(
+            "No silence that runs fits. It is the target of {rules} of the rules, but no source fires that has equal labels, or it fits both sides as the alert itself does."
+        ),
+    }])
+}
+
+fn flush(asked: &Asked<'_>, now: i64) -> Option<Vec<String>> {
+    let (group, answer): (Group, Flush) = (asked.arg("group")?, asked.answer()?);
+    let heard = || group.alerts.iter().filter(|alert| !alert.muted);
+    let names = |over: bool| -> Vec<String> {
+        heard().filter(|alert| (alert.ends_at_ms <= now) == over).map(|alert| name(&alert.labels)).collect()
+    };
+    let (firing, resolved) = (names(false), names(true));
+    let mut said = Vec::new();
+    if firing.len() + resolved.len() < 6 {
+        said.push(format!("What fires: {}. What has resolved: {}.", list(&firing), list(&resolved)));
+    }
+    let told = answer.last != group.last;
+    said.push(match &group.last {
+        None if told => "Nobody was told yet, and something fires.".into(),
+        None => "Nobody was told yet, and nothing fires.".into(),
+        Some(_) if told && firing.is_empty() => {
+            "Nothing fires any more, and something did when it was told last.".into()
+        }
+        Some(last) if told => format!(
+            "Something fires or has resolved that was not told so {} ago, or more than repeat_interval has passed.",
+            seconds(now - last.at_ms)
+        ),
+        Some(_) => "Nothing is news since it was told last, and repeat_interval hasn't passed.".into(),
+    });
+    if told && !group.send_resolved {
+        said.push("The receiver doesn't want what has resolved; it is remembered all the same.".into());
+    }
+    Some(said)
+}

@@ -1,0 +1,5 @@
+//! Contracts of the chapter `observability`.
+
+pub mod alerts;
+
+pub use alerts::Alerts;

@@ -1,0 +1,3 @@
+//! Generators of the chapter `observability`.
+
+pub mod alerts;
