@@ -44,7 +44,8 @@ enum Left {
 #[derive(Debug, Clone)]
 struct Drawn {
     after_ms: i64,
-    stale: bool,
+    /// How old the figures are.
+    lag_ms: i64,
     /// By signal, and by which of its thresholds.
     left: Vec<(Left, bool)>,
     /// The same after images were removed.
@@ -63,18 +64,28 @@ fn thresholds() -> impl Strategy<Value = Vec<Threshold>> {
         4 => select(vec![Signal::Memory, Signal::Nodefs, Signal::Imagefs, Signal::Pid]),
         1 => select(&SIGNALS[..]),
     ];
-    let one =
-        (signal, select(vec![100_i64, 200]), select(vec![0_i64, 0, 10, 20, 30, 90]), select(vec![0_i64, 0, 50, 150]));
-    let one = one.prop_map(|(signal, below, grace_seconds, min_reclaim)| {
+    let grace = select(vec![0_i64, 0, 10, 20, 30, 90, 15]);
+    let drawn = (signal, any::<bool>(), select(vec![100_i64, 200]), grace, select(vec![0_i64, 0, 50, 150]));
+    // All that there is, or one or two signals that meet.
+    let only = option::of(select(vec![
+        (Signal::Memory, Signal::Memory),
+        (Signal::AllocatableMemory, Signal::Memory),
+        (Signal::Pid, Signal::AllocatableMemory),
+        (Signal::Nodefs, Signal::Nodefs),
+        (Signal::Pid, Signal::Memory),
+        (Signal::ContainerfsInodes, Signal::Containerfs),
+    ]));
+    let one = move |only: Option<(Signal, Signal)>, (signal, other, below, grace_seconds, min_reclaim)| {
+        let signal = only.map_or(signal, |(one, two)| if other { two } else { one });
         let unit = match signal.resource() {
             Resource::Memory | Resource::EphemeralStorage => MEBI,
             Resource::Inodes | Resource::Pids => 1,
         };
         Threshold { signal, below: below * unit, grace_seconds, min_reclaim: min_reclaim * unit }
-    });
-    vec(one, 1..6).prop_map(|all| {
+    };
+    (only, vec(drawn, 1..6)).prop_map(move |(only, all)| {
         let mut kept: Vec<Threshold> = Vec::new();
-        for one in all {
+        for one in all.into_iter().map(|drawn| one(only, drawn)) {
             if !kept.contains(&one) {
                 kept.push(one);
             }
@@ -93,9 +104,10 @@ fn pods() -> impl Strategy<Value = Vec<Pod>> {
     let containers = vec(container, 1..4);
     let beyond = select(vec![0_i64, 0, 0, 1, 100 * MEBI]);
     let critical = prop_oneof![7 => Just(false), 1 => Just(true)];
-    let usage = option::weighted(0.9, (select(vec![0_i64, 10, 20, 20]), select(vec![5_i64, 1, 5, 9]), beyond.clone()));
+    let counts = (select(vec![0_i64, 10, 20, 20]), select(vec![5_i64, 1, 5, 9]));
+    let usage = option::weighted(0.93, (counts, beyond.clone(), beyond.clone()));
     let grace = select(vec![30_i64, 0, 1, 5, 60, 3600]);
-    let priority = select(vec![0_i32, 0, 0, -5, 10, 1000]);
+    let priority = select(vec![0_i32, 0, 0, -5, 10, 1000, 65_536, -2_000_000_000]);
     let pod = (classes(), priority, critical, grace, containers, usage, beyond).prop_map(
         |(class, priority, critical, grace_seconds, containers, usage, more)| {
             let sum = |of: fn(&(Amounts, Amounts)) -> i64| containers.iter().map(of).sum::<i64>();
@@ -104,8 +116,13 @@ fn pods() -> impl Strategy<Value = Vec<Pod>> {
                 ephemeral_storage: sum(|of| of.0.ephemeral_storage) + more,
             };
             let (memory, disk) = (sum(|of| of.1.memory), sum(|of| of.1.ephemeral_storage));
-            let uses =
-                usage.map(|(inodes, pids, volumes)| Usage { memory, ephemeral_storage: disk + volumes, inodes, pids });
+            // What volumes take up, on disk or in memory, no container uses.
+            let uses = usage.map(|((inodes, pids), volumes, in_memory)| Usage {
+                memory: memory + in_memory,
+                ephemeral_storage: disk + volumes,
+                inodes,
+                pids,
+            });
             let named = |(at, (requests, uses)): (usize, &(Amounts, Amounts))| Container {
                 name: ["web", "log", "aide"][at].into(),
                 requests: *requests,
@@ -117,7 +134,24 @@ fn pods() -> impl Strategy<Value = Vec<Pod>> {
         },
     );
     let pod = pod.boxed();
-    prop_oneof![30 => vec(pod.clone(), 0..7), 1 => vec(pod, 65..68)].prop_map(|mut pods| {
+    // Many that are alike, and a few others behind them.
+    let many = (pod.clone(), vec(pod.clone(), 1..4)).prop_map(|(one, others)| [vec![one; 64], others].concat());
+    let pods = prop_oneof![30 => vec(pod, 0..7), 1 => many];
+    let times = prop_oneof![5 => Just(1_i64), 1 => Just(64)];
+    (pods, any::<bool>(), times).prop_map(|(mut pods, alike, times)| {
+        let priority = pods.first().map_or(0, |first| first.priority);
+        for pod in &mut pods {
+            // Else what they use would seldom matter.
+            pod.priority = if alike { priority } else { pod.priority };
+            let of_containers = pod.containers.iter_mut().flat_map(|of| [&mut of.requests, &mut of.uses]);
+            for amounts in of_containers.chain([&mut pod.requests]) {
+                *amounts =
+                    Amounts { memory: amounts.memory * times, ephemeral_storage: amounts.ephemeral_storage * times };
+            }
+            if let Some(uses) = &mut pod.uses {
+                (uses.memory, uses.ephemeral_storage) = (uses.memory * times, uses.ephemeral_storage * times);
+            }
+        }
         // Names in no order.
         for (number, pod) in pods.iter_mut().enumerate() {
             pod.name = format!("p{}", (number * 37 + 11) % 101);
@@ -137,10 +171,11 @@ fn looks() -> impl Strategy<Value = Vec<Drawn>> {
     let asks = (classes(), prop_oneof![4 => Just(false), 1 => Just(true)], any::<bool>())
         .prop_map(|(class, critical, tolerates_memory_pressure)| NewPod { class, critical, tolerates_memory_pressure });
     let after = prop_oneof![6 => Just(10_000_i64), 1 => select(vec![9_999_i64, 10_001, 20_000, 60_000, 300_000])];
-    let stale = prop_oneof![6 => Just(false), 1 => Just(true)];
+    // As old as the last look, or older.
+    let lag = prop_oneof![6 => Just(0_i64), 1 => select(vec![10_000_i64, 1, 5000, 15_000])];
     let grows = option::weighted(0.3, (0..6_usize, select(vec![1_i64, 100 * MEBI])));
-    let look = (after, stale, left(), left(), option::weighted(0.4, asks), grows)
-        .prop_map(|(after_ms, stale, left, then, asks, grows)| Drawn { after_ms, stale, left, then, asks, grows });
+    let look = (after, lag, left(), left(), option::weighted(0.4, asks), grows)
+        .prop_map(|(after_ms, lag_ms, left, then, asks, grows)| Drawn { after_ms, lag_ms, left, then, asks, grows });
     // What is short often stays so for a while.
     let run = (look, 1..4_usize).prop_map(|(look, times)| vec![look; times]);
     vec(run, 1..5).prop_map(|runs| runs.concat())
@@ -166,15 +201,15 @@ fn available(config: &Config, left: &[(Left, bool)]) -> BTreeMap<Signal, i64> {
 
 fn play(config: &Config, mut pods: Vec<Pod>, looks: &[Drawn], reference: &Slot<dyn Eviction>) -> Vec<Value> {
     let mut module = reference.make(config);
-    let (mut now, mut measured_ms, mut steps) = (0, 0, Vec::new());
+    let (mut now, mut steps) = (0, Vec::new());
     for drawn in looks {
         now += drawn.after_ms;
-        measured_ms = if drawn.stale { measured_ms } else { now };
         if let Some((at, more)) = drawn.grows
             && let Some(uses) = pods.get_mut(at).and_then(|pod| pod.uses.as_mut())
         {
             (uses.memory, uses.ephemeral_storage) = (uses.memory + more, uses.ephemeral_storage + more);
         }
+        let measured_ms = (now - drawn.lag_ms).max(0);
         let seen = Seen { measured_ms, available: available(config, &drawn.left), pods: pods.clone() };
         steps.push(step("look", json!({"seen": seen, "now_ms": now})));
         let looked = module.look(&seen, now);
@@ -197,7 +232,7 @@ fn play(config: &Config, mut pods: Vec<Pod>, looks: &[Drawn], reference: &Slot<d
 
 /// A node for a while.
 pub fn fresh(reference: Slot<dyn Eviction>) -> Generator {
-    let times = (select(vec![30_i64, 0, 10, 20, 60, 300]), select(vec![10_i64, 0, 45, 600]));
+    let times = (select(vec![30_i64, 0, 10, 20, 60, 300, 25]), select(vec![10_i64, 0, 45, 600]));
     let config = (thresholds(), times, any::<bool>()).prop_map(|(thresholds, (transition, grace), image_fs)| Config {
         thresholds,
         transition_seconds: transition,
