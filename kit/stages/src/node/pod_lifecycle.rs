@@ -16,7 +16,19 @@ const CODES: [i32; 6] = [0, 1, 137, 143, 255, -1];
 fn crash() -> impl Strategy<Value = Crash> {
     let delay = select(vec![10_i64, 20, 40, 80, 160, 300]);
     let since = select(vec![0_i64, 1000, 12_345, 86_400_000, 5_000_000_000]);
-    let ran = select(vec![0_i64, 1000, 299_999, 300_001, 400_000, 599_999, 600_000, 600_001, 601_000, 7_200_000]);
+    let ran = select(vec![
+        0_i64,
+        1000,
+        299_999,
+        300_001,
+        400_000,
+        599_999,
+        600_000,
+        600_001,
+        601_000,
+        7_200_000,
+        3_000_000_000,
+    ]);
     // Around the end of some delay, if not of its own.
     let waited = prop_oneof![
         2 => select(vec![0_i64, 1, 5000]).prop_map(|waited| (waited, false)),
@@ -43,7 +55,7 @@ struct Drawn {
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
-    let code = prop_oneof![2 => Just(0), 2 => select(&CODES[..])];
+    let code = prop_oneof![4 => Just(0), 3 => select(&CODES[..]), 1 => Just(-1)];
     let fault = option::weighted(0.3, select(vec![Fault::Changed, Fault::Probe]));
     (any::<bool>(), 0..100_u32, code, fault, any::<bool>(), any::<bool>())
         .prop_map(|(sidecar, state, code, fault, flag, other)| Drawn { sidecar, state, code, fault, flag, other })
@@ -125,6 +137,9 @@ fn status(is_init: bool, place: usize, drawn: &Drawn, often: u32) -> ContainerSt
         (0, 0..80) => Some(Seen::Running),
         (1, 0..80) => Some(Seen::Terminated(drawn.code)),
         (2, 0..80) => Some(Seen::Waiting),
+        (4, 0..90) => Some(Seen::Terminated(0)),
+        // All have ended, well or not.
+        (5, _) => Some(Seen::Terminated(drawn.code)),
         (_, 0..10) => None,
         (_, 10..25) => Some(Seen::Waiting),
         (_, 25..50) => Some(Seen::Running),
@@ -146,7 +161,7 @@ fn reported() -> impl Strategy<Value = Reported> {
     let init = prop_oneof![30 => Just(Vec::new()), 60 => vec(drawn(), 1..4), 9 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
     let main = prop_oneof![120 => vec(drawn(), 1..4), 9 => vec(drawn(), 9..12), 1 => vec(drawn(), 65..69)];
     let ending = prop_oneof![3 => Just(false), 1 => Just(true)];
-    (select(&POLICIES[..]), ending, init, main, 0..4_u32, 0..4_u32).prop_map(
+    (select(&POLICIES[..]), ending, init, main, 0..6_u32, 0..6_u32).prop_map(
         |(restart_policy, ending, init, main, inits, mains)| {
             let mut init: Vec<ContainerStatus> =
                 init.iter().enumerate().map(|(place, drawn)| status(true, place, drawn, inits)).collect();
