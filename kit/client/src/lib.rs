@@ -13,6 +13,7 @@ pub mod explain;
 pub mod fault;
 pub mod informer;
 pub mod leader_election;
+pub mod machine;
 pub mod metrics;
 pub mod network;
 pub mod selectors;

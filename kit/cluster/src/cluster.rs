@@ -2,18 +2,21 @@
 
 mod asked;
 mod config;
+mod machines;
 
 pub use asked::{API_SERVER, ASKED, ELECTIONS, NODES};
-pub use config::{AddOn, CloudShape, Config, Nodes};
+pub use config::{AddOn, CloudShape, Config, NodeGroup, Nodes};
 
 use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
 use crate::pipeline::Pipeline;
 use crate::webhooks::Pods;
-use asked::{CLOUD, CONTROLLERS, KEDA, SCHEDULER, VERTICAL};
+use asked::{AUTOSCALER, CLOUD, CONTROLLERS, KEDA, SCHEDULER, VERTICAL};
+use kit_autoscaler::ClusterAutoscaler;
 use kit_client::component::Component;
 use kit_client::database::Reports;
 use kit_client::disk;
+use kit_client::machine;
 use kit_client::metrics::Usage;
 use kit_contract::Modules;
 use kit_controllers::autoscaler::Autoscalers;
@@ -68,11 +71,13 @@ use kit_network::ipam::controller::NodeIpam;
 use kit_node::database::Databases;
 pub use kit_node::database::Shape as DatabaseShape;
 use kit_node::kubelet::Kubelets;
+use kit_node::kubelet::node::NodeShape;
 use kit_node::kubelet::processes;
 use kit_scheduler::Scheduler;
 use kit_server::{Backend, Error, Server};
 use kit_time::random::Random;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A network without nodes, on the cluster's clock.
@@ -122,10 +127,20 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         ..Adapters::default()
     };
     let mut shapes = config.shapes();
-    let cloud = config.cloud.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
+    let groups = config.groups();
+    let cloud_shape = config.cloud.clone().or_else(|| (!groups.is_empty()).then(CloudShape::default));
+    let cloud = cloud_shape.as_ref().map(|cloud| (cloud.cloud(&shapes), cloud.routes));
+    let machines_of_groups = machine::Shared::default();
+    let node_groups = cloud.as_ref().zip(cloud_shape).filter(|_| !groups.is_empty()).map(|((cloud, _), shape)| {
+        let (cloud, kubelets) = (cloud.clone(), machines_of_groups.clone());
+        let random = Random::new(config.seed);
+        let machines = machines::Machines::new(&groups, &shape, cloud, kubelets, random, shapes.len());
+        Rc::new(RefCell::new(machines))
+    });
+    let uninitialized = || kit_network::cloud::node::uninitialized();
     if cloud.is_some() {
         // `--cloud-provider=external`
-        shapes.iter_mut().for_each(|shape| shape.taints.push(kit_network::cloud::node::uninitialized()));
+        shapes.iter_mut().for_each(|shape| shape.taints.push(uninitialized()));
     }
     let network = config.network.as_ref().map(|shape| network(shape, modules, config.seed, &clock));
     let databases = config.databases.clone().map(|shape| (shape, processes::Shared::default(), Reports::default()));
@@ -135,8 +150,13 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         let (images, usage, network) = (config.images.clone(), usage.clone(), network.clone());
         let modules = modules.clone();
         let probes = config.programs.then(|| modules.probes.clone());
+        let mut of_groups: BTreeMap<String, NodeShape> =
+            groups.iter().map(|group| (group.name.clone(), group.machine.clone())).collect();
+        of_groups.values_mut().for_each(|shape| shape.taints.push(uninitialized()));
         move || -> Box<dyn Component> {
             let kubelets = Kubelets::new(shapes.clone(), images.clone(), usage.clone(), &modules);
+            let kubelets =
+                kubelets.with_machines(machines_of_groups.clone(), of_groups.clone(), modules.eviction.clone());
             let kubelets = match &probes {
                 Some(probes) => kubelets.with_programs(probes.clone()),
                 None => kubelets,
@@ -276,7 +296,16 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         };
         let sources = adapters.sources.clone();
         let keda = move || -> Vec<Box<dyn Component>> { vec![Box::new(Keda::new(sources.clone()))] };
-        if adapters.keda { engine.with_process(KEDA, Box::new(keda)) } else { engine }
+        let engine = if adapters.keda { engine.with_process(KEDA, Box::new(keda)) } else { engine };
+        let Some(machines) = node_groups.clone().filter(|_| config.add_ons.contains(&AddOn::ClusterAutoscaler)) else {
+            return engine;
+        };
+        let (modules, settings, random) =
+            (modules.clone(), config.cluster_autoscaler.clone(), Random::new(config.seed));
+        let autoscaler = move || -> Vec<Box<dyn Component>> {
+            vec![Box::new(ClusterAutoscaler::new(settings.clone(), machines.clone(), &modules, random))]
+        };
+        engine.with_process(AUTOSCALER, Box::new(autoscaler))
     };
     if let Some(name) = &config.candidate {
         let controllers_and_nodes = move || controllers().into_iter().chain(machines()).collect();

@@ -54,3 +54,5 @@ pub(super) const CLOUD: &str = "cloud-controller-manager";
 pub(super) const VERTICAL: &str = "vertical-pod-autoscaler";
 /// Only where the add-on is.
 pub(super) const KEDA: &str = "keda-operator";
+/// Only where the add-on is.
+pub(super) const AUTOSCALER: &str = "cluster-autoscaler";

@@ -45,6 +45,11 @@ pub struct Config {
     pub databases: Option<DatabaseShape>,
     /// What isn't part of Kubernetes itself, and was installed.
     pub add_ons: Vec<AddOn>,
+    /// Machines that are alike, of which the add-on `cluster_autoscaler` orders more or gives some back. They need a cloud, and
+    /// there is one if nothing is said about it.
+    pub node_groups: Vec<NodeGroup>,
+    /// The flags of that add-on.
+    pub cluster_autoscaler: kit_autoscaler::settings::Settings,
     /// What this process is called among others that share its store: of each process of the control plane one leads, and
     /// the others wait. Nodes are simulated beside the leading kube-controller-manager.
     #[serde(skip)]
@@ -77,6 +82,8 @@ impl Default for Config {
             pipeline: None,
             databases: None,
             add_ons: Vec::new(),
+            node_groups: Vec::new(),
+            cluster_autoscaler: Default::default(),
             candidate: None,
             programs: false,
             epoch: None,
@@ -98,15 +105,18 @@ pub enum AddOn {
     PrometheusAdapter,
     /// kube-state-metrics of `kubernetes/kube-state-metrics`: the objects of the cluster as metrics.
     KubeStateMetrics,
+    /// The Cluster Autoscaler of `kubernetes/autoscaler`: more nodes for pods that fit nowhere, and fewer when nobody needs them.
+    ClusterAutoscaler,
 }
 
 impl AddOn {
     /// All of them, by the names that users know.
-    pub const ALL: [(&str, AddOn); 4] = [
+    pub const ALL: [(&str, AddOn); 5] = [
         ("vpa", AddOn::Vpa),
         ("keda", AddOn::Keda),
         ("prometheus-adapter", AddOn::PrometheusAdapter),
         ("kube-state-metrics", AddOn::KubeStateMetrics),
+        ("cluster-autoscaler", AddOn::ClusterAutoscaler),
     ];
 }
 
@@ -131,17 +141,62 @@ impl Default for CloudShape {
 }
 
 impl CloudShape {
-    pub(super) fn cloud(&self, shapes: &[NodeShape]) -> Shared {
-        let instance = |(index, shape): (usize, &NodeShape)| Instance {
+    pub(super) fn instance(&self, shape: &NodeShape, index: usize) -> Instance {
+        Instance {
             name: shape.name.clone(),
             zone: shape.zone.clone(),
             instance_type: self.instance_type.clone(),
             addresses: vec![NodeAddress { type_: "InternalIP".into(), address: shape.address(index) }],
             stopped: false,
-        };
-        let mut cloud = Cloud::new(&self.region, shapes.iter().enumerate().map(instance));
+        }
+    }
+
+    pub(super) fn cloud(&self, shapes: &[NodeShape]) -> Shared {
+        let instances = shapes.iter().enumerate().map(|(index, shape)| self.instance(shape, index));
+        let mut cloud = Cloud::new(&self.region, instances);
         cloud.quota = self.quota;
         Rc::new(RefCell::new(cloud))
+    }
+}
+
+/// Machines that are alike.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeGroup {
+    /// Its name; its nodes are called after it, `pool-1` and so on.
+    pub name: String,
+    /// So many there are at least.
+    pub min: usize,
+    /// So many there are at most.
+    pub max: usize,
+    /// So many there are at the beginning, if that is more than `min`.
+    pub size: usize,
+    /// What its nodes are.
+    pub machine: NodeShape,
+    /// What one costs in an hour.
+    pub price: f64,
+    /// How long a machine takes from its order to its node, in seconds, more or less: a quarter of it is chance. That of AWS, Google
+    /// and Azure lies between half a minute and a few minutes, by image and size.
+    pub boot_seconds: i64,
+}
+
+impl Default for NodeGroup {
+    fn default() -> Self {
+        NodeGroup {
+            name: "pool".into(),
+            min: 0,
+            max: 10,
+            size: 0,
+            machine: NodeShape::default(),
+            price: 0.1,
+            boot_seconds: 60,
+        }
+    }
+}
+
+impl NodeGroup {
+    pub(super) fn node(&self, number: usize) -> NodeShape {
+        NodeShape { name: format!("{}-{number}", self.name), ..self.machine.clone() }
     }
 }
 
@@ -161,6 +216,21 @@ impl Config {
     }
 
     pub(super) fn shapes(&self) -> Vec<NodeShape> {
+        let of_groups = self
+            .node_groups
+            .iter()
+            .flat_map(|group| (1..=group.size.max(group.min)).map(move |number| group.node(number)));
+        self.single().into_iter().chain(of_groups).collect()
+    }
+
+    /// The groups of machines; with the autoscaler there is at least one.
+    pub(super) fn groups(&self) -> Vec<NodeGroup> {
+        let needs = self.node_groups.is_empty() && self.add_ons.contains(&AddOn::ClusterAutoscaler);
+        if needs { vec![NodeGroup::default()] } else { self.node_groups.clone() }
+    }
+
+    /// The nodes that belong to no group.
+    fn single(&self) -> Vec<NodeShape> {
         match &self.nodes {
             Nodes::Shapes(shapes) => shapes.clone(),
             Nodes::Count(count) => (0..*count)

@@ -71,6 +71,8 @@ pub enum Subject {
     Decisions,
     /// The addresses of services of type LoadBalancer, and what the cloud has behind them.
     LoadBalancers,
+    /// How many machines each group has, and why the Cluster Autoscaler keeps nodes with little on them.
+    NodeGroups,
     /// Databases: how the operator sees them, who accepts writes, what clients hear, and what was lost.
     Databases,
     /// Whether the API server answers, how many members etcd has, and who leads.
@@ -80,15 +82,18 @@ pub enum Subject {
 impl Subject {
     /// Whether it can change though no object did.
     fn is_of_more_than_objects(self) -> bool {
-        use Subject::{Containers, ControlPlane, Databases, LoadBalancers, Queues};
-        matches!(self, ControlPlane | LoadBalancers | Databases | Containers | Queues)
+        use Subject::{Containers, ControlPlane, Databases, LoadBalancers, NodeGroups, Queues};
+        matches!(self, ControlPlane | LoadBalancers | Databases | Containers | NodeGroups | Queues)
     }
 }
 
 /// What can be seen beside the objects, as far as it is watched.
 pub fn beside(engine: &Engine, subjects: &[Subject]) -> Vec<(String, String)> {
     let plane = subjects.contains(&Subject::ControlPlane).then(|| engine.control_plane());
-    let beside = |subject: &Subject| matches!(subject, Subject::LoadBalancers | Subject::Databases | Subject::Queues);
+    let beside = |subject: &Subject| {
+        use Subject::{Databases, LoadBalancers, NodeGroups, Queues};
+        matches!(subject, LoadBalancers | Databases | NodeGroups | Queues)
+    };
     let shown = subjects.iter().any(beside).then(|| engine.shows());
     let run = subjects.contains(&Subject::Containers).then(|| stateful::containers(engine));
     plane.into_iter().chain(shown).chain(run).flatten().collect()
@@ -337,7 +342,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, t
             }
         }
         // They are no state of an object: see `decisions` and `beside`.
-        Subject::Decisions | Subject::ControlPlane | Subject::Databases | Subject::Containers => {}
+        Subject::Decisions | Subject::ControlPlane | Subject::Databases | Subject::Containers | Subject::NodeGroups => {}
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };

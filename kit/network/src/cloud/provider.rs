@@ -339,6 +339,31 @@ impl Cloud {
         self.instances.get_mut(name).map(|instance| instance.stopped = stopped).is_some()
     }
 
+    /// Adds a machine.
+    ///
+    /// # Errors
+    ///
+    /// If the cloud can't be asked.
+    pub fn add_instance(&mut self, instance: Instance) -> Result<(), CloudError> {
+        self.answer()?;
+        self.instances.insert(instance.name.clone(), instance);
+        Ok(())
+    }
+
+    /// Whether the cloud has a machine of this name.
+    pub fn has_instance(&self, name: &str) -> bool {
+        self.instances.contains_key(name)
+    }
+
+    /// Whether the cloud answers now.
+    ///
+    /// # Errors
+    ///
+    /// If it doesn't.
+    pub fn check(&self) -> Result<(), CloudError> {
+        self.answer()
+    }
+
     /// Deletes a machine: it is not there any more. The answer is what it was.
     pub fn remove_instance(&mut self, name: &str) -> Option<Instance> {
         for route in self.routes.iter_mut().filter(|route| route.node == name) {

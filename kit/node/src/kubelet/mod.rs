@@ -13,6 +13,7 @@ mod garbage;
 mod heartbeat;
 pub mod image;
 pub mod log;
+mod machines;
 pub mod metrics;
 mod network;
 pub mod node;
@@ -44,7 +45,7 @@ use kit_apimachinery::object::{Key, Kind};
 use kit_client::component::{Component, World};
 use kit_client::fault::Fault;
 use kit_client::metrics::Usage;
-use kit_contract::node::{PodLifecycle, Prober};
+use kit_contract::node::{Eviction, PodLifecycle, Prober};
 use kit_contract::storage::Volumes;
 use kit_contract::{Modules, Slot};
 use kit_server::{Change, ChangeKind};
@@ -94,6 +95,8 @@ pub struct Kubelets {
     lifecycle: Rc<dyn PodLifecycle>,
     /// Who decides about volumes.
     volumes: Rc<dyn Volumes>,
+    /// The machines that come and go.
+    machines: Option<machines::Machines>,
     /// Who gives pods their addresses; without it nobody routes them.
     wires: Option<Wires>,
     /// The nodes that are being shut down.
@@ -151,35 +154,9 @@ struct Running {
 impl Kubelets {
     /// Kubelets for nodes of these shapes, which ask these modules what becomes of containers, and of pods under pressure.
     pub fn new(shapes: Vec<NodeShape>, registry: Registry, usage: Usage, modules: &Modules) -> Self {
-        let nodes = shapes.into_iter().enumerate().map(|(index, shape)| {
-            let pods = BTreeMap::new();
-            let name = shape.name.clone();
-            let pressure = Pressure::new(&shape, &modules.eviction);
-            let skew = Instant::default();
-            let images = Images::on(shape.runtime);
-            let (up, connected, behind) = (true, true, false);
-            (
-                name,
-                Kubelet {
-                    shape,
-                    index,
-                    pods,
-                    addresses: 0,
-                    images,
-                    up,
-                    connected,
-                    behind,
-                    skew,
-                    reported: None,
-                    in_use: Vec::new(),
-                    manager: volumes::Manager::default(),
-                    shutdown: None,
-                    pressure,
-                    collection_failed: false,
-                    counts: metrics::Counts::default(),
-                },
-            )
-        });
+        let kubelet =
+            |(index, shape): (usize, NodeShape)| (shape.name.clone(), Kubelet::new(shape, index, &modules.eviction));
+        let nodes = shapes.into_iter().enumerate().map(kubelet);
         Kubelets {
             registry,
             nodes: nodes.collect(),
@@ -199,6 +176,7 @@ impl Kubelets {
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
             volumes: modules.volumes.make(&()).into(),
+            machines: None,
             wires: None,
             shutting_down: BTreeSet::new(),
             processes: None,
@@ -242,6 +220,28 @@ impl Kubelets {
 }
 
 impl Kubelet {
+    fn new(shape: NodeShape, index: usize, eviction: &Slot<dyn Eviction>) -> Kubelet {
+        Kubelet {
+            pressure: Pressure::new(&shape, eviction),
+            images: Images::on(shape.runtime),
+            shape,
+            index,
+            pods: BTreeMap::new(),
+            addresses: 0,
+            up: true,
+            connected: true,
+            behind: false,
+            skew: Instant::default(),
+            reported: None,
+            in_use: Vec::new(),
+            manager: volumes::Manager::default(),
+            in_use: Vec::new(),
+            shutdown: None,
+            collection_failed: false,
+            counts: metrics::Counts::default(),
+        }
+    }
+
     fn address(&mut self) -> String {
         self.addresses += 1;
         format!("{}.{}", node::subnet(self.index), self.addresses % 254 + 1)
@@ -269,6 +269,7 @@ impl Component for Kubelets {
             self.tick(&node, &uid, world);
         }
         self.kill_for_memory(world);
+        self.run_machines(world);
         self.enforce_deadlines(world);
         self.run_sessions(world);
         self.run_shutdowns(world);
@@ -307,6 +308,7 @@ impl Component for Kubelets {
             .chain([self.renew])
             .chain(self.wake_sessions())
             .chain(self.wake_shutdowns())
+            .chain(self.wake_machines())
             .chain(self.deadlines.first().map(|(at, ..)| *at))
             .chain(self.starving.values().min().copied())
             .min()
