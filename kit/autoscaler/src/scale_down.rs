@@ -84,7 +84,7 @@ impl Planner {
         }
         // Empty nodes first, then those that were unneeded before (`processors/scaledowncandidates`).
         let is_empty = |name: &str| of.pods.get(name).is_none_or(Vec::is_empty);
-        candidates.sort_by_key(|(name, _)| (!is_empty(*name), !self.unneeded.contains_key(*name)));
+        candidates.sort_by_key(|(name, _)| (!is_empty(name), !self.unneeded.contains_key(*name)));
         for (name, utilization) in candidates {
             match simulate(name, &of, &destinations, snapshot) {
                 Ok(pods) => {

@@ -342,7 +342,8 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, t
             }
         }
         // They are no state of an object: see `decisions` and `beside`.
-        Subject::Decisions | Subject::ControlPlane | Subject::Databases | Subject::Containers | Subject::NodeGroups => {}
+        Subject::Decisions | Subject::ControlPlane | Subject::Databases | Subject::Containers | Subject::NodeGroups => {
+        }
         Subject::Reasons => {
             for stored in snapshot.list(Kind::Pod) {
                 let Some(pod) = stored.get::<Pod>() else { continue };

@@ -235,7 +235,6 @@ impl Kubelet {
             reported: None,
             in_use: Vec::new(),
             manager: volumes::Manager::default(),
-            in_use: Vec::new(),
             shutdown: None,
             collection_failed: false,
             counts: metrics::Counts::default(),

@@ -61,8 +61,11 @@ fn failure() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A pod: which volumes it has, and what is there of them.
-fn pod() -> impl Strategy<Value = (bool, Value, Vec<(bool, bool, Option<(bool, bool)>)>)> {
+/// Of each volume: whether a pod has it, only to read, and its mount there, if it is sure, and to be made anew.
+type Wants = Vec<(bool, bool, Option<(bool, bool)>)>;
+
+/// A pod: whether it is gone, which volumes it has, and what is there of them.
+fn pod() -> impl Strategy<Value = (bool, Value, Wants)> {
     let mount = option::weighted(0.55, (sometimes(0.85), sometimes(0.15)));
     let volume = (sometimes(0.6), sometimes(0.2), mount);
     let life = select(vec!["there", "there", "there", "there", "ending", "gone"]);
