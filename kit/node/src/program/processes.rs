@@ -82,8 +82,8 @@ pub struct Entry {
     pub user: &'static str,
     /// The first process of its program.
     root: u32,
-    files: Files,
-    environment: Vec<(String, String)>,
+    files: Rc<Files>,
+    environment: Rc<Vec<(String, String)>>,
     caught: BTreeSet<u8>,
     pending: BTreeSet<u8>,
     killed: Option<u8>,
@@ -109,8 +109,8 @@ impl Processes {
             args: args.to_vec(),
             user: "root",
             root: table.last + 1,
-            files: around.files.without_processes(),
-            environment: around.environment.clone(),
+            files: Rc::new(around.files.without_processes()),
+            environment: Rc::new(around.environment.clone()),
             caught: BTreeSet::new(),
             pending: BTreeSet::new(),
             killed: None,
@@ -168,7 +168,7 @@ impl Processes {
 
     /// The files that a process sees.
     pub fn files(&self, pid: &str) -> Option<Files> {
-        Some(self.0.borrow().entries.get(&pid.parse().ok()?)?.files.clone())
+        Some(Files::clone(&self.0.borrow().entries.get(&pid.parse().ok()?)?.files))
     }
 }
 
