@@ -51,9 +51,14 @@ fn labels() -> impl Strategy<Value = Value> {
 fn pod() -> impl Strategy<Value = Value> {
     let selector = prop_oneof![3 => Just(json!({})), 1 => labels()];
     let preferred = vec((select(vec![1, 2, 50, 100, 100]), term()), 0..5);
-    (selector, option::weighted(0.7, vec(term(), 0..4)), preferred).prop_map(|(selector, required, preferred)| {
-        let preferred: Vec<Value> =
+    let twice = prop_oneof![3 => Just(false), 1 => Just(true)];
+    let required = option::weighted(0.7, vec(term(), 0..4));
+    (selector, required, preferred, twice).prop_map(|(selector, required, preferred, twice)| {
+        let mut preferred: Vec<Value> =
             preferred.into_iter().map(|(weight, term)| json!({"weight": weight, "term": term})).collect();
+        if twice {
+            preferred.extend(preferred.first().cloned());
+        }
         json!({"node_selector": selector, "required": required, "preferred": preferred})
     })
 }
@@ -80,7 +85,7 @@ fn numbers() -> impl Strategy<Value = Value> {
 /// More values, terms or requirements than a machine word has bits, where the last one decides.
 fn many() -> impl Strategy<Value = Value> {
     let label = select(vec!["ssd", "hdd", "v9"]);
-    (0..5_u8, 5..80_usize, label, any::<bool>()).prop_map(|(form, count, own, not)| {
+    (0..6_u8, 5..80_usize, label, any::<bool>()).prop_map(|(form, count, own, not)| {
         let requirement = |key: &str, operator: &str, values: Vec<String>| json!({"key": key, "operator": operator, "values": values});
         let words: Vec<String> = (1..count).map(|n| format!("v{n}")).chain(["ssd".to_string()]).collect();
         let other = |operator: &str, n: usize| json!({"expressions": [requirement("disk", operator, vec![format!("w{n}")])]});
@@ -100,6 +105,13 @@ fn many() -> impl Strategy<Value = Value> {
                 let last = if own == "ssd" { "node-1" } else { "node-0" };
                 let all: Vec<Value> = others.chain([requirement("metadata.name", "NotIn", vec![last.into()])]).collect();
                 json!({"required": [{"fields": all}]})
+            }
+            4 => {
+                let named = |n: usize| json!({"fields": [requirement("metadata.name", "In", vec![format!("node-{n}")])]});
+                // A last one without a name lets any node in.
+                let last = if not { last } else { named(0) };
+                let all: Vec<Value> = (1..count).map(named).chain([last]).collect();
+                return question("node_names", json!({"pod": {"required": all}}));
             }
             _ => {
                 let others = (1..count).map(|n| other(if not { "NotIn" } else { "In" }, n));
@@ -143,5 +155,5 @@ pub fn fresh() -> Generator {
             }
         },
     );
-    several(prop_oneof![40 => usual, 8 => numbers(), 2 => many()], 6)
+    several(prop_oneof![40 => usual, 8 => numbers(), 4 => many()], 6)
 }

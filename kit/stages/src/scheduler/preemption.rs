@@ -57,6 +57,18 @@ fn change(candidate: &mut Value, what: u8) {
             more["name"] = format!("default/more-{count}").into();
             victims.push(more);
         }
+        // One more victim that adds nothing to the sum, or two for one, which make less.
+        7 => {
+            let mut more = victims[count - 1].clone();
+            (more["name"], more["priority"]) = (format!("default/more-{count}").into(), i32::MIN.into());
+            victims.push(more);
+        }
+        8 if count > 1 && lowest > i64::from(i32::MIN) + 10 => {
+            victims[count - 1]["priority"] = (i32::MIN + 5).into();
+            let mut more = victims[count - 1].clone();
+            (more["name"], more["priority"]) = (format!("default/more-{count}").into(), (i32::MIN + 1).into());
+            victims.push(more);
+        }
         // What 32 bits don't tell apart.
         6 => {
             for pod in victims {
@@ -99,10 +111,10 @@ pub fn fresh() -> Generator {
         let violations = violations.min(victims.len() as i64);
         json!({"victims": victims, "violations": violations})
     });
-    let pick = (vec(candidate, 1..6), vec(0..11_u8, 6), any::<bool>()).prop_map(|(mut candidates, changes, back)| {
+    let pick = (vec(candidate, 1..6), vec(0..13_u8, 6), any::<bool>()).prop_map(|(mut candidates, changes, back)| {
         for at in 1..candidates.len() {
             // Half of the candidates are nearly those before them.
-            if changes[at] < 7 {
+            if changes[at] < 9 {
                 candidates[at] = candidates[at - 1].clone();
                 change(&mut candidates[at], changes[at]);
             }

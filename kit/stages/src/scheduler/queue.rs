@@ -51,7 +51,7 @@ fn story() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let help = prop_oneof![
         2 => Just(vec![(0, Event::Changed(all_hints))]),
         1 => hints().prop_map(|hints| vec![(0, Event::Changed(hints))]),
-        1 => select(vec![2001_i64, 60_001, 300_001]).prop_map(|long| vec![(long, Event::Flush)]),
+        1 => select(vec![2001_i64, 60_001, 300_001, 2000, 60_000, 300_000]).prop_map(|long| vec![(long, Event::Flush)]),
     ];
     let failures = vec((pause(), subsequence(PODS.to_vec(), 1..=2), plugins()), 1..4);
     let failures = failures.prop_map(|all| -> Vec<_> {
@@ -115,6 +115,7 @@ pub fn fresh() -> Generator {
         4 => Just(json!({"config": {}})),
         1 => Just(json!({"config": {"initial_backoff": 1500, "max_backoff": 4000, "max_unschedulable": 60_000}})),
         1 => Just(json!({"config": {"initial_backoff": 1, "max_backoff": 1, "max_unschedulable": 1}})),
+        1 => Just(json!({"config": {"initial_backoff": 10, "max_backoff": 3_600_000}})),
         1 => Just(json!({"config": {"initial_backoff": 2700, "max_backoff": 9100, "max_unschedulable": 2000}})),
     ];
     let begin = select(vec![0_i64, 1, 999, 1_748_779_200_500, 2_147_483_640_000]);

@@ -76,7 +76,7 @@ fn resources() -> impl Strategy<Value = Value> {
 }
 
 fn strategy() -> impl Strategy<Value = Value> {
-    let shape = btree_set(prop_oneof![select(vec![0_i64, 1, 50, 99, 100]), 0_i64..=100], 1..5).prop_flat_map(|at| {
+    let shape = btree_set(prop_oneof![select(vec![0_i64, 1, 50, 99, 100]), 0_i64..=100], 1..8).prop_flat_map(|at| {
         let scores = vec(prop_oneof![select(vec![0_i64, 10, 100]), 0_i64..=100], at.len());
         scores.prop_map(move |scores| -> Value {
             at.iter().zip(scores).map(|(at, score)| json!({"utilization": at, "score": score})).collect()
@@ -136,7 +136,8 @@ pub fn fresh() -> Generator {
         question("image_locality", json!({"containers": containers, "nodes": nodes}))
     });
     let score = prop_oneof![3 => 0_i64..200, 1 => select(vec![0, 1, 99, 100, 101, 1 << 20, 1 << 40, i64::MAX / 100])];
-    let normalize = (vec(score, 0..8), any::<bool>())
+    let scores = prop_oneof![8 => vec(score, 0..8), 1 => vec(Just(0), 1..4)];
+    let normalize = (scores, any::<bool>())
         .prop_map(|(scores, reverse)| question("normalize", json!({"scores": scores, "reverse": reverse})));
     let percents = (vec(percent(), 1..5), hundredth(), any::<bool>()).prop_map(|(percents, one, reverse)| {
         let scores: Vec<i64> = percents.iter().chain([&100]).map(|percent| percent * one).collect();
