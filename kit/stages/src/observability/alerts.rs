@@ -263,7 +263,7 @@ mod tests {
             ("kept since", 10),
             ("Inactive", 20),
             ("nothing is sent", 20),
-            ("mutes true", 20),
+            ("mutes true", 10),
             ("mutes false", 20),
             ("flush sends nothing", 20),
             ("sends: resolved", 10),
