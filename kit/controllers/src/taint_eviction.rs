@@ -28,16 +28,27 @@ struct Timer {
     uid: String,
 }
 
-/// For how long a pod may stay on a node with these taints: `None` for ever, 0 not at all (`getMinTolerationTime`).
-pub fn tolerated(pod: &Pod, taints: &[&Taint]) -> Option<Instant> {
+/// How a pod stands to the taints of its node.
+#[derive(Debug, PartialEq, Eq)]
+enum Stay {
+    /// It doesn't tolerate one of them.
+    No,
+    /// It tolerates them all for so long.
+    For(Instant),
+    /// It tolerates them for ever.
+    Forever,
+}
+
+/// For how long a pod may stay on a node with these taints (`processPodOnNode` and `getMinTolerationTime`).
+fn stay(pod: &Pod, taints: &[&Taint]) -> Stay {
     let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.clone()).unwrap_or_default();
     let covers = |taint: &&&Taint| tolerations.iter().any(|toleration| toleration::tolerates(toleration, taint));
     if !taints.iter().all(|taint| covers(&taint)) {
-        return Some(Instant::default());
+        return Stay::No;
     }
     let used = tolerations.iter().filter(|t| taints.iter().any(|taint| toleration::tolerates(t, taint)));
     let seconds = used.filter_map(|toleration| toleration.toleration_seconds).min();
-    seconds.map(|seconds| Instant::seconds(seconds.max(0)))
+    seconds.map_or(Stay::Forever, |seconds| Stay::For(Instant::seconds(seconds.max(0))))
 }
 
 /// Whether a change can change what is tolerated: other taints, other tolerations or another node (`PodUpdated` and
@@ -65,17 +76,24 @@ impl TaintEviction {
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
         let taints: Vec<&Taint> = taints.filter(|taint| taint.effect == "NoExecute").collect();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let stays = if taints.is_empty() { None } else { tolerated(pod, &taints) };
-        let Some(stays) = stays else {
-            if self.timers.remove(&key).is_some() {
-                let message = format!("Cancelling deletion of Pod {}/{}", key.namespace, key.name);
-                world.server.record(pod, "Normal", "TaintManagerEviction", &message);
+        let standing = self.timers.get(&key).filter(|timer| timer.uid == uid);
+        let at = match stay(pod, &taints) {
+            // A deadline that stands isn't moved, whatever the pod tolerates by now; the time counts from when the
+            // controller first saw a taint.
+            Stay::For(_) if standing.is_some_and(|timer| timer.since < world.now) => return,
+            Stay::For(time) => world.now + time,
+            stay => {
+                if self.timers.remove(&key).is_some() {
+                    let message = format!("Cancelling deletion of Pod {}/{}", key.namespace, key.name);
+                    world.server.record(pod, "Normal", "TaintManagerEviction", &message);
+                }
+                if stay == Stay::Forever {
+                    return;
+                }
+                world.now
             }
-            return;
         };
-        // The time counts from when the controller first saw the taint.
-        let since = self.timers.get(&key).filter(|timer| timer.uid == uid).map_or(world.now, |timer| timer.since);
-        self.timers.insert(key, Timer { since, at: since + stays, uid });
+        self.timers.insert(key, Timer { since: world.now, at, uid });
     }
 
     fn evict(key: &Key, uid: String, world: &mut World<'_>) {
@@ -134,5 +152,63 @@ impl Component for TaintEviction {
 
     fn next_wake(&self) -> Option<Instant> {
         self.timers.values().map(|timer| timer.at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+    use kit_server::Patch;
+    use serde_json::{Value, json};
+
+    fn taint(key: &str) -> Value {
+        json!({"key": key, "effect": "NoExecute"})
+    }
+
+    fn tolerates(key: &str, seconds: Value) -> Value {
+        json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds})
+    }
+
+    /// What changes 10 seconds after a pod that tolerates `a` for 60 seconds has been seen on a node with that taint; and
+    /// how many seconds after that first time it is deleted.
+    #[test]
+    fn a_deadline_that_stands_is_not_moved() {
+        let (a, b) = (taint("a"), taint("b"));
+        let forever = tolerates("a", Value::Null);
+        let cases = [
+            ("nothing", json!([a]), json!([]), Some(60)),
+            ("the pod tolerates it for less", json!([a]), json!([tolerates("a", json!(20))]), Some(60)),
+            ("another taint, tolerated for less", json!([a, b]), json!([tolerates("b", json!(5))]), Some(60)),
+            ("another taint, tolerated not at all", json!([a, b]), json!([]), Some(10)),
+            ("another taint, tolerated for no time", json!([a, b]), json!([tolerates("b", json!(0))]), Some(60)),
+            ("another taint instead, tolerated for ever", json!([b]), json!([tolerates("b", Value::Null)]), None),
+            ("no taint", json!([]), json!([forever]), None),
+        ];
+        for (what, taints, more, expected) in cases {
+            let mut bench = Bench::new(TaintEviction::default());
+            bench.create(
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"taints": [a]}}),
+            );
+            let first = [tolerates("a", json!(60))];
+            bench.create(json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+                "spec": {"nodeName": "n", "tolerations": first, "containers": [{"name": "c", "image": "app"}]},
+            }));
+            bench.settle();
+            bench.run_until(Instant::seconds(10));
+            let all: Vec<&Value> = first.iter().chain(more.as_array().expect("a list")).collect();
+            let (node, pod) = (Key::new(Kind::Node, "", "n"), Key::new(Kind::Pod, "default", "p"));
+            let tolerations = json!({"spec": {"tolerations": all}});
+            bench.server.patch(&pod, &Patch::Merge(tolerations), false).expect("tolerations may be added");
+            bench.settle();
+            bench.server.patch(&node, &Patch::Merge(json!({"spec": {"taints": taints}})), false).expect("it is there");
+            bench.settle();
+            let gone = (10..200).find(|second| {
+                bench.run_until(Instant::seconds(*second));
+                bench.server.get(&pod).map_or(true, |pod| pod.object.meta().deletion_timestamp.is_some())
+            });
+            assert_eq!(gone, expected, "{what}");
+        }
     }
 }
