@@ -234,7 +234,7 @@ impl Error {
     pub fn unsupported_media_type(accepted: &str) -> Error {
         let message =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
-        Error::plain(415, "UnsupportedMediaType", message).with(Details::default())
+        Error::plain(415, "UnsupportedMediaType", message)
     }
 
     /// Nobody knows who asks.

@@ -63,6 +63,9 @@ impl Server {
         }
         defaults::default(&resource.kind, &mut value);
         give_shape(resource, &mut value)?;
+        if kind == Kind::DaemonSet {
+            strategy::begin_template_generation(&mut value);
+        }
         if let Some(manager) = &options.manager {
             self.own(kind, &mut value, None, manager, options.through);
         }

@@ -61,6 +61,7 @@ fn empty(kind: Kind) -> Value {
 /// What a way of writing sets back to what it was, so that nobody can own it by it (`GetResetFields` of the strategies).
 fn reset(resource: &Resource, subresource: Option<&str>) -> Set {
     let fields: &[&str] = match (subresource, resource.kind.as_str()) {
+        (None, "CertificateSigningRequest") => &["spec", "status"],
         (None, _) if resource.has_status() => &["status"],
         (Some("status"), "CustomResourceDefinition" | "VolumeAttachment" | "APIService") => &["metadata", "spec"],
         // Of a custom resource the metadata is set back, too, and may be owned all the same.
@@ -185,6 +186,7 @@ impl Server {
         let me = self.manager(kind, manager, true, subresource);
         let mut set = fields(config, view);
         set.remove_trees(&reset);
+        let is_new = !all.iter().any(|other| other.is(&me));
         let place = place_of(&mut all, &me);
         let last = std::mem::replace(&mut all[place].set, set);
         all[place].api_version.clone_from(&me.api_version);
@@ -202,8 +204,11 @@ impl Server {
             other.set.remove(&difference.removed);
         }
         all[place].set.remove(&system());
-        if live.is_none() || object != before || all[place].set != last {
+        // An apply that changes nothing is dated only if an earlier one was (`managedfieldsupdater.go`).
+        if live.is_none() || object != before {
             all[place].time = me.time;
+        } else if is_new {
+            all[place].time.clear();
         }
         if let Some(live) = live {
             for field in [

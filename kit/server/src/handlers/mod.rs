@@ -293,6 +293,10 @@ impl Server {
         if !known(verb) {
             return Err(Error::method_not_allowed());
         }
+        // Whoever reads is told with the answer, which others may give as well.
+        if !["get", "list", "watch"].contains(&verb) {
+            self.warnings.extend(verbs::deprecation(target.kind));
+        }
         if let Some(answer) = self.metrics(target, query) {
             return Ok(answer);
         }

@@ -141,6 +141,9 @@ impl Query {
                     &rule,
                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
                 );
+                if matching != "NotOlderThan" {
+                    errors.not_supported_as(&rule, &quoted(matching), &["NotOlderThan"]);
+                }
             }
             if initial && !watch_list {
                 let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";

@@ -67,11 +67,50 @@ impl Server {
             user.sign_request(&mut sent.value);
         }
         let options = WriteOptions { dry_run, manager: Some(manager(request, query)), ..Default::default() };
-        let stored = match self.create_value(target.kind, sent.value, &options) {
-            Ok(stored) => stored,
-            Err(error) => return Ok(Response::error(&error).warn(sent.warnings)),
+        let made = self.create_value(target.kind, sent.value, &options);
+        self.told(target, request, 201, made, sent.warnings)
+    }
+
+    /// The answer to a write. What is doubtful in it is told of also if it is refused.
+    fn told(
+        &self,
+        target: &Target,
+        request: &Request<'_>,
+        code: u16,
+        stored: Result<Arc<Stored>, Error>,
+        warnings: Vec<String>,
+    ) -> Result<Response, Error> {
+        let answer = match stored {
+            Ok(stored) => self.written(target, request, code, &stored)?,
+            Err(error) => Response::error(&error),
         };
-        Ok(self.written(target, request, 201, &stored)?.warn(sent.warnings))
+        Ok(answer.warn(warnings))
+    }
+
+    /// Who changes an object names it (`checkName` of `endpoints/handlers/rest.go`).
+    fn is_named(target: &Target, value: &Value) -> Result<(), Error> {
+        match &target.name {
+            Some(asked) if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() => {
+                Err(Error::bad_request(format!(
+                    "the name of the object ({asked} based on URL) was undeterminable: name must be provided"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who changes an object of some kinds has to say which version of it (`AllowUnconditionalUpdate` of the strategies).
+    fn is_conditional(key: &Key, value: &Value) -> Result<(), Error> {
+        let resource = key.kind.resource();
+        let said = !value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
+        if said || !(resource.custom || strategy::ONLY_BY_VERSION.contains(&&*resource.kind)) {
+            return Ok(());
+        }
+        let mut errors = Errors::default();
+        let at = At { value: &Value::Null, path: "metadata.resourceVersion".into() };
+        errors.invalid_as(&at, "0x0", "must be specified for an update");
+        // The store knows the resource, and not the kind.
+        Err(Error::invalid(&resource.group, &resource.plural, &key.name, errors.0))
     }
 
     /// Checks that an object is meant for the path that it was sent to.
@@ -111,23 +150,18 @@ impl Server {
         let subresource = status_of(target);
         let dry_run = query.dry_run("UpdateOptions")?;
         let mut sent = body::object(request, resource, query)?;
+        Self::is_named(target, &sent.value)?;
         self.place(target, &mut sent.value)?;
         let key = target.key();
         let options =
             WriteOptions { dry_run, subresource, manager: Some(manager(request, query)), ..Default::default() };
         if self.state.get(&key).is_none() {
-            let stored = self.create_by_update(&key, sent.value, request, options)?;
-            return Ok(self.written(target, request, 201, &stored)?.warn(sent.warnings));
+            let made = self.create_by_update(&key, sent.value, request, options);
+            return self.told(target, request, 201, made, sent.warnings);
         }
-        if resource.custom && sent.value["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
-            // `AllowUnconditionalUpdate` is false for custom resources alone.
-            let mut errors = Errors::default();
-            let at = At { value: &Value::Null, path: "metadata.resourceVersion".into() };
-            errors.invalid_as(&at, "0x0", "must be specified for an update");
-            return Err(Error::invalid_object(&key, errors.0));
-        }
-        let stored = self.update_value(&key, sent.value, &options)?;
-        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
+        let changed =
+            Self::is_conditional(&key, &sent.value).and_then(|()| self.update_value(&key, sent.value, &options));
+        self.told(target, request, 200, changed, sent.warnings)
     }
 
     /// An update of what isn't there, which makes it if its kind lets clients do so. Whoever names a uid means something that
@@ -179,6 +213,7 @@ impl Server {
         let (patch, doubts) = read_patch(media, request, resource.custom, query)?;
         let patched = patch.apply(&key, there)?;
         let mut sent = body::patched(&patch, patched, doubts, resource, query)?;
+        Self::is_named(target, &sent.value)?;
         self.place(target, &mut sent.value)?;
         let options = WriteOptions {
             dry_run,
@@ -187,8 +222,9 @@ impl Server {
             patch: true,
             ..Default::default()
         };
-        let stored = self.update_value(&key, sent.value, &options)?;
-        Ok(self.written(target, request, 200, &stored)?.warn(sent.warnings))
+        let changed =
+            Self::is_conditional(&key, &sent.value).and_then(|()| self.update_value(&key, sent.value, &options));
+        self.told(target, request, 200, changed, sent.warnings)
     }
 
     fn do_apply(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
@@ -228,8 +264,8 @@ impl Server {
         let object = canonical(target.kind, object);
         let options = WriteOptions { dry_run, subresource, patch: true, ..Default::default() };
         if live.is_some() {
-            let stored = self.update_value(&key, object, &options)?;
-            return Ok(self.written(target, request, 200, &stored)?.warn(warnings));
+            let changed = self.update_value(&key, object, &options);
+            return self.told(target, request, 200, changed, warnings);
         }
         if let Some(uid) = object["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
             let why =
@@ -237,8 +273,8 @@ impl Server {
             return Err(Error::conflict(&key, &why));
         }
         self.may_create(request)?;
-        let stored = self.create_value(target.kind, object, &WriteOptions { by_update: true, ..options })?;
-        Ok(self.written(target, request, 201, &stored)?.warn(warnings))
+        let made = self.create_value(target.kind, object, &WriteOptions { by_update: true, ..options });
+        self.told(target, request, 201, made, warnings)
     }
 
     pub(super) fn do_delete(
@@ -287,7 +323,7 @@ fn status_of(target: &Target) -> Option<&'static str> {
     target.subresource.as_deref().filter(|name| *name == "status").map(|_| "status")
 }
 
-/// What clients should know of a kind that they read.
+/// What clients should know of a kind that they use.
 pub(super) fn deprecation(kind: Kind) -> Vec<String> {
     match kind {
         Kind::Endpoints => vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into()],

@@ -19,6 +19,32 @@ pub fn max_unavailable(set: &mut Value, old: Option<&Value>, enabled: bool) {
     }
 }
 
+/// Takes out of a new object what its features would need: CoordinatedLeaderElection, MutableCSINodeAllocatableCount and
+/// VolumeAttributesClass; and a node's source of configuration, which is gone.
+pub fn drop_disabled_fields(kind: &str, object: &mut Value) {
+    let fields: &[&str] = match kind {
+        "CSIDriver" => &["nodeAllocatableUpdatePeriodSeconds"],
+        "Lease" => &["preferredHolder", "strategy"],
+        "Node" => &["configSource"],
+        "PersistentVolume" | "PersistentVolumeClaim" => &["volumeAttributesClassName"],
+        _ => return,
+    };
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        fields.iter().for_each(|field| _ = spec.shift_remove(*field));
+    }
+}
+
+/// The same of the status of a claim; what is there stays (`DropDisabledFieldsFromStatus`).
+pub fn drop_disabled_status(status: &mut Value, old: &Value) {
+    for field in ["currentVolumeAttributesClassName", "modifyVolumeStatus"] {
+        if old[field].is_null()
+            && let Some(status) = status.as_object_mut()
+        {
+            status.shift_remove(field);
+        }
+    }
+}
+
 /// Takes out of a pod's spec what its features would need.
 pub fn drop_disabled(spec: &mut Map<String, Value>) {
     // PodLevelResources and DynamicResourceAllocation.

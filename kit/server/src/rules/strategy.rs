@@ -14,18 +14,17 @@ use serde_json::{Value, json};
 /// Kinds whose status a client may set when it creates an object.
 const KEEPS_STATUS: [&str; 1] = ["Node"];
 /// Kinds without a status apart that have a generation, or with one that have none.
-const ALSO_GENERATION: [&str; 9] = [
+const ALSO_GENERATION: [&str; 8] = [
     "NetworkPolicy",
     "EndpointSlice",
     "PriorityClass",
     "IngressClass",
-    "CSIDriver",
     "PodTemplate",
     "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
     "ValidatingAdmissionPolicyBinding",
 ];
-const NO_GENERATION: [&str; 10] = [
+const NO_GENERATION: [&str; 11] = [
     "APIService",
     "CertificateSigningRequest",
     "ServiceCIDR",
@@ -36,6 +35,24 @@ const NO_GENERATION: [&str; 10] = [
     "HorizontalPodAutoscaler",
     "PersistentVolume",
     "PersistentVolumeClaim",
+    "VolumeAttachment",
+];
+
+/// Built-in kinds whose updates must name a version (`AllowUnconditionalUpdate` is false).
+pub const ONLY_BY_VERSION: [&str; 13] = [
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+    "CustomResourceDefinition",
+    "Lease",
+    "MutatingWebhookConfiguration",
+    "PodDisruptionBudget",
+    "RuntimeClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
 ];
 
 /// Kinds that an update may make (`AllowCreateOnUpdate` of the strategies).
@@ -68,6 +85,10 @@ pub fn returns_deleted(kind: &str) -> bool {
         "PersistentVolumeClaim",
         "ResourceQuota",
         "ServiceAccount",
+        "CSIDriver",
+        "CSINode",
+        "StorageClass",
+        "VolumeAttachment",
     ];
     kinds.contains(&kind)
 }
@@ -83,6 +104,7 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
     if resource.has_status() && !KEEPS_STATUS.contains(&kind) {
         reset_status(resource, object);
     }
+    super::gates::drop_disabled_fields(kind, object);
     match kind {
         "Pod" => {
             super::gates::drop_disabled(map_in(object, "spec"));
@@ -126,6 +148,13 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 fn template_generation(object: &Value) -> i64 {
     let text = object["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Whoever makes or changes a DaemonSet owns the annotation, which is there before the strategy counts.
+pub fn begin_template_generation(object: &mut Value) {
+    if object["metadata"]["annotations"][TEMPLATE_GENERATION].is_null() {
+        set_template_generation(object, 0);
+    }
 }
 
 fn set_template_generation(object: &mut Value, generation: i64) {
@@ -303,6 +332,9 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
             // Whether a request is granted is said by another path.
             if kind == "CertificateSigningRequest" {
                 keep_decisions(&mut status, &old["status"]);
+            }
+            if kind == "PersistentVolumeClaim" {
+                super::gates::drop_disabled_status(&mut status, &old["status"]);
             }
             result["status"] = status;
         }
