@@ -11,6 +11,7 @@ use crate::schema::named;
 use kit_apimachinery::managed::equal;
 use kit_apimachinery::resource::Resource;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What is said of a change of what can't change.
 pub const IMMUTABLE: &str = "field is immutable";
@@ -32,11 +33,14 @@ impl Whole {
             "CSIDriver"
             | "CSINode"
             | "CustomResourceDefinition"
+            | "EndpointSlice"
             | "Job"
             | "PersistentVolume"
             | "Pod"
+            | "RuntimeClass"
+            | "StorageClass"
             | "VolumeAttachment" => Whole::First,
-            "PriorityClass" | "RuntimeClass" | "StorageClass" => Whole::Never,
+            "PriorityClass" => Whole::Never,
             _ => Whole::Last,
         }
     }
@@ -72,8 +76,18 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
             immutable_data(e, &at, &was, &["data"]);
         }
         "Node" => node(e, &at.get("spec"), &was.get("spec")),
+        "ResourceQuota" => {
+            let (scopes, before) = (at.at("spec.scopes"), was.at("spec.scopes"));
+            let names = |list: &At<'_>| -> BTreeSet<String> {
+                list.items().iter().map(|scope| scope.text().to_string()).collect()
+            };
+            if names(&scopes) != names(&before) {
+                e.invalid_as(&scopes, &dump_list(scopes.value, "core.ResourceQuotaScope"), IMMUTABLE);
+            }
+        }
         "PersistentVolumeClaim" => claim(e, &at, &was),
         "PriorityClass" => {
+            validate::metadata(e, resource, &at);
             if at.get("value").value != was.get("value").value {
                 e.forbidden(&at.get("value"), "may not be changed in an update.");
             }
@@ -110,6 +124,7 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
         "ControllerRevision" if at.get("data").value != was.get("data").value => {
             e.invalid_as(&at.get("data"), "runtime.RawExtension", IMMUTABLE);
         }
+        "EndpointSlice" => same(e, &at.get("addressType"), &was.get("addressType")),
         "RuntimeClass" => same(e, &at.get("handler"), &was.get("handler")),
         "CSIStorageCapacity" => {
             immutable(e, &at.get("nodeTopology"), &was.get("nodeTopology"), "meta.LabelSelector");
@@ -215,13 +230,12 @@ fn pod(e: &mut Errors, pod: &At<'_>, was: &At<'_>) {
         (Some(now), Some(before)) if now > before => {
             return e.invalid(&deadline, "must be less than or equal to previous value");
         }
-        (None, Some(_)) => return e.invalid(&deadline, "must not update from a positive integer to nil value"),
+        (None, Some(_)) => e.invalid(&deadline, "must not update from a positive integer to nil value"),
         _ => {}
     }
     let (tolerations, before) = (spec.get("tolerations"), old.get("tolerations"));
     if !before.items().iter().all(|old| tolerations.items().iter().any(|new| tolerates_the_same(new, old))) {
         e.forbidden(&tolerations, "existing toleration can not be modified except its tolerationSeconds");
-        return;
     }
     let (gates, before) = (spec.get("schedulingGates"), old.get("schedulingGates"));
     let names: Vec<&str> = before.items().iter().map(|gate| gate.get("name").text()).collect();
@@ -231,9 +245,6 @@ fn pod(e: &mut Errors, pod: &At<'_>, was: &At<'_>) {
             let why = format!("only deletion is allowed, but found new scheduling gate '{}'", name.text());
             e.forbidden(&name, &why);
         }
-    }
-    if !e.0.is_empty() {
-        return;
     }
     if equal(spec.value, old.value) {
         return;

@@ -60,7 +60,12 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "ReplicationController" => workloads::replication_controller(e, &root.get("spec")),
         "StatefulSet" => workloads::stateful_set(e, &root.get("spec")),
         "DaemonSet" => workloads::daemon_set(e, &root.get("spec")),
-        "ControllerRevision" => e.not_negative(&root.get("revision")),
+        "ControllerRevision" => {
+            e.not_negative(&root.get("revision"));
+            if !root.get("data").is_set() {
+                e.required(&root.get("data"), "data is mandatory");
+            }
+        }
         "Job" => batch::job(e, &root),
         "CronJob" => batch::cron_job(e, &root),
         "HorizontalPodAutoscaler" => workloads::autoscaler(e, &root.get("spec")),
@@ -74,7 +79,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "PriorityClass" => policy::priority_class(e, &root),
         "ResourceQuota" => policy::resource_quota(e, &root.get("spec")),
         "LimitRange" => policy::limit_range(e, &root.get("spec")),
-        "Role" | "ClusterRole" => policy::role(e, &root),
+        "Role" | "ClusterRole" => policy::role(e, &root, resource.namespaced),
         "RoleBinding" | "ClusterRoleBinding" => policy::role_binding(e, &root, resource.namespaced),
         "ConfigMap" => policy::config_map(e, &root),
         "Secret" => policy::secret(e, &root),
@@ -104,6 +109,19 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
     errors
 }
 
+/// Kinds whose finalizers may have any qualified name: they are validated by `apimachinery/pkg/api/validation` alone.
+const LOOSE_FINALIZERS: [&str; 9] = [
+    "APIService",
+    "CustomResourceDefinition",
+    "Lease",
+    "MutatingWebhookConfiguration",
+    "PodDisruptionBudget",
+    "RuntimeClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+];
+
 /// Says what is wrong with an object's metadata.
 pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
     // Events are looked at as they were before there were rules of metadata (`legacyValidateEvent`).
@@ -112,7 +130,7 @@ pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
     }
     let meta = root.get("metadata");
     meta::object_meta(e, &meta, resource.namespaced, name_of(&resource.kind));
-    if !resource.custom {
+    if !resource.custom && !LOOSE_FINALIZERS.contains(&&*resource.kind) {
         meta::finalizer_names(e, &meta.get("finalizers"));
     }
 }

@@ -3,7 +3,7 @@
 //! Sources: `pkg/apis/networking/validation/validation.go`, `pkg/apis/discovery/validation/validation.go`.
 
 use super::{meta, pod};
-use crate::field::{At, Errors};
+use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
 use std::net::IpAddr;
@@ -176,7 +176,7 @@ fn object_reference(e: &mut Errors, reference: &At<'_>) {
     for field in ["kind", "name"] {
         let at = reference.get(field);
         match at.text() {
-            "" => e.required(&at, ""),
+            "" => e.required(&at, &format!("{field} is required")),
             text => e.all_invalid(&at, meta::path_segment(text)),
         }
     }
@@ -293,22 +293,74 @@ pub fn endpoints(e: &mut Errors, root: &At<'_>) {
     }
 }
 
+/// An EndpointSlice (`pkg/apis/discovery/validation/validation.go`).
 pub fn endpoint_slice(e: &mut Errors, root: &At<'_>) {
-    e.one_of(&root.get("addressType"), &["FQDN", "IPv4", "IPv6"]);
-    let endpoints = root.get("endpoints");
-    if endpoints.len() > 1000 {
-        e.too_many(&endpoints, endpoints.len(), 1000);
-    }
-    for endpoint in endpoints.items() {
-        if endpoint.get("addresses").is_empty() {
-            e.required(&endpoint.get("addresses"), "must contain at least 1 address");
-        }
-    }
+    let type_ = root.get("addressType");
+    e.one_of(&type_, &["FQDN", "IPv4", "IPv6"]);
+    let mut names = Vec::new();
     for port in root.get("ports").items() {
-        let name = port.get("name");
+        let (name, protocol) = (port.get("name"), port.get("appProtocol"));
         if !name.text().is_empty() {
             e.all_invalid(&name, name::dns1123_label(name.text()));
         }
+        if names.contains(&name.text()) {
+            e.duplicate(&name, &quoted(name.text()));
+        }
+        names.push(name.text());
         e.one_of(&port.get("protocol"), &["SCTP", "TCP", "UDP"]);
+        if protocol.is_set() {
+            e.all_invalid(&protocol, name::qualified_name(protocol.text()));
+        }
+    }
+    let endpoints = root.get("endpoints");
+    if endpoints.len() > 1000 {
+        return e.too_many(&endpoints, endpoints.len(), 1000);
+    }
+    for endpoint in endpoints.items() {
+        let addresses = endpoint.get("addresses");
+        match addresses.len() {
+            0 => e.required(&addresses, "must contain at least 1 address"),
+            there if there > 100 => e.too_many(&addresses, there, 100),
+            _ => {}
+        }
+        for address in addresses.items() {
+            endpoint_address(e, &address, &addresses, type_.text());
+        }
+        let (node, host) = (endpoint.get("nodeName"), endpoint.get("hostname"));
+        if node.is_set() {
+            e.all_invalid(&node, name::dns1123_subdomain(node.text()));
+        }
+        if host.is_set() {
+            e.all_invalid(&host, name::dns1123_label(host.text()));
+        }
+    }
+}
+
+fn endpoint_address(e: &mut Errors, address: &At<'_>, all: &At<'_>, type_: &str) {
+    let shown = quoted(address.text());
+    match (type_, address.text().parse::<IpAddr>()) {
+        ("IPv4" | "IPv6", Err(_)) => {
+            e.invalid_text(address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        }
+        ("IPv4" | "IPv6", Ok(parsed)) => {
+            match (type_, parsed.is_ipv4()) {
+                ("IPv4", false) => e.invalid_as(all, &shown, "must be an IPv4 address"),
+                ("IPv6", true) => e.invalid_as(all, &shown, "must be an IPv6 address"),
+                _ => {}
+            }
+            super::service::special_address(e, address);
+        }
+        ("FQDN", _) => {
+            let name = address.text().strip_suffix('.').unwrap_or(address.text());
+            let problems = name::dns1123_subdomain(name);
+            if address.text().is_empty() {
+                e.required(address, "");
+            } else if !problems.is_empty() {
+                e.invalid_as(address, &quoted(name), &problems.join(","));
+            } else if !name.contains('.') {
+                e.invalid_as(address, &quoted(name), "should be a domain with at least two segments separated by dots");
+            }
+        }
+        _ => {}
     }
 }

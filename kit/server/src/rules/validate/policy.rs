@@ -340,18 +340,21 @@ pub fn secret(e: &mut Errors, secret: &At<'_>) {
     }
 }
 
-pub fn role(e: &mut Errors, role: &At<'_>) {
+pub fn role(e: &mut Errors, role: &At<'_>, namespaced: bool) {
     for rule in role.get("rules").items() {
         if rule.get("verbs").is_empty() {
             e.required(&rule.get("verbs"), "verbs must contain at least one value");
         }
-        if !rule.get("nonResourceURLs").is_empty() {
+        let urls = rule.get("nonResourceURLs");
+        if !urls.is_empty() {
+            let list: Vec<String> = urls.items().iter().map(|url| quoted(url.text())).collect();
+            let shown = format!("[]string{{{}}}", list.join(", "));
+            if namespaced {
+                e.invalid_as(&urls, &shown, "namespaced rules cannot apply to non-resource URLs");
+            }
             let others = ["apiGroups", "resources", "resourceNames"];
             if others.iter().any(|field| !rule.get(field).is_empty()) {
-                let list: Vec<String> =
-                    rule.get("nonResourceURLs").items().iter().map(|url| quoted(url.text())).collect();
-                let why = "rules cannot apply to both regular resources and non-resource URLs";
-                e.invalid_as(&rule.get("nonResourceURLs"), &format!("[]string{{{}}}", list.join(", ")), why);
+                e.invalid_as(&urls, &shown, "rules cannot apply to both regular resources and non-resource URLs");
             }
             continue;
         }

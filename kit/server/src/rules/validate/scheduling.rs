@@ -224,5 +224,6 @@ pub fn runtime_class(e: &mut Errors, class: &At<'_>) {
     let fixed = class.at("overhead.podFixed");
     resources::overhead(e, &fixed.as_path("overhead".into()));
     meta::labels(e, &class.at("scheduling.nodeSelector"));
-    tolerations(e, &class.at("scheduling.tolerations"));
+    // Upstream names the list twice.
+    tolerations(e, &class.at("scheduling.tolerations").as_path("scheduling.tolerations.tolerations".into()));
 }

@@ -83,7 +83,7 @@ pub fn flow_schema(e: &mut Errors, root: &At<'_>) {
     }
     let method = spec.get("distinguisherMethod");
     if method.is_set() && !["ByNamespace", "ByUser"].contains(&method.get("type").text()) {
-        let shown = format!("{{{}}}", quoted(method.get("type").text()));
+        let shown = format!("flowcontrol.FlowDistinguisherMethod{{Type:{}}}", quoted(method.get("type").text()));
         e.not_supported_as(&method.get("type"), &shown, &["ByNamespace", "ByUser"]);
     }
     let level = spec.at("priorityLevelConfiguration.name");
