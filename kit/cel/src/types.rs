@@ -136,6 +136,17 @@ impl Type {
         }
     }
 
+    /// What is known of a variable that stands for an expression of this type (`convertCelTypeToDeclType` of
+    /// `apiserver/pkg/admission/plugin/cel/composition.go`): nothing of objects and of the kinds that Kubernetes adds.
+    pub fn of_variable(&self) -> Type {
+        match self {
+            Type::Plain(name) if !name.contains('.') || *self == TIMESTAMP || *self == DURATION => self.clone(),
+            Type::List(of) => of.of_variable().list(),
+            Type::Map(key, value) => Type::Map(Arc::new(key.of_variable()), Arc::new(value.of_variable())),
+            _ => Type::Dyn,
+        }
+    }
+
     /// The type with what was left open put in.
     pub fn filled(&self, bound: &BTreeMap<char, Type>) -> Type {
         match self {

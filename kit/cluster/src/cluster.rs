@@ -35,6 +35,7 @@ use kit_controllers::namespace::Namespaces;
 use kit_controllers::node_lifecycle::NodeLifecycle;
 use kit_controllers::outside::Outside;
 use kit_controllers::pod_garbage_collector::PodGarbageCollector;
+use kit_controllers::policy_status::PolicyStatus;
 use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
@@ -222,6 +223,7 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
                 all.push(Box::new(RootCa::new(ca.clone())));
                 all.push(Box::new(Tokens::new(ca.clone())));
                 all.push(Box::new(ClusterRoleAggregation::default()));
+                all.push(Box::new(PolicyStatus::default()));
             }
             all
         }

@@ -23,6 +23,7 @@ pub mod namespace;
 pub mod node_lifecycle;
 pub mod outside;
 pub mod pod_garbage_collector;
+pub mod policy_status;
 pub mod replica_set;
 pub mod resource_quota;
 pub mod root_ca;

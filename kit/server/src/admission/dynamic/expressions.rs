@@ -18,7 +18,8 @@ use std::sync::LazyLock;
 pub const BUDGET: i64 = 10_000_000;
 const BUDGET_OF_CONDITIONS: i64 = 2_500_000;
 
-static REQUEST: LazyLock<Type> = LazyLock::new(|| {
+/// What is known of `request`.
+pub static REQUEST: LazyLock<Type> = LazyLock::new(|| {
     let text = json!({"type": "string"});
     let kind = json!({"type": "object", "properties": {"group": text, "version": text, "kind": text}});
     let resource = json!({"type": "object", "properties": {"group": text, "version": text, "resource": text}});
@@ -34,7 +35,8 @@ static REQUEST: LazyLock<Type> = LazyLock::new(|| {
     Type::of_kind(&request).unwrap_or(Type::Dyn)
 });
 
-static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
+/// What is known of `namespaceObject`.
+pub static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
     let text = json!({"type": "string"});
     let map = json!({"type": "object", "additionalProperties": text});
     let texts = json!({"type": "array", "items": text});
@@ -54,6 +56,9 @@ static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
     }});
     Type::of_kind(&namespace).unwrap_or(Type::Dyn)
 });
+
+/// What is known of `authorizer`.
+pub const AUTHORIZER: Type = Type::Plain("kubernetes.authorization.Authorizer");
 
 /// Which names expressions may use besides `object`, `oldObject` and `request`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,7 +85,7 @@ pub fn compile(text: &str, names: Names, variables: Option<&Type>, wanted: &[Typ
         known.push(("params", Type::Dyn));
     }
     if names.authorizer {
-        known.push(("authorizer", Type::Plain("kubernetes.authorization.Authorizer")));
+        known.push(("authorizer", AUTHORIZER));
         known.push(("authorizer.requestResource", Type::Plain("kubernetes.authorization.ResourceCheck")));
     }
     known.extend(variables.map(|of| ("variables", of.clone())));
@@ -190,8 +195,8 @@ impl Policy {
         for variable in list("variables") {
             let of = Type::object(fields.iter().cloned());
             let program = compile(variable["expression"].as_str().unwrap_or_default(), names, Some(&of), &[]);
-            fields
-                .push((text(&variable["name"]), program.as_ref().map_or(Type::Dyn, |program| program.result.clone())));
+            let of = program.as_ref().map_or(Type::Dyn, |program| program.result.of_variable());
+            fields.push((text(&variable["name"]), of));
             variables.push((text(&variable["name"]), program));
         }
         let of = Type::object(fields);

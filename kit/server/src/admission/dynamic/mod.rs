@@ -7,6 +7,7 @@ pub mod expressions;
 mod matching;
 mod policy;
 pub mod review;
+mod type_checking;
 pub mod webhooks;
 
 use super::Verb;

@@ -1,8 +1,7 @@
 //! ValidatingAdmissionPolicies: who breaks a rule is refused, warned, or told of to the audit log.
 //!
 //! Sources: `apiserver/pkg/admission/plugin/policy/validating/{dispatcher,validator}.go`,
-//! `apiserver/pkg/admission/plugin/policy/generic/policy_dispatcher.go`. The types of a policy's expressions are not held
-//! against the schemas of what it matches (`status.typeChecking`).
+//! `apiserver/pkg/admission/plugin/policy/generic/policy_dispatcher.go`.
 
 use super::expressions::{BUDGET, Input, Policy, Rule};
 use super::{Attributes, kind};

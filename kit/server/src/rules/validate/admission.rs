@@ -298,7 +298,7 @@ pub fn policy(e: &mut Errors, policy: &At<'_>) {
             continue;
         }
         let of = Type::object(known.iter().cloned());
-        known.push((name.text().to_string(), compiles(e, &expression, names, Some(&of), &[])));
+        known.push((name.text().to_string(), compiles(e, &expression, names, Some(&of), &[]).of_variable()));
     }
     let variables = Type::object(known);
     let (validations, annotations) = (spec.get("validations"), spec.get("auditAnnotations"));
