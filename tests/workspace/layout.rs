@@ -63,7 +63,7 @@ fn the_kit_is_built_once_for_all_programs() {
 }
 
 /// The crates of the kit by layer: each may depend on those of the layers above its own.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["api"],
     &["cel", "codec", "time"],
     &["contract", "raft"],
@@ -75,6 +75,7 @@ const LAYERS: [&[&str]; 13] = [
     &["scheduler", "controllers", "node", "network", "observability"],
     &["autoscaler"],
     &["cluster"],
+    &["serverless"],
     &["stages"],
     &["live"],
 ];
