@@ -98,8 +98,9 @@ pub fn drawing(points: &[Point], break_even: Option<f64>) -> String {
         HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - 16.0)
     };
     let mut svg = format!(
-        "<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' xmlns='http://www.w3.org/2000/svg' font-family='sans-serif' font-size='12'>\n\
-         <title>USD for a day over requests a second</title>\n"
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"USD for a day over requests a second: a rising line of \
+         functions crosses a line of the cluster that is flat at first.\" xmlns=\"http://www.w3.org/2000/svg\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n"
     );
     for power in low as i32..=high as i32 {
         let (at, bill) = (y(10_f64.powi(power)), 10_f64.powi(power));
