@@ -8,7 +8,7 @@ use crate::{real, ui};
 use anyhow::{Context, Result, bail};
 use kit_api::jiff::Timestamp;
 use kit_apimachinery::object::{Key, Kind};
-use kit_cluster::cluster::{self, AddOn, CloudShape, Config, DatabaseShape, NetworkShape, Nodes};
+use kit_cluster::cluster::{self, AddOn, CloudShape, Config, DatabaseShape, NetworkShape, NodeGroup, Nodes};
 use kit_cluster::engine::Clock;
 use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
@@ -61,9 +61,14 @@ pub struct Args {
     #[arg(long)]
     databases: bool,
     /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler; `keda`, which scales by queues and from
-    /// nothing; `prometheus-adapter`, which tells autoscalers of requests; `kube-state-metrics`, which makes metrics of all objects
+    /// nothing; `prometheus-adapter`, which tells autoscalers of requests; `kube-state-metrics`, which makes metrics of all objects;
+    /// `cluster-autoscaler`, which orders nodes of a group when pods fit nowhere
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = add_on)]
     add_on: Vec<AddOn>,
+    /// A group of machines for `cluster-autoscaler`, as it is told of it upstream: `0:10:pool`, or `0:10:pool:8:32Gi` for machines with
+    /// so much CPU and memory; without it `0:10:pool`
+    #[arg(long, value_name = "MIN:MAX:NAME", value_parser = node_group)]
+    node_group: Vec<NodeGroup>,
     /// Gives nodes and pods network namespaces of this machine's kernel, with a server on each port of a pod: `enter` runs a real `curl`,
     /// `tcpdump` or `iptables-save` there. Linux, as root
     #[arg(long, conflicts_with = "etcd")]
@@ -147,6 +152,26 @@ fn add_on(name: &str) -> Result<AddOn, String> {
     found.map(|(_, add_on)| *add_on).ok_or_else(|| format!("there is {}", names()))
 }
 
+fn node_group(text: &str) -> Result<NodeGroup, String> {
+    let wrong = || format!("`{text}`: a group is MIN:MAX:NAME, such as 0:10:pool");
+    let parts: Vec<&str> = text.split(':').collect();
+    let ([min, max, name] | [min, max, name, _, _]) = parts[..] else { return Err(wrong()) };
+    let (min, max): (usize, usize) = min.parse().ok().zip(max.parse().ok()).ok_or_else(wrong)?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if min > max || max > NODES || !is_name || name == "node" {
+        return Err(wrong());
+    }
+    let mut machine = NodeShape::default();
+    if let [.., cpu, memory] = parts[3..] {
+        let amount = |text: &str| text.parse::<kit_api::Quantity>().is_ok_and(|amount| amount.sign() > 0);
+        if !amount(cpu) || !amount(memory) {
+            return Err(format!("`{text}`: CPU and memory are quantities, such as 4 and 8Gi"));
+        }
+        (machine.cpu, machine.memory) = (cpu.into(), memory.into());
+    }
+    Ok(NodeGroup { name: name.into(), min, max, machine, ..NodeGroup::default() })
+}
+
 /// How fast a clock may run.
 pub fn speed(speed: f64) -> Result<f64> {
     match (0.01..=10_000.0).contains(&speed) {
@@ -189,6 +214,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         },
         databases: args.databases.then(DatabaseShape::default),
         add_ons: args.add_on.clone(),
+        node_groups: args.node_group.clone(),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
         epoch: Timestamp::from_second(since.as_secs() as i64).ok(),
@@ -364,7 +390,8 @@ fn idle(snapshot: &Snapshot, nodes: usize) -> Vec<String> {
         number.is_some_and(|number| (1..=nodes).contains(&number))
     };
     let names = snapshot.list(Kind::Node).map(|stored| stored.key.name.to_string());
-    names.filter(|name| !runs(name)).collect()
+    // Those of a group come and go.
+    names.filter(|name| name.starts_with("node-") && !runs(name)).collect()
 }
 
 /// Shows what RUST_LOG asks for: a level, or targets with levels each (`kit_live=debug,kit_cluster=trace`).
