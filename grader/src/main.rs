@@ -75,7 +75,7 @@ enum Command {
         #[command(flatten)]
         output: picture::Output,
     },
-    /// Plays a timeline from any file with the reference modules
+    /// Plays a timeline from any file with the reference modules, or a day of traffic on functions and on a cluster
     Play(play::Args),
     /// Shows the next hint
     Hint {

@@ -1,5 +1,6 @@
 //! What learners call: each file is a command, or the flags that several share.
 
+pub mod day;
 pub mod explain;
 pub mod help;
 pub mod overview;

@@ -2,6 +2,7 @@
 //! that moves.
 
 use crate::Format;
+use crate::commands::day;
 use crate::commands::picture::Output;
 use crate::display::cluster::{self, Table};
 use crate::display::human::{BOLD, page, paint};
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant as Real};
 #[derive(clap::Args)]
 pub struct Args {
     /// The file
-    file: PathBuf,
+    #[arg(required_unless_present = "profile")]
+    file: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
     #[command(flatten)]
@@ -36,6 +38,8 @@ pub struct Args {
     /// How many seconds of the cluster pass in one second; without it, as many as make it last under a minute
     #[arg(long, requires = "watch")]
     speed: Option<f64>,
+    #[command(flatten)]
+    day: day::Args,
 }
 
 /// What `play --format json` prints.
@@ -56,9 +60,13 @@ struct Moment {
 
 /// Plays a timeline from any file with the reference modules.
 pub fn play(args: &Args) -> Result<ExitCode> {
-    let scenario = Scenario::load_one(&args.file)?;
+    let Some(file) = &args.file else {
+        let profile = args.day.profile.as_deref().unwrap_or_default();
+        return day::day(profile, &args.day, args.format, args.output.html.as_deref());
+    };
+    let scenario = Scenario::load_one(file)?;
     let Script::Timeline(timeline) = &scenario.script else {
-        bail!("{} asks questions to one module; `play` plays a `timeline`", args.file.display());
+        bail!("{} asks questions to one module; `play` plays a `timeline`", file.display());
     };
     if args.watch && stdout().is_terminal() {
         return watch(&scenario, timeline, args.speed);
