@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-const KEYS: [&str; 5] = ["dedicated", "gpu", "node.kubernetes.io/not-ready", "node.kubernetes.io/unschedulable", "ded"];
+const KEYS: [&str; 6] =
+    ["dedicated", "gpu", "example.com/gpu", "node.kubernetes.io/not-ready", "node.kubernetes.io/unschedulable", "ded"];
 
 /// What Kubernetes itself taints nodes with. To this filter they are taints as any other.
 const KNOWN: [&str; 10] = [
