@@ -8,14 +8,14 @@ use crate::types::is_function;
 
 /// A call of a function without a receiver; `has` is a macro.
 pub fn global_call(at: usize, name: String, mut args: Vec<Expr>) -> Result<Expr, Problem> {
-    if name != "has" {
+    if name != "has" || args.len() != 1 {
         return Ok(call(at, &name, false, args));
     }
-    match (args.len(), args.pop().map(|arg| arg.node)) {
-        (1, Some(Node::Select { of, field, test: false, optional })) => {
+    match args.remove(0) {
+        Expr { node: Node::Select { of, field, test: false, optional }, .. } => {
             Ok(Expr { at, node: Node::Select { of, field, test: true, optional } })
         }
-        _ => Err((at, "invalid argument to has() macro".into())),
+        arg => Err((arg.at, "invalid argument to has() macro".into())),
     }
 }
 

@@ -202,9 +202,11 @@ impl Parser<'_> {
                 of = Expr { at, node: Node::Select { of: Box::new(of), field, test: false, optional: true } };
             } else if self.accept(".") {
                 let name = self.name()?;
+                // A call stands where its arguments begin (`VisitMemberCall`, `VisitGlobalCall`).
+                let open = self.at();
                 of = if self.accept("(") {
                     let args = self.args(")")?;
-                    member_call(at, of, name, args)?
+                    member_call(open, of, name, args)?
                 } else {
                     Expr { at, node: Node::Select { of: Box::new(of), field: name, test: false, optional: false } }
                 };
@@ -251,7 +253,9 @@ impl Parser<'_> {
         if matches!(self.peek(), Token::End) {
             return Err(self.unexpected(OPERANDS));
         }
-        let node = match self.take() {
+        let token = self.take();
+        let next = self.at();
+        let node = match token {
             Token::Int(value) => match value {
                 // Only what a minus comes before may be so large.
                 i64::MIN if !self.after_minus() => return Err((at, "invalid int literal".into())),
@@ -270,7 +274,7 @@ impl Parser<'_> {
                 }
                 _ if self.accept("(") => {
                     let args = self.args(")")?;
-                    return global_call(at, name, args);
+                    return global_call(next, name, args);
                 }
                 _ => Node::Ident(name),
             },

@@ -75,7 +75,7 @@ mod tests {
 
     /// Group, version and resource that a policy is about, its expression, a variable, and what is said of it. Cases of
     /// `typechecking_test.go`, and what the published schemas of built-in kinds make of others.
-    const CASES: [(&str, &str, &str, &str, &str, &str); 15] = [
+    const CASES: [(&str, &str, &str, &str, &str, &str); 16] = [
         ("apps", "v1", "deployments", "object.spec.replicas > 1", "", ""),
         (
             "apps",
@@ -115,6 +115,14 @@ mod tests {
         ("", "v1", "services", "object.spec.ports.all(p, p.targetPort == 80 || p.targetPort == 'http')", "", ""),
         ("", "v1", "pods", "object.metadata.creationTimestamp < timestamp('2025-01-01T00:00:00Z')", "", ""),
         ("", "v1", "pods", "object.metadata.labels.app == 'a' && object.metadata.__namespace__ == 'b'", "", ""),
+        (
+            "",
+            "v1",
+            "pods",
+            "authorizer.allowed()",
+            "",
+            "/v1, Kind=Pod: ERROR: <input>:1:19: found no matching overload for 'allowed' applied to 'kubernetes.authorization.Authorizer.()'",
+        ),
         ("", "v1", "pods", "authorizer.group('').resource('endpoints').check('create').allowed()", "", ""),
         (
             "",
