@@ -102,7 +102,7 @@ pub fn day(name: &str, args: &Args, format: Format, html: Option<&Path>) -> Resu
     let compared = case.compare(&solutions::modules(), &prices).map_err(anyhow::Error::msg)?;
     let curve = Curve { case: &case, prices: &prices, million: compared.million };
     let even = curve.break_even();
-    let title = format!("A {name} day: {} requests a second on average", args.rate);
+    let title = format!("A day with {} requests a second on average", args.rate);
     if let Some(file) = html {
         let page = show::page(&title, &compared, &curve.points(), even, &prices);
         std::fs::write(file, page).with_context(|| format!("can't write {}", plain::name(file)))?;

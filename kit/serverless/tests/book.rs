@@ -68,10 +68,11 @@ fn cells(all: &[(&str, f64, Case, Compared)]) -> String {
     let (mut quick, mut long) = (cold(Runtime::Native, 5.0), cold(Runtime::Java, 50.0));
     let forty = Request { at: 0, cpu: 1e6, wait: 2400e6 };
     let takes = Function::default().duration(&forty).min(kit_serverless::function::LONGEST) / 60e6;
-    let cheaper = |functions: bool| {
-        let won = all.iter().filter(|(.., compared)| (compared.function.cost < compared.cluster.cost) == functions);
-        let names: Vec<String> = won.map(|(name, rate, ..)| format!("`{name}` at {rate:.0}/s")).collect();
-        if names.is_empty() { "none of these days".into() } else { names.join(", ") }
+    let turns = |words: &str| {
+        let each = all.iter().map(|(name, _, case, compared)| {
+            even(case, compared).map_or_else(|| format!("`{name}` never"), |rate| format!("`{name}` {words} {rate:.0}/s"))
+        });
+        each.collect::<Vec<_>>().join(", ")
     };
     let rows = [
         [
@@ -109,7 +110,7 @@ fn cells(all: &[(&str, f64, Case, Compared)]) -> String {
             "`steady`".into(),
         ],
         ["Debugging".into(), "shell, debugger, node".into(), "logs, metrics, traces".into(), "no number".into()],
-        ["Best for (cheaper)".into(), cheaper(false), cheaper(true), "all days".into()],
+        ["Cheaper".into(), turns("above"), turns("below"), "all days".into()],
     ];
     let mut said = "| Factor | Kubernetes | Functions | Measured with |\n|---|---|---|---|\n".to_string();
     rows.iter().for_each(|row: &[String; 4]| _ = writeln!(said, "| {} |", row.join(" | ")));
