@@ -9,7 +9,7 @@
 //!
 //! - `kit::observability::alerts::Matcher::fits: fn(&kit::observability::alerts::Matcher, &kit::observability::alerts::Labels) -> bool`: whether an alert with these labels fits; a label that is missing counts as empty
 //! - `kit::observability::alerts::Matcher::all_fit: fn(&[kit::observability::alerts::Matcher], &kit::observability::alerts::Labels) -> bool`: whether all matchers of a list fit
-//! - `kit::observability::alerts::Labels: BTreeMap<String, String>`
+//! - `kit::observability::alerts::Labels` is a `BTreeMap<String, String>`
 //! - `kit::observability::alerts::RESOLVED_RETENTION_MS: i64`: 15 minutes
 //!
 //! All types are in `kit::observability::alerts`.

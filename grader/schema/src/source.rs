@@ -58,13 +58,16 @@ impl Sources {
         {
             return Ok(Place::Kubernetes(format!("io.k8s.{}", rest.join("."))));
         }
-        // Of several types with one name it is the one whose file the path names, in the crate that it names.
+        // Of several types with one name it is the one whose file the path names, in the crate that it names; below the file that
+        // speaks of it if that has modules of its own.
         let crate_of = |file: &Path| match full.first().map(String::as_str) {
             Some("kit_api" | "api") => file.components().any(|part| part.as_os_str() == "api"),
             _ => false,
         };
+        let own = file.with_extension("");
         let named = |file: &Path| {
             usize::from(crate_of(file))
+                + usize::from(file.starts_with(&own))
                 + full
                     .iter()
                     .filter(|part| {
