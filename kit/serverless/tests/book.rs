@@ -70,7 +70,8 @@ fn cells(all: &[(&str, f64, Case, Compared)]) -> String {
     let takes = Function::default().duration(&forty).min(kit_serverless::function::LONGEST) / 60e6;
     let turns = |words: &str| {
         let each = all.iter().map(|(name, _, case, compared)| {
-            even(case, compared).map_or_else(|| format!("`{name}` never"), |rate| format!("`{name}` {words} {rate:.0}/s"))
+            even(case, compared)
+                .map_or_else(|| format!("`{name}` never"), |rate| format!("`{name}` {words} {rate:.0}/s"))
         });
         each.collect::<Vec<_>>().join(", ")
     };
