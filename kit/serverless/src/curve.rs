@@ -33,9 +33,8 @@ impl Curve<'_> {
         let Case { load, function, shape, .. } = self.case;
         let now = load.average();
         let factor = if now > 0.0 { rate / now } else { 0.0 };
-        let requests = rate * load.rates.len() as f64 * 60.0;
-        let kept =
-            function.provisioned as f64 * f64::from(function.memory_mb) / 1024.0 * load.rates.len() as f64 * 60.0;
+        let seconds = load.rates.len() as f64 * 60.0;
+        let requests = rate * seconds;
         let for_each = f64::from(shape.pod_milli_cpu) * f64::from(shape.target_percent) / 100.0;
         let per_node = shape.pods_of_node(load).max(1) as f64;
         let nodes = load.rates.iter().map(|rate| {
@@ -43,10 +42,11 @@ impl Curve<'_> {
             (pods / per_node).ceil().max(shape.nodes.0 as f64)
         });
         let prices = &self.prices.cluster;
-        let hours = load.rates.len() as f64 / 60.0;
+        let hours = seconds / 3600.0;
         Point {
             rate,
-            function: requests / 1e6 * self.million + kept * self.prices.function.provisioned.reserved_gb_second,
+            function: requests / 1e6 * self.million
+                + function.kept(seconds) * self.prices.function.provisioned.reserved_gb_second,
             cluster: nodes.sum::<f64>() / 60.0 * prices.node_hour
                 + hours * (prices.control_plane_hour + prices.load_balancer_hour),
         }

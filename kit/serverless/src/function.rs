@@ -137,6 +137,11 @@ impl Function {
         (environment * 1000.0 * spread, init * 1000.0 * spread)
     }
 
+    /// The seconds with a GB for which environments are kept ready in so many seconds.
+    pub fn kept(&self, seconds: f64) -> f64 {
+        self.provisioned as f64 * f64::from(self.memory_mb) / 1024.0 * seconds
+    }
+
     /// Plays a day. `slow` says from how many microseconds on an answer is slow.
     pub fn play(&self, load: &Load, seed: u64, slow: f64) -> Day {
         let mut platform = Platform::new(self, seed);
@@ -167,11 +172,10 @@ impl Function {
 impl Day {
     /// What the day costs.
     pub fn cost(&self, prices: &FunctionPrices, function: &Function) -> f64 {
-        let kept = function.provisioned as f64 * f64::from(function.memory_mb) / 1024.0 * 86_400.0;
         self.runs as f64 / 1e6 * prices.million_requests
             + self.gb_seconds * prices.gb_second
             + self.provisioned_gb_seconds * prices.provisioned.gb_second
-            + kept * prices.provisioned.reserved_gb_second
+            + function.kept(86_400.0) * prices.provisioned.reserved_gb_second
     }
 
     /// The share of the time of environments in which they worked.
