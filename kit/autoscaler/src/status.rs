@@ -67,7 +67,8 @@ impl Status {
             "scaleDown": self.scale_down("", candidates, now),
         });
         let body = json!({"autoscalerStatus": "Running", "clusterWide": cluster, "nodeGroups": groups});
-        if self.written.as_ref() == Some(&body) && Self::object(world).is_some() {
+        let there = Self::object(world).is_some();
+        if there && self.written.as_ref() == Some(&body) {
             return;
         }
         let mut text = json!({"time": time(now)});
@@ -79,7 +80,6 @@ impl Status {
             "data": {"status": serde_yaml::to_string(&text).unwrap_or_default()},
         });
         let Ok(map) = Object::from_value(Kind::ConfigMap, value) else { return };
-        let there = Self::object(world).is_some();
         let done = if there { world.server.update(map) } else { world.server.create(map) };
         if done.is_ok() {
             self.written = Some(body);
