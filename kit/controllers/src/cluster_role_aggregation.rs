@@ -52,10 +52,7 @@ fn sync(name: &str, world: &mut World<'_>) -> Result<(), Error> {
     if role["rules"].as_array().is_some_and(|there| *there == rules) || (role["rules"].is_null() && rules.is_empty()) {
         return Ok(());
     }
-    match world.server.patch(&key, &Patch::Merge(json!({"rules": rules})), false) {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
+    Error::ignore_not_found(world.server.patch(&key, &Patch::Merge(json!({"rules": rules})), false))
 }
 
 impl Component for ClusterRoleAggregation {

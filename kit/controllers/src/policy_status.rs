@@ -37,10 +37,7 @@ fn sync(name: &str, world: &mut World<'_>) -> Result<(), Error> {
     // A status without warnings says with an empty `typeChecking` that the types were checked.
     let warnings = if warnings.is_empty() { Value::Null } else { json!(warnings) };
     let status = json!({"observedGeneration": generation, "typeChecking": {"expressionWarnings": warnings}});
-    match world.server.patch(&key, &Patch::Merge(json!({"status": status})), true) {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
+    Error::ignore_not_found(world.server.patch(&key, &Patch::Merge(json!({"status": status})), true))
 }
 
 impl Component for PolicyStatus {

@@ -42,10 +42,7 @@ impl Tokens {
         let Some(uid) = there.filter(|uid| said(UID).is_empty() || said(UID) == uid) else {
             let gone = Key::new(Kind::Secret, namespace, name);
             let options = DeleteOptions { uid: secret.metadata.uid.clone(), ..DeleteOptions::default() };
-            return match world.server.delete(&gone, &options) {
-                Err(error) if !error.is_not_found() => Err(error),
-                _ => Ok(()),
-            };
+            return Error::ignore_not_found(world.server.delete(&gone, &options));
         };
         let data = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
         let right = data("ca.crt") == Some(self.ca.as_bytes())

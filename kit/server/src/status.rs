@@ -258,6 +258,18 @@ impl Error {
         self.code == 404
     }
 
+    /// What was to be done to an object that may be gone by now.
+    ///
+    /// # Errors
+    ///
+    /// Any other than that it isn't there.
+    pub fn ignore_not_found<T>(done: Result<T, Error>) -> Result<(), Error> {
+        match done {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether nothing new can be put into the namespace, so that there is no use in trying again
     /// (`NamespaceTerminatingCause`).
     pub fn is_namespace_terminating(&self) -> bool {

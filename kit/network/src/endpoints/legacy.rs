@@ -88,10 +88,7 @@ impl AllEndpoints {
         let Some(service) = cache.fetch::<Service>(&name.0, &name.1) else {
             self.triggers.forget(name);
             self.replaced.remove(name);
-            return match world.server.delete(&key, &DeleteOptions::default()) {
-                Err(error) if !error.is_not_found() => Err(error),
-                _ => Ok(()),
-            };
+            return Error::ignore_not_found(world.server.delete(&key, &DeleteOptions::default()));
         };
         let Some(spec) = &service.spec else { return Ok(()) };
         // Endpoints of a service without a selector are its owner's business, and ExternalName has none.
