@@ -12,6 +12,7 @@ pub mod eviction;
 pub mod int_or_percent;
 pub mod intern;
 pub mod name;
+pub mod node;
 pub mod node_selector;
 pub mod owner;
 pub mod pod;

@@ -10,7 +10,7 @@ use crate::snapshot::Snapshot;
 use crate::status::{Counts, Said, Status};
 use kit_api::core::{Node, Pod as ApiPod};
 use kit_api::policy::PodDisruptionBudget;
-use kit_api::{Name, apps::DaemonSet, pod};
+use kit_api::{Name, apps::DaemonSet, node, pod};
 use kit_apimachinery::object::Kind;
 use kit_client::component::{Component, World};
 use kit_contract::Modules;
@@ -28,8 +28,6 @@ const YOUNG: i64 = 2;
 const BACKOFF: Instant = Instant::seconds(300);
 const MOST_BACKOFF: Instant = Instant::seconds(1800);
 const BACKOFF_RESET: Instant = Instant::seconds(3 * 3600);
-/// A node with this taint has registered, and isn't ready for pods yet (`StartupTaint` for clouds).
-const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 /// Keeps the number of nodes.
 pub struct ClusterAutoscaler {
@@ -117,9 +115,10 @@ impl ClusterAutoscaler {
             let counts = nodes.counts.entry(group.clone()).or_default();
             if self.removals.has(name) {
                 counts.being_deleted += 1;
-            } else if removal::has_taint(node, UNINITIALIZED) || !has_reported(node) {
+            } else if node::has_taint(node, node::UNINITIALIZED) || node::condition(node, "Ready").is_none() {
+                // It has registered, and isn't ready for pods yet (`StartupTaint` for clouds).
                 counts.not_started += 1;
-            } else if !is_ready(node) {
+            } else if !node::is_ready(node) {
                 counts.unready += 1;
             } else {
                 counts.ready += 1;
@@ -226,7 +225,7 @@ impl ClusterAutoscaler {
         let room =
             |name: &str| groups.iter().find(|group| group.name == name).is_some_and(|group| group.target > group.min);
         let goes = |node: &Node| self.removals.has(node.metadata.name.as_deref().unwrap_or_default());
-        let stays = world.cache.all::<Node>().filter(|node| is_ready(node) && !goes(node));
+        let stays = world.cache.all::<Node>().filter(|node| node::is_ready(node) && !goes(node));
         let look = Look {
             now: world.now,
             time: world.time(),
@@ -305,19 +304,6 @@ fn is_unschedulable(api: &ApiPod) -> bool {
     let waits = pod::condition(api, "PodScheduled");
     let waits = waits.is_some_and(|c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable"));
     waits && pod::node_name(api).is_none() && pod::is_active(api)
-}
-
-fn ready_condition(node: &Node) -> Option<&str> {
-    let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str())
-}
-
-fn has_reported(node: &Node) -> bool {
-    ready_condition(node).is_some()
-}
-
-fn is_ready(node: &Node) -> bool {
-    ready_condition(node) == Some("True")
 }
 
 impl Component for ClusterAutoscaler {

@@ -5,15 +5,15 @@
 use crate::cloud::Shared;
 use crate::scale_down::Unneeded;
 use kit_api::core::{Node, Pod, Taint};
+use kit_api::node::has_taint;
 use kit_api::pod;
 use kit_apimachinery::object::AsKind;
 use kit_client::component::World;
+use kit_contract::network::load_balancer::TO_BE_DELETED;
 use kit_server::DeleteOptions;
 use kit_time::agenda::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The taint that keeps new pods away from a node that goes.
-pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 /// The taint that new pods avoid where they can.
 pub const CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
 /// From the taint to the first eviction (`--node-delete-delay-after-taint`).
@@ -157,7 +157,7 @@ impl Removal {
         for ((namespace, name), evicted) in self.pods.iter_mut().filter(|(_, evicted)| !**evicted) {
             match world.server.evict_pod(namespace, name, &DeleteOptions::default()) {
                 Ok(()) => *evicted = true,
-                Err(error) if error.code == 404 => *evicted = true,
+                Err(error) if error.is_not_found() => *evicted = true,
                 Err(error) => last = error.message,
             }
         }
@@ -189,11 +189,6 @@ fn delete(node: &str, cloud: &Shared) -> Step {
         Ok(()) => Step::Gone,
         Err(why) => Step::Failed(why),
     }
-}
-
-/// Whether a node has a taint.
-pub fn has_taint(node: &Node, key: &str) -> bool {
-    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(|taint| taint.key == key)
 }
 
 /// Gives a node a taint with the time as its value, or takes it away.

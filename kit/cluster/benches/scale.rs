@@ -10,7 +10,7 @@
 //! twice: as it passed, and how much of it the processor worked here, which other programs change little.
 
 use kit_api::core::{Node, Pod};
-use kit_api::pod;
+use kit_api::{node, pod};
 use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
@@ -73,8 +73,7 @@ fn until<T: AsKind + 'static>(engine: &mut Engine, most: usize, good: impl Fn(&T
 
 fn is_ready(node: &Node) -> bool {
     let tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.as_ref().is_some_and(|taints| !taints.is_empty()));
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    !tainted && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    !tainted && node::is_ready(node)
 }
 
 fn runs(pod: &Pod) -> bool {

@@ -4,7 +4,7 @@
 //! may have to go.
 
 use kit_api::core::{Node, Pod};
-use kit_api::pod;
+use kit_api::{node, pod};
 use kit_apimachinery::object::{About, AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error, registry};
@@ -17,8 +17,6 @@ const PERIOD: Instant = Instant::seconds(20);
 const QUARANTINE: Instant = Instant::seconds(40);
 /// How many pods that have ended may stay (`--terminated-pod-gc-threshold`).
 const THRESHOLD: usize = 12_500;
-/// The taint of a node that is known to be shut down.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// Takes pods away.
 #[derive(Default)]
@@ -41,10 +39,7 @@ pub struct Victim<'a> {
 }
 
 fn is_out_of_service(node: &Node) -> bool {
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-    !ready && taints.into_iter().any(|taint| taint.key == OUT_OF_SERVICE)
+    !node::is_ready(node) && node::has_taint(node, node::OUT_OF_SERVICE)
 }
 
 /// Evicted pods first, then the oldest (`byEvictionAndCreationTimestamp`).

@@ -16,7 +16,7 @@ use kit_api::apps::{DaemonSet, Deployment, ReplicaSet};
 use kit_api::autoscaling::HorizontalPodAutoscaler;
 use kit_api::core::{Event, Node, Pod, Service, ServiceSpec};
 use kit_api::discovery::EndpointSlice;
-use kit_api::{owner, pod};
+use kit_api::{node, owner, pod};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::explain::Log;
 use kit_server::Snapshot;
@@ -187,8 +187,7 @@ fn tabulate(subject: Subject, snapshot: &Snapshot, pods: &BTreeMap<Key, bool>, t
         Subject::Nodes => {
             for node in snapshot.list(Kind::Node).filter_map(|stored| stored.get::<Node>()) {
                 let name = node.metadata.name.as_deref().unwrap_or_default();
-                let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-                if let Some(ready) = conditions.into_iter().flatten().find(|c| c.type_ == "Ready") {
+                if let Some(ready) = node::condition(node, "Ready") {
                     let message = ready.message.as_deref().filter(|_| ready.status != "True");
                     let message = message.map_or(String::new(), |message| format!(" ({message})"));
                     table.insert(format!("node/{name} Ready"), format!("{}{message}", ready.status));

@@ -2,7 +2,7 @@
 
 use super::Memory;
 use kit_api::core::{Node, PersistentVolumeClaim, Pod};
-use kit_api::pod;
+use kit_api::{node, pod};
 use kit_apimachinery::object::{Key, Kind};
 use kit_client::component::World;
 use kit_client::database::{self as shared, CLUSTER, ROLE};
@@ -10,9 +10,6 @@ use kit_contract::failure::database_operator as module;
 use kit_time::agenda::Instant;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The taint of a machine of which somebody knows that it is off.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// A database with all its instances, as caches and reports have it.
 pub fn database(
@@ -101,14 +98,13 @@ fn add<'a>(
 
 fn view_of(pod: &Pod, world: &World<'_>) -> module::Pod {
     let node = pod::node_name(pod).and_then(|node| world.cache.fetch::<Node>("", node));
-    let node = node.and_then(|node| node.spec.as_ref());
     let image = pod.spec.iter().flat_map(|spec| &spec.containers).find_map(|container| container.image.clone());
     module::Pod {
         image: image.unwrap_or_default(),
         ready: pod::is_ready(pod),
         terminating: pod::is_terminating(pod),
-        cordoned: node.is_some_and(|spec| spec.unschedulable == Some(true)),
-        out_of_service: node.is_some_and(|spec| spec.taints.iter().flatten().any(|it| it.key == OUT_OF_SERVICE)),
+        cordoned: node.and_then(|node| node.spec.as_ref()?.unschedulable) == Some(true),
+        out_of_service: node.is_some_and(|node| node::has_taint(node, node::OUT_OF_SERVICE)),
     }
 }
 

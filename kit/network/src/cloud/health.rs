@@ -9,6 +9,7 @@ use super::Shared;
 use super::provider::{CHECK_INTERVAL, HealthCheck, Target, UNHEALTHY_THRESHOLD};
 use kit_api::core::Node;
 use kit_api::discovery::EndpointSlice;
+use kit_api::node::has_taint;
 use kit_apimachinery::object::Kind;
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
@@ -32,10 +33,7 @@ impl HealthChecks {
 /// Whether a node answers a health check with 200, as long as its machine runs.
 pub fn answers(check: HealthCheck, service: &str, node: &Node, cache: &Cache) -> bool {
     match check {
-        HealthCheck::KubeProxy => {
-            let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-            node.metadata.deletion_timestamp.is_none() && !taints.any(|taint| taint.key == TO_BE_DELETED)
-        }
+        HealthCheck::KubeProxy => node.metadata.deletion_timestamp.is_none() && !has_taint(node, TO_BE_DELETED),
         HealthCheck::Local { .. } => {
             let (namespace, name) = service.split_once('/').unwrap_or_default();
             let of_service = |slice: &&EndpointSlice| {

@@ -6,6 +6,7 @@
 
 use super::Shared;
 use kit_api::core::{Node, Taint};
+use kit_api::node::is_ready;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_server::{Change, DeleteOptions, Error};
@@ -29,9 +30,7 @@ impl Lifecycle {
     }
 
     fn look(&self, node: &Node, world: &mut World<'_>) {
-        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
-        if ready.is_some_and(|ready| ready.status == "True") {
+        if is_ready(node) {
             // What can't be written now is written by the next look.
             _ = set_shutdown(node, false, world);
             return;

@@ -6,6 +6,7 @@
 use super::Shared;
 use super::provider::Instance;
 use kit_api::core::{Node, NodeAddress, Taint};
+use kit_api::node::{UNINITIALIZED, has_taint};
 use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::work_queue::WorkQueue;
@@ -13,8 +14,6 @@ use kit_server::{Change, ChangeKind};
 use kit_time::agenda::Instant;
 use std::collections::BTreeMap;
 
-/// The key of the taint of a node that the cloud has not been asked about (`TaintExternalCloudProvider`).
-pub const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 /// From one look at the addresses of all nodes to the next (`--node-status-update-frequency`).
 const PERIOD: Instant = Instant::seconds(300);
 /// Labels of old, and those that took their places: the old one counts where both are there (`labelReconcileInfo`).
@@ -46,7 +45,7 @@ impl Nodes {
     fn sync(&self, name: &str, world: &mut World<'_>) -> Result<(), String> {
         let Some(seen) = world.cache.fetch::<Node>("", name) else { return Ok(()) };
         let says = |error: kit_server::Error| error.to_string();
-        if !is_uninitialized(seen) {
+        if !has_taint(seen, UNINITIALIZED) {
             let labels = seen.metadata.labels.clone().unwrap_or_default();
             let reconciled = reconcile_labels(&labels);
             if reconciled == labels {
@@ -73,17 +72,13 @@ impl Nodes {
     /// The addresses of all nodes (`UpdateNodeStatus`).
     fn addresses(&self, world: &mut World<'_>) {
         let cache = world.cache;
-        for node in cache.all::<Node>().filter(|node| !is_uninitialized(node)) {
+        for node in cache.all::<Node>().filter(|node| !has_taint(node, UNINITIALIZED)) {
             let instance = self.cloud.borrow().instance(node).map(|instance| instance.map(|i| i.addresses.clone()));
             if let Ok(Some(addresses)) = instance {
                 _ = write_addresses(node.metadata.name.as_deref().unwrap_or_default(), &addresses, world);
             }
         }
     }
-}
-
-fn is_uninitialized(node: &Node) -> bool {
-    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(|taint| taint.key == UNINITIALIZED)
 }
 
 /// What the cloud knows, into the node, and the taint away (`getNodeModifiersFromCloudProvider`).
@@ -189,7 +184,7 @@ mod tests {
         let json = json!({"metadata": {"name": "node-1", "labels": {"team": "shop"}}, "spec": {"providerID": "its://own",
             "taints": [{"key": UNINITIALIZED, "effect": "NoSchedule"}, {"key": "gpu", "effect": "NoSchedule"}]}});
         let mut node: Node = serde_json::from_value(json).expect("a node");
-        assert!(is_uninitialized(&node));
+        assert!(has_taint(&node, UNINITIALIZED));
         initialize(&mut node, &instance(), "region-1");
         let spec = node.spec.clone().unwrap_or_default();
         assert_eq!(spec.provider_id.as_deref(), Some("its://own"), "what is there stays");

@@ -3,12 +3,13 @@
 use super::Shared;
 use super::health::HealthChecks;
 use super::lifecycle::{Lifecycle, SHUTDOWN};
-use super::node::{Nodes, UNINITIALIZED};
+use super::node::Nodes;
 use super::provider::{Cloud, Instance, Trouble};
 use super::route::Routes;
 use super::service::Services;
 use crate::testing;
 use kit_api::core::{Node, NodeAddress, Service};
+use kit_api::node::UNINITIALIZED;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::component::Component;
 use kit_server::DeleteOptions;

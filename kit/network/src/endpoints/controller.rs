@@ -4,13 +4,14 @@
 //! (`--endpoint-updates-batch-period` is 0 by default). A pod that changed in nothing that endpoints show leads to a sync
 //! that writes nothing, where upstream saves the sync.
 
-use super::hints::{Topology, is_node_ready, zone_of_node};
+use super::hints::{Topology, zone_of_node};
 use super::reconciler::{CONTROLLER, Changes, Seen, reconcile};
 use super::tracker::{Tracker, service_of};
 use super::trigger::Triggers;
 use super::{MANAGED_BY, Name, SERVICE_NAME, aggregate, label, selects};
 use kit_api::core::{Node, Pod, Service};
 use kit_api::discovery::EndpointSlice;
+use kit_api::node;
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
@@ -150,7 +151,7 @@ impl Component for EndpointSlices {
             Object::Pod(_) => services_of(change, world.cache).for_each(|name| self.queue.add(name, world.now)),
             Object::EndpointSlice(_) => self.observe_slice(change, world.now),
             Object::Node(node) => {
-                let matters = |node: &Node| (is_node_ready(node), zone_of_node(node).map(str::to_string));
+                let matters = |node: &Node| (node::is_ready(node), zone_of_node(node).map(str::to_string));
                 let before = change.previous.as_ref().and_then(|previous| previous.get::<Node>());
                 let same = change.kind == ChangeKind::Modified
                     && before.is_some_and(|before| matters(before) == matters(node));

@@ -8,6 +8,7 @@ use super::reconciler::Told;
 use kit_api::Quantity;
 use kit_api::core::{Node, Service};
 use kit_api::discovery::{Endpoint, EndpointHints, EndpointSlice, ForZone};
+use kit_api::node;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most that an endpoint may get beyond its share (`overloadThreshold`).
@@ -229,7 +230,9 @@ fn shares<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Option<BTreeMap<Stri
     for node in nodes {
         let labels = node.metadata.labels.as_ref();
         let has = |name: &str| labels.is_some_and(|labels| labels.contains_key(name));
-        if has("node-role.kubernetes.io/control-plane") || has("node-role.kubernetes.io/master") || !is_node_ready(node)
+        if has("node-role.kubernetes.io/control-plane")
+            || has("node-role.kubernetes.io/master")
+            || !node::is_ready(node)
         {
             continue;
         }
@@ -246,13 +249,6 @@ fn shares<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Option<BTreeMap<Stri
         return None;
     }
     Some(by_zone.into_iter().map(|(zone, cpu)| (zone, cpu as f64 / total as f64)).collect())
-}
-
-/// Whether a node's condition Ready is true.
-pub(super) fn is_node_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
-    ready.is_some_and(|ready| ready.status == "True")
 }
 
 /// The zone of a node, if it says one.

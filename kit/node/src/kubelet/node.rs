@@ -9,6 +9,7 @@ use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, Node
 use kit_api::eviction::{Threshold, ThresholdConfig};
 use kit_api::jiff::Timestamp;
 use kit_api::meta::ObjectMeta;
+use kit_api::node::condition;
 use kit_api::time;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,8 +134,7 @@ pub enum Ready {
 
 /// Whether a node is ready; unknown if it never said.
 pub fn ready(node: &Node) -> Ready {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    match conditions.into_iter().flatten().find(|c| c.type_ == "Ready").map(|c| c.status.as_str()) {
+    match condition(node, "Ready").map(|ready| ready.status.as_str()) {
         Some("True") => Ready::True,
         Some("False") => Ready::False,
         _ => Ready::Unknown,

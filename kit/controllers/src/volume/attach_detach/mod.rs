@@ -12,7 +12,7 @@ use kit_api::core::{AttachedVolume, Node, PersistentVolume, PersistentVolumeClai
 use kit_api::meta::ObjectMeta;
 use kit_api::storage::{CSIDriver, VolumeAttachment, VolumeAttachmentSource, VolumeAttachmentSpec};
 use kit_api::volume::{claims, volume_of};
-use kit_api::{pod, volume};
+use kit_api::{node, pod, volume};
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::{Component, World};
 use kit_server::{Change, ChangeKind, DeleteOptions, Error, Snapshot};
@@ -22,7 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How often it holds what is against what is wanted (`ReconcilerLoopPeriod`).
 const PERIOD: Instant = Instant::millis(100);
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// Attaches and detaches volumes.
 #[derive(Default)]
@@ -56,11 +55,10 @@ impl AttachDetach {
         let mut seen = Seen::default();
         for node in state.list(Kind::Node).filter_map(|stored| stored.get::<Node>()) {
             let name = node.metadata.name.clone().unwrap_or_default();
-            let status = node.status.clone().unwrap_or_default();
-            let ready = status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
-            let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-            let out_of_service = taints.into_iter().any(|taint| taint.key == OUT_OF_SERVICE);
-            self.in_use.insert(name.clone(), status.volumes_in_use.unwrap_or_default());
+            let ready = node::is_ready(node);
+            let out_of_service = node::has_taint(node, node::OUT_OF_SERVICE);
+            let in_use = node.status.as_ref().and_then(|status| status.volumes_in_use.clone());
+            self.in_use.insert(name.clone(), in_use.unwrap_or_default());
             seen.nodes.insert(name, Health { ready, out_of_service });
         }
         for key in &self.users {
