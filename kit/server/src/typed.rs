@@ -2,7 +2,7 @@
 
 use super::write::{MODIFIED, WriteOptions};
 use super::{DeleteOptions, Error, Patch, Server, Stored, canonical, registry};
-use kit_api::core::Pod;
+use kit_api::core::{Node, NodeSpec, Pod};
 use kit_api::meta::ObjectMeta;
 use kit_api::time;
 use kit_apimachinery::object::{About, AsKind, Key, Kind, Object};
@@ -46,15 +46,19 @@ impl Server {
         self.update_value(&key, value, &WriteOptions::default())
     }
 
-    /// Heartbeats are most of what a large cluster writes, and there is little to check in them. Whoever sends other
-    /// metadata, or something wrong, gets the object back and goes the way of all others.
+    /// Heartbeats are most of what a large cluster writes, and every node that joins loses a taint: there is little to check
+    /// in them. Whoever sends other metadata, or something wrong, gets the object back and goes the way of all others.
     fn renew(&mut self, key: &Key, object: Object) -> Result<Result<Arc<Stored>, Error>, Object> {
-        let (Object::Lease(new), Ok(stored)) = (&object, self.get(key)) else { return Err(object) };
-        let right = new.spec.as_ref().is_some_and(|spec| {
-            spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0)
-                && spec.lease_transitions.is_none_or(|transitions| transitions >= 0)
-        });
-        if !right || new.metadata != *stored.object.meta() || self.is_asked() {
+        let Ok(stored) = self.get(key) else { return Err(object) };
+        let right = match (&object, &stored.object) {
+            (Object::Lease(new), Object::Lease(_)) => new.spec.as_ref().is_some_and(|spec| {
+                spec.lease_duration_seconds.is_none_or(|seconds| seconds > 0)
+                    && spec.lease_transitions.is_none_or(|transitions| transitions >= 0)
+            }),
+            (Object::Node(new), Object::Node(old)) => old.metadata.managed_fields.is_none() && loses_taints(new, old),
+            _ => false,
+        };
+        if !right || object.meta() != stored.object.meta() || self.is_asked() {
             return Err(object);
         }
         if object == stored.object {
@@ -178,6 +182,17 @@ impl Server {
         }
         self.horizon = self.state.revision;
     }
+}
+
+/// Whether a node has lost some of its taints, and nothing else is another.
+fn loses_taints(new: &Node, old: &Node) -> bool {
+    let (Some(spec), Some(before)) = (&new.spec, &old.spec) else { return false };
+    let mut left = before.taints.iter().flatten();
+    let fewer = spec.taints.as_ref().is_none_or(|taints| {
+        // No taints at all are written as nothing.
+        !taints.is_empty() && taints.iter().all(|taint| left.any(|there| there == taint))
+    });
+    fewer && new.status == old.status && *spec == NodeSpec { taints: spec.taints.clone(), ..before.clone() }
 }
 
 /// Takes the status of one object into another of its kind, and the metadata that goes with it

@@ -39,7 +39,7 @@ pub(super) const MODIFIED: &str =
 impl Server {
     /// Now, as the API writes times.
     pub(crate) fn stamp(&self) -> String {
-        self.time().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        format!("{:.0}", self.time())
     }
 
     /// Stores a new object, completed as its kind asks for. `value` has the form of its type.

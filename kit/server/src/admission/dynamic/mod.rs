@@ -19,7 +19,7 @@ use kit_apimachinery::object::{Key, Kind};
 use kit_apimachinery::resource::Resource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use webhooks::Round;
 
 /// What a request is, as admission looks at it (`admission.Attributes`).
@@ -61,6 +61,12 @@ const EXEMPT: [&str; 4] = [
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 ];
+
+/// Each write looks whether there is one of these.
+static ASKED: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let names = ["ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
+    names.into_iter().filter_map(kind).collect()
+});
 
 fn kind(name: &str) -> Option<Kind> {
     let is = |resource: &&Resource| resource.group == GROUP && resource.kind == name;
@@ -115,11 +121,7 @@ impl Attributes {
 impl Server {
     /// Whether anybody wants to be asked about requests.
     pub(crate) fn is_asked(&self) -> bool {
-        let there = |name: &str| kind(name).is_some_and(|kind| self.state.list(kind).next().is_some());
-        let anybody = there("ValidatingAdmissionPolicyBinding")
-            || there("ValidatingWebhookConfiguration")
-            || there("MutatingWebhookConfiguration");
-        anybody && !self.admitted
+        !self.admitted && ASKED.iter().any(|kind| self.state.list(*kind).next().is_some())
     }
 
     /// Does something that nobody is asked about any more.
