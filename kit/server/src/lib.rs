@@ -57,6 +57,11 @@ use std::sync::{Arc, OnceLock};
 
 /// How long history is kept before it is compacted (`DefaultCompactInterval` of `storagebackend/config.go`).
 const COMPACT_AFTER: Instant = Instant { nanos: 300_000_000_000 };
+/// How long watches can go back, if much is written (`DefaultEventFreshDuration` of `cacher/watch_cache.go`, and
+/// `resizeCacheLocked` there: a cache of events grows for what is younger, and what is older leaves it).
+const FRESH: Instant = Instant::seconds(75);
+/// So many changes are kept in any case. Upstream keeps a hundred or more of each resource, and here is one log for all.
+const KEPT: usize = 10_000;
 
 /// What a client asks of a delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -478,10 +483,17 @@ impl Server {
             return;
         }
         while self.log.front().is_some_and(|change| change.revision < revision) {
-            self.log.pop_front();
-            self.dropped += 1;
+            self.drop_first();
         }
         self.horizon = self.horizon.max(revision);
         self.compacted = self.compacted.max(revision);
+    }
+
+    /// Drops the oldest change from the log; whoever has not seen it has to list again.
+    fn drop_first(&mut self) {
+        if let Some(change) = self.log.pop_front() {
+            self.dropped += 1;
+            self.horizon = self.horizon.max(change.revision);
+        }
     }
 }

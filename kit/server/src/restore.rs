@@ -5,7 +5,7 @@
 //! it. Upstream fails the whole list (`apiserver/pkg/storage/etcd3/store.go`, `decode`), and with it every controller of
 //! that kind; here the rest of the cluster comes up.
 
-use super::{Change, ChangeKind, Error, Server, Snapshot, Stored, commit, is_definition};
+use super::{Change, ChangeKind, Error, FRESH, KEPT, Server, Snapshot, Stored, commit, is_definition};
 use kit_apimachinery::object::{Key, Kind};
 use kit_apimachinery::resource::Resource;
 use kit_contract::control_plane::{Event, EventKind, KeyValue, RangeRequest};
@@ -218,5 +218,8 @@ impl Server {
             }
         };
         self.log.push_back(Change { at: self.now, revision, kind, object, previous, by: by.clone() });
+        while self.log.len() > KEPT && self.log.front().is_some_and(|change| change.at + FRESH < self.now) {
+            self.drop_first();
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! The API server by its handlers: what recorded cases don't show, one story each.
 
+use kit_api::coordination::Lease;
+use kit_api::core::Node;
 use kit_api::jiff::Timestamp;
+use kit_apimachinery::object::{AsKind, Kind, Object};
 use kit_server::{Body, Request, Response, Server};
 use kit_time::agenda::Instant;
 use kit_time::random::Random;
@@ -322,6 +325,64 @@ fn what_is_compacted_cannot_be_listed() {
         let version = version.as_str().unwrap_or_default();
         let list = format!("GET {maps}?resourceVersion={version}&resourceVersionMatch=Exact");
         assert_eq!(client.send(&list, "", &Value::Null).code, code, "{version}");
+    }
+}
+
+/// However much is written, a watch can go back so far as upstream's cache of events always does; where little is, further.
+#[test]
+fn a_watch_goes_back_75_seconds_where_much_is_written() {
+    const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+    let mut client = Client::new();
+    let make = |client: &mut Client, second: i64| {
+        client.server.enter(Instant::seconds(second), &Arc::from("test"));
+        let map = client.make(MAPS, json!({"metadata": {"name": format!("at-{second}")}}));
+        map["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_string()
+    };
+    let is_told = |client: &mut Client, version: &str| {
+        let watch = format!("GET {MAPS}?watch=1&resourceVersion={version}");
+        let Body::Watch(mut watch) = client.send(&watch, "", &Value::Null).body else { panic!("no watch") };
+        client.server.events(&mut watch).iter().all(|event| event["type"] != "ERROR")
+    };
+    let versions = [0, 5, 20, 90].map(|second| make(&mut client, second));
+    let [first, second] = [&versions[0], &versions[1]];
+    assert!(is_told(&mut client, first));
+    let lease = json!({"metadata": {"name": "busy"}, "spec": {"leaseTransitions": 0}});
+    client.make("/apis/coordination.k8s.io/v1/namespaces/default/leases", lease);
+    for renewal in 1..=10_100 {
+        let mut lease: Lease = client.server.fetch("default", "busy").expect("a lease");
+        lease.spec.get_or_insert_default().lease_transitions = Some(renewal);
+        client.server.update(lease.into_object()).expect("it is renewed");
+    }
+    assert_eq!((is_told(&mut client, first), is_told(&mut client, second)), (false, true));
+}
+
+/// What is written most goes a shorter way, to the same place.
+#[test]
+fn a_node_that_loses_taints_is_written_as_by_anybody() {
+    let taint = |key: &str| json!({"key": key, "effect": "NoSchedule"});
+    for left in [vec![], vec!["node.kubernetes.io/not-ready"], vec!["b"], vec!["a", "node.kubernetes.io/not-ready"]] {
+        let mut client = Client::new();
+        let mut written = Vec::new();
+        for name in ["short", "long"] {
+            let node = json!({"metadata": {"name": name}, "spec": {"taints": [taint("a"), taint("b")]}});
+            let object = Object::from_value(Kind::Node, node).expect("a node");
+            client.server.create(object).expect("it is created");
+            let mut node: Node = client.server.fetch("", name).expect("a node");
+            let taints = node.spec.get_or_insert_default().taints.take().unwrap_or_default();
+            let kept: Vec<_> = taints.into_iter().filter(|taint| left.contains(&taint.key.as_str())).collect();
+            node.spec.get_or_insert_default().taints = Some(kept).filter(|kept| !kept.is_empty());
+            // Other labels are a matter for the long way.
+            let mark = |node: &mut Node, value: Option<&str>| {
+                node.metadata.labels = value.map(|value| [("way".to_string(), value.to_string())].into());
+            };
+            mark(&mut node, (name == "long").then_some(name));
+            client.server.update(node.into_object()).expect("it loses taints");
+            let mut node: Node = client.server.fetch("", name).expect("a node");
+            mark(&mut node, None);
+            let stored = client.server.update(node.into_object()).expect("it loses its label").to_value();
+            written.push((stored["spec"].clone(), stored["status"].clone(), stored["metadata"]["labels"].clone()));
+        }
+        assert_eq!(written[0], written[1], "{left:?}");
     }
 }
 

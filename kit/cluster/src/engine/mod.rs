@@ -47,6 +47,9 @@ impl Clock {
     }
 }
 
+/// So many changes a component may sleep through. The server keeps more of them, however old they are.
+const FAR: usize = 5_000;
+
 /// What a process makes its components with, each time it begins.
 pub type Make = Box<dyn Fn() -> Vec<Box<dyn Component>>>;
 
@@ -540,7 +543,19 @@ impl Engine {
             let running = &self.components[index];
             if kinds.iter().any(|kind| running.watches(*kind)) {
                 self.wake(index, self.agenda.now() + running.lag);
+            } else if self.server.end() - running.cursor > FAR {
+                self.pass_over(index);
             }
+        }
+    }
+
+    /// A component sees off what is none of its business, before the server forgets it and all has to be listed anew.
+    fn pass_over(&mut self, index: usize) {
+        let running = &mut self.components[index];
+        while let Ok(Some(change)) = self.server.change(running.cursor)
+            && !running.watches(change.object.key.kind)
+        {
+            running.cursor += 1;
         }
     }
 
