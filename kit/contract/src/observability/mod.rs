@@ -1,5 +1,6 @@
 //! Contracts of the chapter `observability`.
 
 pub mod alerts;
+pub mod traces;
 
 pub use alerts::Alerts;

@@ -1,8 +1,10 @@
 //! What crosses the border of a process with a call, and which traces are kept.
 //!
 //! [`context`] is W3C Trace Context, [`baggage`] W3C Baggage, both as the OpenTelemetry SDK for Python reads and writes
-//! them; [`sampling`] decides at the start of a trace.
+//! them; [`sampling`] decides at the start of a trace. Spans ([`Span`]) are what a process says of its work afterwards.
 
 pub mod baggage;
 pub mod context;
 pub mod sampling;
+
+pub use kit_contract::observability::traces::{Attributes, Event, Kind, Link, Span, Status};
