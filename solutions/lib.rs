@@ -44,6 +44,7 @@ pub mod objects {
 pub mod observability {
     //! What tells people how their cluster is.
     pub mod alerts;
+    pub mod traces;
 }
 pub mod scheduler {
     //! The scheduler's plugins.
@@ -123,5 +124,6 @@ pub fn modules() -> Modules {
         admission: Slot::of::<control_plane::admission::Exercise>(),
         kube_proxy: Slot::of::<network::kube_proxy::Exercise>(),
         vpa: Slot::of::<workloads::vpa::Exercise>(),
+        traces: Slot::of::<observability::traces::Exercise>(),
     }
 }

@@ -176,6 +176,8 @@ modules! {
     "objects/selector" selector: crate::objects::Selectors;
     /// What becomes of a rule's alerts, and who is told of them.
     "observability/alerts" alerts: crate::observability::Alerts;
+    /// How a request is followed through processes, and which traces are kept.
+    "observability/traces" traces: crate::observability::Traces;
     /// The NodeAffinity plugin.
     "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
     /// The InterPodAffinity plugin.

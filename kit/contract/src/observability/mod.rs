@@ -4,3 +4,4 @@ pub mod alerts;
 pub mod traces;
 
 pub use alerts::Alerts;
+pub use traces::Traces;

@@ -1,3 +1,4 @@
 //! Generators of the chapter `observability`.
 
 pub mod alerts;
+pub mod traces;
