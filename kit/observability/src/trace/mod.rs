@@ -1,9 +1,12 @@
 //! What crosses the border of a process with a call, and which traces are kept.
 //!
 //! [`context`] is W3C Trace Context, [`baggage`] W3C Baggage, both as the OpenTelemetry SDK for Python reads and writes
-//! them; [`sampling`] decides at the start of a trace. Spans ([`Span`]) are what a process says of its work afterwards.
+//! them; [`sampling`] decides at the start of a trace. Spans ([`Span`]) are what a process says of its work
+//! afterwards, and a [`collector`] stands between those who say so and those who keep it.
 
 pub mod baggage;
+mod cache;
+pub mod collector;
 pub mod context;
 pub mod sampling;
 
