@@ -181,7 +181,7 @@ fn skew_below(parent: &Span, skew_us: i64, child: &Span) -> i64 {
 fn walk(span: &Span, from: i64, to: i64, spans: &[&Span], path: &mut Vec<Section>) {
     let cut = |child: &Span| (child.start_us.max(from), child.end_us.min(to));
     let awaited = |child: &&Span| !matches!(child.kind, Kind::Producer | Kind::Consumer);
-    let mut section = |from_us: i64, to_us: i64, path: &mut Vec<Section>| {
+    let section = |from_us: i64, to_us: i64, path: &mut Vec<Section>| {
         if from_us < to_us {
             path.push(Section { span_id: span.span_id.clone(), from_us, to_us });
         }

@@ -8,10 +8,12 @@ mod condition;
 mod monitor;
 pub mod observe;
 mod step;
+mod traces;
 
 pub use condition::{Condition, Seen};
 pub use monitor::{Monitor, Monitoring};
 pub use step::{Deletion, Skew, Span, Step, act, apply};
+pub use traces::{Tracer, Tracing};
 
 use crate::cluster::{self, Config};
 use crate::engine::{Clock, Engine, Lost};
@@ -58,6 +60,9 @@ pub struct Timeline {
     /// What Prometheus looks at, and which alerts it knows.
     #[serde(default)]
     pub monitor: Option<Monitoring>,
+    /// Requests through services, of which traces are kept.
+    #[serde(default)]
+    pub traces: Option<Tracing>,
 }
 
 /// What went wrong while a timeline was played.
@@ -105,6 +110,7 @@ pub struct Play<'a> {
     plane: Vec<(String, String)>,
     recorder: Option<&'a mut Recorder>,
     monitor: Option<Monitor>,
+    tracer: Option<Tracer>,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -169,6 +175,7 @@ impl<'a> Play<'a> {
             Some(of) => Some(catch_lost(|| Monitor::new(of, modules, &mut engine)).ok_or(Failure::Lost)??),
             None => None,
         };
+        let tracer = timeline.traces.as_ref().map(|of| Tracer::new(of, modules, zero));
         let play = Play {
             timeline,
             engine,
@@ -183,6 +190,7 @@ impl<'a> Play<'a> {
             plane,
             recorder,
             monitor,
+            tracer,
         };
         Ok((play, lines))
     }
@@ -271,6 +279,7 @@ impl<'a> Play<'a> {
         while self.engine.now() < until {
             let due = self.engine.due().unwrap_or(until).min(until);
             let due = self.monitor.as_ref().map_or(due, |monitor| due.min(monitor.due().max(self.engine.now())));
+            let due = self.tracer.as_ref().map_or(due, |tracer| due.min(tracer.due().max(self.engine.now())));
             let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
             let end = self.zero + Instant::seconds(whole + 1);
             let label = format!("t={}", Instant::seconds(whole));
@@ -301,6 +310,10 @@ impl<'a> Play<'a> {
             if let Some(monitor) = self.monitor.as_mut().filter(|monitor| monitor.due() <= self.engine.now()) {
                 let alerts = catch_lost(|| monitor.look(&mut self.engine)).ok_or(Failure::Lost)?;
                 lines.extend(alerts.into_iter().map(|line| format!("{label:<8} {line}")));
+            }
+            if let Some(tracer) = self.tracer.as_mut().filter(|tracer| tracer.due() <= self.engine.now()) {
+                let traces = catch_lost(|| tracer.look(&self.engine)).ok_or(Failure::Lost)?;
+                lines.extend(traces.into_iter().map(|line| format!("{label:<8} {line}")));
             }
             self.write_trace();
             self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));
