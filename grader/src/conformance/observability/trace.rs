@@ -2,10 +2,13 @@
 
 use super::{labels, text};
 use crate::conformance::pure::compare;
+use kit_contract::observability::Traces;
+use kit_contract::observability::traces::{Call, Context};
 use kit_observability::trace::baggage as carried;
 use kit_observability::trace::context::SpanContext;
 use kit_observability::trace::sampling::{Root, bound};
 use serde_json::{Value, json};
+use solutions::observability::traces::Exercise;
 use std::collections::BTreeMap;
 
 /// One value or several of a header.
@@ -17,7 +20,22 @@ fn header<'a>(case: &'a Value, name: &str) -> Vec<&'a str> {
 }
 
 pub fn traceparent(case: &Value) -> Result<(), String> {
-    let context = SpanContext::extract(&header(case, "traceparent"), &header(case, "tracestate"));
+    let parents = header(case, "traceparent");
+    let context = SpanContext::extract(&parents, &header(case, "tracestate"));
+    // The SDK trims what it reads, and limits it; the exercise asks for the text of the header itself.
+    if let [parent] = parents[..]
+        && !parent.contains([' ', '\t'])
+    {
+        let said = Exercise.extract(parent);
+        let wanted = context.as_ref().map(|context| Context {
+            trace_id: format!("{:032x}", context.trace_id),
+            span_id: format!("{:016x}", context.span_id),
+            flags: context.flags,
+        });
+        if said != wanted {
+            return Err(format!("{parent}: expected {wanted:?}, got {said:?}"));
+        }
+    }
     let Some(context) = context else { return compare(case, json!({"context": null, "injectedAgain": null})) };
     let state: BTreeMap<_, _> = context.state.iter().cloned().collect();
     let mut injected = json!({"traceparent": context.parent_header()});
@@ -66,6 +84,12 @@ pub fn head_sampling(case: &Value) -> Result<(), String> {
         let parent = case["parent"].as_str().map(|parent| parent.ends_with("-sampled"));
         return compare(case, json!({"sampled": root.samples_under(parent, id)}));
     };
+    let new_trace_id = text(case, "traceId")?.to_string();
+    let call = Call { parent: None, new_trace_id, new_span_id: "1".repeat(16), ratio, parent_based: true };
+    let begun = Exercise.begin(&call);
+    if Some(begun.flags == 1) != case["sampled"].as_bool() {
+        return Err(format!("a ratio of {ratio}: expected {}, got {begun:?}", case["sampled"]));
+    }
     let low = id & u128::from(u64::MAX);
     let got = json!({
         "bound": bound(ratio).to_string(), "low64": low.to_string(), "sampled": Root::Ratio(ratio).samples(id),
