@@ -105,10 +105,10 @@ fn draw() -> impl Strategy<Value = Draw> {
 
 /// The spans of one trace, each once, in any order. Ids are in no order either.
 fn spans(most: usize) -> impl Strategy<Value = Vec<Span>> {
-    let ids: Vec<String> = (0..40).map(|number| format!("{:x}", (number * 13 + 7) % 40 + 16)).collect();
+    let ids: Vec<String> = (0..81).map(|number| format!("{:x}", (number * 13 + 7) % 81 + 16)).collect();
     let length = select(vec![100_000_i64, 50_000, 10_000, 0]);
-    let many = prop_oneof![10 => vec(draw(), 0..most), 1 => vec(draw(), 10..36)];
-    (many, length, select(vec![0_i64, 1_000_000])).prop_map(move |(draws, length, start)| {
+    let many = prop_oneof![10 => vec(draw(), 0..most), 1 => vec(draw(), 10..80)];
+    (many, length, select(vec![0_i64, 1_000_000, 1_764_000_000_000_000])).prop_map(move |(draws, length, start)| {
         let mut all = vec![Span {
             trace_id: "t1".into(),
             span_id: ids[0].clone(),
@@ -236,19 +236,22 @@ fn decided() -> impl Strategy<Value = Value> {
 fn collected(reference: Slot<dyn Traces>) -> impl Strategy<Value = Value> {
     let wait = select(vec![10_000_i64, 30_000, 0]);
     let arrived = vec(select(TRACES[..4].to_vec()).prop_flat_map(looked_at), 0..4);
+    let begin = select(vec![0_i64, 1_764_000_000_000]);
     let looks = vec((arrived, select(vec![0_i64, 10_000, 5_000, 9_999, 10_001, 30_000])), 1..8);
-    (wait, select(vec![2_usize, 3, 1, 100]), policies(), looks).prop_map(move |(wait, most, policies, looks)| {
-        let module = reference.make(&());
-        let tail = Tail { decision_wait_ms: wait, num_traces: most, policies };
-        let (mut memory, mut now, mut steps): (Vec<Held>, i64, Vec<Value>) = (Vec::new(), 0, Vec::new());
-        for (arrived, after) in looks {
-            now += after;
-            let args = json!({"tail": tail, "memory": memory, "arrived": arrived, "now_ms": now});
-            steps.push(step("collect", args));
-            memory = module.collect(&tail, &memory, &arrived, now).memory;
-        }
-        scenario(json!({}), steps)
-    })
+    (wait, select(vec![2_usize, 3, 1, 100]), policies(), begin, looks).prop_map(
+        move |(wait, most, policies, begin, looks)| {
+            let module = reference.make(&());
+            let tail = Tail { decision_wait_ms: wait, num_traces: most, policies };
+            let (mut memory, mut now, mut steps): (Vec<Held>, i64, Vec<Value>) = (Vec::new(), begin, Vec::new());
+            for (arrived, after) in looks {
+                now += after;
+                let args = json!({"tail": tail, "memory": memory, "arrived": arrived, "now_ms": now});
+                steps.push(step("collect", args));
+                memory = module.collect(&tail, &memory, &arrived, now).memory;
+            }
+            scenario(json!({}), steps)
+        },
+    )
 }
 
 /// A few questions about headers, trees, paths, hops and policies; or a collector for a while.
