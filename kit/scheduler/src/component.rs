@@ -29,6 +29,8 @@ const FLUSH: Instant = Instant::seconds(30);
 /// How long the volumes of a pod may take to be bound (`bindTimeoutSeconds` of VolumeBinding).
 const BIND_TIMEOUT: Instant = Instant::seconds(600);
 const NAME: &str = "default-scheduler";
+/// The span of a scheduling cycle and its binding. Upstream has none, only that of the binding's request.
+const ATTEMPT: &str = "scheduling attempt";
 
 /// Binds pods to nodes.
 pub struct Scheduler {
@@ -206,7 +208,9 @@ impl Scheduler {
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let Some(api) = world.cache.get(&Key::new(Kind::Pod, namespace, name)).cloned() else { return };
         self.tally.tried(&pod.key, world.now);
+        world.server.begin_span(ATTEMPT, api.object.uid());
         let found = self.state.schedule(&pod, &mut self.framework);
+        let (chosen, nodes) = (found.chosen, self.state.nodes.list().len());
         match found.chosen {
             Some(node) => {
                 let scheduling = report(&pod, &found, &self.state, None);
@@ -215,6 +219,12 @@ impl Scheduler {
             }
             None => self.fail(&pod, &api, found, world),
         }
+        let say = || {
+            let node = chosen.map(|node| ("k8s.node.name", node.to_string()));
+            let about = [("k8s.pod", pod.key.to_string()), ("scheduler.nodes", nodes.to_string())];
+            about.into_iter().chain(node).collect()
+        };
+        world.server.end_span(say, chosen.is_none().then(|| "unschedulable".into()));
     }
 
     /// Writes down which volumes the pod will have on its node, and binds it when they are bound (`PreBind`).

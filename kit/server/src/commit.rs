@@ -135,6 +135,13 @@ impl Server {
 
     /// Writes one key, on condition that its object is what the server knows.
     pub(super) fn commit(&mut self, key: &Key, op: Op, object: Option<Object>) -> Result<(), Error> {
+        let traced = self.begin_write(key, object.as_ref());
+        let done = self.commit_now(key, op, object);
+        self.end_write(traced, &done);
+        done
+    }
+
+    fn commit_now(&mut self, key: &Key, op: Op, object: Option<Object>) -> Result<(), Error> {
         if self.stopped {
             return Err(Error::unreachable());
         }

@@ -25,6 +25,7 @@ mod restore;
 mod rules;
 mod standing;
 mod status;
+pub mod trace;
 mod typed;
 mod versions;
 mod write;
@@ -283,6 +284,8 @@ pub struct Server {
     /// Whether admission has been asked about all that is done now.
     admitted: bool,
     hooks: admission::Hooks,
+    /// Who collects spans, if somebody does.
+    tracer: Option<Box<trace::Tracer>>,
     /// Whether pods get a volume with the token of their service account.
     pub mount_tokens: bool,
     /// Whether watches may ask for the first events (`WatchList`, off in 1.33 where it was recorded).
@@ -352,6 +355,7 @@ impl Server {
             policies: admission::Compiled::new(),
             admitted: false,
             hooks: admission::Hooks::default(),
+            tracer: None,
             mount_tokens: false,
             watch_list: false,
             max_unavailable: false,
@@ -372,6 +376,7 @@ impl Server {
     pub fn enter(&mut self, now: Instant, actor: &Arc<str>) {
         self.now = now;
         self.actor = actor.clone();
+        self.tracer.iter_mut().for_each(|tracer| tracer.enter());
         self.warnings.clear();
         self.let_etcd_pass(now);
         let (at, revision) = self.compaction;

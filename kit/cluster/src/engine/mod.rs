@@ -13,9 +13,11 @@ use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
 use kit_client::explain::Log;
 use kit_client::work_queue::Tally;
+use kit_contract::observability::traces::Span;
 use kit_contract::remote::catch_lost;
 use kit_network::fabric;
 use kit_node::kubelet::Kubelets;
+use kit_server::trace::Tracer;
 use kit_server::{Change, ChangeKind, Server};
 use kit_time::agenda::{Agenda, Instant};
 use std::any::Any;
@@ -251,6 +253,16 @@ impl Engine {
     /// The API server, for reading.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Collects spans of what is done from now on.
+    pub fn trace_with(&mut self, tracer: Tracer) {
+        self.server.trace_with(tracer);
+    }
+
+    /// The spans that have ended since the last time, and how many more there were than anybody has room for.
+    pub fn take_spans(&mut self) -> (Vec<Span>, u64) {
+        self.server.take_spans()
     }
 
     /// Why components did what they did.

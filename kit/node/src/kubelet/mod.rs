@@ -31,6 +31,7 @@ mod stress;
 mod surroundings;
 #[cfg(test)]
 mod testing;
+mod traces;
 pub mod usage;
 mod volumes;
 
@@ -149,6 +150,8 @@ struct Running {
     manifest: Option<Box<Pod>>,
     /// When the kubelet first saw it, until all of its containers run.
     begins: Option<Instant>,
+    /// The trace that it is in until it is ready, if somebody traces.
+    trace: Option<Box<traces::Sync>>,
 }
 
 impl Kubelets {

@@ -1,13 +1,14 @@
 //! The pods of a node: from the first sight of one to its last status.
 
 use super::pod_worker::PodWorker;
-use super::{Kubelets, Running, cri, network, objects, pod_worker, shutdown, static_pods, volumes};
+use super::{Kubelets, Running, cri, network, objects, pod_worker, shutdown, static_pods, traces, volumes};
 use crate::admission::Claims;
 use crate::eviction::disk_limit::DiskLimits;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{AsKind, Key, Kind};
 use kit_client::component::World;
+use kit_contract::observability::traces::Kind as SpanKind;
 use kit_server::DeleteOptions;
 use std::collections::BTreeSet;
 
@@ -60,6 +61,7 @@ impl Kubelets {
         let worker = self.worker_of(pod, ip, world).on(self.runtime_of(node));
         // One that ran before the kubelet began doesn't start.
         let started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        let trace = if started { None } else { traces::Sync::begin(node, &key, &uid, world) };
         if let Some(kubelet) = self.nodes.get_mut(node) {
             worker.images().for_each(|image| kubelet.images.insert(image));
             let running = Running {
@@ -73,6 +75,7 @@ impl Kubelets {
                 disk_limits: DiskLimits::of(pod),
                 failing: None,
                 begins: (!started).then_some(world.now),
+                trace,
                 manifest: static_pods::is_static(pod).then(|| Box::new(pod.clone())),
             };
             kubelet.counts.started_pods += u64::from(!started);
@@ -81,6 +84,7 @@ impl Kubelets {
         self.pods.insert(uid.clone(), node.to_string());
         if self.mount(node, &uid, world) {
             self.plug(node, &uid, world);
+            self.trace_sandbox(node, &uid, world);
         }
         self.post(node, &uid, world);
     }
@@ -135,6 +139,8 @@ impl Kubelets {
         let Ok(stored) = world.server.get(&running.key).cloned() else { return };
         let more = stored.get::<Pod>().map(|pod| running.worker.told(pod)).unwrap_or_default();
         kubelet.count(uid, &more);
+        let trace = kubelet.pods.get_mut(uid).and_then(|running| running.trace.as_mut());
+        Kubelets::trace_events(trace, events.iter().chain(&more), world);
         for (type_, reason, message) in events.into_iter().chain(more) {
             world.server.record(&stored.object, type_, reason, &message);
         }
@@ -185,9 +191,14 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get(node) else { return };
         let Some(running) = kubelet.pods.get(uid) else { return };
         pod.status = Some(running.worker.status(&pod, &kubelet.shape.address(kubelet.index), world.now, world.time()));
+        let ready = pod::is_ready(&pod);
+        let context = self.context_of(node, uid);
+        world.server.under(context, SpanKind::Internal);
         if world.server.update_status(pod.into_object()).is_err_and(|error| error.code >= 500) {
             self.nodes.entry(node.into()).and_modify(|kubelet| kubelet.behind = true);
         }
+        world.server.leave(context);
+        self.trace_status(node, uid, ready, world);
     }
 
     pub(super) fn tick(&mut self, node: &str, uid: &str, world: &mut World<'_>) {
@@ -197,6 +208,7 @@ impl Kubelets {
         if running.worker.waits_for_network(world.now) {
             if self.mount(node, uid, world) {
                 self.plug(node, uid, world);
+                self.trace_sandbox(node, uid, world);
             }
             self.post(node, uid, world);
             self.go_on(node, uid, world);

@@ -201,6 +201,13 @@ impl Server {
     }
 
     fn answer_once(&mut self, request: &Request<'_>) -> Response {
+        let traced = self.begin_request(request);
+        let response = self.answer_now(request);
+        self.end_request(traced, response.code);
+        response
+    }
+
+    fn answer_now(&mut self, request: &Request<'_>) -> Response {
         let info = RequestInfo::of(request.method, request.path, request.query);
         let user = match self.authenticate(request) {
             Ok(user) => user,

@@ -95,6 +95,7 @@ impl Server {
     /// The calls that have to be made, all at once.
     pub fn answer_with(&mut self, request: &Request<'_>, known: Known) -> Result<Response, Box<(Vec<Call>, Known)>> {
         let drawn = self.drawn.clone();
+        let told = self.told_spans();
         self.hooks.known = Some(known);
         let response = self.answer(request);
         let known = self.hooks.known.take().unwrap_or_default();
@@ -102,8 +103,9 @@ impl Server {
         if lacking.is_empty() {
             return Ok(response);
         }
-        // Names that were given are given again.
+        // Names that were given are given again, and what was done is done anew.
         self.drawn = drawn;
+        self.forget_spans(told);
         Err(Box::new((lacking, known)))
     }
 
