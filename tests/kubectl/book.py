@@ -43,7 +43,7 @@ def is_closed(command):
 
 def agrees(expected, got):
     pattern = "\n".join(expected)
-    pattern = re.escape(pattern).replace("\n…\n", "\n(?:.*\n)*?").replace("…", "[^\n]*")
+    pattern = re.escape(pattern).replace("\\\n…\\\n", "\n(?:.*\n)*?").replace("…", "[^\n]*")
     # Columns are as wide as what stands in them.
     pattern = re.sub(r"(?:\\ ){2,}", "  +", pattern)
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got.rstrip().splitlines())) is not None
