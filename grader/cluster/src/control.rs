@@ -6,6 +6,7 @@ use crate::real;
 use anyhow::{Context, Result, bail};
 use kit_cluster::timeline::{Step, act};
 use kit_live::{Door, Driver};
+use kit_observability::trace::waterfall::{Trace, page, time};
 use kit_time::agenda::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +40,10 @@ pub enum Order {
     Check((Vec<String>, Vec<String>)),
     /// To say in which network namespace somebody is.
     Enter(String),
+    /// To show its traces, or one of them.
+    Traces(Option<String>),
+    /// To write a page of its traces.
+    TracePage,
     /// To follow a packet.
     Packet {
         /// Who sends it.
@@ -166,6 +171,8 @@ impl About {
                 let real = real()?;
                 self.ask(order).map(|place| real.namespace(&place))
             }
+            Order::Traces(which) => traces(&self.door, which.as_deref()),
+            Order::TracePage => page(&seen(&self.door)?).map_err(|error| error.to_string()),
             order => self.ask(order),
         }
     }
@@ -182,11 +189,34 @@ impl About {
     }
 }
 
+/// So many traces are listed: the last ones.
+const LISTED: usize = 20;
+
+fn seen(door: &Door) -> Result<Vec<Trace>, String> {
+    let traces = door.traces().ok_or("nobody traces here: `cargo grade cluster up --trace-rate 1000000`")?;
+    Ok(traces.seen())
+}
+
+fn traces(door: &Door, which: Option<&str>) -> Answer {
+    let traces = seen(door)?;
+    let Some(which) = which else {
+        let line = |of: &Trace| {
+            let (first, took) = (&of.rows[0].span.name, time(of.end_us - of.start_us));
+            format!("{}  {:>3} spans  {took:>8}  {first}", of.id.get(..16).unwrap_or(&of.id), of.rows.len())
+        };
+        let lines: Vec<String> = traces.iter().take(LISTED).map(line).collect();
+        return Ok(if lines.is_empty() { "no trace yet".into() } else { lines.join("\n") });
+    };
+    let fits = |of: &&Trace| of.id.starts_with(which) || of.rows[0].span.name.contains(which);
+    let longest = traces.iter().rev().filter(fits).max_by_key(|of| of.rows.len());
+    longest.map(|of| of.lines().join("\n")).ok_or_else(|| format!("no trace that is remembered begins with {which:?}"))
+}
+
 /// Carries out an order.
 pub fn obey(driver: &mut Driver, order: Order, case: Option<&Case>) -> Answer {
     match order {
         Order::Down => return Ok("the cluster ends".into()),
-        Order::Status => {}
+        Order::Status | Order::Traces(_) | Order::TracePage => {}
         Order::Fault(step) => {
             let step: Step = serde_json::from_value(step).map_err(|error| error.to_string())?;
             if matches!(step, Step::Run(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) | Step::Drain(_)) {

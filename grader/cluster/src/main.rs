@@ -79,6 +79,14 @@ enum Command {
         #[arg(last = true)]
         command: Vec<std::ffi::OsString>,
     },
+    /// Shows traces of the control plane, after `up --trace-rate` or `up --otlp`: those that are remembered, or, by a part of its first
+    /// span's name or of its id, the longest of those that fit, as a waterfall
+    Traces {
+        which: Option<String>,
+        /// Writes a page that shows them all
+        #[arg(long, value_name = "FILE", conflicts_with = "which")]
+        html: Option<PathBuf>,
+    },
     /// Says whether conditions hold, `deployment/shop/web Available`; exits with 1 if not
     Check(incident::Check),
 }
@@ -142,6 +150,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Ok(_) => bail!("time goes on by more than nothing: {span}"),
             Err(why) => bail!("{why}"),
         },
+        Command::Traces { html: Some(file), .. } => {
+            let page = control::send(&folder, &Order::TracePage)?;
+            std::fs::write(file, page).with_context(|| format!("can't write {}", file.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Traces { which, html: None } => Order::Traces(which.clone()),
         Command::Speed { speed } => Order::Speed(up::speed(*speed)?),
     };
     println!("{}", control::send(&folder, &order)?);

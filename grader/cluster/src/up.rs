@@ -15,6 +15,7 @@ use kit_live::audit::policy::Policy;
 use kit_live::certificates::Certificates;
 use kit_live::dns::Dns;
 use kit_live::store::Kept;
+use kit_live::traces::Traces;
 use kit_live::ui::Film;
 use kit_live::{Live, Options, kubeconfig};
 use kit_node::kubelet::cri::Runtime;
@@ -106,6 +107,13 @@ pub struct Args {
     /// Which requests, and how much of each: a Policy of audit.k8s.io/v1; without it of all of them who, what and when
     #[arg(long, value_name = "FILE", requires = "audit_log")]
     audit_policy: Option<PathBuf>,
+    /// Sends traces of the control plane to an OpenTelemetry collector, by OTLP over HTTP: `http://127.0.0.1:4318`
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// So many of a million traces that begin here are kept, and all that their callers keep (`samplingRatePerMillion` of a TracingConfiguration); with
+    /// `--otlp` all, without it none. `cluster traces` and the page `traces` of `--ui` show them
+    #[arg(long, value_name = "PER_MILLION", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    trace_rate: Option<u32>,
     /// The form of what is logged where RUST_LOG asks for it
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -198,6 +206,10 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     }
     trace(args.log_format)?;
     let audit = audit(args)?;
+    let traces = (args.otlp.is_some() || args.trace_rate.is_some())
+        .then(|| Traces::new(args.trace_rate.unwrap_or(1_000_000), args.otlp.as_deref()))
+        .transpose()?
+        .map(Arc::new);
     let data = args.data_dir.as_deref().map(DataDir::take).transpose()?;
     let pki = data.as_ref().map_or_else(|| folder.join("pki"), DataDir::pki);
     let certificates =
@@ -229,8 +241,14 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         (port, _) => port,
     };
     let listen = SocketAddr::new(args.listen, port);
-    let options =
-        Options { speed, listen, shared: !args.etcd.is_empty(), certificates: Some(certificates.clone()), audit };
+    let options = Options {
+        speed,
+        listen,
+        shared: !args.etcd.is_empty(),
+        certificates: Some(certificates.clone()),
+        audit,
+        traces,
+    };
     let store = store(data.as_ref(), &args.etcd)?;
     let (tell, unreadable) = channel();
     let seats = Seats::take(&args.modules)?;
@@ -310,6 +328,8 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         println!("  network  real   cargo grade cluster enter node-1");
     }
     picture.iter().for_each(|picture| println!("  picture {}", picture.address()));
+    let shown = picture.as_ref().filter(|_| live.door().traces().is_some());
+    shown.iter().for_each(|picture| println!("  traces  {}traces", picture.address()));
     println!("  export KUBECONFIG={}", file.display());
     loop {
         match ends.recv_timeout(Duration::from_millis(200)) {

@@ -4,6 +4,7 @@
 //! outside hears of any of it before it is safe: answers wait, and so do the snapshot and the watches. If it can't be
 //! made safe the cluster ends, as etcd does when its log can't be synced; an answer that can't be given any more is an error.
 
+use crate::traces::Dial;
 use crate::{Request, Stopped};
 use kit_cluster::engine::{Engine, Lost};
 use kit_server::{Snapshot, Watch};
@@ -41,6 +42,8 @@ pub struct Driver {
     publish: watch::Sender<Snapshot>,
     /// The cluster's calendar time, in seconds, for those beside the engine.
     seconds: Arc<AtomicI64>,
+    /// The same, exactly, for those who trace.
+    dial: Arc<Dial>,
     watches: Vec<Streaming>,
     /// When it was last looked what other servers have written.
     synced: Real,
@@ -86,19 +89,21 @@ impl Driver {
         speed: f64,
         publish: watch::Sender<Snapshot>,
         seconds: Arc<AtomicI64>,
+        dial: Arc<Dial>,
     ) -> Driver {
         let now = Real::now();
         let set = (engine.now(), now);
         engine.request(kit_server::Server::hold);
         publish.send_replace(engine.server().snapshot().clone());
         seconds.store(engine.server().time().as_second(), Ordering::Relaxed);
-        Driver {
+        let driver = Driver {
             engine,
             set,
             speed,
             paused: false,
             publish,
             seconds,
+            dial,
             watches: Vec::new(),
             pumps: Vec::new(),
             synced: now,
@@ -106,7 +111,15 @@ impl Driver {
             answers: Vec::new(),
             saved_in: Duration::ZERO,
             ended: false,
-        }
+        };
+        driver.turn_dial();
+        driver
+    }
+
+    fn turn_dial(&self) {
+        let (at, since) = self.set;
+        let epoch = self.engine.server().epoch().as_microsecond();
+        self.dial.set(epoch + at.nanos / 1000, since, if self.paused { 0.0 } else { self.speed });
     }
 
     /// How the clock stands.
@@ -118,12 +131,14 @@ impl Driver {
     pub fn set_speed(&mut self, speed: f64) {
         self.set = (self.time(), Real::now());
         self.speed = speed;
+        self.turn_dial();
     }
 
     /// Stops the clock, or lets it go on. Requests are answered all the same, at the instant where it stands.
     pub fn pause(&mut self, paused: bool) {
         self.set = (self.time(), Real::now());
         self.paused = paused;
+        self.turn_dial();
     }
 
     /// Lets a clock that stands still go on by so much, at once.
@@ -137,6 +152,7 @@ impl Driver {
             self.recover()?;
         }
         self.set = (until, Real::now());
+        self.turn_dial();
         Ok(())
     }
 

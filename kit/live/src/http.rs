@@ -9,7 +9,8 @@ use crate::audit::{self, Trail};
 use crate::limits::Full;
 use crate::openapi::v2_paths;
 use crate::stream::{Answer, Ending};
-use crate::{Door, containers, metrics, openapi, protobuf, webhooks};
+use crate::traces::Asking;
+use crate::{Door, containers, metrics, openapi, protobuf, traces, webhooks};
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,6 +19,7 @@ use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use kit_api::jiff::Timestamp;
+use kit_contract::observability::traces::Kind;
 use kit_server::{Body, Call, Credentials, Error, Reply, RequestInfo, Server, User};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -83,16 +85,21 @@ pub async fn answer(
     let going =
         door.front.metrics.begin(&asked.info, asked.header(CONTENT_TYPE).starts_with("application/apply-patch"));
     let id = audit::id(asked.header("audit-id"));
-    let mut trail = None;
+    let (mut trail, mut traced) = (None, None);
     let mut answer = match admit(&asked, &peer, &door, &id, &mut trail) {
         Err(error) => refused(&error),
-        Ok(user) => match door.front.limits.enter(&user, &asked.info).await {
-            Ok(_seat) => route(&asked, body, upgrade, user, &door, trail.as_mut()).await,
-            Err(full) => too_many(&full, &door),
-        },
+        Ok((user, trusted)) => {
+            traced = door.traces().map(|traces| {
+                traces.begin(asked.info.span_name(asked.head.method.as_str()), &asked.head.headers, trusted)
+            });
+            match door.front.limits.enter(&user, &asked.info).await {
+                Ok(_seat) => route(&asked, body, upgrade, user, &door, trail.as_mut(), traced.as_ref()).await,
+                Err(full) => too_many(&full, &door),
+            }
+        }
     };
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        answer.headers_mut().insert("audit-id", id);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert("audit-id", value);
     }
     let code = answer.status().as_u16();
     if let Some(trail) = &mut trail {
@@ -104,7 +111,23 @@ pub async fn answer(
         door.front.metrics.answered(&going, dry_run, code, took);
         trail.into_iter().for_each(Trail::complete);
         let (method, path, query) = (&asked.head.method, asked.head.uri.path(), asked.query());
-        tracing::debug!(%method, path, query, code, ?took, "answered");
+        // Empty where nobody traces.
+        let trace = traced.as_ref().map(|asking| format!("{:032x}", asking.context.trace_id)).unwrap_or_default();
+        if let Some((traces, asking)) = door.traces().zip(traced) {
+            let target = asked.head.uri.path_and_query().map(|whole| whole.as_str()).unwrap_or_default();
+            let agent = asked.header("user-agent");
+            traces.end(
+                asking,
+                code,
+                [
+                    ("http.method", method.as_str()),
+                    ("http.target", target),
+                    ("audit-id", id.as_str()),
+                    ("user_agent.original", agent),
+                ],
+            );
+        }
+        tracing::debug!(%method, path, query, code, ?took, trace, "answered");
         if took > SLOW && !asked.info.long_running() {
             tracing::warn!(%method, path, code, ?took, "a slow answer");
         }
@@ -116,8 +139,8 @@ pub async fn answer(
     Ok(answer.map(|body| Answer::Ends { answer: Box::new(body), _ending: Ending::new(end) }))
 }
 
-/// Says for whom a request is, and begins to tell the audit log of it.
-fn admit(asked: &Asked, peer: &Peer, door: &Door, id: &str, trail: &mut Option<Trail>) -> Result<User, Error> {
+/// Says for whom a request is, and whether its trace is followed; begins to tell the audit log of it.
+fn admit(asked: &Asked, peer: &Peer, door: &Door, id: &str, trail: &mut Option<Trail>) -> Result<(User, bool), Error> {
     let mut headers = Vec::new();
     for (name, value) in &asked.head.headers {
         if name == AUTHORIZATION || name.as_str().starts_with("impersonate-") {
@@ -141,10 +164,12 @@ fn admit(asked: &Asked, peer: &Peer, door: &Door, id: &str, trail: &mut Option<T
             return Err(error);
         }
     };
+    // Upstream it is decided before anybody speaks for somebody else, too (`DefaultBuildHandlerChain`).
+    let trusted = traces::trusted(&user);
     match snapshot.impersonated(&user, &credentials) {
         Ok(other) => {
             *trail = begin(&user, other.as_ref());
-            Ok(other.unwrap_or(user))
+            Ok((other.unwrap_or(user), trusted))
         }
         Err(error) => {
             *trail = begin(&user, None);
@@ -161,6 +186,7 @@ async fn route(
     user: User,
     door: &Door,
     mut trail: Option<&mut Trail>,
+    traced: Option<&Asking>,
 ) -> Response<Answer> {
     let (path, accept, method) = (asked.head.uri.path(), asked.header("accept"), &asked.head.method);
     let snapshot = door.snapshot();
@@ -183,7 +209,8 @@ async fn route(
         }
     }
     if path == "/metrics" && method == Method::GET {
-        return response(200, metrics::MEDIA, Answer::text(door.front.metrics.text(&snapshot)));
+        let of_traces = door.traces().map(|traces| traces.metrics()).unwrap_or_default();
+        return response(200, metrics::MEDIA, Answer::text(door.front.metrics.text(&snapshot) + &of_traces));
     }
     drop(snapshot);
     let (body, translated) = match sent(asked, body).await {
@@ -211,13 +238,18 @@ async fn route(
     let (method, path, query) = (method.as_str().to_string(), path.to_string(), asked.query().to_string());
     let whole = Arc::new(Whole { method, path, query, headers, body, user });
     let mut known = Known::new();
+    let context = traced.map(|asking| asking.context);
     // Each time it is known what more webhooks say.
     let answered = loop {
         let (to, lines) = mpsc::channel(AHEAD);
         let whole = whole.clone();
         let answered = door.ask(move |driver| {
-            let (answer, annotations) =
-                driver.engine.request(|server| (whole.answer(server, known), server.take_annotations()));
+            let (answer, annotations) = driver.engine.request(|server| {
+                server.under(context, Kind::Server);
+                let answer = whole.answer(server, known);
+                server.leave(context);
+                (answer, server.take_annotations())
+            });
             answer.map(|response| {
                 let body = match response.body {
                     Body::Watch(watch) => {

@@ -23,6 +23,7 @@ pub mod real;
 mod signer;
 pub mod store;
 mod stream;
+pub mod traces;
 pub mod ui;
 pub mod webhooks;
 mod wire;
@@ -41,6 +42,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
+use traces::Traces;
 
 /// Something to be done between two events, by whoever owns the engine.
 pub type Request = Box<dyn FnOnce(&mut Driver) + Send>;
@@ -58,11 +60,20 @@ pub struct Options {
     pub certificates: Option<Certificates>,
     /// Where requests are told of; without it nowhere.
     pub audit: Option<Arc<Audit>>,
+    /// What collects spans; without it nobody does.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { speed: 1.0, listen: ([127, 0, 0, 1], 0).into(), shared: false, certificates: None, audit: None }
+        Options {
+            speed: 1.0,
+            listen: ([127, 0, 0, 1], 0).into(),
+            shared: false,
+            certificates: None,
+            audit: None,
+            traces: None,
+        }
     }
 }
 
@@ -116,6 +127,7 @@ struct Front {
     limits: Arc<Limits>,
     metrics: Metrics,
     audit: Option<Arc<Audit>>,
+    traces: Option<Arc<Traces>>,
     /// The cluster's calendar time, in seconds.
     seconds: Arc<AtomicI64>,
 }
@@ -130,6 +142,11 @@ impl Door {
     /// Whether reads must ask the engine, since others write to the store as well.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    /// What collects spans, if anything does.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.front.traces.as_deref()
     }
 
     /// The objects as they are now.
@@ -186,7 +203,8 @@ impl Live {
         let (tell, begun) = channel();
         let seconds = Arc::new(AtomicI64::default());
         let engine = std::thread::Builder::new().name("engine".into()).spawn({
-            let (signer, seconds) = (signer.clone(), seconds.clone());
+            let (signer, seconds, traces) = (signer.clone(), seconds.clone(), options.traces.clone());
+            let dial = traces.as_ref().map(|traces| traces.dial.clone()).unwrap_or_default();
             move || match start() {
                 Ok(mut engine) => {
                     engine.request(|server| {
@@ -194,7 +212,8 @@ impl Live {
                         let pods = server.webhook_caller();
                         server.call_webhooks_with(Box::new(webhooks::Waiting { pods }));
                     });
-                    let mut driver = Driver::new(engine, options.speed, publish, seconds);
+                    let mut driver = Driver::new(engine, options.speed, publish, seconds, dial);
+                    traces.into_iter().for_each(|traces| collect(&mut driver, traces));
                     authority.into_iter().for_each(|authority| driver.pump(authority.pump()));
                     // Nobody waits for it any more if the other thread is gone.
                     _ = tell.send(Ok(()));
@@ -213,7 +232,8 @@ impl Live {
             Err(_) => return Err(std::io::Error::other("the cluster could not be made")),
         }
         let metrics = Metrics::new().map_err(std::io::Error::other)?;
-        let front = Front { signer, limits: Arc::default(), metrics, audit: options.audit, seconds };
+        let front =
+            Front { signer, limits: Arc::default(), metrics, audit: options.audit, traces: options.traces, seconds };
         let door = Door { requests, shared: options.shared, snapshots, front: Arc::new(front) };
         let (stop_http, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -251,10 +271,24 @@ impl Live {
         self.door.request(Driver::end);
         self.stop_http.take().map(|stop| stop.send(()));
         self.http.take().map(JoinHandle::join);
-        match self.engine.take().map(JoinHandle::join) {
+        let ended = self.engine.take().map(JoinHandle::join);
+        self.door.traces().into_iter().for_each(Traces::finish);
+        match ended {
             Some(Ok(ended)) => ended,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => Ok(()),
         }
     }
+}
+
+/// Takes along what the engine has done, from now on.
+fn collect(driver: &mut Driver, traces: Arc<Traces>) {
+    driver.engine.trace_with(traces.tracer());
+    driver.pump(move |engine| {
+        let (spans, lost) = engine.take_spans();
+        if !spans.is_empty() || lost > 0 {
+            traces.take(spans, lost);
+        }
+        true
+    });
 }

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kit_cluster::recording::{Increment, Recorder, Recording, Sight, Watcher, page};
+use kit_observability::trace::waterfall;
 use kit_time::agenda::Instant;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
@@ -254,6 +255,15 @@ impl Shared {
                 let recording = lock(&self.film.recorder).recording();
                 let json = serde_json::to_string(&recording).map_err(|why| (500, why.to_string()))?;
                 Ok(response(200, JSON, Answer::text(json)))
+            }
+            (Method::GET, "traces" | "spans") => {
+                let missing = || (404, "nobody traces here: `cluster up --ui --trace-rate 1000000`".to_string());
+                let seen = self.door.traces().ok_or_else(missing)?.seen();
+                let (media, text) = match what {
+                    "traces" => ("text/html; charset=utf-8", waterfall::page(&seen)),
+                    _ => (JSON, serde_json::to_string(&seen)),
+                };
+                Ok(response(200, media, Answer::text(text.map_err(|why| (500, why.to_string()))?)))
             }
             (Method::GET, "changes") => {
                 let query = head.uri.query().unwrap_or_default();
