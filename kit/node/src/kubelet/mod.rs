@@ -96,6 +96,8 @@ pub struct Kubelets {
     lifecycle: Rc<dyn PodLifecycle>,
     /// Who decides about volumes.
     volumes: Rc<dyn Volumes>,
+    /// What they hold that outlives pods.
+    disks: volumes::content::Disks,
     /// The machines that come and go.
     machines: Option<machines::Machines>,
     /// Who gives pods their addresses; without it nobody routes them.
@@ -179,6 +181,7 @@ impl Kubelets {
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
             volumes: modules.volumes.make(&()).into(),
+            disks: volumes::content::Disks::default(),
             machines: None,
             wires: None,
             shutting_down: BTreeSet::new(),

@@ -67,7 +67,8 @@ pub struct PodWorker {
     pub stops_at: Option<Instant>,
     /// How far its end is.
     ends: Option<Ends>,
-    volumes: Volumes,
+    /// What its containers find where volumes are mounted.
+    pub volumes: Volumes,
     /// Whose processes its containers see.
     namespaces: namespaces::Namespaces,
     /// When the network is asked again for the pod's address; until then nothing of the pod begins.
@@ -278,7 +279,8 @@ impl PodWorker {
     pub fn usage_of_containers(&self) -> Vec<(String, Instant, (i64, i64))> {
         let used = |run: &Run| match run.state {
             State::Running { since, .. } => {
-                Some((run.name.clone(), since, (run.throttled(run.image.average() + run.load), run.memory())))
+                let wants = if run.still { 0 } else { run.image.average() + run.load };
+                Some((run.name.clone(), since, (run.throttled(wants), run.memory())))
             }
             _ => None,
         };

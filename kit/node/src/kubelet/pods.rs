@@ -161,7 +161,7 @@ impl Kubelets {
     /// Sets the timer of a pod to what it waits for next.
     pub(super) fn arm(&mut self, node: &str, uid: &str) {
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
-        let next = running.worker.next_with_programs();
+        let next = running.worker.next_with_programs().into_iter().chain(running.volumes.renews).min();
         if running.timer == next {
             return;
         }
@@ -214,6 +214,9 @@ impl Kubelets {
             self.go_on(node, uid, world);
             return;
         }
+        self.renew_volumes(node, uid, world);
+        let Some(kubelet) = self.nodes.get_mut(node) else { return };
+        let Some(running) = kubelet.pods.get_mut(uid) else { return };
         let quiet = running.worker.next().is_none_or(|at| at > world.now);
         self.resize(node, uid, world);
         let Some(kubelet) = self.nodes.get_mut(node) else { return };

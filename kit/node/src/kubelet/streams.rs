@@ -220,6 +220,8 @@ impl Kubelets {
         Some(Place {
             link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }),
             cpus: kubelet.shape.cpus(),
+            node: node.into(),
+            disks: self.disks.clone(),
             ..place
         })
     }

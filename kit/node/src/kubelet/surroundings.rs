@@ -5,26 +5,27 @@
 //! `third_party/forked/golang/expansion/expand.go`.
 
 use super::objects::Namespace;
+use super::volumes::content::Disks;
 use super::volumes::made;
 use crate::program::Surroundings;
-use crate::program::files::{Files, Tree};
+use crate::program::files::{Files, absolute};
 use crate::program::link::Link;
 use crate::program::processes::Processes;
+use crate::program::tree::{Content, Entry, Tree, Who, tree};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kit_api::core::{Container, Pod, VolumeProjection};
+use kit_api::core::{Container, Pod, Volume, VolumeProjection};
 use kit_apimachinery::object::{Key, Kind};
-use kit_contract::storage::volumes::{Projection, Source};
+use kit_contract::storage::volumes::{Missing, Payload, Projection};
 use kit_server::Server;
 use serde_json::Value;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Where the cluster's DNS answers (the tenth address for Services).
 const DNS: &str = "10.96.0.10";
 
-/// The volumes of a pod whose content lives with it, by name.
+/// What is mounted for a pod, by the names of its volumes.
 pub type Volumes = BTreeMap<String, Tree>;
 
 /// A pod, as its containers see it.
@@ -43,6 +44,10 @@ pub struct Place<'a> {
     pub volumes: Rc<dyn kit_contract::storage::Volumes>,
     /// How many CPUs its node has.
     pub cpus: usize,
+    /// The name of its node.
+    pub node: String,
+    /// The disks of the cluster.
+    pub disks: Disks,
 }
 
 impl<'a> Place<'a> {
@@ -55,7 +60,17 @@ impl<'a> Place<'a> {
         host_ip: &str,
     ) -> Place<'a> {
         let pod = serde_json::to_value(pod).unwrap_or_default();
-        Place { server, pod, ip: ip.into(), host_ip: host_ip.into(), link: None, volumes, cpus: 1 }
+        Place {
+            server,
+            pod,
+            ip: ip.into(),
+            host_ip: host_ip.into(),
+            link: None,
+            volumes,
+            cpus: 1,
+            node: String::new(),
+            disks: Disks::default(),
+        }
     }
 
     /// What a container finds.
@@ -63,7 +78,7 @@ impl<'a> Place<'a> {
         let hostname = self.hostname();
         Surroundings {
             environment: self.environment(container, &hostname),
-            files: self.files(container, volumes, &hostname),
+            files: self.files(container, volumes, &hostname).seen_by(self.who(container)),
             hostname,
             tty: container.tty.unwrap_or_default(),
             stdin: container.stdin.unwrap_or_default(),
@@ -114,6 +129,7 @@ impl<'a> Place<'a> {
     }
 
     fn environment(&self, container: &Container, hostname: &str) -> Vec<(String, String)> {
+        let home = if self.who(container).uid == 0 { "/root" } else { "/" };
         let container = serde_json::to_value(container).unwrap_or_default();
         let mut all: BTreeMap<String, String> = self.services();
         let list = |field: &str| container[field].as_array().cloned().unwrap_or_default();
@@ -147,7 +163,7 @@ impl<'a> Place<'a> {
             }
         }
         for (name, value) in [
-            ("HOME", "/root"),
+            ("HOME", home),
             ("HOSTNAME", hostname),
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ] {
@@ -210,45 +226,91 @@ impl<'a> Place<'a> {
         ] {
             files.mount(at, tree([(String::new(), text.into_bytes())]), false);
         }
+        let known: BTreeMap<_, _> = self.environment(container, hostname).into_iter().collect();
         for mount in container.volume_mounts.iter().flatten() {
-            let list = self.pod["spec"]["volumes"].as_array().into_iter().flatten();
-            let Some(volume) = list.into_iter().find(|volume| volume["name"] == mount.name.as_str()) else { continue };
-            let made = self.made(volume);
-            let fixed = made.is_some();
-            let mut whole = match made {
-                Some(entries) => tree(entries.into_iter().map(|(path, text)| (format!("/{path}"), text))),
-                None => volumes.entry(mount.name.clone()).or_default().clone(),
-            };
-            if let Some(path) = mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
-                let file = whole.borrow().get(&format!("/{path}")).cloned();
-                whole = match file {
-                    Some(text) => tree([(String::new(), text)]),
-                    None => volumes.entry(format!("{}/{path}", mount.name)).or_default().clone(),
-                };
+            let Some(volume) = self.volume(&mount.name) else { continue };
+            let whole = self.plain(&volume, volumes);
+            let fixed = made::is_made(&volume);
+            let claim = volume.persistent_volume_claim.as_ref();
+            let read_only =
+                fixed || mount.read_only == Some(true) || claim.is_some_and(|claim| claim.read_only == Some(true));
+            let expanded = mount.sub_path_expr.as_ref().map(|path| expand(path, &known));
+            let part = mount.sub_path.clone().or(expanded).filter(|path| !path.is_empty());
+            match part.map(|path| absolute("/", &path)) {
+                None => files.mount(&mount.mount_path, whole, read_only),
+                // What is behind the links now stays there, whatever is written later.
+                Some(path) if fixed => files.mount(&mount.mount_path, part_of(&whole, &path), read_only),
+                Some(path) => {
+                    let root = whole.borrow().get("").cloned().unwrap_or(Entry::of(Content::Directory));
+                    whole.borrow_mut().entry(path.clone()).or_insert(root);
+                    files.mount_part(&mount.mount_path, whole, &path, read_only);
+                }
             }
-            let read_only = fixed || volume["persistentVolumeClaim"]["readOnly"] == true;
-            files.mount(&mount.mount_path, whole, read_only || mount.read_only.unwrap_or_default());
         }
         files
     }
 
-    /// The files of a volume that is made from objects; none if it is one to be written to.
-    fn made(&self, volume: &Value) -> Option<BTreeMap<String, Vec<u8>>> {
-        let volume = serde_json::from_value(volume.clone()).ok().filter(made::is_made)?;
-        let asked = made::projection(&volume, &Namespace { name: self.namespace(), server: self.server });
-        let sources = made::sources(&volume);
+    /// A volume of the pod.
+    fn volume(&self, name: &str) -> Option<Volume> {
+        let mut list = self.pod["spec"]["volumes"].as_array()?.iter();
+        serde_json::from_value(list.find(|volume| volume["name"] == name)?.clone()).ok()
+    }
+
+    /// Who runs in a container (`securityContext` of it, and of its pod).
+    fn who(&self, container: &Container) -> Who {
+        let (own, pod) = (container.security_context.as_ref(), &self.pod["spec"]["securityContext"]);
+        let id = |own: Option<i64>, field: &str| own.or(pod[field].as_i64()).and_then(|id| u32::try_from(id).ok());
+        let uid = id(own.and_then(|own| own.run_as_user), "runAsUser").unwrap_or_default();
+        let gid = id(own.and_then(|own| own.run_as_group), "runAsGroup").unwrap_or_default();
+        let more = pod["supplementalGroups"].as_array().into_iter().flatten().filter_map(Value::as_i64);
+        let more = more.chain(self.fs_group()).filter_map(|id| u32::try_from(id).ok());
+        Who { uid, gid, groups: more.chain([gid]).collect() }
+    }
+
+    /// `fsGroup`
+    pub fn fs_group(&self) -> Option<i64> {
+        self.pod["spec"]["securityContext"]["fsGroup"].as_i64()
+    }
+
+    /// The user that all containers run as, if that is said of each and is the same (`FsUserFrom` of `pkg/volume/util`).
+    pub fn fs_user(&self) -> Option<u32> {
+        let list = |field: &str| self.pod["spec"][field].as_array().cloned().unwrap_or_default();
+        let of_pod = self.pod["spec"]["securityContext"]["runAsUser"].as_i64();
+        let user = |container: Value| container["securityContext"]["runAsUser"].as_i64().or(of_pod);
+        let mut users = list("initContainers").into_iter().chain(list("containers")).map(user);
+        let first = users.next()??;
+        users.all(|user| user == Some(first)).then(|| u32::try_from(first).ok())?
+    }
+
+    /// The pod's uid.
+    pub fn uid(&self) -> &str {
+        self.pod["metadata"]["uid"].as_str().unwrap_or_default()
+    }
+
+    /// The files of a volume that is made from objects, as the module says, or what is missing.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub fn project(&self, volume: &Volume) -> Result<Payload, Vec<Missing>> {
+        self.volumes.project(&self.projection(volume))
+    }
+
+    /// What a module is asked about it. A token is for its user or its group alone, if they are known (`collectData` of
+    /// `pkg/volume/projected`).
+    pub fn projection(&self, volume: &Volume) -> Projection {
+        let narrow = self.fs_group().is_some() || self.fs_user().is_some();
+        made::projection(volume, &Namespace { name: self.namespace(), server: self.server }, narrow)
+    }
+
+    /// What the files of such a volume say, by path.
+    pub fn contents(&self, volume: &Volume, payload: &Payload) -> BTreeMap<String, Vec<u8>> {
+        let sources = made::sources(volume);
         let content = |from: &str| {
             let (number, key) = from.split_once('/')?;
             self.content(sources.get(number.parse::<usize>().ok()?)?, key)
         };
-        // What a pod needs to begin it doesn't lose when an object goes later.
-        let later = |_| {
-            let optional = |source: &Source| Source { optional: true, ..source.clone() };
-            let sources = asked.sources.iter().map(optional).collect();
-            self.volumes.project(&Projection { sources, ..asked }).unwrap_or_default()
-        };
-        let payload = self.volumes.project(&asked).unwrap_or_else(later);
-        Some(payload.into_iter().filter_map(|(path, file)| Some((path, content(&file.text)?))).collect())
+        payload.iter().filter_map(|(path, file)| Some((path.clone(), content(&file.text)?))).collect()
     }
 
     /// What a key of a source says.
@@ -270,9 +332,15 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Files that are made of these.
-pub fn tree(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
-    Rc::new(RefCell::new(files.into_iter().collect()))
+/// What a path in a tree leads to, as it is now.
+fn part_of(whole: &Tree, path: &str) -> Tree {
+    let mut files = Files::default();
+    files.mount("/", whole.clone(), true);
+    let Some(real) = files.real(path) else { return Tree::default() };
+    let tree = whole.borrow();
+    let below = tree.iter().filter_map(|(key, entry)| Some((key.strip_prefix(&real)?.to_string(), entry.clone())));
+    let below = below.filter(|(rest, _)| rest.is_empty() || rest.starts_with('/')).collect();
+    Tree::new(std::cell::RefCell::new(below))
 }
 
 /// Replaces `$(NAME)` by what is known; `$$(NAME)` stands for itself.

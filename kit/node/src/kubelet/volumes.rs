@@ -5,8 +5,10 @@
 //! `pkg/kubelet/volumemanager/volume_manager.go` (`WaitForAttachAndMount`), `pkg/volume/util/operationexecutor`,
 //! `pkg/kubelet/nodestatus/setters.go` (`VolumesInUse`).
 
+pub mod content;
 pub mod made;
 mod operation;
+mod renewal;
 mod view;
 
 use super::pod_worker::Events;
@@ -19,6 +21,7 @@ use kit_contract::storage::volumes::{self as contract, Device, Failure, Look, Mo
 use kit_time::agenda::Instant;
 use made::is_made;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// How often it looks (`podAttachAndMountRetryInterval`), and how long until it says that it has waited in vain
 /// (`podAttachAndMountTimeout`). After that nothing new is expected soon.
@@ -38,6 +41,8 @@ pub struct Claimed {
     since: Instant,
     /// When it says again that it waits.
     complains: Instant,
+    /// When it is looked whether what they are made of has changed.
+    pub renews: Option<Instant>,
 }
 
 /// One of them.
@@ -46,13 +51,16 @@ struct Want {
     name: String,
     source: Source,
     read_only: bool,
+    /// What it was made of last.
+    print: String,
 }
 
+#[derive(Clone)]
 enum Source {
     /// The claim of this name.
     Claim(String),
     /// It is made of objects.
-    Made(Box<Volume>),
+    Made(Rc<Volume>),
 }
 
 /// What is there on a node.
@@ -75,16 +83,19 @@ impl Claimed {
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let want = |it: &Volume| {
             let claim = || Some(Source::Claim(volume::claim_of(name, it)?.name));
-            let made = || (watched && is_made(it)).then(|| Source::Made(Box::new(it.clone())));
+            let made = || (watched && is_made(it)).then(|| Source::Made(Rc::new(it.clone())));
             let read_only = it.persistent_volume_claim.as_ref().and_then(|claim| claim.read_only);
             Some(Want {
                 name: it.name.clone(),
                 source: claim().or_else(made)?,
                 read_only: read_only.unwrap_or_default(),
+                print: String::new(),
             })
         };
         let ran = pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
-        Claimed { wants: volumes.filter_map(want).collect(), ready: ran, since: now, complains: now + TIMEOUT }
+        let wants: Vec<Want> = volumes.filter_map(want).collect();
+        let renews = wants.iter().any(|want| matches!(want.source, Source::Made(_))).then(|| now + renewal::SYNC);
+        Claimed { wants, ready: ran, since: now, complains: now + TIMEOUT, renews }
     }
 }
 
@@ -130,13 +141,17 @@ impl Kubelets {
     fn look_after_volumes(&mut self, node: &str, world: &mut World<'_>) {
         let mut said: BTreeMap<String, Events> = BTreeMap::new();
         for _ in 0..LOOKS {
+            let module = self.volumes.clone();
             let Some(kubelet) = self.nodes.get_mut(node).filter(|kubelet| kubelet.up) else { break };
             let seen = view::of(kubelet, world.server);
-            let Look { in_use, operations, again_ms } = self.volumes.reconcile(&seen, world.now.nanos / 1_000_000);
+            let Look { in_use, operations, again_ms } = module.reconcile(&seen, world.now.nanos / 1_000_000);
             kubelet.manager.again = again_ms.map(Instant::millis);
             let mut moved = kubelet.connected && kubelet.report_volumes(in_use, world);
             for operation in operations {
-                let Some(failed) = kubelet.operate(&operation, &seen, self.volumes.as_ref(), world) else { continue };
+                let watched = self.programs.is_some() && operation.kind() == contract::Kind::Mount;
+                let place = if watched { self.place(node, operation.pod(), world) } else { None };
+                let Some(kubelet) = self.nodes.get_mut(node) else { break };
+                let Some(failed) = kubelet.operate(&operation, &seen, place.as_ref(), world) else { continue };
                 moved = true;
                 for pod in seen.pods.iter().filter(|pod| !failed.is_empty() && operation::is_about(&operation, pod)) {
                     said.entry(pod.name.clone()).or_default().push(("Warning", "FailedMount", failed.clone()));

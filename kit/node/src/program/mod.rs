@@ -15,6 +15,7 @@ mod shell;
 mod simple;
 mod syntax;
 mod system;
+pub mod tree;
 mod tty;
 mod word;
 
@@ -136,6 +137,11 @@ impl Program {
     /// Sends the signal to stop (SIGTERM).
     pub fn terminate(&mut self) {
         self.processes.signal(self.pid, TERM);
+    }
+
+    /// Whether its first process stands still.
+    pub fn is_stopped(&self) -> bool {
+        self.processes.all().get(&self.pid).is_some_and(|entry| entry.stopped)
     }
 
     /// The files that it sees.

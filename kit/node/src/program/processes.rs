@@ -17,8 +17,12 @@ use std::task::Poll;
 
 /// The signal that nobody can catch.
 pub const KILL: u8 = 9;
-/// The signal to stop.
+/// The signal to end.
 pub const TERM: u8 = 15;
+/// The signal to stand still, which nobody can catch either,
+pub const STOP: u8 = 19;
+/// and that to go on.
+pub const CONT: u8 = 18;
 /// How many numbers pass while a runtime enters a container.
 const ENTERING: u32 = 6;
 /// Signals by number and name, and what a shell says of a command that one has ended.
@@ -33,12 +37,12 @@ const SIGNALS: [(u8, &str, &str); 13] = [
     (14, "ALRM", "Alarm clock"),
     (TERM, "TERM", "Terminated"),
     (17, "CHLD", ""),
-    (18, "CONT", ""),
-    (19, "STOP", ""),
+    (CONT, "CONT", ""),
+    (STOP, "STOP", ""),
     (28, "WINCH", ""),
 ];
-/// Those that do nothing to a process that doesn't catch them; here SIGSTOP is one.
-const HARMLESS: [u8; 4] = [17, 18, 19, 28];
+/// Those that do nothing to a process that doesn't catch them.
+const HARMLESS: [u8; 3] = [17, CONT, 28];
 /// What is shown of a process below `/proc`.
 const SHOWN: [&str; 5] = ["cmdline", "comm", "environ", "root", "status"];
 
@@ -79,7 +83,9 @@ pub struct Entry {
     /// Its command.
     pub args: Vec<String>,
     /// Whose it is.
-    pub user: &'static str,
+    pub user: String,
+    /// Whether it stands still (`T` of `ps`).
+    pub stopped: bool,
     /// The first process of its program.
     root: u32,
     files: Rc<Files>,
@@ -107,7 +113,8 @@ impl Processes {
         let entry = Entry {
             parent: 0,
             args: args.to_vec(),
-            user: "root",
+            user: around.files.who().name(),
+            stopped: false,
             root: table.last + 1,
             files: Rc::new(around.files.without_processes()),
             environment: Rc::new(around.environment.clone()),
@@ -181,10 +188,15 @@ impl Table {
 
     fn signal(&mut self, pid: u32, signal: u8) -> bool {
         let Some(entry) = self.entries.get_mut(&pid) else { return false };
+        entry.stopped &= signal != CONT;
         match () {
             () if signal == 0 => return true,
             () if entry.caught.contains(&signal) => _ = entry.pending.insert(signal),
-            () if pid == 1 || HARMLESS.contains(&signal) => return true,
+            // Of signals from inside the first process gets only what it catches (`SIGNAL_UNKILLABLE` in `kernel/signal.c`).
+            () if pid == 1 && signal != CONT => return true,
+            () if signal == STOP => entry.stopped = true,
+            () if HARMLESS.contains(&signal) => {}
+            () if signal == KILL => entry.killed = Some(KILL),
             () => entry.killed = entry.killed.or(Some(signal)),
         }
         self.stirred.insert(entry.root);
@@ -204,8 +216,9 @@ impl Entry {
         let mask =
             |signals: &BTreeSet<u8>| signals.iter().filter(|it| **it > 0).fold(0u64, |all, it| all | 1 << (it - 1));
         format!(
-            "Name:\t{}\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\nSigCgt:\t{:016x}\n",
+            "Name:\t{}\nState:\t{}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\nSigCgt:\t{:016x}\n",
             self.name(),
+            if self.stopped { "T (stopped)" } else { "S (sleeping)" },
             self.parent,
             mask(&self.caught)
         )
@@ -224,6 +237,7 @@ impl Process {
                 caught: BTreeSet::new(),
                 pending: BTreeSet::new(),
                 killed: None,
+                stopped: false,
                 ..mine
             })
         });
@@ -231,9 +245,18 @@ impl Process {
     }
 
     /// It becomes another program.
-    pub fn become_program(&self, args: &[String], user: &'static str) {
+    pub fn become_program(&self, args: &[String]) {
+        self.change(|entry| entry.args = args.to_vec());
+    }
+
+    /// It becomes somebody else's.
+    pub fn belong_to(&self, user: &str) {
+        self.change(|entry| entry.user = user.into());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.all.0.borrow_mut().entries.get_mut(&self.pid) {
-            (entry.args, entry.user) = (args.to_vec(), user);
+            change(entry);
         }
     }
 
@@ -247,9 +270,16 @@ impl Process {
         &self.all
     }
 
-    /// Which signal has ended it, if one has.
+    /// Which signal has ended it, if one has. Who stands still hears only SIGKILL.
     pub fn killed(&self) -> Option<u8> {
-        self.all.0.borrow().entries.get(&self.pid).and_then(|entry| entry.killed)
+        let table = self.all.0.borrow();
+        let entry = table.entries.get(&self.pid)?;
+        entry.killed.filter(|signal| *signal == KILL || !entry.stopped)
+    }
+
+    /// Whether it stands still.
+    pub fn is_stopped(&self) -> bool {
+        self.all.0.borrow().entries.get(&self.pid).is_some_and(|entry| entry.stopped)
     }
 
     /// From now on it catches a signal, or doesn't.
@@ -269,7 +299,8 @@ impl Process {
 
     /// A signal that it catches and that has come.
     pub fn take_signal(&self) -> Option<u8> {
-        self.all.0.borrow_mut().entries.get_mut(&self.pid).and_then(|entry| entry.pending.pop_first())
+        let mut table = self.all.0.borrow_mut();
+        table.entries.get_mut(&self.pid).filter(|entry| !entry.stopped)?.pending.pop_first()
     }
 
     /// Does something in this process; the signal that ends it, if one does.
@@ -277,6 +308,7 @@ impl Process {
         let mut what = pin!(what);
         poll_fn(|context| match self.killed() {
             Some(signal) => Poll::Ready(Err(signal)),
+            None if self.is_stopped() => Poll::Pending,
             None => what.as_mut().poll(context).map(Ok),
         })
         .await

@@ -1,7 +1,7 @@
 //! Simple commands, pipes between them, and where they read and write.
 
 use super::commands;
-use super::files::absolute;
+use super::files::{MISSING, absolute};
 use super::shell::{Flow, Io, Shell, Sink, Source};
 use super::syntax::{How, Node, Redirect, Word};
 use super::system::{Pipe, Shared};
@@ -103,8 +103,9 @@ impl Shell {
             }
             let path = absolute(&self.directory, &to);
             if redirect.how == How::Read {
-                let bytes = self.system.files.read(&path).or_else(|| (path == "/dev/null").then(Vec::new));
-                let bytes = bytes.ok_or_else(|| format!("can't open {to}: no such file"))?;
+                let bytes = self.system.files.open(&path);
+                let reason = |why| if why == MISSING { "no such file" } else { why };
+                let bytes = bytes.map_err(|why| format!("can't open {to}: {}", reason(why)))?;
                 let pipe = Rc::new(RefCell::new(Pipe::default()));
                 pipe.borrow_mut().hold(&bytes);
                 io.stdin = Source::Pipe(pipe);

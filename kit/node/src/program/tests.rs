@@ -1,5 +1,5 @@
-use super::files::Tree;
 use super::processes::Processes;
+use super::tree::{Tree, tree};
 use super::*;
 
 /// What a program has written, and when it ended with which code, in seconds.
@@ -11,12 +11,10 @@ struct Played {
 /// Runs a program for so many seconds; `typed` is sent at the start.
 fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Played {
     let start = Timestamp::from_second(1_748_779_200).expect("a time");
-    let (config, log) = (Tree::default(), Tree::default());
-    config.borrow_mut().insert("/level".into(), b"debug\n".to_vec());
-    config.borrow_mut().insert("/size".into(), b"12".to_vec());
+    let config = tree([("/level", "debug\n"), ("/size", "12")].map(|(path, text)| (path.into(), text.into())));
     let mut files = Files::default();
     files.mount("/etc/config", config, true);
-    files.mount("/logs", log, false);
+    files.mount("/logs", Tree::default(), false);
     let environment = [("HOME", "/root"), ("LEVEL", "info"), ("TWO", "a b")];
     let environment = environment.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
     let around = Surroundings {
@@ -76,6 +74,18 @@ fn scripts_write_what_a_shell_writes() {
         ("echo out; echo err >&2; echo lost > /dev/null; { echo a; echo b; } 2>&1", "out\n!err\na\nb\n", 0),
         ("echo a > /logs/f; echo b >> /logs/f; cat /logs/f; wc -l < /logs/f", "a\nb\n2\n", 0),
         ("echo a > /etc/config/level", "!sh: can't create /etc/config/level: Read-only file system\n", 1),
+        ("echo a > /tmp/a; ln -s a /tmp/b; cat /tmp/b; readlink -f /tmp/b; rm /tmp/b; ls /tmp", "a\n/tmp/a\na\n", 0),
+        ("ln -s b /tmp/a; ln -s a /tmp/b; cat /tmp/a", "!cat: can't open '/tmp/a': Symbolic link loop\n", 1),
+        (
+            "cd /tmp; touch a; mkdir -p b/c; chown 5:6 a; chmod u=rw,o-r a; ln -s a d; ls -l; chmod 8 a",
+            "total 4\n\
+             -rw-r-----    1 5        6                0 Jun  1 12:00 a\n\
+             drwxr-xr-x    3 root     root          4096 Jun  1 12:00 b\n\
+             lrwxrwxrwx    1 root     root             1 Jun  1 12:00 d -> a\n\
+             !chmod: invalid mode '8'\n",
+            1,
+        ),
+        ("mkdir /tmp/b/c", "!mkdir: /tmp/b/c: No such file or directory\n", 1),
         ("cat /nothing", "!cat: can't open '/nothing': No such file or directory\n", 1),
         ("ls /etc/config; cd /etc/config; pwd; cat s*", "level\nsize\n/etc/config\n12", 0),
         ("for f in /etc/config/*; do echo $(basename $f)=$(cat $f); done", "level=debug\nsize=12\n", 0),

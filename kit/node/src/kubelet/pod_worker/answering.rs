@@ -29,6 +29,9 @@ impl PodWorker {
 impl Run {
     /// How long an answer takes; none if it never comes.
     pub(super) fn answers_in(&self) -> Option<Instant> {
+        if self.still {
+            return None;
+        }
         let Some(alone) = self.alone() else { return Some(Instant::default()) };
         let took = alone.finished.iter().copied().fold(0.0, f64::max);
         let busy = self.cpu.map_or(0.0, |cpu| self.load as f64 / cpu.max(1) as f64);

@@ -155,7 +155,7 @@ impl Run {
             Step::Stop(within) => {
                 self.exit.hook_ends = None;
                 self.signal(time);
-                let stop = seconds(self.image.stop);
+                let stop = self.ends_in();
                 let minds = !self.life.as_ref().is_some_and(Life::command) && stop <= Instant::seconds(*within);
                 self.exit.at = self.exit.at.or(minds.then(|| now + stop));
             }

@@ -8,9 +8,9 @@ use super::{PodWorker, Run, State};
 use crate::kubelet::image::Registry;
 use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
-use crate::kubelet::surroundings::{Place, Volumes, expand, tree};
-use crate::program::files::Files;
+use crate::kubelet::surroundings::{Place, Volumes, expand};
 use crate::program::processes::Process;
+use crate::program::tree::tree;
 use crate::program::{Channel, Program, Surroundings, exists};
 use kit_api::core::{Container, ContainerStatus, Pod};
 use kit_api::jiff::Timestamp;
@@ -185,10 +185,10 @@ impl PodWorker {
         for run in self.setup.iter_mut().chain(&mut self.containers).chain(&mut self.guests) {
             let since = run.since();
             let Some(life) = &mut run.life else { continue };
-            let Some(code) = life.play(since, now, place, (&mut self.volumes, &mut self.namespaces), &mut played)
-            else {
-                continue;
-            };
+            let ended = life.play(since, now, place, (&mut self.volumes, &mut self.namespaces), &mut played);
+            let still = life.stands_still();
+            run.stand_still(still, now);
+            let Some(code) = ended else { continue };
             run.exit(code, now, time, &self.policy);
             run.blame_program();
         }
@@ -215,19 +215,13 @@ impl PodWorker {
         Some(Seen { status: init.status(now), logs: None, running: runs.then_some(init.begins) })
     }
 
-    /// What somebody finds who comes into a container now: mounted objects as they are now, and the container's own files.
+    /// What somebody finds who comes into a container now.
     pub fn visit(&mut self, name: &str, place: &Place<'_>, now: Instant) -> Option<Surroundings> {
         let cgroup = self.cgroup(name, now, place.cpus);
         let cgroup = tree(cgroup.into_iter().map(|(file, text)| (format!("/{file}"), text.into_bytes())));
-        let mut volumes = std::mem::take(&mut self.volumes);
-        let around = self.inside(name).map(|life| {
-            let mut fresh = place.surroundings(&life.container, &mut volumes);
-            fresh.files.mount("/sys/fs/cgroup", cgroup, true);
-            let files = Files::joined(&life.around.files, &fresh.files);
-            Surroundings { files, ..life.around.clone() }
-        });
-        self.volumes = volumes;
-        around
+        let mut around = self.inside(name)?.around.clone();
+        around.files.mount("/sys/fs/cgroup", cgroup, true);
+        Some(around)
     }
 
     /// The inside of a container that runs.

@@ -6,8 +6,8 @@
 use super::PodWorker;
 use super::life::Life;
 use crate::kubelet::image::called;
-use crate::program::Surroundings;
 use crate::program::processes::{Process, Processes, TERM};
+use crate::program::{Program, Surroundings};
 use kit_api::core::Container;
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl PodWorker {
         let shares = spec.is_some_and(|spec| spec.share_process_namespace == Some(true));
         if shares && self.namespaces.pause.is_none() {
             let pause = Processes::default().enter(&["/pause".into()], &Surroundings::default(), true);
-            pause.become_program(&["/pause".into()], "65535");
+            pause.belong_to("65535");
             self.namespaces.pause = Some(pause);
         }
     }
@@ -81,7 +81,8 @@ pub(super) fn of_image(container: &Container, around: &Surroundings) -> Vec<Proc
     let first = around.processes.enter(&words, around, true);
     HEEDED.iter().for_each(|signal| first.catch(*signal, true));
     if let [(user, title), ..] = titles(container) {
-        first.become_program(&[title.to_string()], user);
+        first.become_program(&[title.to_string()]);
+        first.belong_to(user);
     }
     let mut all = vec![first];
     start_workers(&mut all, container);
@@ -98,12 +99,19 @@ fn titles(container: &Container) -> &'static [Shown] {
 fn start_workers(all: &mut Vec<Process>, container: &Container) {
     for (user, title) in titles(container).get(1..).unwrap_or_default() {
         let Some(worker) = all.first().map(Process::fork) else { return };
-        worker.become_program(&[title.to_string()], user);
+        worker.become_program(&[title.to_string()]);
+        worker.belong_to(user);
         all.push(worker);
     }
 }
 
 impl Life {
+    /// Whether nobody in it works: its workers stand still, or its first process if it has none.
+    pub(super) fn stands_still(&self) -> bool {
+        let of_program = self.program.as_ref().map(Program::is_stopped);
+        of_program.or_else(|| self.processes.last().map(Process::is_stopped)).unwrap_or_default()
+    }
+
     /// The exit code of a container that runs no program, if a signal from inside ends it.
     pub(super) fn heed(&mut self) -> Option<i32> {
         let first = self.processes.first()?;

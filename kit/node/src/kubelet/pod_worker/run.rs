@@ -55,6 +55,8 @@ pub struct Run {
     /// Thousandths of a CPU that it has to do now beside what it does by itself.
     pub(super) load: i64,
     pub(super) done: Counted,
+    /// Whether its processes stand still.
+    pub(super) still: bool,
     /// How many of its processes the kernel has killed for their memory, and nobody has counted.
     pub(super) oom_kills: i64,
 }
@@ -101,6 +103,7 @@ impl Run {
             renewal: None,
             load: 0,
             done: Counted::default(),
+            still: false,
             oom_kills: 0,
         }
     }
@@ -131,6 +134,11 @@ impl Run {
         let starves = self.limit.is_some_and(|limit| self.image.memory > limit);
         let killed = self.image.fills_after.filter(|_| starves).map(|after| (seconds(after), 137));
         by_itself.into_iter().chain(killed).min()
+    }
+
+    /// How long it takes to end once it has its signal. Who stands still doesn't hear it.
+    pub(super) fn ends_in(&self) -> Instant {
+        seconds(if self.still { f64::from(i32::MAX) } else { self.image.stop })
     }
 
     /// What failed before is forgotten: back-offs are only in a kubelet's memory.

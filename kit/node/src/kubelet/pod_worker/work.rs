@@ -32,7 +32,7 @@ pub struct Work {
     pub throttled: Throttled,
 }
 
-/// What a run had done when its load changed last.
+/// What a run had done when that changed last which it does.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counted {
     since: Instant,
@@ -88,10 +88,24 @@ impl Run {
 
     /// It has so many thousandths of a CPU to do from now on, beside what it does by itself.
     pub(super) fn take_load(&mut self, milli_cpu: i64, now: Instant) {
-        if let Some(since) = self.since().filter(|_| milli_cpu != self.load) {
-            self.done = Counted { since, at: now, work: self.counted(since, now) };
+        if milli_cpu != self.load {
+            self.note_work(now);
         }
         self.load = milli_cpu;
+    }
+
+    /// Its processes stand still from now on, or don't any more.
+    pub(super) fn stand_still(&mut self, still: bool, now: Instant) {
+        if still != self.still {
+            self.note_work(now);
+        }
+        self.still = still;
+    }
+
+    fn note_work(&mut self, now: Instant) {
+        if let Some(since) = self.since() {
+            self.done = Counted { since, at: now, work: self.counted(since, now) };
+        }
     }
 
     /// The same without bursts.
@@ -104,6 +118,9 @@ impl Run {
 
     /// What it does in so many seconds, as much as it wants now.
     fn steadily(&self, seconds: f64) -> Work {
+        if self.still {
+            return Work::default();
+        }
         let wants = self.image.milli_cpu + self.load;
         let cpu = self.throttled(wants) as f64 / 1000.0 * seconds;
         let throttled = match (self.cpu, self.image.request, self.alone()) {

@@ -5,11 +5,17 @@
 
 use crate::kubelet::objects::Namespace;
 use kit_api::core::{
-    ConfigMapProjection, DownwardAPIVolumeFile, KeyToPath, SecretProjection, Volume, VolumeProjection,
+    ConfigMapProjection, DownwardAPIVolumeFile, KeyToPath, Pod, SecretProjection, Volume, VolumeProjection,
 };
+use kit_apimachinery::object::{Key, Kind};
+use kit_client::component::World;
 use kit_contract::storage::volumes::{Item, Missing, Mode, Projection, Source, SourceKind};
+use kit_time::agenda::Instant;
 use std::collections::BTreeSet;
 
+/// Seconds.
+const HOUR: i64 = 3600;
+const DAY: i64 = 86_400;
 /// The mode of files without one (`SecretVolumeSourceDefaultMode`).
 const USUAL: i32 = 0o644;
 
@@ -19,6 +25,28 @@ pub fn is_made(volume: &Volume) -> bool {
         || volume.secret.is_some()
         || volume.projected.is_some()
         || volume.downward_api.is_some()
+}
+
+/// What changes when its files do: the objects' versions, what the pod says of itself, and when its tokens are old.
+pub fn fingerprint(volume: &Volume, pod: &Key, world: &World<'_>, since: Instant) -> String {
+    let version = |kind: Kind, name: &str| {
+        let stored = world.server.get(&Key::new(kind, &pod.namespace, name)).ok();
+        stored.and_then(|stored| stored.object.meta().resource_version.clone()).unwrap_or_default()
+    };
+    let of_source = |source: VolumeProjection| match source {
+        VolumeProjection { config_map: Some(of), .. } => version(Kind::ConfigMap, &of.name),
+        VolumeProjection { secret: Some(of), .. } => version(Kind::Secret, &of.name),
+        VolumeProjection { service_account_token: Some(of), .. } => {
+            // A token is renewed when four fifths of its time are over (`requiresRefresh` of `pkg/kubelet/token`).
+            let lasts = of.expiration_seconds.unwrap_or(HOUR).clamp(600, DAY / 4 * 5) * 4 / 5;
+            ((world.now - since).nanos / 1_000_000_000 / lasts).to_string()
+        }
+        _ => {
+            let meta = world.cache.fetch::<Pod>(&pod.namespace, &pod.name).map(|pod| &pod.metadata);
+            meta.map(|meta| format!("{:?}{:?}", meta.labels, meta.annotations)).unwrap_or_default()
+        }
+    };
+    sources(volume).into_iter().map(of_source).collect::<Vec<_>>().join("/")
 }
 
 /// The volume as a projected one.
@@ -43,10 +71,13 @@ pub fn sources(volume: &Volume) -> Vec<VolumeProjection> {
     config_map.chain(secret).chain(fields).chain(projected).collect()
 }
 
-/// What a module is asked. The text of each file is the number of its source, a slash, and its key.
-pub fn projection(volume: &Volume, at: &Namespace<'_>) -> Projection {
+/// The mode of tokens whose user or group is known.
+const NARROW: Mode = Mode(0o600);
+
+/// What a module is asked. The text of each file is the number of its source, a slash, and its key. Tokens may be `narrow`: for few.
+pub fn projection(volume: &Volume, at: &Namespace<'_>, narrow: bool) -> Projection {
     let of_sources = sources(volume);
-    let sources = of_sources.iter().enumerate().map(|(number, source)| of_source(number, source, at));
+    let sources = of_sources.iter().enumerate().map(|(number, source)| of_source(number, source, at, narrow));
     let mode = (volume.config_map.as_ref().and_then(|of| of.default_mode))
         .or(volume.secret.as_ref().and_then(|of| of.default_mode))
         .or(volume.projected.as_ref().and_then(|of| of.default_mode))
@@ -58,7 +89,7 @@ fn bits(mode: i32) -> Mode {
     Mode(u32::try_from(mode).unwrap_or_default() & 0o7777)
 }
 
-fn of_source(number: usize, source: &VolumeProjection, at: &Namespace<'_>) -> Source {
+fn of_source(number: usize, source: &VolumeProjection, at: &Namespace<'_>, narrow: bool) -> Source {
     let texts = |keys: BTreeSet<String>| keys.into_iter().map(|key| (key.clone(), format!("{number}/{key}"))).collect();
     let item = |of: &KeyToPath| Item { key: of.key.clone(), path: of.path.clone(), mode: of.mode.map(bits) };
     let of_object =
@@ -78,7 +109,7 @@ fn of_source(number: usize, source: &VolumeProjection, at: &Namespace<'_>) -> So
     let field =
         |of: &DownwardAPIVolumeFile| Item { key: of.path.clone(), path: of.path.clone(), mode: of.mode.map(bits) };
     let fields = source.downward_api.iter().flat_map(|of| of.items.iter().flatten().map(field));
-    let token = |path: &str| Item { key: path.into(), path: path.into(), mode: None };
+    let token = |path: &str| Item { key: path.into(), path: path.into(), mode: narrow.then_some(NARROW) };
     let items: Vec<Item> = fields.chain(source.service_account_token.iter().map(|of| token(&of.path))).collect();
     let keys = items.iter().map(|item| item.key.clone()).collect();
     Source { kind: SourceKind::Kubelet, name: String::new(), optional: false, items, data: Some(texts(keys)) }

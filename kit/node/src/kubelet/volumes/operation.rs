@@ -2,13 +2,15 @@
 //!
 //! Source: `pkg/volume/util/operationexecutor/operation_generator.go`, which also has the words for what fails.
 
-use super::{Manager, Source, made};
+use super::content::Disk;
+use super::{Manager, Source, Want, made};
 use crate::kubelet::Kubelet;
-use crate::kubelet::objects::Namespace;
-use kit_api::core::Volume as Object;
+use crate::kubelet::surroundings::Place;
+use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
+use kit_api::storage::CSIDriver;
+use kit_api::volume::volume_of;
 use kit_client::component::World;
-use kit_contract::storage::Volumes;
-use kit_contract::storage::volumes::{Device, Failure, Mount, Node, Operation, Pod};
+use kit_contract::storage::volumes::{Device, Failure, Kind, Mount, Node, Operation, Payload, Pod};
 use std::collections::BTreeSet;
 
 /// How an operation ends.
@@ -28,20 +30,20 @@ pub fn is_about(operation: &Operation, pod: &Pod) -> bool {
 }
 
 impl Kubelet {
-    /// Does something about a volume. None if that changes nothing; else what has failed, if it is worth an event.
+    /// Does something about a volume. None if that changes nothing; else what has failed, if it is worth an event. `place` is the pod's,
+    /// if anybody can look into its containers.
     pub(super) fn operate(
         &mut self,
         operation: &Operation,
         seen: &Node,
-        module: &dyn Volumes,
+        place: Option<&Place<'_>>,
         world: &World<'_>,
     ) -> Option<String> {
         let (name, kind) = (operation.volume(), operation.kind());
         let traits = *seen.volumes.get(name)?;
-        let why = match operation {
-            Operation::SetUp { pod, .. } => self.unmade(pod, name, seen, module, world),
-            _ => None,
-        };
+        let made = place.filter(|_| kind == Kind::Mount).and_then(|place| self.make(operation, seen, place));
+        let payload = made.transpose();
+        let why = payload.as_ref().err().cloned();
         let manager = &mut self.manager;
         match manager.attempt(operation, seen, why) {
             End::Idle => None,
@@ -50,6 +52,9 @@ impl Kubelet {
                 manager.known.insert(name.into(), traits);
                 let there: BTreeSet<String> = manager.names().collect();
                 manager.known.retain(|name, _| there.contains(name));
+                if let (Operation::SetUp { pod, read_only, .. }, Some(place)) = (operation, place) {
+                    self.fill(pod, payload.ok().flatten(), *read_only, (name, seen, place), world);
+                }
                 Some(String::new())
             }
             End::Failed(why) => {
@@ -61,18 +66,53 @@ impl Kubelet {
         }
     }
 
-    /// Why a volume of a pod can't be made of its objects.
-    fn unmade(&self, pod: &str, volume: &str, seen: &Node, module: &dyn Volumes, world: &World<'_>) -> Option<String> {
-        let running = self.pods.get(pod)?;
+    /// What a pod calls a volume, and where that comes from.
+    fn want(&self, pod: &str, volume: &str, seen: &Node) -> Option<&Want> {
         let of_pod = seen.pods.iter().find(|it| it.name == pod)?;
         let name = &of_pod.volumes.iter().find(|it| it.volume.as_deref() == Some(volume))?.name;
-        let of: &Object = match &running.volumes.wants.iter().find(|want| want.name == *name)?.source {
-            Source::Made(of) => of,
-            Source::Claim(_) => return None,
-        };
-        let at = Namespace { name: &running.key.namespace, server: world.server };
-        let missing = module.project(&made::projection(of, &at)).err()?;
-        Some(format!("MountVolume.SetUp failed for volume {name:?} : {}", made::why(&missing)))
+        self.pods.get(pod)?.volumes.wants.iter().find(|want| want.name == *name)
+    }
+
+    /// The files of a volume that is made of objects, or why it can't be made.
+    fn make(&self, operation: &Operation, seen: &Node, place: &Place<'_>) -> Option<Result<Payload, String>> {
+        let want = self.want(operation.pod(), operation.volume(), seen)?;
+        let Source::Made(of) = &want.source else { return None };
+        let why =
+            |missing: Vec<_>| format!("MountVolume.SetUp failed for volume {:?} : {}", want.name, made::why(&missing));
+        Some(place.project(of).map_err(why))
+    }
+
+    /// Lets the containers of a pod find in a volume what is there now.
+    fn fill(
+        &mut self,
+        pod: &str,
+        payload: Option<Payload>,
+        read_only: bool,
+        at: (&str, &Node, &Place<'_>),
+        world: &World<'_>,
+    ) {
+        let (name, seen, place) = at;
+        let Some(want) = self.want(pod, name, seen) else { return };
+        let (name, source) = (want.name.clone(), want.source.clone());
+        let Some(running) = self.pods.get_mut(pod) else { return };
+        let volumes = &mut running.worker.volumes;
+        match (source, payload) {
+            (Source::Made(of), Some(payload)) => {
+                place.publish(&of, &payload, volumes);
+                let (wants, since) = (&mut running.volumes.wants, running.volumes.since);
+                let print = made::fingerprint(&of, &running.key, world, since);
+                wants.iter_mut().filter(|want| want.name == name).for_each(|want| want.print.clone_from(&print));
+            }
+            (Source::Claim(claim), _) => {
+                let fetch = |name: &str| place.server.fetch::<PersistentVolume>("", name).ok();
+                let claim = place.server.fetch::<PersistentVolumeClaim>(&running.key.namespace, &claim).ok();
+                let Some(volume) = claim.and_then(|claim| fetch(volume_of(&claim))) else { return };
+                let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
+                let driver = csi.and_then(|csi| place.server.fetch::<CSIDriver>("", &csi.driver).ok());
+                place.mount_disk(&name, &Disk { volume: &volume, driver, read_only }, volumes);
+            }
+            _ => {}
+        }
     }
 }
 

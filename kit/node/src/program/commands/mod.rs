@@ -1,6 +1,8 @@
 //! The commands that containers know. What isn't here is not found, as in an image that doesn't have it.
 
+mod list;
 mod net;
+mod own;
 mod place;
 mod process;
 mod test;
@@ -16,10 +18,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Commands that have a file in `/bin`.
-const PROGRAMS: [&str; 39] = [
-    "ash", "bash", "basename", "cat", "cp", "date", "dirname", "echo", "env", "false", "grep", "head", "hostname",
-    "id", "kill", "ls", "mkdir", "mv", "nproc", "pidof", "printenv", "printf", "ps", "pwd", "rm", "seq", "sh", "sleep",
-    "sort", "tail", "tee", "test", "touch", "true", "uname", "wc", "which", "whoami", "yes",
+const PROGRAMS: [&str; 44] = [
+    "ash", "bash", "basename", "cat", "chgrp", "chmod", "chown", "cp", "date", "dirname", "echo", "env", "false",
+    "grep", "head", "hostname", "id", "kill", "ln", "ls", "mkdir", "mv", "nproc", "pidof", "printenv", "printf", "ps",
+    "pwd", "readlink", "rm", "seq", "sh", "sleep", "sort", "tail", "tee", "test", "touch", "true", "uname", "wc",
+    "which", "whoami", "yes",
 ];
 /// Those of them that the shell has itself, so that they are no processes.
 const ITS_OWN: [&str; 7] = ["echo", "false", "kill", "printf", "pwd", "test", "true"];
@@ -83,11 +86,11 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
         return Box::pin(built_in(shell, name, words, io)).await;
     }
     if exits {
-        shell.process.become_program(words, "root");
+        shell.process.become_program(words);
         return Box::pin(built_in(shell, name, words, io)).await;
     }
     let child = Rc::new(shell.process.fork());
-    child.become_program(words, "root");
+    child.become_program(words);
     let before = std::mem::replace(&mut shell.process, child.clone());
     let ended = child.live(Box::pin(built_in(shell, name, words, io))).await;
     shell.process = before;
@@ -128,16 +131,15 @@ async fn built_in(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> F
             let name = format!("{}\n", shell.system.hostname);
             say(shell, io, &name).await
         }
-        "id" => say(shell, io, "uid=0(root) gid=0(root) groups=0(root)\n").await,
-        "whoami" => say(shell, io, "root\n").await,
+        "id" | "whoami" => own::who(shell, name, rest, io).await,
         "nproc" => say(shell, io, "1\n").await,
         "curl" | "nc" | "nslookup" | "wget" => net::run(shell, name, rest, io).await,
         "uname" => uname(shell, rest, io).await,
         "date" => date(shell, rest, io).await,
         "test" | "[" => test::run(shell, name, rest, io).await,
-        "cd" | "pwd" | "ls" | "mkdir" | "rm" | "touch" | "basename" | "dirname" => {
-            place::run(shell, name, rest, io).await
-        }
+        "ls" => list::run(shell, rest, io).await,
+        "chgrp" | "chmod" | "chown" | "ln" | "readlink" => own::run(shell, name, rest, io).await,
+        "cd" | "pwd" | "mkdir" | "rm" | "touch" | "basename" | "dirname" => place::run(shell, name, rest, io).await,
         "cp" | "mv" => place::carry(shell, name, rest, io).await,
         "ps" | "kill" | "pidof" => process::run(shell, name, rest, io).await,
         _ => text::run(shell, name, rest, io).await,

@@ -2,6 +2,7 @@
 
 use super::super::files::{Files, absolute};
 use super::super::shell::{Io, Shell};
+use super::super::tree::{Content, PASS};
 use super::{say, wrong};
 
 pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i32 {
@@ -15,12 +16,17 @@ pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i3
         ("cd", _) => {
             let to = names.first().map_or_else(|| shell.get("HOME"), ToString::to_string);
             let path = absolute(&shell.directory, &to);
-            if !shell.system.files.is_directory(&path) {
-                shell.complain(io, &format!("cd: can't cd to {to}: No such file or directory")).await;
-                return 2;
-            }
-            shell.directory = path;
-            0
+            let files = &shell.system.files;
+            let why = match () {
+                () if !files.is_directory(&path) => files.look(&path, true).err().unwrap_or("Not a directory"),
+                () if !files.may(PASS, &path) => "Permission denied",
+                () => {
+                    shell.directory = path;
+                    return 0;
+                }
+            };
+            shell.complain(io, &format!("cd: can't cd to {to}: {why}")).await;
+            2
         }
         ("basename", [path, ..]) => {
             say(shell, io, &format!("{}\n", path.trim_end_matches('/').rsplit('/').next().unwrap_or_default())).await
@@ -29,7 +35,6 @@ pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i3
             let parent = path.trim_end_matches('/').rsplit_once('/').map_or(".", |(parent, _)| parent);
             say(shell, io, &format!("{}\n", if parent.is_empty() { "/" } else { parent })).await
         }
-        ("ls", _) => list(shell, &flags, &names, io).await,
         (_, []) => wrong(shell, io, &format!("{name}: missing operand")).await,
         (_, names) => {
             let mut status = 0;
@@ -39,9 +44,9 @@ pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i3
                 let done = match name {
                     "touch" if files.is_directory(&path) => Ok(()),
                     "touch" => files.write(&path, b"", true),
-                    "mkdir" if files.is_directory(&path) && flags.contains('p') => Ok(()),
-                    "mkdir" if files.is_directory(&path) || files.read(&path).is_some() => Err("File exists"),
-                    "mkdir" => files.make_directory(&path),
+                    "mkdir" if flags.contains('p') => with_those_above(files, &path),
+                    "mkdir" if files.look(&path, false).is_ok() => Err("File exists"),
+                    "mkdir" => files.make(&path, Content::Directory),
                     _ => files.remove(&path, flags.contains(['r', 'R'])),
                 };
                 match done {
@@ -55,41 +60,12 @@ pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i3
     }
 }
 
-async fn list(shell: &mut Shell, flags: &str, names: &[&String], io: &Io) -> i32 {
-    let here = ".".to_string();
-    let several = names.len() > 1;
-    let (mut status, mut text) = (0, String::new());
-    for given in if names.is_empty() { vec![&here] } else { names.to_vec() } {
-        let path = absolute(&shell.directory, given);
-        let files = shell.system.files.clone();
-        let mut found = if files.is_directory(&path) && !flags.contains('d') {
-            if several {
-                text.push_str(&format!("{given}:\n"));
-            }
-            files.list(&path)
-        } else if files.read(&path).is_some() || files.is_directory(&path) {
-            vec![given.to_string()]
-        } else {
-            status = wrong(shell, io, &format!("ls: {given}: No such file or directory")).await;
-            continue;
-        };
-        found.retain(|name| !name.starts_with('.') || flags.contains(['a', 'A']) || name == given);
-        if flags.contains('l') {
-            for name in &found {
-                let file = absolute(&path, name);
-                let size = files.read(&file).map(|bytes| bytes.len());
-                let mode = if size.is_some() || !files.is_directory(&file) { "-rw-r--r--" } else { "drwxr-xr-x" };
-                let day = shell.system.time().strftime("%b %e %H:%M").to_string();
-                text.push_str(&format!("{mode}    1 root     root     {:>9} {day} {name}\n", size.unwrap_or(4096)));
-            }
-        } else if shell.system.tty && !flags.contains('1') {
-            text.push_str(&found.join("  "));
-            text.push_str(if found.is_empty() { "" } else { "\n" });
-        } else {
-            found.iter().for_each(|name| text.push_str(&format!("{name}\n")));
-        }
-    }
-    say(shell, io, &text).await.max(status)
+/// Makes a directory, and those above it that aren't there.
+fn with_those_above(files: &Files, path: &str) -> Result<(), &'static str> {
+    let ends = path.match_indices('/').skip(1).map(|(end, _)| &path[..end]);
+    ends.chain([path])
+        .filter(|path| !files.is_directory(path))
+        .try_for_each(|path| files.make(path, Content::Directory))
 }
 
 /// `cp` and `mv`, of files and whole directories.
@@ -142,7 +118,7 @@ fn copy(files: &Files, from: &str, to: &str) -> Result<(), &'static str> {
         return files.write(to, &bytes, false);
     }
     if !files.is_directory(to) {
-        files.make_directory(to)?;
+        files.make(to, Content::Directory)?;
     }
     files.list(from).iter().try_for_each(|name| copy(files, &format!("{from}/{name}"), &format!("{to}/{name}")))
 }

@@ -59,9 +59,9 @@ fn shown(pid: u32, entry: &Entry, column: &str) -> String {
     match column {
         "pid" => pid.to_string(),
         "ppid" => entry.parent.to_string(),
-        "user" => entry.user.to_string(),
+        "user" => entry.user.clone(),
         "time" => "0:00".into(),
-        "stat" => "S".into(),
+        "stat" => if entry.stopped { "T" } else { "S" }.into(),
         "comm" => entry.name(),
         _ => entry.args.join(" "),
     }

@@ -2,6 +2,7 @@
 
 use super::super::files::absolute;
 use super::super::shell::{Io, Shell};
+use super::super::tree::{Content, READ, WRITE};
 
 /// 0 if it holds, 1 if it doesn't, 2 if it makes no sense.
 pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i32 {
@@ -41,12 +42,17 @@ fn one(shell: &Shell, words: &[&str]) -> Result<bool, String> {
         [word] => !word.is_empty(),
         ["-n", word] => !word.is_empty(),
         ["-z", word] => word.is_empty(),
-        ["-f", word] => files.read(&path(word)).is_some(),
+        ["-f", word] => files.look(&path(word), true).is_ok_and(|entry| matches!(entry.content, Content::File(_))),
         ["-d", word] => files.is_directory(&path(word)),
-        ["-e" | "-r" | "-w", word] => files.read(&path(word)).is_some() || files.is_directory(&path(word)),
+        ["-e", word] => files.look(&path(word), true).is_ok(),
+        ["-r", word] => files.may(READ, &path(word)),
+        ["-w", word] => files.may(WRITE, &path(word)),
+        ["-L" | "-h", word] => {
+            files.look(&path(word), false).is_ok_and(|entry| matches!(entry.content, Content::Link(_)))
+        }
         ["-s", word] => files.read(&path(word)).is_some_and(|bytes| !bytes.is_empty()),
         ["-t", _] => shell.system.tty,
-        ["-x" | "-L" | "-h", _] => false,
+        ["-x", _] => false,
         [left, "=" | "==", right] => left == right,
         [left, "!=", right] => left != right,
         [left, "-eq", right] => number(left)? == number(right)?,

@@ -109,14 +109,18 @@ async fn sources(shell: &mut Shell, name: &str, files: &[&String], io: &Io) -> (
         let path = absolute(&shell.directory, file);
         if file.as_str() == "-" || path == "/dev/stdin" {
             sources.push(io.clone());
-        } else if shell.system.files.is_directory(&path) {
-            status = wrong(shell, io, &format!("{name}: read error: Is a directory")).await;
-        } else if let Some(bytes) = shell.system.files.read(&path).or_else(|| (path == "/dev/null").then(Vec::new)) {
-            let pipe = Rc::new(RefCell::new(Pipe::default()));
-            pipe.borrow_mut().hold(&bytes);
-            sources.push(Io { stdin: Source::Pipe(pipe), ..io.clone() });
-        } else {
-            status = wrong(shell, io, &format!("{name}: can't open '{file}': No such file or directory")).await;
+            continue;
+        }
+        match shell.system.files.open(&path) {
+            Ok(bytes) => {
+                let pipe = Rc::new(RefCell::new(Pipe::default()));
+                pipe.borrow_mut().hold(&bytes);
+                sources.push(Io { stdin: Source::Pipe(pipe), ..io.clone() });
+            }
+            Err(why) if shell.system.files.is_directory(&path) => {
+                status = wrong(shell, io, &format!("{name}: read error: {why}")).await;
+            }
+            Err(why) => status = wrong(shell, io, &format!("{name}: can't open '{file}': {why}")).await,
         }
     }
     if files.is_empty() {

@@ -217,7 +217,7 @@ impl Run {
         // A hook comes before the signal, and takes of its time.
         let hook = self.exit.hook.unwrap_or_default().min(grace);
         let left = (grace - hook).max(Instant::seconds(termination::LEAST));
-        let (signal, by) = (now + hook, now + hook + seconds(self.image.stop).min(left));
+        let (signal, by) = (now + hook, now + hook + self.ends_in().min(left));
         let Some(live) = self.live.as_mut().filter(|live| live.killed.is_none()) else { return false };
         if !matches!(self.state, State::Running { .. }) {
             return false;
