@@ -276,6 +276,10 @@ pub struct Server {
     webhooks: Vec<Box<dyn Webhook>>,
     /// What is to be told to whoever sent the request that is answered now.
     warnings: Vec<String>,
+    /// The same of the kind that it is about.
+    deprecated: Vec<String>,
+    /// In which other version it was sent.
+    form: Option<versions::Form>,
     /// Who sent it, if it came with a user.
     caller: Option<User>,
     /// What admission tells the audit log of it.
@@ -350,6 +354,8 @@ impl Server {
             signer: Arc::new(Seal::new(random)),
             webhooks: Vec::new(),
             warnings: Vec::new(),
+            deprecated: Vec::new(),
+            form: None,
             caller: None,
             annotations: Vec::new(),
             policies: admission::Compiled::new(),

@@ -7,6 +7,7 @@
 use super::admission::Verb;
 use super::apiextensions::shape;
 use super::field::{At, Errors};
+use super::rules::advice::advice;
 use super::rules::update::IMMUTABLE;
 use super::rules::{defaults, gates, map_in, strategy, update, validate};
 use super::{Error, Server, Stored, canonical};
@@ -55,9 +56,6 @@ impl Server {
         }
         let metadata = map_in(&mut value, "metadata");
         let version = metadata.shift_remove("resourceVersion");
-        if !options.by_update && version.is_some_and(|version| version.as_str().is_some_and(|text| !text.is_empty())) {
-            return Err(Error::internal("resourceVersion should not be set on objects to be created"));
-        }
         for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
             metadata.shift_remove(field);
         }
@@ -84,11 +82,28 @@ impl Server {
         if !errors.0.is_empty() {
             return Err(Error::invalid_object(&key, errors.0));
         }
+        self.advise(resource, &value, None, options);
         self.check(kind, &value, None, options)?;
-        if self.state.get(&key).is_some() {
-            return Err(Error::already_exists(&key));
+        // Only the store looks at it, and only if it can be one (`ErrResourceVersionSetOnCreate`).
+        let version = version.as_ref().and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
+        if !options.by_update && version.is_some_and(|version| version > 0) {
+            return Err(Error::internal("resourceVersion should not be set on objects to be created"));
+        }
+        if let Some(there) = self.state.get(&key) {
+            let mut error = Error::already_exists(&key);
+            if there.object.meta().deletion_timestamp.is_some() {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         self.put(&key, value, options.dry_run)
+    }
+
+    /// Tells whoever sent a request what is unwise in what it writes; nobody hears what others write.
+    fn advise(&mut self, resource: &Resource, new: &Value, old: Option<&Value>, options: &WriteOptions) {
+        if options.manager.is_some() {
+            self.warnings.extend(advice(resource, new, old));
+        }
     }
 
     /// Gives a new object its name, if it only has the beginning of one.
@@ -100,6 +115,14 @@ impl Server {
             // Names have room for 63 characters (`maxGeneratedNameLength`).
             let kept: String = base.chars().take(58).collect();
             value["metadata"]["name"] = format!("{kept}{suffix}").into();
+        }
+        // Limits need no name to count (`limitrangeStrategy`).
+        if kind == Kind::LimitRange && text(value, "name").is_empty() {
+            value["metadata"]["name"] = self.uid(&Key::new(kind, &namespace, "")).into();
+        }
+        if kind == Kind::Namespace {
+            let name = value["metadata"]["name"].clone();
+            map_in(&mut value["metadata"], "labels").insert("kubernetes.io/metadata.name".into(), name);
         }
         Key::new(kind, &namespace, &text(value, "name"))
     }
@@ -152,6 +175,9 @@ impl Server {
         };
         if !errors.0.is_empty() {
             return Err(Error::invalid_object(key, errors.0));
+        }
+        if options.subresource.is_none() {
+            self.advise(resource, &value, Some(&there), options);
         }
         self.check(key.kind, &value, Some(&there), options)?;
         let metadata = &value["metadata"];

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What is different between two versions of an object.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Difference {
     /// New or other fields.
     pub changed: Set,

@@ -25,20 +25,23 @@ pub struct Decoded {
 ///
 /// If a value is not of its field's type, in the words of Go's JSON package.
 pub fn decode(mut value: Value, of: Type) -> Result<Decoded, String> {
-    let mut reader = Reader { unknown: Vec::new(), fields: Vec::new(), path: String::new(), inside: "" };
+    let mut reader = Reader::default();
     reader.read(&mut value, of)?;
     Ok(Decoded { value, unknown: reader.unknown })
 }
 
 /// Writes `value`, which is of the type, down as Go does.
 pub fn fill(mut value: Value, of: Type) -> Value {
-    let mut reader = Reader { unknown: Vec::new(), fields: Vec::new(), path: String::new(), inside: "" };
+    let mut reader = Reader { stored: true, ..Reader::default() };
     // Who reads it next says what is wrong with it.
     _ = reader.read(&mut value, of);
     value
 }
 
+#[derive(Default)]
 struct Reader {
+    /// Whether it is written as it comes out of the store.
+    stored: bool,
     unknown: Vec<String>,
     /// The names of the fields that lead here.
     fields: Vec<&'static str>,
@@ -66,9 +69,7 @@ impl Reader {
             | (Type::IntOrString, Value::String(_)) => Ok(()),
             (Type::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
             (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(()),
-            (Type::IntOrString, _) => self
-                .read(value, Type::Int32)
-                .map_err(|_| format!("json: cannot unmarshal {} into Go value of type int32", shape(value))),
+            (Type::IntOrString, _) => self.read(value, Type::Int32),
             (Type::Quantity, _) => {
                 let written = quantity(value)?;
                 if *value != written.as_str() {
@@ -139,6 +140,13 @@ impl Reader {
                     self.fields.push(field.json);
                     self.read(value, field.of)?;
                     self.fields.pop();
+                    // What is empty is nothing once it was stored, and Go writes nothing down as null.
+                    if self.stored
+                        && !field.omitempty
+                        && matches!((field.of, &*value), (Type::List(_), Value::Array(items)) if items.is_empty())
+                    {
+                        *value = Value::Null;
+                    }
                     self.inside = of.name;
                     in_order &= index >= next && !(field.omitempty && is_empty(value, field));
                     always += usize::from(field.is_always_written());
@@ -227,6 +235,10 @@ fn is_empty(value: &Value, field: &Field) -> bool {
     if matches!(field.of, Type::Pointer(_)) || never_empty(field.of) {
         return false;
     }
+    // What is kept as it came is a struct of bytes.
+    if matches!(field.of.plain(), Type::Raw) {
+        return value.is_null();
+    }
     match value {
         Value::Null => true,
         Value::Bool(value) => !value,
@@ -280,9 +292,24 @@ fn time(text: &mut String, digits: usize) -> Result<(), String> {
     let time: Timestamp = text.parse().map_err(|_| {
         format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
     })?;
+    if digits > 0 {
+        micro(text)?;
+    }
     // A fifth of the time that a template of `strftime` takes.
     *text = format!("{time:.digits$}");
     Ok(())
+}
+
+/// A time to the microsecond says all six digits (`MicroTime.UnmarshalJSON`).
+fn micro(text: &str) -> Result<(), String> {
+    let layout = "2006-01-02T15:04:05.000000Z07:00";
+    let rest = text.get(19..).unwrap_or_default();
+    let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    match digits {
+        6 => Ok(()),
+        7.. => Err(format!("parsing time {text:?} as {layout:?}: cannot parse {:?} as \"Z07:00\"", &rest[7..])),
+        _ => Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \".000000\"")),
+    }
 }
 
 /// Where Go's decoder stops.

@@ -23,8 +23,11 @@ pub fn check(e: &mut Errors, definition: &At<'_>) {
     let spec = definition.get("spec");
     let (group, plural) = (spec.get("group"), spec.at("names.plural"));
     let expected = format!("{}.{}", plural.text(), group.text());
-    if definition.at("metadata.name").text() != expected {
-        e.invalid(&definition.at("metadata.name"), "must be spec.names.plural+\".\"+spec.group");
+    for field in ["metadata.generateName", "metadata.name"] {
+        let name = definition.at(field);
+        if !name.text().is_empty() && name.text() != expected {
+            e.invalid(&name, "must be spec.names.plural+\".\"+spec.group");
+        }
     }
     let problems = name::dns1123_subdomain(group.text());
     match group.text() {

@@ -10,10 +10,12 @@ use self::managers::{Manager, cap, managers, write_managers};
 use super::field::Cause;
 use super::schema;
 use super::{Error, Server, canonical};
-use kit_apimachinery::managed::{Seen, Set, compare, fields, merge, mistyped, prune};
+use crate::versions::Form;
+use kit_apimachinery::managed::{Difference, Seen, Set, compare, fields, merge, mistyped, prune};
 use kit_apimachinery::object::{Key, Kind};
 use kit_apimachinery::resource::Resource;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// What nobody owns, since the server alone decides it (`stripmeta.go`).
 const SYSTEM: [&str; 11] = [
@@ -51,6 +53,48 @@ fn seen(kind: Kind) -> Seen<'static> {
         None if resource.custom => Seen::free(),
         None => schema::of(&resource.group, &resource.kind).map_or(Seen::free(), Seen::object),
     }
+}
+
+fn seen_as(form: Form) -> Seen<'static> {
+    schema::of_version(&form.0.api_version, &form.0.kind).map_or(Seen::free(), Seen::object)
+}
+
+/// What is different between two objects, in the version of each manager.
+struct Differences<'a> {
+    kind: Kind,
+    /// In which version both are; none for the kept one.
+    form: Option<Form>,
+    old: &'a Value,
+    new: &'a Value,
+    reset: &'a Set,
+    /// In their own version.
+    own: Difference,
+}
+
+impl<'a> Differences<'a> {
+    fn new(kind: Kind, form: Option<Form>, old: &'a Value, new: &'a Value, reset: &'a Set) -> Differences<'a> {
+        let own = without(compare(old, new, form.map_or_else(|| seen(kind), seen_as), &NOT_COMPARED), reset);
+        Differences { kind, form, old, new, reset, own }
+    }
+
+    fn of(&self, version: &str) -> Cow<'_, Difference> {
+        let (now, then) = (self.form, Form::of(self.kind, version));
+        if now.map(|form| &form.0.api_version) == then.map(|form| &form.0.api_version) {
+            return Cow::Borrowed(&self.own);
+        }
+        let told = |object: &Value| {
+            let kept = now.map_or_else(|| object.clone(), |form| form.keep(object.clone()));
+            then.map_or_else(|| canonical(self.kind, kept.clone()), |form| form.show(kept.clone()))
+        };
+        let view = then.map_or_else(|| seen(self.kind), seen_as);
+        Cow::Owned(without(compare(&told(self.old), &told(self.new), view, &NOT_COMPARED), self.reset))
+    }
+}
+
+fn without(mut difference: Difference, reset: &Set) -> Difference {
+    difference.changed.remove_trees(reset);
+    difference.removed.remove_trees(reset);
+    difference
 }
 
 /// An object of a kind that nobody has said anything of.
@@ -115,15 +159,15 @@ impl Server {
             return write_managers(new, all);
         }
         let nothing = empty(kind);
-        let mut difference = compare(old.unwrap_or(&nothing), new, seen(kind), &NOT_COMPARED);
         let reset = reset(kind.resource(), subresource);
-        difference.changed.remove_trees(&reset);
-        difference.removed.remove_trees(&reset);
         let me = self.manager(kind, manager, false, subresource);
+        let differences = Differences::new(kind, None, old.unwrap_or(&nothing), new, &reset);
         for other in all.iter_mut().filter(|other| !other.is(&me)) {
-            other.set.remove(&difference.changed);
-            other.set.remove(&difference.removed);
+            let theirs = differences.of(&other.api_version);
+            other.set.remove(&theirs.changed);
+            other.set.remove(&theirs.removed);
         }
+        let mut difference = differences.of(&me.api_version).into_owned();
         let place = place_of(&mut all, &me);
         let mine = &mut all[place];
         difference.changed.remove(&system());
@@ -140,18 +184,36 @@ impl Server {
         Manager {
             name: name.into(),
             apply,
-            api_version: kind.api_version().into(),
+            api_version: self.form.map_or(kind.api_version(), |form| &form.0.api_version).into(),
             subresource: subresource.unwrap_or_default().into(),
             time: self.stamp(),
             set: Set::default(),
         }
     }
 
-    /// What an apply of `config` makes of an object (`Updater.Apply`).
+    /// Whether a configuration that is applied is of its type.
     ///
     /// # Errors
     ///
-    /// If the configuration is not of its type, or a conflict if others own what would change and `force` is not set.
+    /// Which field isn't.
+    pub(super) fn is_typed(&self, kind: Kind, config: &Value) -> Result<(), Error> {
+        let view = self.form.map_or_else(|| seen(kind), seen_as);
+        let Some(problem) = mistyped(config, view) else { return Ok(()) };
+        let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
+        let api_version = self.form.map_or(kind.api_version(), |form| &form.0.api_version);
+        Err(Error::internal(format!(
+            "failed to create typed patch object ({}/{}; {api_version}, Kind={}): {problem}",
+            text("namespace"),
+            text("name"),
+            kind.name()
+        )))
+    }
+
+    /// What an apply of `config`, which is of its type, makes of an object (`Updater.Apply`).
+    ///
+    /// # Errors
+    ///
+    /// A conflict if others own what would change and `force` is not set.
     pub(super) fn applied(
         &self,
         kind: Kind,
@@ -161,20 +223,10 @@ impl Server {
         force: bool,
         subresource: Option<&str>,
     ) -> Result<Value, Error> {
-        let view = seen(kind);
-        if let Some(problem) = mistyped(config, view) {
-            let (meta, api_version) = (&config["metadata"], kind.api_version());
-            let text = |field: &str| meta[field].as_str().unwrap_or_default();
-            return Err(Error::internal(format!(
-                "failed to create typed patch object ({}/{}; {api_version}, Kind={}): {problem}",
-                text("namespace"),
-                text("name"),
-                kind.name()
-            )));
-        }
+        let view = self.form.map_or_else(|| seen(kind), seen_as);
         let reset = reset(kind.resource(), subresource);
         let mut all = live.map(managers).unwrap_or_default();
-        let nothing = empty(kind);
+        let nothing = self.form.map_or_else(|| empty(kind), |form| form.show(empty(kind)));
         let before = strip(live.unwrap_or(&nothing));
         if live.is_some() && all.is_empty() {
             let mut first = self.manager(kind, BEFORE_FIRST_APPLY, false, subresource);
@@ -196,12 +248,10 @@ impl Server {
         let mut gone = last.clone();
         gone.remove(&all[place].set);
         prune(&mut object, &gone, &owned, view);
-        let mut difference = compare(&before, &object, view, &NOT_COMPARED);
-        difference.changed.remove_trees(&reset);
-        difference.removed.remove_trees(&reset);
-        conflicts(&mut all, place, &difference.changed, force)?;
+        let differences = Differences::new(kind, self.form, &before, &object, &reset);
+        conflicts(&mut all, place, &differences, force)?;
         for (_, other) in all.iter_mut().enumerate().filter(|(index, _)| *index != place) {
-            other.set.remove(&difference.removed);
+            other.set.remove(&differences.of(&other.api_version).removed);
         }
         all[place].set.remove(&system());
         // An apply that changes nothing is dated only if an earlier one was (`managedfieldsupdater.go`).
@@ -242,10 +292,10 @@ fn place_of(all: &mut Vec<Manager>, me: &Manager) -> usize {
 }
 
 /// Tells of others who own what changes, or takes it from them.
-fn conflicts(all: &mut [Manager], place: usize, changed: &Set, force: bool) -> Result<(), Error> {
+fn conflicts(all: &mut [Manager], place: usize, differences: &Differences<'_>, force: bool) -> Result<(), Error> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for (_, other) in all.iter_mut().enumerate().filter(|(index, _)| *index != place) {
-        let both = other.set.common(changed);
+        let both = other.set.common(&differences.of(&other.api_version).changed);
         if both.is_empty() {
             continue;
         }

@@ -9,7 +9,6 @@ use crate::apiextensions::shape;
 use crate::apply::is_reset;
 use crate::patch::{Patch, Validation};
 use crate::schema::{self, Type, decode, parse, syntax_error};
-use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
 use serde_json::{Map, Value, json};
 
@@ -314,13 +313,17 @@ fn unconvertible(value: &Value, of: Type) -> Option<String> {
         Value::Array(_) => "slice",
         Value::Object(_) => "map",
     };
-    let plain = |to: &str| {
-        let is = match is {
-            "slice" => "[]interface {}",
-            "map" => "map[string]interface {}",
-            is => is,
+    // Only what Go could convert is said to be of the wrong type.
+    let plain = || {
+        let could = match of.plain() {
+            Type::String => is == "int64",
+            Type::Int32 | Type::Int64 => is == "float64",
+            _ => false,
         };
-        Some(format!("cannot convert {is} to {to}"))
+        Some(match could {
+            true => format!("cannot convert {is} to {}", go_name(of)),
+            false => format!("unrecognized type: {}", of.plain().go()),
+        })
     };
     match (of.plain(), value) {
         (Type::Struct(_), Value::Object(fields)) => {
@@ -334,7 +337,10 @@ fn unconvertible(value: &Value, of: Type) -> Option<String> {
         (Type::Map(_), _) => Some(format!("cannot restore map from {is}")),
         (Type::String, Value::String(_)) | (Type::Bool, Value::Bool(_)) => None,
         (Type::Int32 | Type::Int64 | Type::Float64, Value::Number(_)) => None,
-        (Type::String | Type::Bool | Type::Int32 | Type::Int64 | Type::Float64, _) => plain(&go_name(of)),
+        (Type::String | Type::Bool | Type::Int32 | Type::Int64 | Type::Float64, _) => plain(),
+        (Type::Bytes, Value::String(_)) => {
+            decode(value.clone(), of).err().map(|why| format!("error decoding from json: {why}"))
+        }
         _ => None,
     }
 }
@@ -346,48 +352,4 @@ fn go_name(of: Type) -> String {
         Type::Alias(name, _) => format!("v1.{}", name.rsplit('.').next().unwrap_or_default()),
         of => of.go(),
     }
-}
-
-/// What is allowed but unwise in an object that is written (`pkg/api/pod/warnings.go`, `pkg/api/persistentvolume*`).
-pub fn advice(kind: Kind, value: &Value) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let spec = match kind {
-        Kind::Pod => (&value["spec"], "spec"),
-        Kind::Job | Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet => {
-            (&value["spec"]["template"]["spec"], "spec.template.spec")
-        }
-        _ => return warnings,
-    };
-    for list in ["initContainers", "containers"] {
-        for (index, container) in spec.0[list].as_array().into_iter().flatten().enumerate() {
-            let path = format!("{}.{list}[{index}]", spec.1);
-            for amounts in ["requests", "limits"] {
-                for resource in ["memory", "ephemeral-storage"] {
-                    let Some(text) = container["resources"][amounts][resource].as_str() else { continue };
-                    let quantity: kit_api::Quantity = text.parse().unwrap_or_default();
-                    if quantity.milli_value() % 1000 != 0 {
-                        warnings.push(format!(
-                            "{path}.resources.{amounts}[{resource}]: fractional byte value {text:?} is invalid, must be \
-                             an integer"
-                        ));
-                    }
-                }
-            }
-            let mut seen = std::collections::BTreeSet::new();
-            for (at, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
-                let name = variable["name"].as_str().unwrap_or_default();
-                if !seen.insert(name) {
-                    warnings.push(format!(
-                        "{path}.env[{at}]: hides previous definition of {name:?}, which may be dropped when using apply"
-                    ));
-                }
-            }
-        }
-    }
-    // `pkg/registry/apps/statefulset/strategy.go`.
-    if kind == Kind::StatefulSet && value["spec"]["revisionHistoryLimit"].as_i64().is_some_and(|limit| limit < 0) {
-        let why = "a negative value retains all historical revisions; a value >= 0 is recommended";
-        warnings.push(format!("spec.revisionHistoryLimit: {why}"));
-    }
-    warnings
 }

@@ -5,7 +5,7 @@
 
 use super::query::Query;
 use super::view::show_list;
-use super::{Request, Response, Target, fields, verbs};
+use super::{Request, Response, Target, fields};
 use crate::schema::syntax_error;
 use crate::{Change, ChangeKind, Error, Server, Snapshot, Stored};
 use base64::Engine as _;
@@ -346,8 +346,7 @@ impl Server {
                 None => return Err(too_old(wanted.next.as_ref())),
             },
         };
-        let warnings = verbs::deprecation(target.kind);
-        Ok(show_list(target, request, metadata, items, self.time())?.warn(warnings))
+        show_list(target, request, metadata, items, self.time())
     }
 }
 

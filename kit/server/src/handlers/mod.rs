@@ -246,7 +246,10 @@ impl Server {
             Some(target) => Query::parse(request.query).and_then(|query| self.dispatch(&target, request, &query)),
         };
         self.caller = None;
-        answer.unwrap_or_else(|error| Response::error(&error)).warn(std::mem::take(&mut self.warnings))
+        let mut answer = answer.unwrap_or_else(|error| Response::error(&error));
+        // That a kind is deprecated is known before anything else (`handlers.addWarningIfDeprecated`).
+        answer.warnings.splice(0..0, std::mem::take(&mut self.deprecated));
+        answer.warn(std::mem::take(&mut self.warnings))
     }
 
     /// All resources, built in and custom.
@@ -300,9 +303,9 @@ impl Server {
         if !known(verb) {
             return Err(Error::method_not_allowed());
         }
-        // Whoever reads is told with the answer, which others may give as well.
-        if !["get", "list", "watch"].contains(&verb) {
-            self.warnings.extend(verbs::deprecation(target.kind));
+        // Watches tell it themselves.
+        if verb != "watch" {
+            self.deprecated = verbs::deprecation(target.kind);
         }
         if let Some(answer) = self.metrics(target, query) {
             return Ok(answer);

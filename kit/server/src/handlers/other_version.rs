@@ -28,12 +28,8 @@ impl Server {
             "PATCH" if media == "application/apply-patch+yaml" => {
                 let config;
                 (config, warnings) = body::configuration(request.body, query)?;
-                // What says another version is refused with the words for it.
-                text = match config["apiVersion"] == form.0.api_version.as_str() {
-                    true => form.keep(config),
-                    false => config,
-                }
-                .to_string();
+                // It is merged into what is shown in its version.
+                text = config.to_string();
             }
             "POST" | "PUT" | "PATCH" => {
                 let sent = match request.method {
@@ -60,7 +56,10 @@ impl Server {
             headers.extend(request.headers.iter().filter(own));
             (told.body, told.headers) = (text.as_bytes(), &headers);
         }
-        Ok(self.dispatch(&kept, &told, query)?.warn(warnings).in_form(form))
+        self.form = Some(form);
+        let answer = self.dispatch(&kept, &told, query);
+        self.form = None;
+        Ok(answer?.warn(warnings).in_form(form))
     }
 
     /// What the version of the path asks for beyond what all do.

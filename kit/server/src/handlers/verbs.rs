@@ -40,8 +40,7 @@ impl Server {
             return Err(Error::too_large(version, current));
         }
         let stored = self.get(&target.key())?;
-        let warnings = deprecation(target.kind);
-        Ok(self.show_stored(target, request, 200, stored)?.warn(warnings))
+        self.show_stored(target, request, 200, stored)
     }
 
     pub(super) fn do_create(
@@ -53,6 +52,7 @@ impl Server {
         let resource = target.kind.resource();
         let dry_run = query.dry_run("CreateOptions")?;
         let mut sent = body::object(request, resource, query)?;
+        self.warnings.append(&mut sent.warnings);
         self.place(target, &mut sent.value)?;
         let user = request.user.cloned().unwrap_or_default();
         if let Some(answer) = self.review(target.kind, &sent.value, &user)? {
@@ -62,13 +62,12 @@ impl Server {
             let name = sent.value["metadata"]["name"].as_str().map(str::to_string);
             return self.binding(&Target { kind: Kind::Pod, name, ..target.clone() }, request, query);
         }
-        sent.warnings.extend(body::advice(target.kind, &sent.value));
         if target.kind.name() == "CertificateSigningRequest" {
             user.sign_request(&mut sent.value);
         }
         let options = WriteOptions { dry_run, manager: Some(manager(request, query)), ..Default::default() };
         let made = self.create_value(target.kind, sent.value, &options);
-        self.told(target, request, 201, made, sent.warnings)
+        self.told(target, request, 201, made, Vec::new())
     }
 
     /// The answer to a write. What is doubtful in it is told of also if it is refused.
@@ -150,6 +149,7 @@ impl Server {
         let subresource = status_of(target);
         let dry_run = query.dry_run("UpdateOptions")?;
         let mut sent = body::object(request, resource, query)?;
+        self.warnings.append(&mut sent.warnings);
         Self::is_named(target, &sent.value)?;
         self.place(target, &mut sent.value)?;
         let key = target.key();
@@ -157,11 +157,11 @@ impl Server {
             WriteOptions { dry_run, subresource, manager: Some(manager(request, query)), ..Default::default() };
         if self.state.get(&key).is_none() {
             let made = self.create_by_update(&key, sent.value, request, options);
-            return self.told(target, request, 201, made, sent.warnings);
+            return self.told(target, request, 201, made, Vec::new());
         }
         let changed =
             Self::is_conditional(&key, &sent.value).and_then(|()| self.update_value(&key, sent.value, &options));
-        self.told(target, request, 200, changed, sent.warnings)
+        self.told(target, request, 200, changed, Vec::new())
     }
 
     /// An update of what isn't there, which makes it if its kind lets clients do so. Whoever names a uid means something that
@@ -213,6 +213,7 @@ impl Server {
         let (patch, doubts) = read_patch(media, request, resource.custom, query)?;
         let patched = patch.apply(&key, there)?;
         let mut sent = body::patched(&patch, patched, doubts, resource, query)?;
+        self.warnings.append(&mut sent.warnings);
         Self::is_named(target, &sent.value)?;
         self.place(target, &mut sent.value)?;
         let options = WriteOptions {
@@ -224,7 +225,7 @@ impl Server {
         };
         let changed =
             Self::is_conditional(&key, &sent.value).and_then(|()| self.update_value(&key, sent.value, &options));
-        self.told(target, request, 200, changed, sent.warnings)
+        self.told(target, request, 200, changed, Vec::new())
     }
 
     fn do_apply(&mut self, target: &Target, request: &Request<'_>, query: &Query) -> Result<Response, Error> {
@@ -232,7 +233,9 @@ impl Server {
         let manager = query.get("fieldManager");
         let dry_run = query.patch_options(true)?;
         let (mut config, warnings) = body::configuration(request.body, query)?;
-        for (field, expected) in [("apiVersion", &resource.api_version), ("kind", &resource.kind)] {
+        let form = self.form;
+        let api_version = form.map_or(&resource.api_version, |form| &form.0.api_version);
+        for (field, expected) in [("apiVersion", api_version), ("kind", &resource.kind)] {
             let said = config[field].as_str().unwrap_or_default();
             if said.is_empty() {
                 return Err(Error::bad_request(format!(
@@ -252,15 +255,18 @@ impl Server {
         if !config["metadata"].is_object() {
             config["metadata"] = json!({});
         }
+        self.is_typed(target.kind, &config)?;
         self.place(target, &mut config)?;
         let key = target.key();
         self.readable(&key)?;
         let live = self.state.get(&key).map(|stored| stored.to_value());
+        let live = live.map(|live| form.map_or_else(|| live.clone(), |form| form.show(live.clone())));
         let subresource = status_of(target);
         if live.is_none() && subresource.is_some() {
             return Err(Error::not_found(&key));
         }
         let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
+        let object = form.map_or_else(|| object.clone(), |form| form.keep(object.clone()));
         let object = canonical(target.kind, object);
         let options = WriteOptions { dry_run, subresource, patch: true, ..Default::default() };
         if live.is_some() {
@@ -303,7 +309,8 @@ impl Server {
         request: &Request<'_>,
         query: &Query,
     ) -> Result<Response, Error> {
-        let (options, _) = delete_options(target.kind, request, query)?;
+        let (options, warnings) = delete_options(target.kind, request, query)?;
+        self.warnings.extend(warnings);
         query.list_options(false, false)?;
         let revision = self.snapshot().revision;
         let selection = list::Selection::of(target.kind, query)?;

@@ -72,13 +72,17 @@ fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -
         object.retain(|name, _| retained(name));
     }
     let field = |name: &str| of.structure().and_then(|of| of.field(name));
+    for (name, order) in patch {
+        if let Some(list) = name.strip_prefix(ORDER) {
+            check_order(object.get(list), patch.get(list), order, list, of)?;
+        }
+    }
     for (name, values) in patch {
-        if let Some(list) = name.strip_prefix(DELETE_FROM) {
-            let bad = || Problem::Malformed("invalid patch format of primitive list");
-            let gone = values.as_array().cloned().ok_or_else(bad)?;
-            if let Some(items) = object.get_mut(list).and_then(Value::as_array_mut) {
-                items.retain(|item| !gone.contains(item));
-            }
+        // What is of another type than the list is passed over.
+        if let (Some(list), Some(gone)) = (name.strip_prefix(DELETE_FROM), values.as_array())
+            && let Some(items) = object.get_mut(list).and_then(Value::as_array_mut)
+        {
+            items.retain(|item| !gone.contains(item));
         }
     }
     for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
@@ -86,27 +90,21 @@ fn maps(object: &mut Map<String, Value>, patch: &Map<String, Value>, of: Type) -
         match (value, object.get_mut(name)) {
             (Value::Null, _) => _ = object.shift_remove(name),
             (Value::Object(_), Some(there)) if there.is_object() => merge(there, value, inner(field, of))?,
-            (Value::Object(_), _) => {
-                let mut fresh = Value::Object(Map::new());
-                merge(&mut fresh, value, inner(field, of))?;
-                object.insert(name.clone(), fresh);
-            }
-            (Value::Array(items), there) => {
-                let mut list = there.and_then(|there| there.as_array().cloned()).unwrap_or_default();
-                match field.filter(|field| field.patch.merge) {
-                    Some(field) => lists(&mut list, items, field)?,
-                    None => list = without_directives(items),
+            (Value::Array(items), Some(Value::Array(list))) => match field.filter(|field| field.patch.merge) {
+                Some(field) => lists(list, items, field)?,
+                None => list.clone_from(items),
+            },
+            (Value::Object(_) | Value::Array(_), _) => {
+                object.shift_remove(name);
+                if let Some(fresh) = fresh(value) {
+                    object.insert(name.clone(), fresh);
                 }
-                object.insert(name.clone(), Value::Array(list));
             }
             _ => _ = object.insert(name.clone(), value.clone()),
         }
     }
     for (name, order) in patch {
         let Some(list) = name.strip_prefix(ORDER) else { continue };
-        if !order.is_array() || patch.get(list).is_some_and(|items| !items.is_array()) {
-            return Err(Problem::Malformed("invalid patch format of setElementOrder list"));
-        }
         let key = field(list).and_then(|field| field.patch.key);
         if let (Some(items), Some(order)) = (object.get_mut(list).and_then(Value::as_array_mut), order.as_array()) {
             sort(items, order, key);
@@ -122,6 +120,50 @@ fn inner(field: Option<&Field>, of: Type) -> Type {
         (None, Type::Map(of)) => of.plain(),
         _ => Type::Raw,
     }
+}
+
+/// An order belongs to a list that the type has (`mergePatchIntoOriginal`).
+fn check_order(
+    there: Option<&Value>,
+    patch: Option<&Value>,
+    order: &Value,
+    list: &str,
+    of: Type,
+) -> Result<(), Problem> {
+    for value in [Some(order), there, patch].into_iter().flatten().filter(|value| !value.is_array()) {
+        let is = match value {
+            Value::Object(_) => "map[string]interface {}",
+            Value::String(_) => "string",
+            Value::Bool(_) => "bool",
+            Value::Number(number) if number.is_f64() => "float64",
+            Value::Number(_) => "int64",
+            Value::Null | Value::Array(_) => "<nil>",
+        };
+        return Err(Problem::Other(format!("expected a []interface {{}}, but received a {is}")));
+    }
+    let Some(structure) = of.structure() else {
+        let why = "merging an object in json but data type is not struct, instead is: map";
+        return if matches!(of.plain(), Type::Map(_)) { Err(Problem::Other(why.into())) } else { Ok(()) };
+    };
+    if structure.field(list).is_none() {
+        let name = structure.name.rsplit('.').next().unwrap_or_default();
+        return Err(Problem::Other(format!("unable to find api field in struct {name} for the json field {list:?}")));
+    }
+    Ok(())
+}
+
+/// What a patch puts where there was nothing: without what is null, and without maps that are directives themselves. Other
+/// directives stay, and are fields that nobody knows (`discardNullValuesFromPatch`, `removeDirectives`).
+fn fresh(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::Object(fields) if fields.contains_key(DIRECTIVE) => return None,
+        Value::Object(fields) => {
+            let said = fields.iter().filter(|(_, value)| !value.is_null());
+            said.filter_map(|(name, value)| Some((name.clone(), fresh(value)?))).collect()
+        }
+        Value::Array(items) => items.iter().filter_map(fresh).collect(),
+        other => other.clone(),
+    })
 }
 
 fn without_directives(items: &[Value]) -> Vec<Value> {
@@ -164,11 +206,7 @@ fn lists(list: &mut Vec<Value>, patch: &[Value], field: &Field) -> Result<(), Pr
             Some(there) => {
                 merge(there, item, of)?;
             }
-            None => {
-                let mut fresh = Value::Object(Map::new());
-                merge(&mut fresh, item, of)?;
-                added.push(fresh);
-            }
+            None => added.push(item.clone()),
         }
     }
     // Items that are new come before what only the server has: see `sort`.

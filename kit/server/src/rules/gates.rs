@@ -21,7 +21,21 @@ pub fn max_unavailable(set: &mut Value, old: Option<&Value>, enabled: bool) {
 
 /// Takes out of a new object what its features would need: CoordinatedLeaderElection, MutableCSINodeAllocatableCount and
 /// VolumeAttributesClass; and a node's source of configuration, which is gone.
-pub fn drop_disabled_fields(kind: &str, object: &mut Value) {
+/// What was there before stays.
+pub fn drop_disabled_fields(kind: &str, object: &mut Value, old: Option<&Value>) {
+    if let Some(path) = pod_spec_of(kind)
+        && let Some(spec) = object.pointer_mut(path).and_then(Value::as_object_mut)
+    {
+        let before = old.and_then(|old| old.pointer(path)).and_then(Value::as_object);
+        let in_use = before.is_some_and(|before| {
+            let mut kept = before.clone();
+            drop_disabled(&mut kept);
+            kept != *before
+        });
+        if !in_use {
+            drop_disabled(spec);
+        }
+    }
     let fields: &[&str] = match kind {
         "CSIDriver" => &["nodeAllocatableUpdatePeriodSeconds"],
         "Lease" => &["preferredHolder", "strategy"],
@@ -30,7 +44,28 @@ pub fn drop_disabled_fields(kind: &str, object: &mut Value) {
         _ => return,
     };
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        fields.iter().for_each(|field| _ = spec.shift_remove(*field));
+        let there = |field: &str| old.is_some_and(|old| !old["spec"][field].is_null());
+        fields.iter().filter(|field| !there(field)).for_each(|field| _ = spec.shift_remove(*field));
+    }
+}
+
+/// Where a kind says what its pods are.
+fn pod_spec_of(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "Pod" => "/spec",
+        "PodTemplate" => "/template/spec",
+        "CronJob" => "/spec/jobTemplate/spec/template/spec",
+        "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "ReplicationController" | "StatefulSet" => {
+            "/spec/template/spec"
+        }
+        _ => return None,
+    })
+}
+
+/// Which generation a kubelet has seen (PodObservedGenerationTracking).
+pub fn drop_observed_generation(status: &mut Value, old: &Value) {
+    if old["observedGeneration"].is_null() {
+        status.as_object_mut().map(|status| status.shift_remove("observedGeneration"));
     }
 }
 
@@ -46,7 +81,7 @@ pub fn drop_disabled_status(status: &mut Value, old: &Value) {
 }
 
 /// Takes out of a pod's spec what its features would need.
-pub fn drop_disabled(spec: &mut Map<String, Value>) {
+fn drop_disabled(spec: &mut Map<String, Value>) {
     // PodLevelResources and DynamicResourceAllocation.
     for field in ["resources", "resourceClaims"] {
         spec.shift_remove(field);

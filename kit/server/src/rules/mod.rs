@@ -4,6 +4,8 @@
 //! typed callers and for bodies of requests. Sources: `pkg/apis/*/v*/defaults.go` for [`defaults`],
 //! `pkg/apis/*/validation` for [`validate`] and [`update`], `pkg/registry/*/*/strategy.go` for [`strategy`].
 
+pub mod advice;
+mod course;
 pub mod defaults;
 pub mod flow_defaults;
 pub mod gates;

@@ -98,21 +98,19 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
     let kind = resource.kind.as_str();
     if has_generation(resource) {
         map_in(object, "metadata").insert("generation".into(), 1.into());
-    } else {
-        map_in(object, "metadata").shift_remove("generation");
     }
     if resource.has_status() && !KEEPS_STATUS.contains(&kind) {
         reset_status(resource, object);
     }
-    super::gates::drop_disabled_fields(kind, object);
+    super::gates::drop_disabled_fields(kind, object, None);
     match kind {
         "Pod" => {
-            super::gates::drop_disabled(map_in(object, "spec"));
             select_by_own_labels(object);
             new_pod(object, now, qos);
         }
         "Namespace" => {
-            map_in(object, "spec").insert("finalizers".into(), json!(["kubernetes"]));
+            let finalizers = map_in(object, "spec").entry("finalizers").or_insert_with(|| json!([]));
+            add_to(finalizers, "kubernetes");
             object["status"] = json!({"phase": "Active"});
         }
         "PersistentVolumeClaim" => {
@@ -129,6 +127,8 @@ pub fn prepare_for_create(resource: &Resource, object: &mut Value, now: &str, qo
             set_template_generation(object, generation);
         }
         "Job" => generate_selector(object),
+        "ServiceAccount" => only_names(object),
+        "EndpointSlice" => drop_topology(object),
         "CustomResourceDefinition" => remember_storage(object),
         // What this server serves itself is there at once (`NewLocalAvailableAPIServiceCondition`).
         "APIService" if object["spec"]["service"].is_null() => {
@@ -189,10 +189,31 @@ fn same_source(spec: &mut serde_json::Map<String, Value>) {
 
 fn add_finalizer(object: &mut Value, finalizer: &str) {
     let finalizers = map_in(object, "metadata").entry("finalizers").or_insert_with(|| json!([]));
-    if let Some(finalizers) = finalizers.as_array_mut()
-        && !finalizers.iter().any(|there| there == finalizer)
+    add_to(finalizers, finalizer);
+}
+
+fn add_to(list: &mut Value, item: &str) {
+    if let Some(list) = list.as_array_mut()
+        && !list.iter().any(|there| there == item)
     {
-        finalizers.push(finalizer.into());
+        list.push(item.into());
+    }
+}
+
+/// A service account says of secrets only how they are called (`cleanSecretReferences`).
+fn only_names(account: &mut Value) {
+    for secret in account.get_mut("secrets").and_then(Value::as_array_mut).into_iter().flatten() {
+        *secret = match secret.get("name") {
+            Some(name) => json!({"name": name}),
+            None => json!({}),
+        };
+    }
+}
+
+/// Topology of endpoints belongs to an older version (`dropTopologyOnV1`).
+fn drop_topology(slice: &mut Value) {
+    for endpoint in slice.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
+        endpoint.as_object_mut().map(|endpoint| endpoint.shift_remove("deprecatedTopology"));
     }
 }
 
@@ -285,6 +306,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
     if resource.has_status() {
         keep(new, old, "status");
     }
+    super::gates::drop_disabled_fields(kind, new, Some(old));
     match kind {
         "Namespace" => {
             let finalizers = old["spec"]["finalizers"].clone();
@@ -292,6 +314,8 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
         }
         "Service" => drop_what_the_type_does_not_need(new, old),
         "CertificateSigningRequest" => keep(new, old, "spec"),
+        "ServiceAccount" => only_names(new),
+        "EndpointSlice" if new["endpoints"] != old["endpoints"] => drop_topology(new),
         "CustomResourceDefinition" => remember_storage(new),
         "DaemonSet" => {
             let changed = !equal(&new["spec"]["template"], &old["spec"]["template"]);
@@ -303,7 +327,8 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
         }
         _ => {}
     }
-    if has_generation(resource) && kind != "PriorityClass" {
+    // A driver's changes are counted, and that it was made isn't.
+    if (has_generation(resource) && kind != "PriorityClass") || kind == "CSIDriver" {
         let changed = match kind {
             // Revisions of rollouts stand in annotations (`pkg/registry/apps/deployment/strategy.go`).
             "Deployment" => {
@@ -312,7 +337,12 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
                 !equal(&new["webhooks"], &old["webhooks"])
             }
-            "EndpointSlice" => new["endpoints"] != old["endpoints"] || new["ports"] != old["ports"],
+            "EndpointSlice" => {
+                new["endpoints"] != old["endpoints"]
+                    || new["ports"] != old["ports"]
+                    || new["metadata"]["labels"] != old["metadata"]["labels"]
+            }
+            "PodTemplate" => !equal(&new["template"], &old["template"]),
             _ if resource.custom => without_meta(new) != without_meta(old),
             _ => !equal(&new["spec"], &old["spec"]),
         };
@@ -349,6 +379,9 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
     };
     for field in metadata.iter().chain(&["managedFields"]) {
         keep(&mut result["metadata"], &new["metadata"], field);
+    }
+    if kind == "Pod" {
+        super::gates::drop_observed_generation(&mut result["status"], &old["status"]);
     }
     if kind == "Pod"
         && let Some(class) = old.pointer("/status/qosClass")
@@ -402,7 +435,6 @@ fn keep_metadata(new: &mut Value, old: &Value) {
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generation",
-        "generateName",
         "selfLink",
     ] {
         keep(&mut new["metadata"], &old["metadata"], field);

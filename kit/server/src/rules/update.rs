@@ -2,6 +2,7 @@
 //!
 //! Sources: `Validate*Update` of `pkg/apis/*/validation/validation.go`.
 
+use super::course::{Part, parts};
 use super::validate;
 use crate::apiextensions;
 use crate::diff::diff;
@@ -16,66 +17,53 @@ use std::collections::BTreeSet;
 /// What is said of a change of what can't change.
 pub const IMMUTABLE: &str = "field is immutable";
 
-/// When the object that comes of a change is looked at as a whole.
-#[derive(PartialEq, Eq)]
-enum Whole {
-    /// Before what may not change.
-    First,
-    /// After it.
-    Last,
-    /// Upstream holds a change of these to less than an object that is new.
-    Never,
-}
-
-impl Whole {
-    fn of(kind: &str) -> Whole {
-        match kind {
-            "CSIDriver"
-            | "CSINode"
-            | "CustomResourceDefinition"
-            | "EndpointSlice"
-            | "Job"
-            | "PersistentVolume"
-            | "Pod"
-            | "RuntimeClass"
-            | "StorageClass"
-            | "VolumeAttachment" => Whole::First,
-            "PriorityClass" => Whole::Never,
-            _ => Whole::Last,
-        }
-    }
-}
-
 /// Says what is wrong with a change, and with what came of it.
 pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors {
     let mut errors = Errors::default();
     let (at, was, e) = (At::root(new), At::root(old), &mut errors);
-    if was.at("metadata.deletionTimestamp").is_set() {
-        validate::finalizers_added(e, &at.at("metadata.finalizers"), was.at("metadata.finalizers").value);
+    validate::common_metadata(e, resource, &at, &was);
+    for part in parts(resource) {
+        match part {
+            Part::Metadata => validate::changed_metadata(e, resource, &at, &was),
+            Part::Whole => {
+                validate::metadata(e, resource, &at);
+                e.0.extend(rules(resource, new).0);
+            }
+            Part::Again if resource.kind == "Job" => validate::job_spec(e, &at.get("spec")),
+            Part::Again => e.0.extend(rules(resource, new).0),
+            Part::Change => change(e, resource, &at, &was),
+        }
     }
-    let whole = if resource.custom { Whole::Never } else { Whole::of(&resource.kind) };
-    if whole == Whole::First {
-        e.0.extend(as_a_whole(resource, new).0);
-    }
+    errors
+}
+
+/// What may not change.
+fn change(e: &mut Errors, resource: &Resource, at: &At<'_>, was: &At<'_>) {
     match resource.kind.as_str() {
         _ if resource.custom => {
-            validate::metadata(e, resource, &at);
-            resource.definition.iter().for_each(|version| apiextensions::validate_update(e, version, new, old));
+            resource
+                .definition
+                .iter()
+                .for_each(|version| apiextensions::validate_update(e, version, at.value, was.value));
         }
-        "CustomResourceDefinition" => definition(e, &at, &was),
-        "Pod" => pod(e, &at, &was),
+        "CustomResourceDefinition" => definition(e, at, was),
+        "Pod" => pod(e, at, was),
         "Deployment" | "ReplicaSet" | "DaemonSet" => {
             immutable(e, &at.at("spec.selector"), &was.at("spec.selector"), "meta.LabelSelector")
         }
-        "StatefulSet" => stateful_set(e, &at, &was),
+        "StatefulSet" => stateful_set(e, at, was),
         "Job" => job(e, &at.get("spec"), &was.get("spec")),
         "Service" => service(e, &at.get("spec"), &was.get("spec")),
-        "ConfigMap" => immutable_data(e, &at, &was, &["data", "binaryData"]),
+        "ConfigMap" => immutable_data(e, at, was, &["data", "binaryData"]),
         "Secret" => {
-            same(e, &at.get("type"), &was.get("type"));
-            immutable_data(e, &at, &was, &["data"]);
+            same_text(e, &at.get("type"), &was.get("type"));
+            immutable_data(e, at, was, &["data"]);
         }
-        "Node" => node(e, &at.get("spec"), &was.get("spec")),
+        "Node" => {
+            validate::node_status(e, &at.get("status"));
+            node(e, &at.get("spec"), &was.get("spec"));
+            validate::node_taints(e, at);
+        }
         "ResourceQuota" => {
             let (scopes, before) = (at.at("spec.scopes"), was.at("spec.scopes"));
             let names = |list: &At<'_>| -> BTreeSet<String> {
@@ -85,9 +73,8 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
                 e.invalid_as(&scopes, &dump_list(scopes.value, "core.ResourceQuotaScope"), IMMUTABLE);
             }
         }
-        "PersistentVolumeClaim" => claim(e, &at, &was),
+        "PersistentVolumeClaim" => claim(e, at, was),
         "PriorityClass" => {
-            validate::metadata(e, resource, &at);
             if at.get("value").value != was.get("value").value {
                 e.forbidden(&at.get("value"), "may not be changed in an update.");
             }
@@ -101,7 +88,7 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
             }
             same(e, &at.get("volumeBindingMode"), &was.get("volumeBindingMode"));
         }
-        "PersistentVolume" => volume(e, &at, &was),
+        "PersistentVolume" => volume(e, at, was),
         "VolumeAttachment" => immutable(e, &at.get("spec"), &was.get("spec"), "storage.VolumeAttachmentSpec"),
         "CSINode" => csi_node(e, &at.at("spec.drivers"), &was.at("spec.drivers")),
         "CSIDriver" => {
@@ -122,26 +109,22 @@ pub fn validate_update(resource: &Resource, new: &Value, old: &Value) -> Errors 
             }
         }
         "ControllerRevision" if at.get("data").value != was.get("data").value => {
-            e.invalid_as(&at.get("data"), "runtime.RawExtension", IMMUTABLE);
+            e.invalid_as(&at.get("data"), &raw(at.get("data").value), IMMUTABLE);
         }
-        "EndpointSlice" => same(e, &at.get("addressType"), &was.get("addressType")),
-        "RuntimeClass" => same(e, &at.get("handler"), &was.get("handler")),
+        "EndpointSlice" => same_text(e, &at.get("addressType"), &was.get("addressType")),
+        "RuntimeClass" => same_text(e, &at.get("handler"), &was.get("handler")),
         "CSIStorageCapacity" => {
             immutable(e, &at.get("nodeTopology"), &was.get("nodeTopology"), "meta.LabelSelector");
-            same(e, &at.get("storageClassName"), &was.get("storageClassName"));
+            same_text(e, &at.get("storageClassName"), &was.get("storageClassName"));
         }
         "ServiceCIDR" => validate::ranges_changed(e, &at.at("spec.cidrs"), &was.at("spec.cidrs")),
         "IPAddress" => {
             let (of, before) = (at.at("spec.parentRef"), was.at("spec.parentRef"));
             immutable(e, &of, &before, "networking.ParentReference");
         }
-        "IngressClass" => same(e, &at.at("spec.controller"), &was.at("spec.controller")),
+        "IngressClass" => same_text(e, &at.at("spec.controller"), &was.at("spec.controller")),
         _ => {}
     }
-    if whole == Whole::Last {
-        e.0.extend(validate::validate(resource, new).0);
-    }
-    errors
 }
 
 /// Says what is wrong with a pod that has got ephemeral containers (`ValidatePodEphemeralContainersUpdate`).
@@ -149,12 +132,22 @@ pub fn validate_guests(resource: &Resource, new: &Value) -> Errors {
     as_a_whole(resource, new)
 }
 
-/// Says what is wrong with an object that isn't new. Only new pods can't have ephemeral containers (`ValidatePodCreate`).
+/// What only a new object is held to: `ValidatePodCreate`, `AllowInvalidServiceName` and `ValidateControllerRevisionCreate`.
+const NEW_ONLY: [(&str, &str); 3] =
+    [("Pod", "spec.ephemeralContainers"), ("StatefulSet", "spec.serviceName"), ("ControllerRevision", "data")];
+
+/// What is wrong with an object that isn't new, apart from its metadata.
+fn rules(resource: &Resource, object: &Value) -> Errors {
+    let mut errors = validate::rules(resource, object);
+    errors.0.retain(|cause| !NEW_ONLY.contains(&(&*resource.kind, &*cause.field)));
+    errors
+}
+
+/// The same with its metadata.
 fn as_a_whole(resource: &Resource, object: &Value) -> Errors {
-    let mut errors = validate::validate(resource, object);
-    if resource.kind == "Pod" {
-        errors.0.retain(|cause| cause.field != "spec.ephemeralContainers");
-    }
+    let mut errors = Errors::default();
+    validate::metadata(&mut errors, resource, &At::root(object));
+    errors.0.extend(rules(resource, object).0);
     errors
 }
 
@@ -180,7 +173,7 @@ fn definition(e: &mut Errors, at: &At<'_>, was: &At<'_>) {
     let served = apiextensions::definition::is_true(was.value, "Established");
     let when_served: &[&str] = if served { &["spec.scope", "spec.names.kind"] } else { &[] };
     for path in when_served.iter().chain(&["spec.group", "spec.names.plural"]) {
-        same(e, &at.at(path), &was.at(path));
+        same_text(e, &at.at(path), &was.at(path));
     }
     let versions = at.at("spec.versions").items();
     for stored in at.at("status.storedVersions").items() {
@@ -190,10 +183,29 @@ fn definition(e: &mut Errors, at: &At<'_>, was: &At<'_>) {
     }
 }
 
+/// The same of a text that is always there in Go, and may be empty.
+fn same_text(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
+    if new.text() != old.text() {
+        e.invalid_text(new, IMMUTABLE);
+    }
+}
+
 fn same(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     if new.value != old.value {
         e.invalid(new, IMMUTABLE);
     }
+}
+
+/// Bytes of JSON, as Go shows them.
+fn raw(value: &Value) -> String {
+    let bytes = match value {
+        Value::Null => "(nil)".into(),
+        value => {
+            let bytes: Vec<String> = value.to_string().bytes().map(|byte| format!("{byte:#x}")).collect();
+            format!("{{{}}}", bytes.join(", "))
+        }
+    };
+    format!("runtime.RawExtension{{Raw:[]uint8{bytes}, Object:runtime.Object(nil)}}")
 }
 
 fn immutable(e: &mut Errors, new: &At<'_>, old: &At<'_>, of: &str) {

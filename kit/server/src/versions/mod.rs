@@ -8,6 +8,7 @@ mod events;
 
 use crate::field::Errors;
 use crate::schema;
+use kit_apimachinery::object::Kind;
 use kit_apimachinery::resource::Resource;
 use serde_json::{Map, Value};
 
@@ -16,6 +17,14 @@ use serde_json::{Map, Value};
 pub struct Form(pub &'static Resource);
 
 impl Form {
+    /// The form of a kind in a version, unless it is the kept one.
+    pub fn of(kind: Kind, api_version: &str) -> Option<Form> {
+        let other = matches!(kind, Kind::HorizontalPodAutoscaler | Kind::Event) && api_version != kind.api_version();
+        let all = other.then(Resource::served).into_iter().flatten();
+        let mut all = all.filter(|resource| resource.api_version == api_version && resource.kind == kind.name());
+        all.next().map(Form)
+    }
+
     fn is_event(self) -> bool {
         self.0.kind == "Event"
     }

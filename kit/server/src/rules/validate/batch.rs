@@ -18,6 +18,18 @@ pub fn job(e: &mut Errors, job: &At<'_>) {
     generated_selector(e, job);
     let spec = job.get("spec");
     job_spec(e, &spec);
+    let (name, completions) = (job.at("metadata.name"), spec.get("completions"));
+    if let ("Indexed", Some(count @ 1..)) = (spec.get("completionMode").text(), completions.int()) {
+        let host = format!("{}-{}", name.text(), count - 1);
+        if !name::dns1123_label(&host).is_empty() {
+            e.invalid(&name, &format!("will not able to create pod with invalid DNS label: {host}"));
+        }
+    }
+}
+
+/// What a job is to do, and that it finds its pods.
+pub fn job_spec(e: &mut Errors, spec: &At<'_>) {
+    work(e, spec);
     if !spec.get("selector").is_set() {
         e.required(&spec.get("selector"), "");
     } else {
@@ -27,13 +39,6 @@ pub fn job(e: &mut Errors, job: &At<'_>) {
     if selects(&spec.get("selector"), &labels) == Some(false) {
         let why = "`selector` does not match template `labels`";
         e.invalid_as(&labels, &go::string_map(labels.value), why);
-    }
-    let (name, completions) = (job.at("metadata.name"), spec.get("completions"));
-    if let ("Indexed", Some(count @ 1..)) = (spec.get("completionMode").text(), completions.int()) {
-        let host = format!("{}-{}", name.text(), count - 1);
-        if !name::dns1123_label(&host).is_empty() {
-            e.invalid(&name, &format!("will not able to create pod with invalid DNS label: {host}"));
-        }
     }
 }
 
@@ -68,7 +73,7 @@ fn generated_selector(e: &mut Errors, job: &At<'_>) {
     }
 }
 
-fn job_spec(e: &mut Errors, spec: &At<'_>) {
+fn work(e: &mut Errors, spec: &At<'_>) {
     let counts = [
         "parallelism",
         "completions",
@@ -301,7 +306,7 @@ pub fn cron_job(e: &mut Errors, job: &At<'_>) {
     }
     e.one_of(&spec.get("concurrencyPolicy"), &["Allow", "Forbid", "Replace"]);
     let template = spec.at("jobTemplate.spec");
-    job_spec(e, &template);
+    work(e, &template);
     if template.get("selector").is_set() {
         let shown = go::dump_named(template.get("selector").value, "meta.LabelSelector");
         e.invalid_as(&template.get("selector"), &shown, "`selector` will be auto-generated");

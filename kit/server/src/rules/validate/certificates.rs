@@ -41,7 +41,10 @@ pub fn request(e: &mut Errors, root: &At<'_>) {
     let bytes = base64::engine::general_purpose::STANDARD.decode(sent.text()).unwrap_or_default();
     if !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE REQUEST-----") {
         let shown: Vec<String> = bytes.iter().map(|byte| format!("0x{byte:x}")).collect();
-        let shown = format!("[]byte{{{}}}", shown.join(", "));
+        let shown = match shown[..] {
+            [] => "[]byte(nil)".into(),
+            _ => format!("[]byte{{{}}}", shown.join(", ")),
+        };
         e.invalid_as(&sent, &shown, "PEM block type must be CERTIFICATE REQUEST");
     }
     let usages = spec.get("usages");

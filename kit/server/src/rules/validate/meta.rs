@@ -9,6 +9,8 @@ use kit_api::name;
 use serde_json::Value;
 
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+const KNOWN_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+const NOT_QUALIFIED: &str = "name is neither a standard finalizer name nor is it fully qualified";
 
 pub fn object_meta(e: &mut Errors, meta: &At<'_>, namespaced: bool, check: Name) {
     let generate = meta.get("generateName");
@@ -32,6 +34,16 @@ pub fn object_meta(e: &mut Errors, meta: &At<'_>, namespaced: bool, check: Name)
     annotations(e, &meta.get("annotations"));
     owners(e, &meta.get("ownerReferences"));
     finalizers(e, &meta.get("finalizers"));
+}
+
+/// What is looked at in changed metadata. A deleted object gets no new finalizers.
+pub fn changed(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
+    if old.get("deletionTimestamp").is_set() {
+        finalizers_added(e, &new.get("finalizers"), old.get("finalizers").value);
+    }
+    labels(e, &new.get("labels"));
+    annotations(e, &new.get("annotations"));
+    owners(e, &new.get("ownerReferences"));
 }
 
 /// A prefix may end in a dash, since something will follow it (`maskTrailingDash` of `generate.go`).
@@ -154,15 +166,25 @@ fn finalizers(e: &mut Errors, finalizers: &At<'_>) {
 /// Finalizers without a domain are Kubernetes' own (`ValidateObjectMeta` of `pkg/apis/core/validation`).
 pub fn finalizer_names(e: &mut Errors, finalizers: &At<'_>) {
     for item in finalizers.items() {
-        let known = ["orphan", "foregroundDeletion", "kubernetes"].contains(&item.text());
-        if !item.text().contains('/') && !known {
-            e.invalid(&item, "name is neither a standard finalizer name nor is it fully qualified");
+        if !item.text().contains('/') && !KNOWN_FINALIZERS.contains(&item.text()) {
+            e.invalid(&item, NOT_QUALIFIED);
         }
     }
 }
 
-/// A deleted object gets no new finalizers (`ValidateNoNewFinalizers`).
-pub fn finalizers_added(e: &mut Errors, new: &At<'_>, old: &Value) {
+/// Who has to be done before a namespace ends (`validateFinalizerName`).
+pub fn namespace_finalizers(e: &mut Errors, finalizers: &At<'_>) {
+    for item in finalizers.items() {
+        let at = item.as_path(finalizers.path.clone());
+        e.all_invalid(&at, name::qualified_name(item.text()));
+        if !item.text().contains('/') && !KNOWN_FINALIZERS.contains(&item.text()) {
+            e.invalid(&at, NOT_QUALIFIED);
+        }
+    }
+}
+
+/// `ValidateNoNewFinalizers`.
+fn finalizers_added(e: &mut Errors, new: &At<'_>, old: &Value) {
     let there = |item: &At<'_>| old.as_array().is_some_and(|old| old.contains(item.value));
     let added: Vec<String> = new.items().iter().filter(|item| !there(item)).map(|item| quoted(item.text())).collect();
     if !added.is_empty() {

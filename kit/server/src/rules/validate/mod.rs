@@ -29,8 +29,9 @@ mod storage;
 mod volumes;
 mod workloads;
 
-pub use meta::{finalizers_added, label_selector};
-pub use node::SOURCES;
+pub use batch::job_spec;
+pub use meta::label_selector;
+pub use node::{SOURCES, status as node_status, taints_of as node_taints};
 pub use ranges::ranges_changed;
 pub use service::cluster_ips;
 
@@ -44,11 +45,23 @@ use serde_json::Value;
 /// A check of a text: what is wrong with it.
 pub type Name = fn(&str) -> Vec<String>;
 
-/// Says what is wrong with an object of a kind, whether it is new or changed.
+/// Says what is wrong with a new object of a kind.
 pub fn validate(resource: &Resource, object: &Value) -> Errors {
+    let mut errors = Errors::default();
+    let root = At::root(object);
+    metadata(&mut errors, resource, &root);
+    errors.0.extend(rules(resource, object).0);
+    // What all kinds have in common is looked at once the kind has nothing to say (`BeforeCreate` of `rest/create.go`).
+    if errors.0.is_empty() {
+        meta::object_meta(&mut errors, &root.get("metadata"), resource.namespaced, meta::path_segment);
+    }
+    errors
+}
+
+/// Says what is wrong with an object of a kind apart from its metadata.
+pub fn rules(resource: &Resource, object: &Value) -> Errors {
     let (root, mut errors) = (At::root(object), Errors::default());
     let e = &mut errors;
-    metadata(e, resource, &root);
     match resource.kind.as_str() {
         _ if resource.custom => {
             resource.definition.iter().for_each(|version| apiextensions::validate(e, version, object))
@@ -85,6 +98,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Errors {
         "Secret" => policy::secret(e, &root),
         "Lease" => policy::lease(e, &root.get("spec")),
         "Event" => policy::event(e, &root),
+        "Namespace" => meta::namespace_finalizers(e, &root.at("spec.finalizers")),
         "Node" => node::node(e, &root),
         "PersistentVolumeClaim" => node::claim(e, &root.get("spec")),
         "PersistentVolume" => node::volume(e, &root.get("spec")),
@@ -124,14 +138,28 @@ const LOOSE_FINALIZERS: [&str; 9] = [
 
 /// Says what is wrong with an object's metadata.
 pub fn metadata(e: &mut Errors, resource: &Resource, root: &At<'_>) {
-    // Events are looked at as they were before there were rules of metadata (`legacyValidateEvent`).
-    if resource.kind == "Event" && !resource.custom {
+    // Events are looked at as they were before there were rules of metadata (`legacyValidateEvent`), and of budgets the spec.
+    if ["Event", "PodDisruptionBudget"].contains(&&*resource.kind) && !resource.custom {
         return;
     }
     let meta = root.get("metadata");
     meta::object_meta(e, &meta, resource.namespaced, name_of(&resource.kind));
     if !resource.custom && !LOOSE_FINALIZERS.contains(&&*resource.kind) {
         meta::finalizer_names(e, &meta.get("finalizers"));
+    }
+}
+
+/// Says what is wrong with the metadata of a changed object of any kind (`validateCommonFields`).
+pub fn common_metadata(e: &mut Errors, resource: &Resource, new: &At<'_>, old: &At<'_>) {
+    meta::object_meta(e, &new.get("metadata"), resource.namespaced, meta::path_segment);
+    meta::changed(e, &new.get("metadata"), &old.get("metadata"));
+}
+
+/// Says what is wrong with changed metadata of a kind (`ValidateObjectMetaUpdate`).
+pub fn changed_metadata(e: &mut Errors, resource: &Resource, new: &At<'_>, old: &At<'_>) {
+    meta::changed(e, &new.get("metadata"), &old.get("metadata"));
+    if !resource.custom && !LOOSE_FINALIZERS.contains(&&*resource.kind) {
+        meta::finalizer_names(e, &new.at("metadata.finalizers"));
     }
 }
 

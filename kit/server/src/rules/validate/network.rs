@@ -206,10 +206,11 @@ pub fn ingress_class(e: &mut Errors, spec: &At<'_>) {
 fn ingress_path(e: &mut Errors, at: &At<'_>) {
     let (type_, path) = (at.get("pathType"), at.get("path"));
     match type_.text() {
-        "" => e.required(&type_, "pathType must be specified"),
+        // Nothing more is looked at then.
+        "" => return e.required(&type_, "pathType must be specified"),
         "Exact" | "Prefix" => {
             if !path.text().starts_with('/') {
-                e.invalid(&path, "must be an absolute path");
+                e.invalid_text(&path, "must be an absolute path");
             }
             if !path.text().is_empty() {
                 for sequence in ["//", "/./", "/../", "%2f", "%2F"] {

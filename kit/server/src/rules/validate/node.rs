@@ -38,12 +38,7 @@ pub const SOURCES: [&str; 22] = [
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 pub fn node(e: &mut Errors, node: &At<'_>) {
-    let taints = node.at("spec.taints");
-    if !taints.is_empty() {
-        // Taints were annotations once, and messages still say so.
-        let at = At { value: taints.value, path: "metadata.taints".into() };
-        self::taints(e, &at);
-    }
+    taints_of(e, node);
     status(e, &node.get("status"));
     let ranges = node.at("spec.podCIDRs");
     for range in ranges.items() {
@@ -66,7 +61,9 @@ pub fn status(e: &mut Errors, status: &At<'_>) {
     }
 }
 
-fn taints(e: &mut Errors, taints: &At<'_>) {
+/// The taints of a node. They were annotations once, and messages still say so.
+pub fn taints_of(e: &mut Errors, node: &At<'_>) {
+    let taints = node.at("spec.taints").as_path("metadata.taints".into());
     let mut seen = BTreeSet::new();
     for taint in taints.items() {
         let (key, value, effect) = (taint.get("key"), taint.get("value"), taint.get("effect"));

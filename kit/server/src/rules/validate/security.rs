@@ -29,7 +29,8 @@ pub fn of_pod(e: &mut Errors, spec: &At<'_>) {
     windows_options(e, &context.get("windowsOptions"));
     app_armor(e, &context.get("appArmorProfile"));
     known(e, &context.get("supplementalGroupsPolicy"), &["Merge", "Strict"]);
-    known(e, &context.get("seLinuxChangePolicy"), &["MountOption", "Recursive"]);
+    // Labels are mounted only with SELinuxMount, which is off (`AllowOnlyRecursiveSELinuxChangePolicy`).
+    known(e, &context.get("seLinuxChangePolicy"), &["Recursive"]);
 }
 
 /// The security context of a container.

@@ -13,11 +13,13 @@ use std::collections::BTreeSet;
 
 /// Says what is wrong with an APIService.
 pub fn api_service(e: &mut Errors, root: &At<'_>) {
-    let (name, spec) = (root.at("metadata.name"), root.get("spec"));
+    let spec = root.get("spec");
     let (group, version) = (spec.get("group"), spec.get("version"));
     let wanted = format!("{}.{}", version.text(), group.text());
-    if !name.text().is_empty() && meta::path_segment(name.text()).is_empty() && name.text() != wanted {
-        e.invalid(&name, &format!("must be `spec.version+\".\"+spec.group`: {wanted:?}"));
+    for name in [root.at("metadata.generateName"), root.at("metadata.name")] {
+        if !name.text().is_empty() && meta::path_segment(name.text()).is_empty() && name.text() != wanted {
+            e.invalid(&name, &format!("must be `spec.version+\".\"+spec.group`: {wanted:?}"));
+        }
     }
     if group.text().is_empty() && version.text() != "v1" {
         e.required(&group, "only v1 may have an empty group and it better be legacy kube");

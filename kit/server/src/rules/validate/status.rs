@@ -3,7 +3,7 @@
 //! Sources: `Validate*Status` and `Validate*StatusUpdate` of `pkg/apis/{apps,core,autoscaling,policy,networking}/validation`,
 //! and `ValidateUpdate` of the status strategies, which look at some kinds not at all (CronJob).
 
-use super::{address, job_status, meta, metadata, node, pod_status, policy, resources};
+use super::{address, changed_metadata, common_metadata, job_status, node, pod_status, policy, resources};
 use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
@@ -18,16 +18,11 @@ const METADATA_NEVER: [&str; 2] = ["CronJob", "PodDisruptionBudget"];
 pub fn update(e: &mut Errors, resource: &Resource, new: &At<'_>, old: &At<'_>) {
     let kind = resource.kind.as_str();
     let (status, before) = (new.get("status"), old.get("status"));
-    let of_metadata = |e: &mut Errors| {
-        if old.at("metadata.deletionTimestamp").is_set() {
-            meta::finalizers_added(e, &new.at("metadata.finalizers"), old.at("metadata.finalizers").value);
-        }
-        metadata(e, resource, new);
-    };
+    common_metadata(e, resource, new, old);
     let (first, last) =
         (!METADATA_LAST.contains(&kind) && !METADATA_NEVER.contains(&kind), METADATA_LAST.contains(&kind));
     if first {
-        of_metadata(e);
+        changed_metadata(e, resource, new, old);
     }
     match kind {
         "Deployment" => deployment(e, &status),
@@ -53,7 +48,7 @@ pub fn update(e: &mut Errors, resource: &Resource, new: &At<'_>, old: &At<'_>) {
         _ => {}
     }
     if last {
-        of_metadata(e);
+        changed_metadata(e, resource, new, old);
     }
     if ["Deployment", "StatefulSet", "DaemonSet"].contains(&kind) {
         collisions(e, &status.get("collisionCount"), &before.get("collisionCount"));
@@ -204,7 +199,7 @@ fn addresses(e: &mut Errors, addresses: &At<'_>) {
 /// `ValidateLoadBalancerStatus`.
 fn balancer(e: &mut Errors, ingress: &At<'_>, balanced: bool) {
     if !balanced && !ingress.is_empty() {
-        return e.forbidden(ingress, "may only be used when `spec.type` is \"LoadBalancer\"");
+        return e.forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'");
     }
     for point in ingress.items() {
         let (ip, mode) = (point.get("ip"), point.get("ipMode"));

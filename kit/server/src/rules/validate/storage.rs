@@ -202,7 +202,5 @@ pub fn capacity(e: &mut Errors, root: &At<'_>) {
     for problem in name::dns1123_subdomain(class.text()) {
         e.invalid_text(&class, &problem);
     }
-    for field in ["capacity", "maximumVolumeSize"] {
-        resources::not_negative(e, &root.get(field));
-    }
+    resources::not_negative(e, &root.get("capacity"));
 }

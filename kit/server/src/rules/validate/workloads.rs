@@ -217,6 +217,10 @@ pub fn stateful_set(e: &mut Errors, spec: &At<'_>) {
     e.not_negative(&spec.get("replicas"));
     e.not_negative(&spec.get("minReadySeconds"));
     e.not_negative(&spec.at("ordinals.start"));
+    let service = spec.get("serviceName");
+    if !service.text().is_empty() {
+        e.all_invalid(&service, kit_api::name::dns1123_label(service.text()));
+    }
     selector(e, spec, "statefulset");
     if let Some(shown) = unparsable(spec) {
         e.invalid_as(&spec.get("selector"), &shown, "");
