@@ -124,11 +124,15 @@ impl Server {
         if spec["ports"].as_array().is_none_or(Vec::is_empty) {
             return Ok(());
         }
+        // What has none may not ask for one, and is told so later.
         let wanted = needs_node_ports(spec);
+        if !wanted {
+            return Ok(());
+        }
         let mut ports = self.ports(key)?;
         let full = |e: Refused| Error::internal(format!("failed to allocate a nodePort: {e}"));
         let had = old.map(|old| &old["spec"]).filter(|old| needs_node_ports(old));
-        if let Some(had) = had.filter(|_| wanted) {
+        if let Some(had) = had {
             keep_ports(&mut value["spec"], had);
         }
         // Ports of the service with one number share a node port, whatever their protocols (`initNodePorts`).

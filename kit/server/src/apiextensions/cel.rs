@@ -163,7 +163,13 @@ pub fn check(e: &mut Errors, schema: &Value, object: &Value, old: Option<&Value>
     if !has_rules(schema) {
         return;
     }
-    let blocking = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    let blocking = [
+        "FieldValueNotSupported",
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    ];
     if e.0.iter().any(|cause| blocking.contains(&cause.reason)) {
         let why = "some validation rules were not checked because the object was invalid; correct the existing errors to \
                    complete validation";

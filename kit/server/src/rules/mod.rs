@@ -9,6 +9,7 @@ mod course;
 pub mod defaults;
 pub mod flow_defaults;
 pub mod gates;
+mod service_type;
 pub mod strategy;
 pub mod update;
 pub mod validate;

@@ -2,7 +2,7 @@
 //!
 //! Sources: `PrepareForCreate` and `PrepareForUpdate` of `pkg/registry/*/*/strategy.go`.
 
-use super::{default_to, map_in};
+use super::{default_to, map_in, service_type};
 use crate::apiextensions::definition::remember_storage;
 use crate::schema::{self, fill};
 use kit_api::core::Pod;
@@ -312,7 +312,7 @@ pub fn prepare_for_update(resource: &Resource, new: &mut Value, old: &Value) {
             let finalizers = old["spec"]["finalizers"].clone();
             map_in(new, "spec").insert("finalizers".into(), finalizers);
         }
-        "Service" => drop_what_the_type_does_not_need(new, old),
+        "Service" => service_type::drop_unneeded(new, old),
         "CertificateSigningRequest" => keep(new, old, "spec"),
         "ServiceAccount" => only_names(new),
         "EndpointSlice" if new["endpoints"] != old["endpoints"] => drop_topology(new),
@@ -391,6 +391,9 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
     // Whoever changes the phase may say since when, and else it is since now.
     let since = |object: &Value| object.pointer("/status/lastPhaseTransitionTime").cloned();
     let phase = |object: &Value| object.pointer("/status/phase").cloned();
+    if kind == "PersistentVolume" && phase(&result) == phase(old) && since(&result).is_none() {
+        keep(map_value(&mut result, "status"), &old["status"], "lastPhaseTransitionTime");
+    }
     if kind == "PersistentVolume"
         && phase(&result) != phase(old)
         && (since(&result).is_none() || since(&result) == since(old))
@@ -429,74 +432,9 @@ fn keep(new: &mut Value, old: &Value, field: &str) {
 /// What no client can change (`rest.BeforeUpdate`).
 fn keep_metadata(new: &mut Value, old: &Value) {
     map_in(new, "metadata");
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-    ] {
+    for field in
+        ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"]
+    {
         keep(&mut new["metadata"], &old["metadata"], field);
-    }
-}
-
-fn drop_what_the_type_does_not_need(new: &mut Value, old: &Value) {
-    let type_ = |service: &Value| service["spec"]["type"].as_str().unwrap_or_default().to_string();
-    let (now, before) = (type_(new), type_(old));
-    let spec = map_in(new, "spec");
-    let old = &old["spec"];
-    // A client that writes back what it read must not be held to what the old type needed.
-    let mut drop = |field: &str| {
-        if spec.get(field) == old.get(field) {
-            spec.shift_remove(field);
-        }
-    };
-    if before != "ExternalName" && now == "ExternalName" {
-        if old.get("clusterIP").is_some() {
-            drop("clusterIP");
-            drop("clusterIPs");
-        }
-        for field in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
-            drop(field);
-        }
-    }
-    let external = |type_: &str| matches!(type_, "NodePort" | "LoadBalancer");
-    if external(&before) && !external(&now) {
-        drop("externalTrafficPolicy");
-        drop("healthCheckNodePort");
-    }
-    if before == "LoadBalancer" && now != "LoadBalancer" {
-        drop("allocateLoadBalancerNodePorts");
-        drop("loadBalancerClass");
-    }
-    let ports = |spec: &Value| -> Vec<Value> {
-        spec["ports"].as_array().into_iter().flatten().map(|port| port["nodePort"].clone()).collect()
-    };
-    let same = ports(&Value::Object(spec.clone())) == ports(old);
-    if external(&before) && !external(&now) && same {
-        super::items_in(spec, "ports").for_each(|port| _ = port.shift_remove("nodePort"));
-    }
-    // One of the two names of the address may have changed alone.
-    if now == "ExternalName" {
-        if spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().is_empty() {
-            spec.shift_remove("clusterIP");
-            if spec.get("clusterIPs") == old.get("clusterIPs") {
-                spec.shift_remove("clusterIPs");
-            }
-        }
-    } else if spec.get("clusterIP") != old.get("clusterIP") && spec.get("clusterIPs") == old.get("clusterIPs") {
-        match spec.get("clusterIP").cloned() {
-            Some(Value::String(address)) if !address.is_empty() => {
-                spec.insert("clusterIPs".into(), json!([address]));
-            }
-            _ => {
-                for field in ["clusterIP", "clusterIPs"] {
-                    if let Some(there) = old.get(field) {
-                        spec.insert(field.into(), there.clone());
-                    }
-                }
-            }
-        }
     }
 }

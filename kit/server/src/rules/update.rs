@@ -209,7 +209,10 @@ fn raw(value: &Value) -> String {
 }
 
 fn immutable(e: &mut Errors, new: &At<'_>, old: &At<'_>, of: &str) {
-    if new.value != old.value {
+    // All of them are pointers, and none is shown as such.
+    if new.value != old.value && !new.is_set() {
+        e.invalid(new, IMMUTABLE);
+    } else if new.value != old.value {
         let shown = named(of).map(|of| dump(new.value, of)).unwrap_or_default();
         e.invalid_as(new, &shown, IMMUTABLE);
     }
@@ -440,15 +443,6 @@ fn claim(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     }
     let bound = old.at("status.phase").text() == "Bound";
     if bound {
-        fn size<'a>(claim: &At<'a>) -> At<'a> {
-            claim.at("spec.resources.requests.storage")
-        }
-        let held = old.at("status.capacity.storage");
-        let amount = |at: &At<'_>| at.text().parse::<kit_api::Quantity>().unwrap_or_default();
-        if amount(&size(new)) < amount(&size(old)) && amount(&size(new)) <= amount(&held) {
-            let at = At { value: size(new).value, path: "spec.resources.requests.storage".into() };
-            e.forbidden(&at, "field can not be less than status.capacity");
-        }
         now["resources"]["requests"] = before["resources"]["requests"].clone();
         copy(&before, &mut now, "volumeAttributesClassName");
     }
@@ -457,5 +451,11 @@ fn claim(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
                    claims";
         let shown = named("core.PersistentVolumeClaimSpec").map(|of| diff(&before, &now, of)).unwrap_or_default();
         e.forbidden(&new.get("spec"), &format!("{why}\n{shown}"));
+    }
+    let asked = new.at("spec.resources.requests.storage");
+    let [size, was, held] = [&asked, &old.at("spec.resources.requests.storage"), &old.at("status.capacity.storage")]
+        .map(|at| at.text().parse::<kit_api::Quantity>().unwrap_or_default());
+    if size < was && size <= held {
+        e.forbidden(&asked, "field can not be less than status.capacity");
     }
 }

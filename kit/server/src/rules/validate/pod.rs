@@ -176,7 +176,7 @@ fn grace(spec: &At<'_>) -> i64 {
 
 fn unique_name(e: &mut Errors, container: &At<'_>, names: &mut BTreeSet<String>) {
     let name = container.get("name");
-    if !name.text().is_empty() && !names.insert(name.text().into()) {
+    if !names.insert(name.text().into()) {
         e.duplicate(&name, &quoted(name.text()));
     }
 }
