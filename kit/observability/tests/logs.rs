@@ -31,6 +31,8 @@ fn queries_find_what_fits() {
     let index = index();
     let term = |field: &str, value: Value| Query::Term(field.into(), value);
     let text = |text: &str, all| Query::Match { field: Some("log".into()), text: text.into(), all };
+    let phrase = |text: &str, open| Query::Phrase { field: Some("log".into()), text: text.into(), open };
+    let wildcard = |form: &str| Query::Wildcard { field: Some("log".into()), form: form.into() };
     let range = |field: &str, range: Range| Query::Range(field.into(), range);
     let gte = |value: Value| Range { gte: Some(value), ..Range::default() };
     let either =
@@ -52,8 +54,13 @@ fn queries_find_what_fits() {
         (text("payment timeout", true), "c"),
         (text("", true), ""),
         (Query::Match { field: None, text: "web".into(), all: true }, "bac"),
-        (Query::Phrase("log".into(), "payment service".into()), "bc"),
-        (Query::Phrase("log".into(), "service payment".into()), ""),
+        (phrase("payment service", false), "bc"),
+        (phrase("service payment", false), ""),
+        (phrase("payment serv", true), "bc"),
+        (phrase("", false), ""),
+        (wildcard("pay*"), "bc"),
+        (wildcard("GET /c?rt"), "a"),
+        (wildcard("pay"), ""),
         (range("@timestamp", gte(json!("2026-05-01T12:00:01+02:00"))), "ac"),
         (range("log_processed.code", Range { lt: Some(json!(500)), ..Range::default() }), "a"),
         (range("log_processed.code", Range { gt: Some(json!(500)), lte: Some(json!(503)), ..Range::default() }), "c"),

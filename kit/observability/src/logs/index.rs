@@ -138,13 +138,18 @@ impl Index {
     /// Searches.
     pub fn search<'a>(&'a self, search: &'a Search) -> Hits<'a> {
         let mut hits: Vec<Hit<'a>> = self.matching(&search.query).collect();
-        let usual = [(TIME.to_string(), Order::Ascending)];
-        let sort = if search.sort.is_empty() { &usual[..] } else { &search.sort };
-        hits.sort_by(|one, other| {
-            let by_fields = sort.iter().map(|(name, order)| by(one, other, name, *order));
-            by_fields.fold(Ordering::Equal, Ordering::then).then(one.stored.seq_no.cmp(&other.stored.seq_no))
-        });
+        hits.sort_by(|one, other| search.compare(one, other));
         Hits { total: hits.len(), hits: hits.into_iter().skip(search.from).take(search.size).collect() }
+    }
+}
+
+impl Search {
+    /// Which of two documents comes first.
+    pub fn compare(&self, one: &Hit<'_>, other: &Hit<'_>) -> Ordering {
+        let usual = [(TIME.to_string(), Order::Ascending)];
+        let sort = if self.sort.is_empty() { &usual[..] } else { &self.sort };
+        let by_fields = sort.iter().map(|(name, order)| by(one, other, name, *order));
+        by_fields.fold(Ordering::Equal, Ordering::then).then(one.stored.seq_no.cmp(&other.stored.seq_no))
     }
 }
 

@@ -18,4 +18,4 @@ mod index;
 mod query;
 
 pub use index::{Document, Hit, Hits, Index, Order, Put, Search, Stored, TIME};
-pub use query::{Bool, Query, Range, field, words};
+pub use query::{Bool, Query, Range, compare, field, is_like, words};

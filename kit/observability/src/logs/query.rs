@@ -22,7 +22,21 @@ pub enum Query {
         all: bool,
     },
     /// A field has these words one after the other (`match_phrase`).
-    Phrase(String, String),
+    Phrase {
+        /// The field; none for all fields.
+        field: Option<String>,
+        /// What is looked for.
+        text: String,
+        /// Whether the last word may go on (`match_phrase_prefix`).
+        open: bool,
+    },
+    /// A field has this form, or a word of it has: `*` is anything, `?` one character (`wildcard`, `prefix`).
+    Wildcard {
+        /// The field; none for all fields.
+        field: Option<String>,
+        /// The form.
+        form: String,
+    },
     /// A field lies between two values (`range`).
     Range(String, Range),
     /// A field is there (`exists`).
@@ -66,21 +80,23 @@ impl Query {
             Query::All => true,
             Query::Term(name, value) => field(source, name).into_iter().any(|has| same(has, value)),
             Query::Match { field: name, text, all } => {
-                let there: Vec<String> = match name {
-                    Some(name) => field(source, name).into_iter().flat_map(words_of).collect(),
-                    None => source.values().flat_map(all_words).collect(),
-                };
+                let values = values(source, name.as_deref());
+                let there: Vec<String> = values.into_iter().flat_map(words_of).collect();
                 let mut wanted = words(text).peekable();
                 let has = |word: String| there.contains(&word);
                 wanted.peek().is_some() && if *all { wanted.all(has) } else { wanted.any(has) }
             }
-            Query::Phrase(name, text) => {
+            Query::Phrase { field: name, text, open } => {
                 let wanted: Vec<String> = words(text).collect();
-                !wanted.is_empty()
-                    && field(source, name).into_iter().any(|value| {
-                        words_of(value).collect::<Vec<_>>().windows(wanted.len()).any(|there| there == wanted)
-                    })
+                let is_there = |value| {
+                    let there: Vec<String> = words_of(value).collect();
+                    there.windows(wanted.len().max(1)).any(|there| is_phrase(there, &wanted, *open))
+                };
+                values(source, name.as_deref()).into_iter().any(is_there)
             }
+            Query::Wildcard { field: name, form } => values(source, name.as_deref()).into_iter().any(|value| {
+                is_like(form, &plain(value)) || words_of(value).any(|word| is_like(&form.to_lowercase(), &word))
+            }),
             Query::Range(name, range) => field(source, name).into_iter().any(|value| range.holds(value)),
             Query::Exists(name) => field(source, name).into_iter().any(|value| !value.is_null()),
             Query::Ids(ids) => ids.iter().any(|wanted| wanted == id),
@@ -144,12 +160,47 @@ fn words_of(value: &Value) -> impl Iterator<Item = String> {
     words(&plain(value)).collect::<Vec<_>>().into_iter()
 }
 
-fn all_words(value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(map) => map.values().flat_map(all_words).collect(),
-        Value::Array(all) => all.iter().flat_map(all_words).collect(),
-        one => words_of(one).collect(),
+/// All values of a field, or of all fields.
+fn values<'a>(source: &'a Document, name: Option<&str>) -> Vec<&'a Value> {
+    match name {
+        Some(name) => field(source, name),
+        None => source.values().flat_map(leaves).collect(),
     }
+}
+
+fn leaves(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(map) => map.values().flat_map(leaves).collect(),
+        Value::Array(all) => all.iter().flat_map(leaves).collect(),
+        one => vec![one],
+    }
+}
+
+fn is_phrase(there: &[String], wanted: &[String], open: bool) -> bool {
+    let Some(((last, first), (end, begin))) = wanted.split_last().zip(there.split_last()) else { return false };
+    begin == first && (end == last || open && end.starts_with(last.as_str()))
+}
+
+/// Whether a text has a form: `*` is anything, `?` one character.
+pub fn is_like(form: &str, text: &str) -> bool {
+    let (form, text): (Vec<char>, Vec<char>) = (form.chars().collect(), text.chars().collect());
+    // Where the last `*` stands, and where what comes after it began to be tried.
+    let (mut at, mut place, mut star) = (0, 0, None);
+    while let Some(letter) = text.get(place) {
+        match form.get(at) {
+            Some('*') => {
+                star = Some((at, place));
+                at += 1;
+            }
+            Some(c) if *c == '?' || c == letter => (at, place) = (at + 1, place + 1),
+            _ => {
+                let Some((of, tried)) = &mut star else { return false };
+                *tried += 1;
+                (at, place) = (*of + 1, *tried);
+            }
+        }
+    }
+    form[at..].iter().all(|c| *c == '*')
 }
 
 fn plain(value: &Value) -> String {
@@ -165,7 +216,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// Which of two values comes first.
-pub(super) fn compare(one: &Value, other: &Value) -> Ordering {
+pub fn compare(one: &Value, other: &Value) -> Ordering {
     let time = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
     if let (Some(one), Some(other)) = (time(one), time(other)) {
         return one.cmp(&other);
