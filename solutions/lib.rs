@@ -45,6 +45,7 @@ pub mod observability {
     //! What tells people how their cluster is.
     pub mod alerts;
     pub mod traces;
+    pub mod logs;
 }
 pub mod scheduler {
     //! The scheduler's plugins.
@@ -100,6 +101,7 @@ pub fn modules() -> Modules {
         quantity: Slot::of::<objects::quantity::Exercise>(),
         selector: Slot::of::<objects::selector::Exercise>(),
         alerts: Slot::of::<observability::alerts::Exercise>(),
+        logs: Slot::of::<observability::logs::Exercise>(),
         node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),
         score: Slot::of::<scheduler::score::Exercise>(),
         topology_spread: Slot::of::<scheduler::topology_spread::Exercise>(),

@@ -178,6 +178,8 @@ modules! {
     "observability/alerts" alerts: crate::observability::Alerts;
     /// How a request is followed through processes, and which traces are kept.
     "observability/traces" traces: crate::observability::Traces;
+    /// The agent that ships the logs of a node.
+    "observability/logs" logs: crate::observability::LogAgent;
     /// The NodeAffinity plugin.
     "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
     /// The InterPodAffinity plugin.

@@ -5,12 +5,14 @@
 //! second is what the second's line says, so that small delays inside of a second don't matter.
 
 mod condition;
+mod logs;
 mod monitor;
 pub mod observe;
 mod step;
 mod traces;
 
 pub use condition::{Condition, Seen};
+pub use logs::{Logging, Shape as LoggingShape, Wanted};
 pub use monitor::{Monitor, Monitoring};
 pub use step::{Deletion, Skew, Span, Step, act, apply};
 pub use traces::{Tracer, Tracing};
@@ -63,6 +65,9 @@ pub struct Timeline {
     /// Requests through services, of which traces are kept.
     #[serde(default)]
     pub traces: Option<Tracing>,
+    /// How logs are rotated, shipped and kept.
+    #[serde(default)]
+    pub logs: Option<logs::Shape>,
 }
 
 /// What went wrong while a timeline was played.
@@ -111,6 +116,7 @@ pub struct Play<'a> {
     recorder: Option<&'a mut Recorder>,
     monitor: Option<Monitor>,
     tracer: Option<Tracer>,
+    logging: Option<Logging>,
 }
 
 /// One write, as the trace of a timeline has it.
@@ -191,6 +197,7 @@ impl<'a> Play<'a> {
             recorder,
             monitor,
             tracer,
+            logging: timeline.logs.as_ref().map(|shape| Logging::new(shape, modules, zero)),
         };
         Ok((play, lines))
     }
@@ -226,6 +233,11 @@ impl<'a> Play<'a> {
         self.monitor.as_ref()
     }
 
+    /// The logs of the cluster, if they are shipped.
+    pub fn logging(&self) -> Option<&Logging> {
+        self.logging.as_ref()
+    }
+
     /// The time since the clock showed 0.
     pub fn now(&self) -> Instant {
         self.engine.now() - self.zero
@@ -258,6 +270,16 @@ impl<'a> Play<'a> {
                 let monitor = self.monitor.as_mut().ok_or_else(nobody)?;
                 lines.extend(monitor.ask(expr, &mut self.engine)?.into_iter().map(|line| format!("         {line}")));
             }
+            Step::Search(wanted) => {
+                let nobody = || Failure::Wrong("`search` needs a timeline with `logs`".into());
+                let logging = self.logging.as_ref().ok_or_else(nobody)?;
+                lines.extend(logging.search(wanted).into_iter().map(|line| format!("         {line}")));
+            }
+            Step::Silence(name) | Step::Answer(name)
+                if self
+                    .logging
+                    .as_mut()
+                    .is_some_and(|logging| logging.fault(name, matches!(step, Step::Answer(_)))) => {}
             step => {
                 match step::act(&mut self.engine, step) {
                     // It may be right to ask, and only the wrong time.
@@ -280,6 +302,7 @@ impl<'a> Play<'a> {
             let due = self.engine.due().unwrap_or(until).min(until);
             let due = self.monitor.as_ref().map_or(due, |monitor| due.min(monitor.due().max(self.engine.now())));
             let due = self.tracer.as_ref().map_or(due, |tracer| due.min(tracer.due().max(self.engine.now())));
+            let due = self.logging.as_ref().map_or(due, |logging| due.min(logging.due().max(self.engine.now())));
             let whole = (due - self.zero).nanos.div_euclid(SECOND.nanos);
             let end = self.zero + Instant::seconds(whole + 1);
             let label = format!("t={}", Instant::seconds(whole));
@@ -314,6 +337,10 @@ impl<'a> Play<'a> {
             if let Some(tracer) = self.tracer.as_mut().filter(|tracer| tracer.due() <= self.engine.now()) {
                 let traces = catch_lost(|| tracer.look(&self.engine)).ok_or(Failure::Lost)?;
                 lines.extend(traces.into_iter().map(|line| format!("{label:<8} {line}")));
+            }
+            if let Some(logging) = self.logging.as_mut().filter(|logging| logging.due() <= self.engine.now()) {
+                let told = catch_lost(|| logging.look(&mut self.engine)).ok_or(Failure::Lost)?;
+                lines.extend(told.into_iter().map(|line| format!("{label:<8} {line}")));
             }
             self.write_trace();
             self.recorder.iter_mut().for_each(|recorder| recorder.look(&self.engine));

@@ -1,5 +1,6 @@
 //! The steps of a timeline: what they are called in a scenario, and how they are done.
 
+use super::logs::Wanted;
 use super::observe;
 use crate::engine::Engine;
 use crate::pipeline::Pipeline;
@@ -22,6 +23,8 @@ pub enum Step {
     Run(Span),
     /// Asks Prometheus for the value of an expression now.
     Ask(String),
+    /// Searches the logs that were shipped: `{where: {stream: stderr}, words: timeout}`.
+    Search(Wanted),
     /// Creates objects, or changes those that are there.
     Apply(Vec<Value>),
     /// Deletes an object, or several, each with what is to become of its dependents: `{deployment/web: Orphan}`.
@@ -165,6 +168,7 @@ impl std::fmt::Display for Step {
         let text = match self {
             Step::Run(span) => format!("run {}", span.0),
             Step::Ask(expr) => format!("ask {expr}"),
+            Step::Search(wanted) => format!("search {wanted}"),
             Step::Apply(manifests) => {
                 let name = |m: &Value| {
                     let kind = m["kind"].as_str().unwrap_or_default().to_lowercase();
@@ -236,7 +240,9 @@ impl Step {
             Step::Cloud(CloudStep::Fine) => MarkKind::Heal,
             Step::Cloud(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
-            Step::Run(_) | Step::Ask(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
+            Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => {
+                MarkKind::Step
+            }
             Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) | Step::ShutDown(_) => MarkKind::Step,
             Step::Queue(_) | Step::Requests(_) => MarkKind::Step,
         }
@@ -274,7 +280,7 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Narrow(links) => links.keys().map(|node| format!("node/{node}")).collect(),
         Step::Cloud(CloudStep::Delete(node)) => vec![format!("node/{node}")],
         Step::Cloud(_) => Vec::new(),
-        Step::Run(_) | Step::Ask(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
+        Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
         Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
         Step::Queue(_) | Step::Silence(_) | Step::Answer(_) => Vec::new(),
     };
@@ -371,7 +377,7 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
     };
     let done = match step {
         // Whoever plays the steps does these.
-        Step::Run(_) | Step::Ask(_) => Ok(()),
+        Step::Run(_) | Step::Ask(_) | Step::Search(_) => Ok(()),
         Step::Apply(manifests) => return manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
         Step::Delete(Deletion::One(target)) => return delete(engine, target, Propagation::Background),
         Step::Delete(Deletion::How(targets)) => {

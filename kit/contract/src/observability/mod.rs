@@ -5,3 +5,7 @@ pub mod traces;
 
 pub use alerts::Alerts;
 pub use traces::Traces;
+pub mod logs;
+
+pub use alerts::Alerts;
+pub use logs::LogAgent;

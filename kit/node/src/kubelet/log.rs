@@ -4,6 +4,7 @@
 //! `pkg/kubelet/logs/container_log_manager.go` (rotation).
 
 pub mod file;
+pub mod rotation;
 
 use crate::program::Channel;
 use kit_api::jiff::Timestamp;
@@ -90,6 +91,19 @@ impl Log {
         }
         self.size += line.text.len() + HEAD;
         self.lines.push_back(line);
+    }
+
+    /// The lines from this number on as they stand in the file (`TIME STREAM TAG CONTENT`), and the number of the next one.
+    pub fn written(&self, from: u64) -> (String, u64) {
+        let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let line = |line: &Line| {
+            let stream = if line.channel == Channel::Stderr { "stderr" } else { "stdout" };
+            // What a container ends with is a full line, even without a line end (`redirectLogs`).
+            let tag = if line.text.len() >= LONGEST && !line.text.ends_with(b"\n") { "P" } else { "F" };
+            let text = String::from_utf8_lossy(line.text.strip_suffix(b"\n").unwrap_or(&line.text));
+            format!("{} {stream} {tag} {text}\n", file::shown(line.at, line.zone))
+        };
+        (self.lines.iter().skip(skip).map(line).collect(), self.first + self.lines.len() as u64)
     }
 
     /// Begins to read.

@@ -4,8 +4,8 @@
 //! (`validateContainerLogStatus`), `kubelet/pkg/cri/streaming/remotecommand`. Whoever asks is the API server, which has
 //! checked who wants it.
 
-use super::Kubelets;
-use super::log::Reader;
+use super::{Kubelet, Kubelets};
+use super::log::{Log, Reader};
 use super::pod_worker::life::Written;
 use super::surroundings::Place;
 use crate::program::link::Link;
@@ -18,6 +18,29 @@ use std::collections::VecDeque;
 
 /// How much of what an attached container writes waits for its reader, in bytes; the oldest is dropped.
 const ROOM: usize = 1 << 20;
+
+/// The log of one run of a container, as the kubelet keeps it.
+pub struct Kept<'a> {
+    /// The name of its file (`BuildPodLogsDirectory`, `BuildContainerLogsDirectory`).
+    pub path: String,
+    /// Whether the container runs.
+    pub goes_on: bool,
+    /// What it has written.
+    pub log: &'a Log,
+}
+
+impl Kubelet {
+    fn kept(&self) -> Vec<Kept<'_>> {
+        let mut all = Vec::new();
+        for (uid, running) in &self.pods {
+            let folder = format!("/var/log/pods/{}_{}_{uid}", running.key.namespace, running.key.name);
+            for (container, run, goes_on, log) in running.worker.logs() {
+                all.push(Kept { path: format!("{folder}/{container}/{run}.log"), goes_on, log });
+            }
+        }
+        all
+    }
+}
 
 /// Why the kubelet does not do what it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +93,11 @@ impl Kubelets {
             Some(kubelet) => Err(Refused::Unreachable(kubelet.shape.address(kubelet.index))),
             None => Err(Refused::Said(404, format!("no such host {node:?}"))),
         }
+    }
+
+    /// The logs that the kubelet of each node keeps; none if the node is down.
+    pub fn logs_of_nodes(&self) -> impl Iterator<Item = (&str, Option<Vec<Kept<'_>>>)> {
+        self.nodes.iter().map(|(node, kubelet)| (node.as_str(), kubelet.up.then(|| kubelet.kept())))
     }
 
     /// Begins to read a log.

@@ -38,6 +38,8 @@ pub struct Life {
     around: Surroundings,
     /// What this run has written, and the one before.
     pub logs: [Log; 2],
+    /// How many runs there were.
+    runs: u64,
 }
 
 /// Something that a container has written.
@@ -82,6 +84,7 @@ impl Life {
             sees: None,
             around: Surroundings::default(),
             logs: Default::default(),
+            runs: 0,
         }
     }
 
@@ -89,6 +92,7 @@ impl Life {
         self.since = Some(since);
         self.logs.swap(0, 1);
         self.logs[0] = Log::default();
+        self.runs += 1;
         self.around = place.surroundings(&self.container, volumes);
         self.around.processes = namespaces.join(&self.container.name, self.sees.as_deref());
         let known: BTreeMap<_, _> = self.around.environment.iter().cloned().collect();
@@ -161,6 +165,18 @@ pub struct Seen<'a> {
 impl PodWorker {
     fn lives(&self) -> impl Iterator<Item = &Life> {
         self.setup.iter().chain(&self.containers).chain(&self.guests).filter_map(|run| run.life.as_ref())
+    }
+
+    /// The logs that are kept, each with its container, the number of its run, counted from 0, and whether that goes on.
+    pub fn logs(&self) -> impl Iterator<Item = (&str, u64, bool, &Log)> {
+        let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
+        runs.filter_map(|run| Some((run, run.life.as_ref()?))).flat_map(|(run, life)| {
+            let kept = [(1, false), (0, run.since().is_some())].into_iter();
+            kept.filter_map(move |(index, goes_on)| {
+                let number = life.runs.checked_sub(index + 1)?;
+                Some((run.name.as_str(), number, goes_on, life.logs.get(index as usize)?))
+            })
+        })
     }
 
     /// The pod as it is wanted, if somebody watches.
@@ -240,7 +256,7 @@ impl Life {
 
     /// The next run is of another container; what was written so far stays.
     pub(super) fn become_another(&mut self, other: Life) {
-        *self = Life { logs: std::mem::take(&mut self.logs), ..other };
+        *self = Life { logs: std::mem::take(&mut self.logs), runs: self.runs, ..other };
     }
 
     /// Whether it runs its command; otherwise its image says what it does.
