@@ -202,6 +202,13 @@ fn what_makes_no_sense_is_refused() {
         ("POST", "/_bulk", "{\"index\":{}}\n{}", 400, "illegal_argument_exception"),
         ("POST", "/_bulk", "{\"index\":{}}\n{}\n", 400, "action_request_validation_exception"),
         ("POST", "/_bulk", "{\"upsert\":{}}\n{}\n", 400, "illegal_argument_exception"),
+        (
+            "POST",
+            "/_bulk",
+            "{\"index\":{\"_index\":\"a\",\"_type\":\"_doc\"}}\n{}\n",
+            400,
+            "illegal_argument_exception",
+        ),
         ("PUT", "/logs-2025-06-01", "", 400, "resource_already_exists_exception"),
     ] {
         let (status, answer) = ask(&mut elastic, method, address, body);

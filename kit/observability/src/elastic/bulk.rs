@@ -6,6 +6,22 @@ use super::failure::Failure;
 use crate::logs::Document;
 use serde_json::{Map, Value};
 
+/// What may stand beside a verb. Versions, routes and pipelines change nothing here.
+const KNOWN: [&str; 12] = [
+    "_index",
+    "_id",
+    "op_type",
+    "routing",
+    "version",
+    "version_type",
+    "if_seq_no",
+    "if_primary_term",
+    "retry_on_conflict",
+    "pipeline",
+    "require_alias",
+    "require_data_stream",
+];
+
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
@@ -69,6 +85,12 @@ pub fn read(body: &[u8], index: Option<&str>) -> Result<Vec<Action>, Failure> {
         let verb = verb.ok_or_else(|| {
             Failure::argument(format!("{place}, expected field [create], [delete] or [index] but found [{name}]"))
         })?;
+        // `_type` is none of them any more: shippers for older versions have an option that leaves it out.
+        let strange = about.as_object().and_then(|about| about.keys().find(|key| !KNOWN.contains(&key.as_str())));
+        if let Some(key) = strange {
+            let why = format!("Action/metadata line [{}] contains an unknown parameter [{key}]", number + 1);
+            return Err(Failure::argument(why));
+        }
         let text = |key: &str| match about.get(key) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),

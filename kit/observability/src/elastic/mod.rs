@@ -225,6 +225,23 @@ impl Elastic {
         Ok(Answer::json(status, body))
     }
 
+    /// Writes a document, whether there is one with this name or not.
+    pub fn put(&mut self, index: &str, id: &str, source: Document) -> Put {
+        let size = size(&source);
+        let there = self.indices.entry(index.into()).or_default();
+        let put = there.put(id, source);
+        let number = there.get(id).map_or(0, |stored| stored.seq_no);
+        self.note(index, id, number, size);
+        put
+    }
+
+    /// A document was written.
+    fn note(&mut self, index: &str, id: &str, number: u64, size: usize) {
+        self.written.push_back((index.into(), id.into(), number, size));
+        self.size += size;
+        self.trim();
+    }
+
     /// Carries out a write: the code and the answer.
     fn act(&mut self, action: Action, id: &str) -> Result<(u16, Value), Failure> {
         let name = action.index;
@@ -250,9 +267,7 @@ impl Elastic {
         };
         let number = index.get(id).map_or(0, |stored| stored.seq_no);
         if action.verb != Verb::Delete {
-            self.written.push_back((name.clone(), id.into(), number, size));
-            self.size += size;
-            self.trim();
+            self.note(&name, id, number, size);
         }
         let answer = json!({
             "_index": name, "_id": id, "_version": before + 1, "result": result,
