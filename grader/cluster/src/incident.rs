@@ -41,10 +41,24 @@ impl Case {
     /// lies in the past.
     pub fn config(&self, config: Config) -> Config {
         let played = SignedDuration::from_nanos(self.incident.played().nanos);
-        let Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, databases, .. } =
+        let Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, databases, logs, .. } =
             self.incident.cluster.clone();
+        let add_ons = [config.add_ons, self.incident.cluster.add_ons.clone()].concat();
         let epoch = config.epoch.and_then(|now| now.checked_sub(played).ok());
-        Config { nodes, control_planes, zones, images, node_lifecycle, cloud, network, databases, epoch, ..config }
+        Config {
+            nodes,
+            control_planes,
+            zones,
+            images,
+            node_lifecycle,
+            cloud,
+            network,
+            databases,
+            logs,
+            add_ons,
+            epoch,
+            ..config
+        }
     }
 
     /// Lets it happen.

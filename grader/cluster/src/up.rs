@@ -14,6 +14,7 @@ use kit_live::audit::Audit;
 use kit_live::audit::policy::Policy;
 use kit_live::certificates::Certificates;
 use kit_live::dns::Dns;
+use kit_live::logs::Index;
 use kit_live::store::Kept;
 use kit_live::traces::Traces;
 use kit_live::ui::Film;
@@ -63,7 +64,8 @@ pub struct Args {
     databases: bool,
     /// What is installed beside Kubernetes itself: `vpa`, the Vertical Pod Autoscaler; `keda`, which scales by queues and from
     /// nothing; `prometheus-adapter`, which tells autoscalers of requests; `kube-state-metrics`, which makes metrics of all objects;
-    /// `cluster-autoscaler`, which orders nodes of a group when pods fit nowhere
+    /// `cluster-autoscaler`, which orders nodes of a group when pods fit nowhere; `logging`, an agent on each node that ships logs, and an
+    /// index of them that answers as Elasticsearch does
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = add_on)]
     add_on: Vec<AddOn>,
     /// A group of machines for `cluster-autoscaler`, as it is told of it upstream: `0:10:pool`, or `0:10:pool:8:32Gi` for machines with
@@ -86,6 +88,12 @@ pub struct Args {
     /// The port of the DNS server, for UDP and TCP; without it, a free one
     #[arg(long, default_value_t = 0)]
     dns_port: u16,
+    /// The port of the index of logs, if there is one; without it, a free one
+    #[arg(long, default_value_t = 0)]
+    logs_port: u16,
+    /// Writes the log files of nodes there, as they lie on a real node: `DIR/node-1/var/log/containers/*.log`. It brings the add-on `logging`
+    #[arg(long, value_name = "DIR")]
+    node_logs: Option<PathBuf>,
     /// The address; others than those of this machine itself open the cluster to the network
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
@@ -225,7 +233,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
             None => (args.nodes <= NETWORKED).then(NetworkShape::default),
         },
         databases: args.databases.then(DatabaseShape::default),
-        add_ons: args.add_on.clone(),
+        add_ons: args.add_on.iter().copied().chain(args.node_logs.as_ref().map(|_| AddOn::Logging)).collect(),
         node_groups: args.node_group.clone(),
         candidate: (!args.etcd.is_empty()).then(|| format!("{name}_{seed:016x}")),
         seed,
@@ -235,6 +243,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         ..Config::default()
     };
     let config = case.iter().fold(config, |config, case| case.config(config));
+    let has_logs = config.add_ons.contains(&AddOn::Logging);
     let claim = claim(name, args, config.network.as_ref())?;
     let port = match (args.port, &data) {
         (0, Some(data)) => data.port(args.listen),
@@ -289,6 +298,12 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
         Dns::serve(live.door(), SocketAddr::new(own, args.dns_port), move || seats.modules().dns.make(&()))
     };
     let names = names.with_context(|| format!("can't serve DNS at {}", SocketAddr::new(own, args.dns_port)))?;
+    let index = has_logs.then(|| Index::serve(live.door(), SocketAddr::new(own, args.logs_port))).transpose();
+    let index = index.with_context(|| format!("can't serve logs at {}", SocketAddr::new(own, args.logs_port)))?;
+    if let Some(folder) = &args.node_logs {
+        let written = kit_live::logs::files::write(&live.door(), folder);
+        written.with_context(|| format!("can't write logs into {}", folder.display()))?;
+    }
     let real = claim.map(|claim| {
         let seats = seats.clone();
         let tell = |why: &str| println!("  warning: the real network: {why}");
@@ -324,6 +339,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     }
     println!("  ready in {:.1} s   {} nodes   https://{}", began.elapsed().as_secs_f64(), nodes, live.address());
     println!("  dns  {}", names.address());
+    index.iter().for_each(|index| println!("  logs http://{}", index.address()));
     if real.is_some() {
         println!("  network  real   cargo grade cluster enter node-1");
     }
@@ -345,6 +361,7 @@ pub fn up(name: &str, folder: &Path, args: &Args) -> Result<()> {
     drop(real);
     drop(control);
     drop(names);
+    drop(index);
     _ = std::fs::remove_file(folder.join("kubeconfig"));
     Ok(live.stop()?)
 }

@@ -10,6 +10,7 @@ pub use config::{AddOn, CloudShape, Config, NodeGroup, Nodes};
 use crate::control_plane::ControlPlane;
 use crate::engine::{Clock, Engine};
 use crate::pipeline::Pipeline;
+use crate::timeline::Logging;
 use crate::webhooks::Pods;
 use asked::{AUTOSCALER, CLOUD, CONTROLLERS, KEDA, SCHEDULER, VERTICAL};
 use kit_autoscaler::ClusterAutoscaler;
@@ -29,6 +30,7 @@ use kit_controllers::deployment::Deployments;
 use kit_controllers::disruption::Disruptions;
 use kit_controllers::garbage_collector::GarbageCollector;
 use kit_controllers::horizontal::adapters::Adapters;
+use kit_controllers::installed::Installed;
 use kit_controllers::job::Jobs;
 use kit_controllers::keda::operator::Operator as Keda;
 use kit_controllers::namespace::Namespaces;
@@ -40,7 +42,7 @@ use kit_controllers::replica_set::ReplicaSets;
 use kit_controllers::resource_quota::ResourceQuotas;
 use kit_controllers::root_ca::RootCa;
 use kit_controllers::service_account::ServiceAccounts;
-use kit_controllers::state_metrics::StateMetrics;
+use kit_controllers::state_metrics;
 use kit_controllers::stateful_set::StatefulSets;
 use kit_controllers::taint_eviction::TaintEviction;
 use kit_controllers::tokens::Tokens;
@@ -76,6 +78,7 @@ use kit_node::kubelet::node::NodeShape;
 use kit_node::kubelet::processes;
 use kit_scheduler::Scheduler;
 use kit_server::{Backend, Error, Server};
+use kit_time::agenda::Instant;
 use kit_time::random::Random;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -232,7 +235,8 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         let (cloud, network, modules) = (cloud.clone(), network.clone(), modules.clone());
         let is_served = config.accounts.is_some();
         let pipeline = config.pipeline.clone();
-        let has_state_metrics = config.add_ons.contains(&AddOn::KubeStateMetrics);
+        let has = |add_on| config.add_ons.contains(&add_on);
+        let (has_state_metrics, has_logging) = (has(AddOn::KubeStateMetrics), has(AddOn::Logging));
         // Whoever is measured stands there as soon as somebody measures.
         let outside = (adapters.keda || adapters.prometheus).then(|| adapters.sources.clone());
         move || -> Vec<Box<dyn Component>> {
@@ -260,7 +264,9 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
             let beside = [kubelets(), drivers].into_iter().chain(databases).chain(checks).chain(api).chain(of_network);
             let outside =
                 outside.iter().map(|sources| -> Box<dyn Component> { Box::new(Outside::new(sources.clone())) });
-            let installed = has_state_metrics.then(|| Box::new(StateMetrics::default()) as Box<dyn Component>);
+            let state_metrics = has_state_metrics.then(state_metrics::installed);
+            let installed = state_metrics.into_iter().chain(has_logging.then(Installed::log_index));
+            let installed = installed.map(|installed| Box::new(installed) as Box<dyn Component>);
             beside.chain(pipeline).chain(outside).chain(installed).collect()
         }
     };
@@ -292,6 +298,10 @@ fn around(config: &Config, modules: &Modules, clock: Clock, mut server: Server, 
         }
     };
     let with_add_ons = |engine: Engine| {
+        let engine = match config.add_ons.contains(&AddOn::Logging) {
+            true => engine.with_logging(Logging::new(&config.logs, modules, Instant::default()).served()),
+            false => engine,
+        };
         let engine = match scales_vertically {
             true => engine.with_process(VERTICAL, Box::new(vertical)),
             false => engine,

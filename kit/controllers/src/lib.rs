@@ -16,6 +16,7 @@ pub mod disruption;
 mod expectations;
 pub mod garbage_collector;
 pub mod horizontal;
+pub mod installed;
 pub mod job;
 pub mod keda;
 mod names;

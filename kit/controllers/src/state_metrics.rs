@@ -3,22 +3,14 @@
 //! What it measures is computed where somebody asks; here are only its objects: those of `examples/standard` of
 //! `kubernetes/kube-state-metrics`, and the two Services of kube-prometheus.
 
-use kit_apimachinery::object::{Kind, Object};
-use kit_client::component::{Component, World};
-use kit_server::Change;
-use kit_time::agenda::Instant;
-use serde_json::{Value, json};
+use crate::installed::Installed;
+use serde_json::json;
 
 const NAME: &str = "kube-state-metrics";
 const VERSION: &str = "2.15.0";
 
-/// Whoever runs `kubectl apply` once.
-#[derive(Default)]
-pub struct StateMetrics {
-    done: bool,
-}
-
-fn objects() -> [(&'static str, &'static str, Value); 6] {
+/// Whoever installs it.
+pub fn installed() -> Installed {
     let labels = json!({
         "app.kubernetes.io/component": "exporter", "app.kubernetes.io/name": NAME, "app.kubernetes.io/version": VERSION,
     });
@@ -40,7 +32,7 @@ fn objects() -> [(&'static str, &'static str, Value); 6] {
             "spec": {"clusterIP": "None", "ports": [{"name": "https-metrics", "port": number, "targetPort": number}]},
         })
     };
-    [
+    Installed::new([
         ("v1", "Namespace", json!({"metadata": {"name": "kube-system"}})),
         ("v1", "ServiceAccount", json!({"metadata": meta, "automountServiceAccountToken": false})),
         (
@@ -56,36 +48,5 @@ fn objects() -> [(&'static str, &'static str, Value); 6] {
         ),
         ("v1", "Service", process("kube-scheduler", 10259)),
         ("v1", "Service", process("kube-controller-manager", 10257)),
-    ]
-}
-
-impl Component for StateMetrics {
-    fn name(&self) -> &'static str {
-        "kubectl"
-    }
-
-    fn watches(&self) -> &'static [Kind] {
-        &[]
-    }
-
-    fn observe(&mut self, _change: &Change, _world: &mut World<'_>) {}
-
-    fn run(&mut self, world: &mut World<'_>) {
-        if std::mem::replace(&mut self.done, true) {
-            return;
-        }
-        for (version, kind, mut value) in objects() {
-            let Some(kind) = world.server.kind_of(version, kind) else { continue };
-            value["apiVersion"] = version.into();
-            value["kind"] = kind.name().into();
-            // What is there stays as it is.
-            if let Ok(object) = Object::from_value(kind, value) {
-                _ = world.server.create(object);
-            }
-        }
-    }
-
-    fn next_wake(&self) -> Option<Instant> {
-        (!self.done).then(Instant::default)
-    }
+    ])
 }

@@ -15,6 +15,7 @@ mod http;
 mod keys;
 pub mod kubeconfig;
 mod limits;
+pub mod logs;
 mod metrics;
 mod openapi;
 mod protobuf;

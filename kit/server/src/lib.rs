@@ -36,7 +36,7 @@ pub use auth::{Credentials, User};
 pub use backend::{Backend, Written};
 pub use handlers::{
     Body, Connection, Container, Containers, Listing, LogOptions, Metrics, Proxied, Request, RequestInfo, Response,
-    Streams, Watch, containers, targets,
+    Streams, Watch, containers, targets, unescape,
 };
 pub use kit_apimachinery::schema;
 pub use patch::Patch;

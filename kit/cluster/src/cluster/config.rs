@@ -1,6 +1,7 @@
 //! What a cluster is made of: what scenarios and `cargo grade cluster up` can ask for.
 
 use crate::pipeline;
+use crate::timeline::LoggingShape;
 use kit_api::core::NodeAddress;
 use kit_api::jiff::Timestamp;
 use kit_network::cloud::Shared;
@@ -45,6 +46,8 @@ pub struct Config {
     pub databases: Option<DatabaseShape>,
     /// What isn't part of Kubernetes itself, and was installed.
     pub add_ons: Vec<AddOn>,
+    /// How the add-on `logging` ships logs, and how kubelets rotate them then.
+    pub logs: LoggingShape,
     /// Machines that are alike, of which the add-on `cluster_autoscaler` orders more or gives some back. They need a cloud, and
     /// there is one if nothing is said about it.
     pub node_groups: Vec<NodeGroup>,
@@ -82,6 +85,7 @@ impl Default for Config {
             pipeline: None,
             databases: None,
             add_ons: Vec::new(),
+            logs: LoggingShape::default(),
             node_groups: Vec::new(),
             cluster_autoscaler: Default::default(),
             candidate: None,
@@ -107,16 +111,19 @@ pub enum AddOn {
     KubeStateMetrics,
     /// The Cluster Autoscaler of `kubernetes/autoscaler`: more nodes for pods that fit nowhere, and fewer when nobody needs them.
     ClusterAutoscaler,
+    /// An agent on each node that ships what containers write, and an index of it that answers as Elasticsearch does.
+    Logging,
 }
 
 impl AddOn {
     /// All of them, by the names that users know.
-    pub const ALL: [(&str, AddOn); 5] = [
+    pub const ALL: [(&str, AddOn); 6] = [
         ("vpa", AddOn::Vpa),
         ("keda", AddOn::Keda),
         ("prometheus-adapter", AddOn::PrometheusAdapter),
         ("kube-state-metrics", AddOn::KubeStateMetrics),
         ("cluster-autoscaler", AddOn::ClusterAutoscaler),
+        ("logging", AddOn::Logging),
     ];
 }
 

@@ -8,6 +8,7 @@ mod fault;
 use crate::cluster::ELECTIONS;
 use crate::control_plane::{ControlPlane, Term, View};
 use crate::recording::MarkKind;
+use crate::timeline::Logging;
 use kit_apimachinery::object::{Key, Kind};
 use kit_client::cache::Cache;
 use kit_client::component::{Component, World};
@@ -110,6 +111,8 @@ pub struct Engine {
     processes: Vec<(&'static str, Make)>,
     control_plane: Option<ControlPlane>,
     network: Option<fabric::Shared>,
+    /// What ships the logs of containers, if anything does.
+    logging: Option<Box<Logging>>,
     clock: Clock,
     log: Log,
     notes: VecDeque<Note>,
@@ -133,6 +136,7 @@ impl Engine {
             processes: Vec::new(),
             control_plane: None,
             network: None,
+            logging: None,
             clock,
             log: Log::default(),
             notes: VecDeque::new(),
@@ -176,6 +180,16 @@ impl Engine {
     /// The same engine with the network that its components share.
     pub fn with_network(self, network: fabric::Shared) -> Engine {
         Engine { network: Some(network), ..self }
+    }
+
+    /// The same engine with something that ships the logs of containers.
+    pub fn with_logging(self, logging: Logging) -> Engine {
+        Engine { logging: Some(Box::new(logging)), ..self }
+    }
+
+    /// What ships the logs of containers, if anything does.
+    pub fn logging(&mut self) -> Option<&mut Logging> {
+        self.logging.as_deref_mut()
     }
 
     /// The network of its pods, if this cluster has one.
@@ -339,7 +353,8 @@ impl Engine {
 
     /// When something will happen next.
     pub fn due(&self) -> Option<Instant> {
-        if self.lost { None } else { self.agenda.due() }
+        let shipping = self.logging.as_ref().map(|logging| logging.due());
+        if self.lost { None } else { self.agenda.due().into_iter().chain(shipping).min() }
     }
 
     /// Lets one component do what is due at or before `until`; `false` if there is nothing, and then it is `until`.
@@ -347,6 +362,12 @@ impl Engine {
         self.lost |= self.clock.1.load(Ordering::Relaxed);
         if self.lost {
             return Err(Lost);
+        }
+        let shipping = self.logging.as_ref().map(|logging| logging.due());
+        if let Some(due) = shipping.filter(|due| *due <= until && self.agenda.due().is_none_or(|next| next > *due)) {
+            self.agenda.take(due);
+            self.ship();
+            return Ok(true);
         }
         let Some(index) = self.agenda.take(until) else {
             return Ok(false);
@@ -386,6 +407,16 @@ impl Engine {
         }
         self.ask_for_wake(index);
         Ok(true)
+    }
+
+    /// Lets agents look at logs. Where a module is lost, its agents begin anew at the next look.
+    fn ship(&mut self) {
+        self.clock.0.set(self.agenda.now());
+        let Some(mut logging) = self.logging.take() else { return };
+        if catch_lost(|| logging.look(self)).is_none() {
+            logging.restart();
+        }
+        self.logging = Some(logging);
     }
 
     fn lose(&mut self, process: Option<usize>) -> Lost {

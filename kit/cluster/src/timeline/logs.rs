@@ -12,7 +12,8 @@ use kit_contract::observability::logs::{Answer, Batch, Config, File, Pod as Know
 use kit_contract::{Modules, Slot};
 use kit_node::kubelet::Kubelets;
 use kit_node::kubelet::log::rotation::{Folder, Limits};
-use kit_observability::logs::{Bool, Index, Put, Query, Search, field};
+use kit_observability::elastic::{self, Elastic};
+use kit_observability::logs::{Bool, Document, Index, Put, Query, Search, TIME, field};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,11 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a kubelet looks how long logs are (`containerLogMonitorInterval`), in seconds.
 const MONITOR_INTERVAL: i64 = 10;
+/// How many bytes of documents an index has room for that somebody asks over HTTP.
+const ROOM: usize = 32 << 20;
 /// So many hits are shown.
 const SHOWN: usize = 5;
 
 /// How logs are rotated and shipped.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shape {
     /// `containerLogMaxSize`, in bytes.
@@ -84,6 +87,8 @@ pub struct Logging {
     next: Instant,
     nodes: BTreeMap<String, Node>,
     index: Index,
+    /// What keeps documents in place of it, if somebody asks over HTTP.
+    served: Option<Elastic>,
     /// Whether the index takes nothing, and whether its answers are lost.
     down: bool,
     deaf: bool,
@@ -102,11 +107,35 @@ impl Logging {
             next: now,
             nodes: BTreeMap::new(),
             index: Index::default(),
+            served: None,
             down: false,
             deaf: false,
             lines: 0,
             again: 0,
         }
+    }
+
+    /// The same, for people who ask over HTTP: there is an index for each day, as Fluent Bit names them (`Logstash_Format`).
+    pub fn served(mut self) -> Logging {
+        // Lessons have small agents; people's containers may write a lot.
+        let agent = &mut self.shape.agent;
+        (agent.buffer, agent.batch) = (agent.buffer.max(10_000), agent.batch.max(1_000));
+        Logging { served: Some(Elastic::new(ROOM)), ..self }
+    }
+
+    /// Answers what somebody asks over HTTP; nothing if nobody may.
+    pub fn answer(&mut self, request: &elastic::Request<'_>, now_ms: i64) -> Option<elastic::Answer> {
+        self.served.as_mut().map(|elastic| elastic.answer(request, now_ms))
+    }
+
+    /// The log files of each node.
+    pub fn folders(&self) -> impl Iterator<Item = (&str, &Folder)> {
+        self.nodes.iter().map(|(name, node)| (name.as_str(), &node.folder))
+    }
+
+    /// Something has become of the agents: they begin anew.
+    pub fn restart(&mut self) {
+        self.nodes.values_mut().for_each(|node| (node.agent, node.request) = (None, None));
     }
 
     /// When it looks next.
@@ -144,6 +173,7 @@ impl Logging {
         let limits = Limits { max_size: self.shape.max_size, max_files: self.shape.max_files };
         let (nodes, lines) = (&mut self.nodes, &mut self.lines);
         engine.with(|kubelets: &mut Kubelets, _| {
+            let mut rotated = BTreeSet::new();
             for (name, logs) in kubelets.logs_of_nodes() {
                 let node = nodes.entry(name.into()).or_default();
                 let Some(logs) = logs else {
@@ -160,8 +190,8 @@ impl Logging {
                     *from = next;
                     *lines += text.lines().count();
                     node.folder.write(&kept.path, &text);
-                    if rotates && kept.goes_on {
-                        node.folder.rotate(&kept.path, limits, &stamp);
+                    if rotates && kept.goes_on && node.folder.rotate(&kept.path, limits, &stamp) {
+                        rotated.insert(kept.path.clone());
                     }
                 }
                 if node.agent.is_none() && !node.stopped {
@@ -174,6 +204,8 @@ impl Logging {
                     node.agent = Some(self.slot.make(&config));
                 }
             }
+            // `kubectl logs` reads the file that is written, and no other.
+            kubelets.forget_logs(&rotated);
         });
         let pods = pods(engine);
         let now_ms = time.as_millisecond();
@@ -213,7 +245,12 @@ impl Logging {
         }
         for entry in batch {
             let document = agent.document(entry, pods);
-            self.again += usize::from(self.index.put(&document.id, document.source()) == Put::Updated);
+            let (id, source) = (&document.id, document.source());
+            let put = match &mut self.served {
+                Some(elastic) => elastic.put(&of_day(&source), id, source),
+                None => self.index.put(id, source),
+            };
+            self.again += usize::from(put == Put::Updated);
         }
         if self.deaf { Answer::Failed } else { Answer::Accepted }
     }
@@ -246,6 +283,12 @@ impl Logging {
         }));
         found
     }
+}
+
+/// The index of a document's day.
+fn of_day(source: &Document) -> String {
+    let day = source.get(TIME).and_then(|time| time.as_str()?.get(..10));
+    format!("logstash-{}", day.unwrap_or("undated").replace('-', "."))
 }
 
 /// Does what an agent says: stores, and sends.

@@ -29,7 +29,7 @@ pub async fn answer(connection: Connection, head: &Parts, upgrade: OnUpgrade, do
     let answered = match connection {
         Connection::Log(target, options) => logs::answer(target, options, door).await,
         Connection::Metrics(wanted) => metrics::answer(wanted, door).await,
-        Connection::Proxy(wanted) => proxy::answer(wanted, door).await,
+        Connection::Proxy(wanted) => proxy::answer(wanted, head, door).await,
         Connection::PortForward(_) => Err(Error::bad_request(NO_PORTS)),
         Connection::Exec(..) | Connection::Attach(..) if head.method == Method::POST => {
             Err(Error::bad_request(NO_SPDY))

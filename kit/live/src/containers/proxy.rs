@@ -6,9 +6,11 @@
 
 use crate::Door;
 use crate::http::response;
+use crate::logs;
 use crate::metrics::MEDIA;
 use crate::stream::Answer;
 use hyper::Response;
+use hyper::http::request::Parts;
 use kit_api::core::{Pod, Service};
 use kit_api::discovery::EndpointSlice;
 use kit_apimachinery::object::{Key, Kind};
@@ -25,13 +27,15 @@ const EXPORTER: &str = "9100";
 /// Who serves something.
 enum Served {
     At(Endpoint),
+    /// The index of logs.
+    Index,
     Says(&'static str),
     Nothing,
     /// Nobody listens there.
     Closed(String),
 }
 
-pub async fn answer(wanted: Proxied, door: &Door) -> Result<Response<Answer>, Error> {
+pub async fn answer(wanted: Proxied, head: &Parts, door: &Door) -> Result<Response<Answer>, Error> {
     let snapshot = door.snapshot();
     let families = match served(&wanted, &snapshot)? {
         // It needs nothing but the objects, and there may be many.
@@ -41,6 +45,10 @@ pub async fn answer(wanted: Proxied, door: &Door) -> Result<Response<Answer>, Er
         Served::At(endpoint) => {
             let asked = door.ask(move |driver| scrape(&mut driver.engine, &endpoint));
             asked.await.ok_or_else(Error::unreachable)?
+        }
+        Served::Index => {
+            let answer = logs::proxied(&wanted.path, head, door).await;
+            return Ok(answer.unwrap_or_else(|| refused("elasticsearch.logging:9200")));
         }
         Served::Says(text) => return Ok(response(200, TEXT, Answer::text(text))),
         Served::Nothing => return Ok(response(404, TEXT, Answer::text("404 page not found\n"))),
@@ -74,6 +82,9 @@ fn served(wanted: &Proxied, snapshot: &Snapshot) -> Result<Served, Error> {
         });
     }
     if wanted.to.kind == Kind::Service {
+        if (&*wanted.to.namespace, name.as_str()) == ("logging", "elasticsearch") {
+            return Ok(Served::Index);
+        }
         // The processes of the control plane are no pods here.
         let process = match (&*wanted.to.namespace, name.as_str(), path) {
             ("kube-system", "kube-scheduler", "/metrics") => Some(Endpoint::Scheduler),

@@ -85,9 +85,7 @@ impl Log {
 
     fn push(&mut self, line: Line) {
         if self.size + line.text.len() + HEAD > LARGEST {
-            self.first += self.lines.len() as u64;
-            self.lines.clear();
-            self.size = 0;
+            self.forget();
         }
         self.size += line.text.len() + HEAD;
         self.lines.push_back(line);
@@ -104,6 +102,13 @@ impl Log {
             format!("{} {stream} {tag} {text}\n", file::shown(line.at, line.zone))
         };
         (self.lines.iter().skip(skip).map(line).collect(), self.first + self.lines.len() as u64)
+    }
+
+    /// Its file was rotated: nobody reads what was written until now.
+    pub fn forget(&mut self) {
+        self.first += self.lines.len() as u64;
+        self.lines.clear();
+        self.size = 0;
     }
 
     /// Begins to read.

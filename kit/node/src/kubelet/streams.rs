@@ -14,7 +14,7 @@ use kit_api::core::{ContainerStatus, Pod};
 use kit_client::component::World;
 use kit_server::{Container as Target, Error, LogOptions};
 use kit_time::agenda::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How much of what an attached container writes waits for its reader, in bytes; the oldest is dropped.
 const ROOM: usize = 1 << 20;
@@ -98,6 +98,19 @@ impl Kubelets {
     /// The logs that the kubelet of each node keeps; none if the node is down.
     pub fn logs_of_nodes(&self) -> impl Iterator<Item = (&str, Option<Vec<Kept<'_>>>)> {
         self.nodes.iter().map(|(node, kubelet)| (node.as_str(), kubelet.up.then(|| kubelet.kept())))
+    }
+
+    /// These logs, of containers that run, were rotated.
+    pub fn forget_logs(&mut self, paths: &BTreeSet<String>) {
+        for path in paths {
+            // /var/log/pods/NAMESPACE_NAME_UID/CONTAINER/RUN.log
+            let mut parts = path.split('/').skip(4);
+            let (Some(pod), Some(container)) = (parts.next(), parts.next()) else { continue };
+            let uid = pod.rsplit('_').next().unwrap_or_default();
+            let kubelet = self.pods.get(uid).and_then(|node| self.nodes.get_mut(node));
+            let running = kubelet.and_then(|kubelet| kubelet.pods.get_mut(uid));
+            running.into_iter().for_each(|running| running.worker.forget_log(container));
+        }
     }
 
     /// Begins to read a log.

@@ -26,6 +26,7 @@ mod watch;
 pub use connect::{Connection, Container, LogOptions, Metrics, Proxied, Streams};
 pub use info::RequestInfo;
 pub use listing::Listing;
+pub use query::unescape;
 pub(super) use subresources::scale_of;
 pub(super) use table::age;
 pub use table::{Containers, containers, targets};

@@ -189,7 +189,7 @@ impl Errors {
 }
 
 /// `%20` and `+` to what they stand for; what is no escape stays as it is.
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut index = 0;

@@ -179,6 +179,11 @@ impl PodWorker {
         })
     }
 
+    /// The log of the run of a container that goes on was rotated.
+    pub fn forget_log(&mut self, container: &str) {
+        self.inside(container).into_iter().for_each(|life| life.logs[0].forget());
+    }
+
     /// The pod as it is wanted, if somebody watches.
     pub fn pod(&self) -> Option<&Pod> {
         self.live.as_deref()
