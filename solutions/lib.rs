@@ -44,8 +44,8 @@ pub mod objects {
 pub mod observability {
     //! What tells people how their cluster is.
     pub mod alerts;
-    pub mod traces;
     pub mod logs;
+    pub mod traces;
 }
 pub mod scheduler {
     //! The scheduler's plugins.

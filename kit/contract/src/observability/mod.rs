@@ -1,11 +1,9 @@
 //! Contracts of the chapter `observability`.
 
 pub mod alerts;
+pub mod logs;
 pub mod traces;
 
 pub use alerts::Alerts;
-pub use traces::Traces;
-pub mod logs;
-
-pub use alerts::Alerts;
 pub use logs::LogAgent;
+pub use traces::Traces;

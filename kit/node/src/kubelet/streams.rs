@@ -4,10 +4,10 @@
 //! (`validateContainerLogStatus`), `kubelet/pkg/cri/streaming/remotecommand`. Whoever asks is the API server, which has
 //! checked who wants it.
 
-use super::{Kubelet, Kubelets};
 use super::log::{Log, Reader};
 use super::pod_worker::life::Written;
 use super::surroundings::Place;
+use super::{Kubelet, Kubelets};
 use crate::program::link::Link;
 use crate::program::{Channel, Program, exists};
 use kit_api::core::{ContainerStatus, Pod};

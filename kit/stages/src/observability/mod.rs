@@ -1,5 +1,5 @@
 //! Generators of the chapter `observability`.
 
 pub mod alerts;
-pub mod traces;
 pub mod logs;
+pub mod traces;
