@@ -126,3 +126,15 @@ fn who_began_a_trace_decides_whether_it_is_kept() {
         }
     }
 }
+
+#[test]
+fn what_belongs_to_a_span_that_is_not_over_has_no_parent_yet() {
+    let mut engine = start(Root::AlwaysOn);
+    post(&mut engine, PODS, &pod("web", "app:1"), None);
+    // The image is still being pulled.
+    let trace = trace_of(&mut engine, 1, "POST /api/v1/namespaces/{:namespace}/pods");
+    let orphans = trace.rows.iter().filter(|row| row.orphan).map(|row| row.span.name.as_str());
+    let status = "PATCH /api/v1/namespaces/{:namespace}/pods/{:name}/status";
+    assert_eq!(orphans.collect::<Vec<_>>(), ["runtime.v1.RuntimeService/RunPodSandbox", status]);
+    held("pulling.txt", &trace.lines());
+}
