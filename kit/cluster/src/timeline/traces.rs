@@ -236,7 +236,8 @@ impl Tracer {
             }
             let parent = span.parent_span_id.as_deref().and_then(of);
             if row.skew_us != 0 && parent.is_some_and(|parent| parent.host != span.host) {
-                lines.push(format!("the clock of {} is off by about {}ms", span.host, -row.skew_us / 1000));
+                let which = if row.skew_us > 0 { "behind" } else { "ahead" };
+                lines.push(format!("the clock of {} is {which} by about {}ms", span.host, row.skew_us.abs() / 1000));
             }
         }
         lines
