@@ -25,7 +25,12 @@ pub struct Worker {
     ready: bool,
     answers: Vec<u8>,
     printed: Vec<u8>,
+    /// Where what is read lies for a moment. Each question reads three times, and a new one would be cleared each time.
+    buffer: Box<[u8]>,
 }
+
+/// So much is read at once, at most: what a pipe holds.
+const PIPE: usize = 64 << 10;
 
 /// How often a waiting grader looks at a process beside its pipes.
 const LOOK: Duration = Duration::from_millis(50);
@@ -52,8 +57,8 @@ impl Worker {
             let stdout = child.stdout.take().ok_or_else(missing)?;
             let stderr = child.stderr.take().ok_or_else(missing)?;
             [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().try_for_each(non_blocking)?;
-            let (answers, printed) = (Vec::new(), Vec::new());
-            Ok(Worker { leader, stdin, stdout, stderr, limits, next_id: 0, ready: false, answers, printed })
+            let (answers, printed, buffer) = (Vec::new(), Vec::new(), vec![0; PIPE].into());
+            Ok(Worker { leader, stdin, stdout, stderr, limits, next_id: 0, ready: false, answers, printed, buffer })
         };
         spawn().map_err(|e| Loss::Grader(format!("can't start the launcher of modules: {e:#}")))
     }
@@ -72,9 +77,10 @@ impl Worker {
         let mut look = Instant::now() + LOOK;
         loop {
             self.take_ready();
-            let line = self.answers.iter().position(|b| *b == b'\n').filter(|_| self.ready);
-            if let Some(end) = line {
-                let line: Vec<u8> = self.answers.drain(..=end).collect();
+            // A loop over bytes is slow here: the grader itself isn't optimized.
+            if let Some(end) = memchr::memchr(b'\n', &self.answers).filter(|_| self.ready) {
+                let rest = self.answers.split_off(end + 1);
+                let line = std::mem::replace(&mut self.answers, rest);
                 self.drain_stderr()?;
                 return decode(&line, id);
             }
@@ -92,7 +98,7 @@ impl Worker {
             if ready.stderr {
                 self.drain_stderr()?;
             }
-            if ready.stdout && !read_some(&mut self.stdout, &mut self.answers) {
+            if ready.stdout && !read_some(&mut self.stdout, &mut self.buffer, &mut self.answers) {
                 return Err(self.ended(deadline));
             }
             if self.answers.len() > self.limits.output {
@@ -151,14 +157,14 @@ impl Worker {
     pub fn unasked(&mut self) -> Option<Loss> {
         self.take_ready();
         if self.ready {
-            read_some(&mut self.stdout, &mut self.answers);
+            read_some(&mut self.stdout, &mut self.buffer, &mut self.answers);
         }
         let unasked = self.ready && !self.answers.is_empty();
         unasked.then(|| Loss::protocol(UNASKED))
     }
 
     fn drain_stderr(&mut self) -> Result<(), Loss> {
-        read_some(&mut self.stderr, &mut self.printed);
+        read_some(&mut self.stderr, &mut self.buffer, &mut self.printed);
         if self.printed.len() > self.limits.output {
             let message = format!("it printed more than {} bytes for one question", self.limits.output);
             return Err(Loss::Error(Kind::OutputFlood, message));
@@ -180,9 +186,9 @@ impl Worker {
             Err(e) => return Loss::Grader(format!("can't wait for the module: {e}")),
         };
         tracing::debug!(process = self.leader.child.id(), %status, "ended");
-        read_some(&mut self.stderr, &mut self.printed);
+        read_some(&mut self.stderr, &mut self.buffer, &mut self.printed);
         // The last words of the launcher or the module may still lie in the pipe.
-        read_some(&mut self.stdout, &mut self.answers);
+        read_some(&mut self.stdout, &mut self.buffer, &mut self.answers);
         self.take_ready();
         let said = String::from_utf8_lossy(&self.printed);
         if let Some(why) = not_started(&self.answers).filter(|_| self.ready) {
@@ -205,7 +211,7 @@ impl Worker {
 
     /// Lets it come to its end: what it says then was asked by nobody, however late it says it.
     pub fn close(self) -> Option<Loss> {
-        let Worker { mut leader, stdin, mut stdout, ready, mut answers, .. } = self;
+        let Worker { mut leader, stdin, mut stdout, ready, mut answers, mut buffer, .. } = self;
         drop(stdin);
         let deadline = Instant::now() + DYING;
         while answers.is_empty() {
@@ -213,7 +219,7 @@ impl Worker {
             let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
             let mut fds = [PollFd::new(&stdout, PollFlags::IN)];
             let is_over = !matches!(poll(&mut fds, Some(&timeout)), Ok(1..));
-            if is_over || !read_some(&mut stdout, &mut answers) {
+            if is_over || !read_some(&mut stdout, &mut buffer, &mut answers) {
                 break;
             }
         }
@@ -269,10 +275,9 @@ fn non_blocking(fd: std::os::fd::BorrowedFd<'_>) -> std::io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)?)
 }
 
-/// Reads what is there, up to 64 KiB a call; false at the end of the stream.
-fn read_some(from: &mut impl Read, into: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 1 << 16];
-    match from.read(&mut buffer) {
+/// Reads what is there, up to the length of the buffer; false at the end of the stream.
+fn read_some(from: &mut impl Read, buffer: &mut [u8], into: &mut Vec<u8>) -> bool {
+    match from.read(buffer) {
         Ok(0) => false,
         Ok(n) => {
             into.extend_from_slice(&buffer[..n]);
