@@ -1,6 +1,8 @@
 //! What can be done to a cluster: nodes, hosts of the control plane and etcd fail and come back, pods end, loads change.
 
 use kit_time::agenda::Instant;
+use serde::Deserialize;
+use std::fmt;
 
 /// What can be done to a cluster. Each has its counterpart.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +50,46 @@ pub enum Fault {
     Network(NetworkFault),
     /// Something comes from outside of the cluster, or what stands there fails.
     Source(SourceFault),
+    /// All drivers of volumes do this from now on when they are called so.
+    Volumes(VolumeCall, Conduct),
+}
+
+/// What drivers of volumes are called for (`ControllerPublishVolume` and so on of CSI).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeCall {
+    /// To attach a volume to a node.
+    Attach,
+    /// To detach it.
+    Detach,
+    /// To mount its device on the node.
+    Stage,
+    /// To give it to a pod there.
+    Publish,
+}
+
+/// What somebody who is called does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conduct {
+    /// What it should.
+    #[default]
+    Works,
+    /// Nothing, and says so at once.
+    Fails,
+    /// Nothing, and never answers.
+    Hangs,
+}
+
+impl Conduct {
+    /// What gRPC makes of it: the error, or that time is over.
+    pub fn error(self) -> &'static str {
+        match self {
+            Conduct::Works => "",
+            Conduct::Fails => "rpc error: code = Internal desc = the driver can't do it now",
+            Conduct::Hangs => "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        }
+    }
 }
 
 /// What comes from outside of the cluster.
@@ -110,4 +152,25 @@ pub enum CloudFault {
     Fine,
     /// An instance is deleted, and with it its node, which must have crashed.
     Delete(String),
+}
+
+impl fmt::Display for VolumeCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VolumeCall::Attach => "attach",
+            VolumeCall::Detach => "detach",
+            VolumeCall::Stage => "stage",
+            VolumeCall::Publish => "publish",
+        })
+    }
+}
+
+impl fmt::Display for Conduct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Conduct::Works => "works",
+            Conduct::Fails => "fails",
+            Conduct::Hangs => "hangs",
+        })
+    }
 }

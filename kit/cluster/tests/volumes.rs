@@ -1,7 +1,7 @@
 //! Claims and volumes in a whole cluster: what the scheduler says of them, who binds, makes, attaches and grows them.
 
 use kit_apimachinery::object::{Key, Kind};
-use kit_client::fault::Fault;
+use kit_client::fault::{Conduct, Fault, VolumeCall};
 use kit_cluster::cluster::{Config, start};
 use kit_cluster::engine::{Clock, Engine};
 use kit_cluster::timeline::apply;
@@ -419,4 +419,58 @@ fn a_claim_for_one_pod_a_zone_and_a_limit_keep_pods_away() {
         run(&mut engine, 30);
     }
     assert!(why(&engine, "fifth").contains("node(s) exceed max volume count"), "{}", why(&engine, "fifth"));
+}
+
+#[test]
+fn a_driver_that_fails_or_hangs_is_said_of_each_pod_that_waits_and_asked_again_later_and_later() {
+    let mut engine = with_driver();
+    let told =
+        |engine: &Engine, what: &str| events(engine, "Pod", "db").iter().filter(|event| event.contains(what)).count();
+    let set = |engine: &mut Engine, call: VolumeCall, conduct: Conduct| {
+        engine.fault(&Fault::Volumes(call, conduct)).expect("it can")
+    };
+    set(&mut engine, VolumeCall::Attach, Conduct::Hangs);
+    set(&mut engine, VolumeCall::Stage, Conduct::Fails);
+    set(&mut engine, VolumeCall::Publish, Conduct::Hangs);
+    claim(&mut engine, "data", "fast", "1Gi");
+    pod(&mut engine, "db", &["data"]);
+    // The attacher waits for its driver for 15 seconds; the pod's kubelet doesn't even ask.
+    run(&mut engine, 12);
+    assert_eq!(told(&engine, "AttachVolume.Attach failed"), 0);
+    run(&mut engine, 8);
+    let late = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+    let name = get(&engine, Kind::PersistentVolumeClaim, "data")["spec"]["volumeName"].clone();
+    let why = format!("FailedAttachVolume AttachVolume.Attach failed for volume {name} : {late}");
+    assert_eq!(told(&engine, &why), 1, "{:?}", events(&engine, "Pod", "db"));
+    assert_eq!(get(&engine, Kind::Pod, "db")["status"]["phase"], "Pending");
+    set(&mut engine, VolumeCall::Attach, Conduct::Works);
+    run(&mut engine, 5);
+    assert_eq!(told(&engine, "SuccessfulAttachVolume"), 1);
+    let error = "rpc error: code = Internal desc = the driver can't do it now";
+    let why = format!("FailedMount MountVolume.MountDevice failed for volume {name} : {error}");
+    assert_eq!(told(&engine, &why), 1, "{:?}", events(&engine, "Pod", "db"));
+    set(&mut engine, VolumeCall::Stage, Conduct::Works);
+    // The pause after the last failure; then two minutes for the driver, of which nobody knows what it has done.
+    run(&mut engine, 8 + 110);
+    let why = format!("FailedMount MountVolume.SetUp failed for volume {name} : {late}");
+    assert_eq!(told(&engine, &why), 0);
+    run(&mut engine, 30);
+    assert_eq!(told(&engine, &why), 1, "{:?}", events(&engine, "Pod", "db"));
+    set(&mut engine, VolumeCall::Publish, Conduct::Works);
+    run(&mut engine, 8);
+    assert_eq!(get(&engine, Kind::Pod, "db")["status"]["phase"], "Running", "{:?}", events(&engine, "Pod", "db"));
+    // A volume that isn't let go of keeps the next pod waiting.
+    set(&mut engine, VolumeCall::Detach, Conduct::Fails);
+    let node = get(&engine, Kind::Pod, "db")["spec"]["nodeName"].clone();
+    delete(&mut engine, Kind::Pod, "db");
+    run(&mut engine, 40);
+    let attachment = engine.server().snapshot().list(Kind::VolumeAttachment).next().map(|stored| stored.to_value());
+    let attachment = attachment.expect("it is attached still");
+    assert_eq!(
+        (&attachment["spec"]["nodeName"], &attachment["status"]["detachError"]["message"]),
+        (&node, &json!(error))
+    );
+    set(&mut engine, VolumeCall::Detach, Conduct::Works);
+    run(&mut engine, 5);
+    assert_eq!(engine.server().snapshot().list(Kind::VolumeAttachment).count(), 0);
 }

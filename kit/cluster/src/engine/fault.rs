@@ -62,7 +62,7 @@ impl Engine {
                 Ok(true)
             }
             Fault::ShutDown(_) | Fault::Kill { .. } | Fault::Load { .. } => Ok(false),
-            Fault::Cloud(_) | Fault::Network(_) | Fault::Source(_) => Ok(false),
+            Fault::Cloud(_) | Fault::Network(_) | Fault::Source(_) | Fault::Volumes(..) => Ok(false),
         }
     }
 }

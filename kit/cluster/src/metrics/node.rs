@@ -122,6 +122,17 @@ fn cgroup(pod: &PodReading) -> String {
 /// A series of each container, each pod and the whole node, as cAdvisor has them.
 type Value<'a> = &'a dyn Fn(&ContainerReading) -> Option<f64>;
 
+/// The labels of the cgroup around all others.
+const ROOT: [(&str, &str); 6] =
+    [("container", ""), ("id", "/"), ("image", ""), ("name", ""), ("namespace", ""), ("pod", "")];
+
+/// What cAdvisor counts for the cgroup whose limit was hit (`watchForNewOoms` of its `manager/manager.go`). A container that is killed for
+/// its memory is gone with its series; a node that has none left is not.
+fn out_of_memory(containers: Family, reading: &Reading) -> Family {
+    let of_pods = |all: Family, pod: &PodReading| all.with(&names("", "", "", &cgroup(pod), pod), 0.0);
+    reading.pods.iter().fold(containers, of_pods).with(&ROOT, reading.counts.system_ooms as f64)
+}
+
 fn cadvisor(reading: &Reading, now: Now) -> Vec<Family> {
     let (counter, gauge) = (Type::Counter, Type::Gauge);
     let throttled = |value: fn(&Throttled) -> f64| move |of: &ContainerReading| of.throttled.as_ref().map(value);
@@ -135,8 +146,7 @@ fn cadvisor(reading: &Reading, now: Now) -> Vec<Family> {
             family = family.with(&[&names("", "", "", &cgroup(pod), pod)[..], more].concat(), sum);
             all += sum;
         }
-        let root = [("container", ""), ("id", "/"), ("image", ""), ("name", ""), ("namespace", ""), ("pod", "")];
-        family.with(&[&root[..], more].concat(), all)
+        family.with(&[&ROOT[..], more].concat(), all)
     };
     let total = [("cpu", "total")];
     let cpu = family("container_cpu_usage_seconds_total", counter, "Cumulative cpu time consumed in seconds.");
@@ -171,12 +181,14 @@ fn cadvisor(reading: &Reading, now: Now) -> Vec<Family> {
         in_memory("container_memory_rss", "Size of RSS in bytes."),
         in_memory("container_memory_usage_bytes", used),
         in_memory("container_memory_working_set_bytes", "Current working set in bytes."),
-        // A container that is killed for its memory is gone with its series.
-        each(
-            "container_oom_events_total",
-            counter,
-            "Count of out of memory events observed for the container",
-            &|_| Some(0.0),
+        out_of_memory(
+            each(
+                "container_oom_events_total",
+                counter,
+                "Count of out of memory events observed for the container",
+                &|_| Some(0.0),
+            ),
+            reading,
         ),
         each("container_spec_cpu_period", gauge, "CPU period of the container.", &|_| Some(PERIOD as f64)),
         each("container_spec_cpu_quota", gauge, "CPU quota of the container.", &|of| {

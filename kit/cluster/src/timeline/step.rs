@@ -8,7 +8,7 @@ use crate::recording::MarkKind;
 use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
-use kit_client::fault::{CloudFault, Fault, NetworkFault, SourceFault};
+use kit_client::fault::{CloudFault, Conduct, Fault, NetworkFault, SourceFault, VolumeCall};
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
@@ -70,6 +70,8 @@ pub enum Step {
     /// Something goes wrong with the cloud, or is right again: `failing`, `{slow: 60s}`, `{throttling: 20}`, `{quota: 1}`,
     /// `{delete: node-3}`, `fine`.
     Cloud(CloudStep),
+    /// What drivers of volumes do when they are called: `{attach: hangs}`, `{stage: fails}`, `{publish: works}`.
+    Csi(BTreeMap<VolumeCall, Conduct>),
     /// The agent of the network plugin on a node stops; what it has written stays.
     StopAgent(String),
     /// It runs again.
@@ -215,6 +217,9 @@ impl std::fmt::Display for Step {
             Step::Free(name) => format!("free {name}"),
             Step::Compact(name) => format!("compact {name}"),
             Step::Cloud(step) => format!("cloud {step}"),
+            Step::Csi(calls) => {
+                all("csi", &calls.iter().map(|(call, conduct)| (call.to_string(), conduct)).collect(), " ")
+            }
             Step::StopAgent(node) => format!("stop_agent {node}"),
             Step::StartAgent(node) => format!("start_agent {node}"),
             Step::Narrow(links) => format!("{} bytes", all("narrow", links, " to ")),
@@ -239,6 +244,8 @@ impl Step {
             Step::StartAgent(_) | Step::Widen(_) | Step::Ebb(_) | Step::Answer(_) => MarkKind::Heal,
             Step::Cloud(CloudStep::Fine) => MarkKind::Heal,
             Step::Cloud(_) => MarkKind::Fault,
+            Step::Csi(calls) if calls.values().all(|conduct| *conduct == Conduct::Works) => MarkKind::Heal,
+            Step::Csi(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
             Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => {
                 MarkKind::Step
@@ -279,7 +286,7 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         }
         Step::Narrow(links) => links.keys().map(|node| format!("node/{node}")).collect(),
         Step::Cloud(CloudStep::Delete(node)) => vec![format!("node/{node}")],
-        Step::Cloud(_) => Vec::new(),
+        Step::Cloud(_) | Step::Csi(_) => Vec::new(),
         Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
         Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
         Step::Queue(_) | Step::Silence(_) | Step::Answer(_) => Vec::new(),
@@ -429,6 +436,7 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
         Step::Answer(name) => of_broker(name).and_then(|()| outside(engine, SourceFault::Answer)),
         Step::Lag(lags) => lags.iter().try_for_each(|(component, lag)| engine.set_lag(component, lag.0)),
         Step::Cloud(step) => cloud(engine, step),
+        Step::Csi(calls) => calls.iter().try_for_each(|(call, conduct)| engine.fault(&Fault::Volumes(*call, *conduct))),
         Step::StopAgent(node) => network(engine, NetworkFault::StopAgent(node.clone())),
         Step::StartAgent(node) => network(engine, NetworkFault::StartAgent(node.clone())),
         Step::Narrow(links) => links

@@ -4,9 +4,11 @@
 
 use kit_api::core::PersistentVolume;
 use kit_api::meta::ObjectMeta;
-use kit_api::storage::{VolumeAttachment, VolumeAttachmentStatus};
+use kit_api::storage::{VolumeAttachment, VolumeAttachmentStatus, VolumeError};
+use kit_api::time;
 use kit_apimachinery::object::{AsKind, Kind};
 use kit_client::component::World;
+use kit_client::fault::Conduct;
 use kit_server::{Error, Snapshot};
 
 /// On an attachment: what the driver calls its node.
@@ -28,6 +30,20 @@ fn hold(meta: &mut ObjectMeta, finalizer: &str) -> bool {
 
 fn let_go(meta: &mut ObjectMeta, finalizer: &str) {
     meta.finalizers.iter_mut().for_each(|all| all.retain(|there| there != finalizer));
+}
+
+/// Says why a volume can't be attached or detached (`saveAttachError`, `saveDetachError`).
+pub fn complain(
+    mut attachment: VolumeAttachment,
+    conduct: Conduct,
+    detaches: bool,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let status = attachment.status.get_or_insert_default();
+    let time = Some(time::seconds(world.time()));
+    let error = VolumeError { message: Some(conduct.error().into()), time, ..VolumeError::default() };
+    *(if detaches { &mut status.detach_error } else { &mut status.attach_error }) = Some(error);
+    world.server.update_status(attachment.into_object()).map(drop)
 }
 
 /// Attaches a volume (`csiAttach`).

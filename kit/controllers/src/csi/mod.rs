@@ -15,10 +15,11 @@ use kit_api::storage::{CSIDriver, CSIDriverSpec, StorageClass, VolumeAttachment}
 use kit_apimachinery::object::{AsKind, Key, Kind, Object};
 use kit_client::component::{Component, World};
 use kit_client::disk;
+use kit_client::fault::{Conduct, Fault, VolumeCall};
 use kit_client::work_queue::WorkQueue;
 use kit_server::{Change, ChangeKind, Error};
 use kit_time::agenda::Instant;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The driver of a cluster that comes with one.
 pub const DRIVER: &str = "disk.csi.example.com";
@@ -26,6 +27,11 @@ pub const DRIVER: &str = "disk.csi.example.com";
 const WORK: Instant = Instant::seconds(1);
 /// How long it waits after something failed.
 const AGAIN: Instant = Instant::seconds(10);
+/// How long who stands beside a driver waits for its answer (`--timeout` of the external attacher), and how long before it asks again:
+/// twice as long each time (`--retry-interval-start`, `--retry-interval-max`).
+const TIMEOUT: Instant = Instant::seconds(15);
+const FIRST_RETRY: Instant = Instant::seconds(1);
+const LAST_RETRY: Instant = Instant::seconds(300);
 
 /// What a driver is busy with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +60,10 @@ pub struct CsiDrivers {
     changed: BTreeSet<Key>,
     /// Where their disks are.
     disks: disk::Shared,
+    /// What drivers do that don't do what they should.
+    conduct: BTreeMap<VolumeCall, Conduct>,
+    /// How often each of these has failed in a row.
+    failed: BTreeMap<Job, u32>,
     /// Whether a driver and the class of its volumes are still to be installed.
     to_install: bool,
 }
@@ -94,6 +104,38 @@ impl CsiDrivers {
             self.jobs.add(job, now + WORK);
         }
         new
+    }
+
+    /// Does what has taken its time, or fails to and tries later.
+    fn do_or_fail(&mut self, job: Job, world: &mut World<'_>) {
+        let conduct = match &job {
+            Job::Attach(_) => self.conduct.get(&VolumeCall::Attach),
+            Job::Detach(_) => self.conduct.get(&VolumeCall::Detach),
+            _ => None,
+        };
+        let conduct = conduct.copied().unwrap_or_default();
+        let (Job::Attach(key) | Job::Detach(key), Conduct::Fails | Conduct::Hangs) = (&job, conduct) else {
+            self.failed.remove(&job);
+            if self.finish(&job, world).is_err() {
+                self.jobs.add(job, world.now + AGAIN);
+            }
+            return;
+        };
+        let Ok(attachment) = world.server.fetch::<VolumeAttachment>("", &key.name) else {
+            self.failed.remove(&job);
+            return;
+        };
+        let times = self.failed.entry(job.clone()).or_default();
+        *times += 1;
+        let pause = Instant { nanos: FIRST_RETRY.nanos << (*times - 1).min(20) }.min(LAST_RETRY);
+        // What hangs has been waited for already, but for the first time.
+        let waits = if conduct == Conduct::Hangs { TIMEOUT } else { Instant::default() };
+        if conduct == Conduct::Fails || *times > 1 {
+            _ = attach::complain(attachment, conduct, matches!(job, Job::Detach(_)), world);
+            self.jobs.add(job, world.now + pause + waits);
+        } else {
+            self.jobs.add(job, world.now + TIMEOUT);
+        }
     }
 
     /// A driver is new: all that was there before is its business.
@@ -231,10 +273,21 @@ impl Component for CsiDrivers {
             _ = self.look_at(&key, world);
         }
         while let Some(job) = self.jobs.pop(world.now) {
-            if self.finish(&job, world).is_err() {
-                self.jobs.add(job, world.now + AGAIN);
+            self.do_or_fail(job, world);
+        }
+    }
+
+    fn fault(&mut self, fault: &Fault, world: &mut World<'_>) -> Result<bool, String> {
+        let Fault::Volumes(call @ (VolumeCall::Attach | VolumeCall::Detach), conduct) = fault else { return Ok(false) };
+        self.conduct.insert(*call, *conduct);
+        // Who has waited for a driver that is well again needn't wait for its own turn.
+        if *conduct == Conduct::Works {
+            for job in std::mem::take(&mut self.failed).into_keys() {
+                self.jobs.remove(&job);
+                self.jobs.add(job, world.now + WORK);
             }
         }
+        Ok(true)
     }
 
     fn next_wake(&self) -> Option<Instant> {

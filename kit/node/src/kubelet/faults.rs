@@ -2,7 +2,7 @@
 
 use super::Kubelets;
 use kit_client::component::World;
-use kit_client::fault::Fault;
+use kit_client::fault::{Fault, VolumeCall};
 
 impl Kubelets {
     /// All nodes, for messages.
@@ -36,6 +36,9 @@ impl Kubelets {
             Fault::Load { workload, milli_cpu } => {
                 self.loads.insert(workload.clone(), *milli_cpu);
                 self.measure(world);
+            }
+            Fault::Volumes(call @ (VolumeCall::Stage | VolumeCall::Publish), conduct) => {
+                self.conduct.insert(*call, *conduct);
             }
             _ => return Ok(false),
         }

@@ -33,6 +33,8 @@ pub struct Counts {
     pub evictions: BTreeMap<&'static str, u64>,
     /// Processes that the kernel has killed for their memory, at a limit or for want of any on the node.
     pub oom_kills: i64,
+    /// How often the node had no memory left.
+    pub system_ooms: u64,
     /// Pods that were not taken, by the reason.
     pub rejections: BTreeMap<String, u64>,
     /// From the first sight of a pod to its running, in seconds.
@@ -51,6 +53,7 @@ impl Default for Counts {
             started_containers: BTreeMap::new(),
             evictions: BTreeMap::new(),
             oom_kills: 0,
+            system_ooms: 0,
             rejections: BTreeMap::new(),
             starts: new(),
             sli: new(),

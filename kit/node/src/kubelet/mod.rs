@@ -44,7 +44,7 @@ use kit_api::core::{Node, Pod};
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind};
 use kit_client::component::{Component, World};
-use kit_client::fault::Fault;
+use kit_client::fault::{Conduct, Fault, VolumeCall};
 use kit_client::metrics::Usage;
 use kit_contract::node::{Eviction, PodLifecycle, Prober};
 use kit_contract::storage::Volumes;
@@ -96,7 +96,9 @@ pub struct Kubelets {
     lifecycle: Rc<dyn PodLifecycle>,
     /// Who decides about volumes.
     volumes: Rc<dyn Volumes>,
-    /// What they hold that outlives pods.
+    /// What drivers do that don't do what they should.
+    conduct: BTreeMap<VolumeCall, Conduct>,
+    /// What volumes hold that outlives pods.
     disks: volumes::content::Disks,
     /// The machines that come and go.
     machines: Option<machines::Machines>,
@@ -181,6 +183,7 @@ impl Kubelets {
             programs: None,
             lifecycle: modules.pod_lifecycle.make(&()).into(),
             volumes: modules.volumes.make(&()).into(),
+            conduct: BTreeMap::new(),
             disks: volumes::content::Disks::default(),
             machines: None,
             wires: None,

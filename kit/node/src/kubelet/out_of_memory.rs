@@ -79,6 +79,7 @@ impl Kubelets {
                 if !running.worker.kill_container(&container, world.now, world.time()) {
                     break;
                 }
+                self.nodes.entry(node.clone()).and_modify(|kubelet| kubelet.counts.system_ooms += 1);
                 self.post(&node, &uid, world);
                 self.go_on(&node, &uid, world);
             }

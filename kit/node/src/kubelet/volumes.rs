@@ -71,6 +71,8 @@ pub struct Manager {
     failures: BTreeMap<String, Failure>,
     /// What the volumes are of which anything is there. Their objects may be gone.
     known: BTreeMap<String, contract::Volume>,
+    /// Until when somebody waits for a driver that doesn't answer, by volume.
+    calls: BTreeMap<String, Instant>,
     /// When something can be tried again that has failed.
     again: Option<Instant>,
 }
@@ -150,8 +152,10 @@ impl Kubelets {
             for operation in operations {
                 let watched = self.programs.is_some() && operation.kind() == contract::Kind::Mount;
                 let place = if watched { self.place(node, operation.pod(), world) } else { None };
+                let conduct = operation::call(&operation).and_then(|call| self.conduct.get(&call));
+                let conduct = conduct.copied().unwrap_or_default();
                 let Some(kubelet) = self.nodes.get_mut(node) else { break };
-                let Some(failed) = kubelet.operate(&operation, &seen, place.as_ref(), world) else { continue };
+                let Some(failed) = kubelet.operate(&operation, &seen, place.as_ref(), conduct, world) else { continue };
                 moved = true;
                 for pod in seen.pods.iter().filter(|pod| !failed.is_empty() && operation::is_about(&operation, pod)) {
                     said.entry(pod.name.clone()).or_default().push(("Warning", "FailedMount", failed.clone()));

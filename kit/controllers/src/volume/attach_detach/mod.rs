@@ -23,6 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often it holds what is against what is wanted (`ReconcilerLoopPeriod`).
 const PERIOD: Instant = Instant::millis(100);
 
+/// The pauses between attempts that fail (`exponentialbackoff`).
+const FIRST_PAUSE: Instant = Instant::millis(500);
+const LAST_PAUSE: Instant = Instant::seconds(122);
+
 /// Attaches and detaches volumes.
 #[derive(Default)]
 pub struct AttachDetach {
@@ -35,6 +39,8 @@ pub struct AttachDetach {
     memory: Memory,
     /// The attachments that pods were told of, by their uid.
     told: BTreeSet<String>,
+    /// How often an attachment has failed, by its uid, and when that is said again.
+    failed: BTreeMap<String, (u32, Instant)>,
     next: Option<Instant>,
 }
 
@@ -121,6 +127,36 @@ impl AttachDetach {
             world.server.create(attachment.into_object())?;
         }
         Ok(())
+    }
+
+    /// Tells pods of volumes that can't be attached. Each attempt finds what the driver said last, until that is well.
+    fn complain(&mut self, seen: &Seen, world: &mut World<'_>) {
+        let mut said = Vec::new();
+        let mut there = BTreeSet::new();
+        for attachment in world.server.snapshot().list(Kind::VolumeAttachment) {
+            let Some(attachment) = attachment.get::<VolumeAttachment>() else { continue };
+            let status = attachment.status.as_ref().filter(|status| !status.attached);
+            let Some(error) = status.and_then(|status| status.attach_error.as_ref()) else { continue };
+            let volume = attachment.spec.source.persistent_volume_name.clone().unwrap_or_default();
+            let Some(wanted) = seen.wanted.get(&(volume.clone(), attachment.spec.node_name.clone())) else { continue };
+            let uid = attachment.metadata.uid.clone().unwrap_or_default();
+            there.insert(uid.clone());
+            let (times, again) = self.failed.entry(uid).or_default();
+            if *again <= world.now {
+                *again = world.now + Instant { nanos: FIRST_PAUSE.nanos << (*times).min(20) }.min(LAST_PAUSE);
+                *times += 1;
+                let why = error.message.clone().unwrap_or_default();
+                said.push((wanted.pods.clone(), format!("AttachVolume.Attach failed for volume {volume:?} : {why}")));
+            }
+        }
+        self.failed.retain(|uid, _| there.contains(uid));
+        for (pods, why) in said {
+            for (namespace, name, _) in pods {
+                if let Ok(pod) = world.server.fetch::<Pod>(&namespace, &name) {
+                    world.server.record(&pod, "Warning", "FailedAttachVolume", &why);
+                }
+            }
+        }
     }
 
     /// Tells nodes and pods of volumes that are attached by now.
@@ -253,8 +289,10 @@ impl Component for AttachDetach {
         }
         let decision = decision::decide(&seen, &mut self.memory, world.now);
         let done = self.carry_out(decision, world).and_then(|()| self.announce(&seen, world));
+        self.complain(&seen, world);
+        let again = self.failed.values().map(|(_, again)| *again);
         let late = self.memory.unwanted.values().map(|since| *since + decision::MAX_WAIT_FOR_UNMOUNT + PERIOD);
-        self.next = late.filter(|at| *at > world.now).min();
+        self.next = late.chain(again).filter(|at| *at > world.now).min();
         if done.is_err() {
             self.look_soon(world.now + Instant::seconds(1));
         }

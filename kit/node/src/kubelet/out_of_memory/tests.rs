@@ -54,6 +54,7 @@ fn the_kernel_is_faster_than_the_kubelet_where_memory_fills_quickly() {
         assert_eq!((end(&bench, "large"), end(&bench, "quick")), ((*large).clone(), (*quick).clone()), "{requests:?}");
         let events = bench.events("node-1");
         let told: Vec<_> = events.iter().filter(|event| event.contains("SystemOOM")).collect();
+        assert_eq!(bench.kubelets.nodes["node-1"].counts.system_ooms, 1);
         let victim = if *large == &killed { "large" } else { "quick" };
         let expected = format!("Warning SystemOOM: System OOM encountered, victim process: {victim}, pid: ");
         assert!(matches!(told[..], [one] if one.starts_with(&expected)), "{told:?}");

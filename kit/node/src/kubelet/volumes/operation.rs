@@ -10,8 +10,23 @@ use kit_api::core::{PersistentVolume, PersistentVolumeClaim};
 use kit_api::storage::CSIDriver;
 use kit_api::volume::volume_of;
 use kit_client::component::World;
+use kit_client::fault::{Conduct, VolumeCall};
 use kit_contract::storage::volumes::{Device, Failure, Kind, Mount, Node, Operation, Payload, Pod};
+use kit_time::agenda::Instant;
 use std::collections::BTreeSet;
+
+/// How long the kubelet waits for a driver (`csiTimeout` of `pkg/volume/csi/csi_plugin.go`).
+const TIMEOUT: Instant = Instant::seconds(120);
+
+/// What a call of a driver is for; none if this is none.
+pub fn call(operation: &Operation) -> Option<VolumeCall> {
+    match operation {
+        _ if !operation.volume().starts_with("kubernetes.io/csi/") => None,
+        Operation::MountDevice { .. } => Some(VolumeCall::Stage),
+        Operation::SetUp { .. } | Operation::Map { .. } => Some(VolumeCall::Publish),
+        _ => None,
+    }
+}
 
 /// How an operation ends.
 enum End {
@@ -37,6 +52,7 @@ impl Kubelet {
         operation: &Operation,
         seen: &Node,
         place: Option<&Place<'_>>,
+        conduct: Conduct,
         world: &World<'_>,
     ) -> Option<String> {
         let (name, kind) = (operation.volume(), operation.kind());
@@ -44,8 +60,10 @@ impl Kubelet {
         let made = place.filter(|_| kind == Kind::Mount).and_then(|place| self.make(operation, seen, place));
         let payload = made.transpose();
         let why = payload.as_ref().err().cloned();
+        let called = self.volume_name(operation, seen, world);
         let manager = &mut self.manager;
-        match manager.attempt(operation, seen, why) {
+        let hindered = manager.hindered(operation, conduct, world.now, &called);
+        match hindered.unwrap_or_else(|| manager.attempt(operation, seen, why)) {
             End::Idle => None,
             End::Done => {
                 manager.failures.remove(name);
@@ -64,6 +82,18 @@ impl Kubelet {
                 Some(why)
             }
         }
+    }
+
+    /// What a volume is called in messages: a PersistentVolume by its name.
+    fn volume_name(&self, operation: &Operation, seen: &Node, world: &World<'_>) -> String {
+        let volume = operation.volume();
+        let claimed = seen.pods.iter().filter(|pod| is_about(operation, pod)).find_map(|pod| {
+            let Source::Claim(claim) = &self.want(&pod.name, volume, seen)?.source else { return None };
+            let namespace = &self.pods.get(&pod.name)?.key.namespace;
+            let claim = world.server.fetch::<PersistentVolumeClaim>(namespace, claim).ok()?;
+            Some(volume_of(&claim).to_string())
+        });
+        claimed.unwrap_or_else(|| volume.into())
     }
 
     /// What a pod calls a volume, and where that comes from.
@@ -117,6 +147,35 @@ impl Kubelet {
 }
 
 impl Manager {
+    /// How a call of a driver ends that doesn't do what it should; none if it does. While it hangs it hasn't ended.
+    fn hindered(&mut self, operation: &Operation, conduct: Conduct, now: Instant, called: &str) -> Option<End> {
+        let (name, pod) = (operation.volume(), operation.pod());
+        match conduct {
+            Conduct::Works => {
+                self.calls.remove(name);
+                return None;
+            }
+            Conduct::Fails => {}
+            Conduct::Hangs if now < *self.calls.entry(name.into()).or_insert(now + TIMEOUT) => return Some(End::Idle),
+            Conduct::Hangs => {
+                self.calls.remove(name);
+                // Nobody knows how far it came (`isFinalError` of `pkg/volume/csi/csi_client.go`).
+                let is_this = |mount: &Mount| mount.pod == pod && mount.volume == name;
+                if matches!(operation, Operation::MountDevice { .. }) {
+                    self.devices.insert(name.into(), Device { sure: false });
+                } else if !self.mounts.iter().any(is_this) {
+                    self.mounts.push(Mount { pod: pod.into(), volume: name.into(), sure: false, remount: false });
+                }
+            }
+        }
+        let what = match operation {
+            Operation::MountDevice { .. } => "MountVolume.MountDevice",
+            Operation::Map { .. } => "MapVolume.MapPodDevice",
+            _ => "MountVolume.SetUp",
+        };
+        Some(End::Failed(format!("{what} failed for volume {called:?} : {}", conduct.error())))
+    }
+
     fn attempt(&mut self, operation: &Operation, seen: &Node, unmade: Option<String>) -> End {
         let (name, pod) = (operation.volume(), operation.pod());
         let traits = seen.volumes.get(name).copied().unwrap_or_default();

@@ -23,7 +23,8 @@ impl Run {
         let killed = self.live.as_ref().and_then(next_of);
         if killed.is_some_and(|(by, _)| by <= at) {
             // Who heard the signal ended well; programs that didn't are killed.
-            let code = if self.life.as_ref().is_some_and(Life::command) { 137 } else { 0 };
+            let deaf = self.still || self.life.as_ref().is_some_and(Life::command);
+            let code = if deaf { 137 } else { 0 };
             self.exit(code, at, time, "Never");
             return self.blame_program();
         }

@@ -95,3 +95,35 @@ fn somebody_who_looks_around_sees_the_container_that_they_name() {
     assert_eq!(ends(&bench, "pod", 0), (1, 3, "Error".into()));
     assert_eq!(bench.status("pod", "/ephemeralContainerStatuses/1/state/terminated/exitCode"), 137);
 }
+
+#[test]
+fn who_stands_still_answers_nothing_uses_nothing_and_hears_only_sigkill() {
+    let mut bench = Bench::new(with_programs);
+    let mut web = container("web", "nginx", None);
+    web["ports"] = json!([{"containerPort": 80}]);
+    web["livenessProbe"] = json!({"httpGet": {"port": 80}, "periodSeconds": 2, "failureThreshold": 2});
+    let side = container("side", "busybox", Some("sleep 9999 & while true; do sleep 9999; done"));
+    bench.pod(
+        "pod",
+        json!({"shareProcessNamespace": true, "terminationGracePeriodSeconds": 3, "containers": [web, side]}),
+    );
+    bench.wait(3.0);
+    let exec = |bench: &mut Bench, script: &str| bench.exec("pod", "side", &["sh", "-c", script], 0.1).0;
+    // The worker of nginx is 9. The pause container is process 1, and minds no signal.
+    assert_eq!(exec(&mut bench, "kill -STOP 1 9; ps -o pid,stat,comm").matches(" T ").count(), 1);
+    bench.wait(1.0);
+    let used = bench.kubelets.nodes["node-1"].pods.values().next().map(|it| it.worker.usage_of_containers()[0].2.0);
+    assert_eq!(used, Some(0));
+    assert_eq!(exec(&mut bench, "kill -CONT 9; cat /proc/9/status | grep State"), "State:\tS (sleeping)\n");
+    bench.wait(9.0);
+    assert_eq!(ends(&bench, "pod", 0).0, 0, "{:?}", bench.events("pod"));
+    // SIGTERM waits for those who stand still; SIGKILL doesn't.
+    let script = "kill -STOP 17; kill 17; kill -0 17 && echo there; kill -9 17; sleep 1; kill -0 17";
+    let said = bench.exec("pod", "side", &["sh", "-c", script], 2.0).0;
+    assert!(said.contains("there\n") && said.contains("No such process"), "{said}");
+    _ = exec(&mut bench, "kill -STOP 9");
+    bench.wait(14.0);
+    assert_eq!(ends(&bench, "pod", 0), (1, 137, "Error".into()), "{:?}", bench.events("pod"));
+    let told = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+    assert!(bench.events("pod").iter().any(|event| event.contains("Liveness") && event.contains(told)));
+}
