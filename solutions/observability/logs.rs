@@ -24,6 +24,7 @@ struct Held {
     entries: Vec<Entry>,
 }
 
+/// What the agent remembers between two looks.
 pub struct Exercise {
     config: Config,
     tails: BTreeMap<Known, Tail>,

@@ -342,6 +342,7 @@ const ALL: &[Ask] = &[
     choose("observability/alerts", "join", "When is the group flushed?", "when-a-group-is-flushed", Whole),
     choose("observability/alerts", "mutes", "Is the alert muted?", "silences", Whole),
     choose("observability/alerts", "flush", "What follows from the flush?", "what-is-news", Whole),
+    choose("observability/logs", "cut", "Which blocks can be read?", "where-a-position-may-be", Whole),
     choose("scheduler/node_affinity", "node_names", "Which nodes are worth looking at?", "names", Whole),
     choose("scheduler/node_affinity", "filter", "May the pod run on the node?", "required", Whole),
     type_in("scheduler/node_affinity", "score", "What do the preferred terms add up to?", "preferred"),

@@ -7,3 +7,6 @@ pub mod traces;
 pub use alerts::Alerts;
 pub use logs::LogAgent;
 pub use traces::Traces;
+
+pub use alerts::Alerts;
+pub use logs::LogAgent;

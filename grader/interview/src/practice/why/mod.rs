@@ -80,6 +80,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "objects/quantity" => objects::quantity(&asked),
         "objects/selector" => objects::selector(&asked),
         "observability/alerts" => observability::alerts(&asked),
+        "observability/logs" => observability::logs(&asked),
         "scheduler/node_affinity" => scheduler::node_affinity(&asked),
         "scheduler/pod_affinity" => scheduler::pod_affinity(&asked),
         "scheduler/preemption" => scheduler::preemption(&asked),

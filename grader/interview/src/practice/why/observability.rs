@@ -4,6 +4,7 @@ use super::{Asked, list};
 use kit_contract::observability::alerts::{
     Alert, Destination, Flush, Group, Labels, Matcher, Quiet, Route, Rule, Sent, State, Timer,
 };
+use kit_contract::observability::logs::{Block, Part};
 
 pub fn alerts(asked: &Asked<'_>) -> Option<Vec<String>> {
     let now: i64 = asked.arg("now_ms").unwrap_or_default();
@@ -27,6 +28,26 @@ pub fn alerts(asked: &Asked<'_>) -> Option<Vec<String>> {
         "flush" => flush(asked, now),
         _ => None,
     }
+}
+
+/// Why blocks end where they end, and why what follows isn't read.
+pub fn logs(asked: &Asked<'_>) -> Option<Vec<String>> {
+    let (part, blocks): (Part, Vec<Block>) = (asked.arg("part")?, asked.answer()?);
+    let several = blocks.iter().filter(|block| block.records.len() > 1);
+    let mut said: Vec<String> = several
+        .map(|block| format!("{} records overlap in the block up to {}.", block.records.len(), block.end))
+        .collect();
+    let end = blocks.last().map_or(0, |block| block.end);
+    let rest = part.text.get(usize::try_from(end).ok()?..)?;
+    said.push(match rest {
+        "" => "Everything is complete.".into(),
+        rest if !rest.contains('\n') => "What has no line end is no line yet.".into(),
+        _ => format!("Behind {end} a record isn't complete, so nothing is read from there on."),
+    });
+    if part.is_quiet {
+        said.push("The file is quiet, so what is open is complete.".into());
+    }
+    Some(said)
 }
 
 fn seconds(ms: i64) -> String {
