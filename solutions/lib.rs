@@ -46,6 +46,7 @@ pub mod observability {
     pub mod alerts;
     pub mod logs;
     pub mod traces;
+    pub mod metrics;
 }
 pub mod scheduler {
     //! The scheduler's plugins.
@@ -102,6 +103,7 @@ pub fn modules() -> Modules {
         selector: Slot::of::<objects::selector::Exercise>(),
         alerts: Slot::of::<observability::alerts::Exercise>(),
         logs: Slot::of::<observability::logs::Exercise>(),
+        metrics: Slot::of::<observability::metrics::Exercise>(),
         node_affinity: Slot::of::<scheduler::node_affinity::Exercise>(),
         score: Slot::of::<scheduler::score::Exercise>(),
         topology_spread: Slot::of::<scheduler::topology_spread::Exercise>(),

@@ -6,7 +6,7 @@ use kit_observability::labels::{Labels, METRIC_NAME};
 use kit_observability::rules::{Rule, State, file::File};
 use kit_observability::storage::{Point, Storage, is_stale};
 use serde_json::{Value, json};
-use solutions::observability::alerts::Exercise;
+use solutions::observability::{alerts, metrics};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -186,7 +186,7 @@ fn a_real_prometheus_fires_the_same() {
             });
         }
         for group in &mut groups {
-            assert_eq!(group.eval(&mut storage, &Exercise, index * EVERY), []);
+            assert_eq!(group.eval(&mut storage, &alerts::Exercise, &metrics::Exercise, index * EVERY), []);
         }
         for rule in groups.iter().flat_map(|group| group.rules()) {
             let Rule::Alerting(rule) = rule else { continue };

@@ -180,6 +180,8 @@ modules! {
     "observability/traces" traces: crate::observability::Traces;
     /// The agent that ships the logs of a node.
     "observability/logs" logs: crate::observability::LogAgent;
+    /// What is counted, how it is told, and what figures come of it.
+    "observability/metrics" metrics: crate::observability::Metrics;
     /// The NodeAffinity plugin.
     "scheduler/node_affinity" node_affinity: crate::scheduler::NodeAffinity;
     /// The InterPodAffinity plugin.

@@ -3,7 +3,7 @@
 use kit_observability::promql::{Engine, parse};
 use kit_observability::rules::{AlertingRule, Group, RecordingRule, Rule, State};
 use kit_observability::storage::Storage;
-use solutions::observability::alerts::Exercise;
+use solutions::observability::{alerts, metrics};
 
 const MINUTE: i64 = 60_000;
 
@@ -30,7 +30,7 @@ fn a_rule_that_fails_keeps_its_alerts_and_the_others_go_on() {
         _ => 0,
     };
     for (now, errors, counts) in [(0, 0, [1, 1]), (MINUTE, 1, [1, 2]), (2 * MINUTE, 0, [1, 1])] {
-        assert_eq!(group.eval(&mut storage, &Exercise, now).len(), errors, "at {now}");
+        assert_eq!(group.eval(&mut storage, &alerts::Exercise, &metrics::Exercise, now).len(), errors, "at {now}");
         assert_eq!([firing(&group, 0), firing(&group, 1)], counts, "at {now}");
     }
 }
@@ -42,8 +42,8 @@ fn a_recording_rule_marks_the_end_of_its_series() {
     let mut group = Group::new(MINUTE, vec![Rule::Recording(rule)]);
     let expr = parse("r").expect("an expression");
     for (now, expected) in [(0, 1), (MINUTE, 0)] {
-        assert_eq!(group.eval(&mut storage, &Exercise, now), []);
-        let engine = Engine { storage: &storage, default_step: MINUTE };
+        assert_eq!(group.eval(&mut storage, &alerts::Exercise, &metrics::Exercise, now), []);
+        let engine = Engine { storage: &storage, default_step: MINUTE, functions: &metrics::Exercise };
         assert_eq!(engine.query(&expr, now).map(|value| value.into_vector().len()), Ok(expected));
     }
 }
@@ -53,7 +53,7 @@ fn a_resolved_alert_is_remembered_for_15_minutes() {
     let mut storage = storage(&[("m", "1 stale")]);
     let mut group = Group::new(MINUTE, vec![Rule::Alerting(alert("A", "m"))]);
     for now in 0..=20 {
-        group.eval(&mut storage, &Exercise, now * MINUTE);
+        group.eval(&mut storage, &alerts::Exercise, &metrics::Exercise, now * MINUTE);
         let Some(Rule::Alerting(rule)) = group.rules().next() else { panic!("a rule") };
         assert_eq!(rule.alerts().count(), usize::from(now <= 16), "after {now} minutes");
     }
@@ -62,7 +62,7 @@ fn a_resolved_alert_is_remembered_for_15_minutes() {
 #[test]
 fn no_text_makes_it_panic() {
     let storage = storage(&[("m", "1 2 3")]);
-    let engine = Engine { storage: &storage, default_step: MINUTE };
+    let engine = Engine { storage: &storage, default_step: MINUTE, functions: &metrics::Exercise };
     let long = ["1+".repeat(10_000) + "1", "1^".repeat(10_000) + "1", "m-".repeat(240) + "m"];
     let deep = ["(".repeat(10_000), "-".repeat(10_000), "sum(".repeat(10_000), format!("m{}", "[5m:]".repeat(500))];
     let odd = [

@@ -52,6 +52,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "observability/logs" => (observability::logs::fresh(reference.logs.clone()), 200),
         "observability/traces" => (observability::traces::fresh(reference.traces.clone()), 200),
         "observability/logs" => (observability::logs::fresh(reference.logs.clone()), 200),
+        "observability/metrics" => (observability::metrics::fresh(), 300),
         "scheduler/node_affinity" => (scheduler::node_affinity::fresh(), 110),
         "scheduler/pod_affinity" => (scheduler::pod_affinity::fresh(), 70),
         "scheduler/preemption" => (scheduler::preemption::fresh(), 50),

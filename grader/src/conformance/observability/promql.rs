@@ -5,6 +5,7 @@ use kit_observability::labels::Labels;
 use kit_observability::promql::{Engine, Error, Sample, parse};
 use kit_observability::storage::Storage;
 use serde_json::Value;
+use solutions::observability::metrics::Exercise;
 
 /// promtool evaluates rules each minute, and loads samples up to the last time at which it does.
 const EVALUATION_INTERVAL: i64 = 60_000;
@@ -23,7 +24,7 @@ pub fn storage(case: &Value, until: i64) -> Result<Storage, String> {
 fn evaluate(case: &Value) -> Result<Result<Vec<Sample>, Error>, String> {
     let time = milliseconds(case, "evalTime")?;
     let storage = storage(case, time - time % EVALUATION_INTERVAL)?;
-    let engine = Engine { storage: &storage, default_step: EVALUATION_INTERVAL };
+    let engine = Engine { storage: &storage, default_step: EVALUATION_INTERVAL, functions: &Exercise };
     let value = parse(text(case, "expr")?).and_then(|expr| engine.query(&expr, time));
     Ok(value.map(|value| value.into_vector()))
 }

@@ -6,7 +6,7 @@ use kit_observability::promql::parse;
 use kit_observability::rules::{AlertingRule, Group, RecordingRule, Rule, State};
 use kit_observability::storage::{Storage, is_stale};
 use serde_json::{Value, json};
-use solutions::observability::alerts::Exercise;
+use solutions::observability::{alerts as alerting, metrics};
 
 fn rule(told: &Value) -> Result<Rule, String> {
     let expr = parse(text(told, "expr")?).map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ pub fn alert_rules(case: &Value) -> Result<(), String> {
     // Samples up to each evaluation would do; nothing here looks ahead.
     let mut storage = promql::storage(case, last)?;
     while now <= last {
-        if let Some(error) = group.eval(&mut storage, &Exercise, now).first() {
+        if let Some(error) = group.eval(&mut storage, &alerting::Exercise, &metrics::Exercise, now).first() {
             return Err(format!("at {} s: {error}", now / 1000));
         }
         let after = (alerts(&storage, now)?, firing(&group));

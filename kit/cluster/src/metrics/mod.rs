@@ -5,12 +5,16 @@
 //! which the work of a component takes no time. Samples have no timestamps, which cAdvisor's and `/metrics/resource` have: the
 //! cluster's clock may run faster than that of whoever asks.
 
+mod asked;
 pub mod control_plane;
 pub mod node;
 pub mod state;
 
+pub use asked::asked;
+
 use crate::engine::Engine;
 use kit_client::metrics::Histogram;
+use kit_contract::observability::metrics::Number;
 use kit_controllers::node_lifecycle::NodeLifecycle;
 use kit_node::kubelet::Kubelets;
 use kit_observability::exposition::{Family, Sample, Type};
@@ -96,7 +100,7 @@ impl With for Family {
         let mut count = 0;
         for (index, more) in histogram.counts.iter().enumerate() {
             count += more;
-            let bound = histogram.bounds.get(index).map_or("+Inf".into(), |bound| bound.to_string());
+            let bound = histogram.bounds.get(index).map_or("+Inf".into(), |bound| Number(*bound).to_string());
             let of = [of, &[("le", bound.as_str())]].concat();
             self.samples.push(sample("_bucket", labels(&of), count as f64));
         }

@@ -2,6 +2,7 @@ use super::*;
 use crate::cluster::{self, Config};
 use crate::engine::Clock;
 use crate::timeline::apply;
+use kit_contract::observability::metrics::Page;
 use kit_observability::exposition::{parse, render};
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
@@ -27,6 +28,12 @@ fn value(engine: &mut Engine, endpoint: &Endpoint, name: &str, labels: &[(&str, 
     // What is written can be read, and is what was written.
     let full = families.iter().filter(|family| !family.samples.is_empty()).count();
     assert_eq!(parse::parse(render::render(&families).as_bytes()).expect("readable").len(), full);
+    // The module says the same, in its own order.
+    let lines = |text: &str| -> std::collections::BTreeSet<String> { text.lines().map(str::to_string).collect() };
+    let page = solutions::modules().metrics.make(&()).expose(&asked(families.clone()));
+    let Page::Text(page) = page else { panic!("{endpoint:?} is refused") };
+    let full: Vec<Family> = families.iter().filter(|family| !family.samples.is_empty()).cloned().collect();
+    assert_eq!(lines(&page), lines(&render::as_go(&full)));
     let samples = families.into_iter().flat_map(|family| family.samples).filter(|sample| sample.name == name);
     let fits = |sample: &Sample| {
         let has = |(label, value): &(&str, &str)| sample.labels.iter().any(|(name, is)| name == label && is == value);

@@ -265,10 +265,16 @@ impl<'a> Play<'a> {
                 let until = self.engine.now() + span.0;
                 lines = self.watch(until)?;
             }
-            Step::Ask(expr) => {
-                let nobody = || Failure::Wrong("`ask` needs a timeline with `monitor`".into());
+            Step::Ask(_) | Step::Figure(_) => {
+                let nobody = || Failure::Wrong(format!("`{step}` needs a timeline with `monitor`"));
                 let monitor = self.monitor.as_mut().ok_or_else(nobody)?;
-                lines.extend(monitor.ask(expr, &mut self.engine)?.into_iter().map(|line| format!("         {line}")));
+                let said = catch_lost(|| match step {
+                    Step::Figure(figure) => Ok(monitor.figure(*figure, &mut self.engine)),
+                    Step::Ask(expr) => monitor.ask(expr, &mut self.engine),
+                    _ => Ok(Vec::new()),
+                });
+                let said = said.ok_or(Failure::Lost)??;
+                lines.extend(said.into_iter().map(|line| format!("         {line}")));
             }
             Step::Search(wanted) => {
                 let nobody = || Failure::Wrong("`search` needs a timeline with `logs`".into());

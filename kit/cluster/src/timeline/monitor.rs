@@ -6,19 +6,22 @@
 
 use super::step::Span;
 use crate::engine::Engine;
-use crate::metrics::{Endpoint, scrape};
+use crate::metrics::{Endpoint, asked, scrape};
 use kit_apimachinery::object::Kind;
 use kit_contract::Modules;
-use kit_contract::observability::Alerts;
+use kit_contract::Show;
+use kit_contract::observability::metrics::{Figure, Number, Page, Sample, Series};
+use kit_contract::observability::{Alerts, Metrics};
 use kit_observability::alertmanager::file::File as Alerting;
 use kit_observability::alertmanager::{Alert, Alertmanager, Notification};
-use kit_observability::labels::{Labels, set, value};
+use kit_observability::exposition::parse;
+use kit_observability::labels::{Labels, METRIC_NAME, set, value, without_name};
 use kit_observability::number::general;
-use kit_observability::promql::{Engine as Prometheus, parse};
+use kit_observability::promql::{self, Engine as Prometheus};
 use kit_observability::rules::alerting::ALERT_NAME;
 use kit_observability::rules::file::{File, GroupOf};
 use kit_observability::rules::{Group, Rule, State};
-use kit_observability::storage::{Point, STALE, Storage, named};
+use kit_observability::storage::{Point, STALE, Storage, is_stale, named};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +46,9 @@ fn minute_quarter() -> Span {
     Span(Instant::seconds(15))
 }
 
+/// So far back key figures look.
+const HOUR_MS: i64 = 3_600_000;
+
 /// Labels that tell alerts apart for people.
 const TOLD: [&str; 5] = ["namespace", "pod", "container", "persistentvolumeclaim", "node"];
 
@@ -52,6 +58,8 @@ pub struct Monitor {
     next: Instant,
     storage: Storage,
     module: Rc<dyn Alerts>,
+    /// Writes the pages that are scraped, and knows what to make of samples.
+    metrics: Box<dyn Metrics>,
     alertmanager: Option<Alertmanager>,
     /// When the next group of alerts is flushed.
     flush: Option<Instant>,
@@ -61,6 +69,8 @@ pub struct Monitor {
     seen: BTreeMap<Labels, BTreeSet<Labels>>,
     /// How each alert stood when it was last told.
     told: BTreeMap<String, State>,
+    /// Why a target that answers can't be scraped.
+    failing: BTreeMap<Labels, String>,
 }
 
 impl Monitor {
@@ -81,10 +91,12 @@ impl Monitor {
             storage: Storage::default(),
             alertmanager: alerting.map(|config| Alertmanager::new(config, module.clone(), now)),
             module,
+            metrics: modules.metrics.make(&()),
             flush: None,
             groups: groups.into_iter().map(|group| (group, i64::MIN)).collect(),
             seen: BTreeMap::new(),
             told: BTreeMap::new(),
+            failing: BTreeMap::new(),
         })
     }
 
@@ -116,15 +128,14 @@ impl Monitor {
         while self.next <= engine.now() {
             self.next = self.next + self.every;
         }
-        let now = self.scrape(engine);
-        let mut lines = Vec::new();
+        let (now, mut lines) = self.scrape(engine);
         for (group, next) in &mut self.groups {
             // Half a second of grace: what is looked at is the end of a second.
             if now + 500 < *next {
                 continue;
             }
             *next = now + group.interval;
-            let failed = group.eval(&mut self.storage, &*self.module, now);
+            let failed = group.eval(&mut self.storage, &*self.module, &*self.metrics, now);
             lines.extend(failed.into_iter().map(|why| format!("rule failed: {why}")));
             let sent = group.send(&*self.module, now);
             let Some(alertmanager) = &mut self.alertmanager else { continue };
@@ -145,22 +156,59 @@ impl Monitor {
     ///
     /// What is wrong with it.
     pub fn ask(&mut self, expr: &str, engine: &mut Engine) -> Result<Vec<String>, String> {
-        let parsed = parse(expr).map_err(|why| format!("{expr}: {why}"))?;
-        let now = self.scrape(engine);
-        let prometheus = Prometheus { storage: &self.storage, default_step: self.every.nanos / 1_000_000 };
+        let parsed = promql::parse(expr).map_err(|why| format!("{expr}: {why}"))?;
+        let (now, mut lines) = self.scrape(engine);
+        let default_step = self.every.nanos / 1_000_000;
+        let prometheus = Prometheus { storage: &self.storage, default_step, functions: &*self.metrics };
         let samples = prometheus.query(&parsed, now).map_err(|why| format!("{expr}: {why}"))?.into_vector();
         let line = |sample: &kit_observability::promql::Sample| {
             let labels: Vec<_> = sample.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
             format!("{{{}}} {}", labels.join(", "), general(sample.value, Some(4)))
         };
-        Ok(if samples.is_empty() { vec!["no samples".into()] } else { samples.iter().map(line).collect() })
+        if samples.is_empty() {
+            lines.push("no samples".into());
+        }
+        lines.extend(samples.iter().map(line));
+        Ok(lines)
     }
 
-    /// Asks all targets; the time in milliseconds.
-    fn scrape(&mut self, engine: &mut Engine) -> i64 {
+    /// One of the key figures now, a line for each value.
+    pub fn figure(&mut self, figure: Figure, engine: &mut Engine) -> Vec<String> {
+        let (now, mut lines) = self.scrape(engine);
+        let wanted = |(labels, points): (&Labels, &[Point])| {
+            let name = value(labels, METRIC_NAME).to_string();
+            let recent = points.iter().filter(|point| now - point.t <= HOUR_MS);
+            let sample =
+                |point: &Point| Sample { at_ms: point.t, value: (!is_stale(point.v)).then_some(Number(point.v)) };
+            let samples: Vec<Sample> = recent.map(sample).collect();
+            let known = figure.needs().contains(&name.as_str()) && !samples.is_empty();
+            known.then(|| Series { name, labels: without_name(labels.clone()), samples })
+        };
+        let series: Vec<Series> = self.storage.select(&[]).filter_map(wanted).collect();
+        lines.extend(self.metrics.figure(&figure, &series, now).lines());
+        lines
+    }
+
+    /// Asks all targets. The time in milliseconds, and which targets that answer can no longer be scraped, and why.
+    fn scrape(&mut self, engine: &mut Engine) -> (i64, Vec<String>) {
         let now = time(engine);
+        let mut lines = Vec::new();
         for (labels, endpoint) in targets(engine) {
-            let families = scrape(engine, &endpoint);
+            let page = scrape(engine, &endpoint).map(|families| self.metrics.expose(&asked(families)));
+            let read = page.map(|page| match page {
+                Page::Text(text) => parse::parse(text.as_bytes()).map_err(|why| why.to_string()),
+                Page::Refused => Err("the target refuses to say what it has counted".into()),
+            });
+            match &read {
+                Some(Err(why)) if self.failing.get(&labels) != Some(why) => {
+                    let (job, instance) = (value(&labels, "job"), value(&labels, "instance"));
+                    lines.push(format!("scrape of {job} ({instance}{}) fails: {why}", value(&labels, "metrics_path")));
+                    self.failing.insert(labels.clone(), why.clone());
+                }
+                Some(Err(_)) => {}
+                _ => drop(self.failing.remove(&labels)),
+            }
+            let families = read.and_then(Result::ok);
             let mut there = BTreeSet::new();
             for sample in families.iter().flatten().flat_map(|family| &family.samples) {
                 let mut own = labels.clone();
@@ -174,7 +222,7 @@ impl Monitor {
             let before = self.seen.insert(labels, there.clone()).unwrap_or_default();
             before.difference(&there).for_each(|gone| self.storage.append(gone, Point { t: now, v: STALE }));
         }
-        now
+        (now, lines)
     }
 
     fn changes(&mut self) -> Vec<String> {

@@ -9,6 +9,7 @@ use kit_api::core::Pod;
 use kit_api::pod;
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_client::fault::{CloudFault, Conduct, Fault, NetworkFault, SourceFault, VolumeCall};
+use kit_contract::observability::metrics::Figure;
 use kit_server::{DeleteOptions, Error, Patch, Propagation};
 use kit_time::agenda::Instant;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub enum Step {
     Ask(String),
     /// Searches the logs that were shipped: `{where: {stream: stderr}, words: timeout}`.
     Search(Wanted),
+    /// Asks for one of the key figures now, as the module of `observability/metrics` reckons it: `Throttled`.
+    Figure(Figure),
     /// Creates objects, or changes those that are there.
     Apply(Vec<Value>),
     /// Deletes an object, or several, each with what is to become of its dependents: `{deployment/web: Orphan}`.
@@ -171,6 +174,7 @@ impl std::fmt::Display for Step {
             Step::Run(span) => format!("run {}", span.0),
             Step::Ask(expr) => format!("ask {expr}"),
             Step::Search(wanted) => format!("search {wanted}"),
+            Step::Figure(figure) => format!("figure {figure:?}"),
             Step::Apply(manifests) => {
                 let name = |m: &Value| {
                     let kind = m["kind"].as_str().unwrap_or_default().to_lowercase();
@@ -247,9 +251,8 @@ impl Step {
             Step::Csi(calls) if calls.values().all(|conduct| *conduct == Conduct::Works) => MarkKind::Heal,
             Step::Csi(_) => MarkKind::Fault,
             Step::Restart(_) | Step::Heal(_) | Step::Free(_) | Step::Resume(_) => MarkKind::Heal,
-            Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => {
-                MarkKind::Step
-            }
+            Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Figure(_) => MarkKind::Step,
+            Step::Apply(_) | Step::Delete(_) | Step::Patch(_) => MarkKind::Step,
             Step::Scale(_) | Step::Undo(_) | Step::Load(_) | Step::Drain(_) | Step::ShutDown(_) => MarkKind::Step,
             Step::Queue(_) | Step::Requests(_) => MarkKind::Step,
         }
@@ -287,7 +290,8 @@ fn about(engine: &Engine, step: &Step) -> Vec<Key> {
         Step::Narrow(links) => links.keys().map(|node| format!("node/{node}")).collect(),
         Step::Cloud(CloudStep::Delete(node)) => vec![format!("node/{node}")],
         Step::Cloud(_) | Step::Csi(_) => Vec::new(),
-        Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
+        Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Figure(_) => Vec::new(),
+        Step::Lag(_) | Step::Pause(_) | Step::Resume(_) => Vec::new(),
         Step::Fill(_) | Step::Free(_) | Step::Compact(_) => Vec::new(),
         Step::Queue(_) | Step::Silence(_) | Step::Answer(_) => Vec::new(),
     };
@@ -384,7 +388,7 @@ fn carry_out(engine: &mut Engine, step: &Step) -> Result<(), Error> {
     };
     let done = match step {
         // Whoever plays the steps does these.
-        Step::Run(_) | Step::Ask(_) | Step::Search(_) => Ok(()),
+        Step::Run(_) | Step::Ask(_) | Step::Search(_) | Step::Figure(_) => Ok(()),
         Step::Apply(manifests) => return manifests.iter().try_for_each(|manifest| apply(engine, manifest)),
         Step::Delete(Deletion::One(target)) => return delete(engine, target, Propagation::Background),
         Step::Delete(Deletion::How(targets)) => {

@@ -8,7 +8,7 @@
 //! module answers until it asks again.
 
 mod matcher;
-mod show;
+pub(super) mod show;
 
 pub use matcher::Matcher;
 use serde::{Deserialize, Serialize};

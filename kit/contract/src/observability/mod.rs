@@ -2,11 +2,10 @@
 
 pub mod alerts;
 pub mod logs;
+pub mod metrics;
 pub mod traces;
 
 pub use alerts::Alerts;
 pub use logs::LogAgent;
+pub use metrics::Metrics;
 pub use traces::Traces;
-
-pub use alerts::Alerts;
-pub use logs::LogAgent;

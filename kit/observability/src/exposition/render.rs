@@ -2,6 +2,7 @@
 //! has a point, and as Go's does (`expfmt/text_create.go`), which leaves it out.
 
 use super::{Family, Sample};
+use kit_contract::observability::metrics::Number;
 
 /// The text of all families, as the Python client writes it.
 pub fn render(families: &[Family]) -> String {
@@ -10,7 +11,7 @@ pub fn render(families: &[Family]) -> String {
 
 /// The same as Go's client writes it.
 pub fn as_go(families: &[Family]) -> String {
-    families.iter().map(|of| family(of, &go)).collect()
+    families.iter().map(|of| family(of, &|value| Number(value).to_string())).collect()
 }
 
 fn family(family: &Family, number: &dyn Fn(f64) -> String) -> String {
@@ -22,25 +23,13 @@ fn family(family: &Family, number: &dyn Fn(f64) -> String) -> String {
 
 fn sample(sample: &Sample, number: &dyn Fn(f64) -> String) -> String {
     let mut labels = sample.labels.clone();
-    labels.sort();
+    // The bound of a bucket is no label of its metric, and comes last.
+    labels.sort_by(|a, b| (a.0 == "le", a).cmp(&(b.0 == "le", b)));
     let escaped = |value: &str| value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"");
     let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     let labels = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
     let timestamp = sample.timestamp.map(|t| format!(" {t}")).unwrap_or_default();
     format!("{}{labels} {}{timestamp}\n", sample.name, number(sample.value))
-}
-
-/// A number as Go's client writes it: as short as it can be read back, with an exponent below -4 and from 6 on.
-fn go(value: f64) -> String {
-    if !value.is_finite() {
-        return crate::number::general(value, None);
-    }
-    let exponential = crate::number::exponential(value, None);
-    let (mantissa, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
-    match exponent.parse().unwrap_or(0) {
-        exponent if value != 0.0 && !(-4..6).contains(&exponent) => format!("{mantissa}e{exponent:+03}"),
-        _ => format!("{value}"),
-    }
 }
 
 /// A number as Python writes it, but with an exponent from a million on, as Go does.

@@ -6,10 +6,9 @@ use super::functions::Function;
 use super::{Error, aggregation, binary, calendar, instant, range, relabel};
 use crate::labels::{Labels, METRIC_NAME, MatchOp, Matcher, set, without_name};
 use crate::storage::{Point, Storage, is_stale};
+use kit_contract::observability::Metrics;
+use kit_contract::observability::metrics::{self, Function as Over, Number};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How old a sample may be and still be the value of now, in milliseconds.
-pub const LOOKBACK: i64 = 5 * 60_000;
 
 /// The most steps of one subquery: upstream limits samples, for the same reason.
 const MOST_STEPS: i64 = 100_000;
@@ -43,12 +42,14 @@ impl Value {
 }
 
 /// What evaluates expressions over samples.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Engine<'a> {
     /// Where the samples are.
     pub storage: &'a Storage,
     /// The step of subqueries that name none: the interval at which rules are evaluated, in milliseconds.
     pub default_step: i64,
+    /// What is known of a series now, how it changed, and quantiles of histograms.
+    pub functions: &'a dyn Metrics,
 }
 
 impl<'a> Engine<'a> {
@@ -66,10 +67,17 @@ pub(super) struct Evaluation<'a> {
     query_time: i64,
 }
 
-/// The samples of a series within a range.
+/// The samples of a series within a range, with those that say that it has ended.
 pub(super) struct Window {
     pub labels: Labels,
     pub points: Vec<Point>,
+}
+
+/// Samples as the module is asked about them.
+fn asked(points: &[Point]) -> Vec<metrics::Sample> {
+    let sample =
+        |point: &Point| metrics::Sample { at_ms: point.t, value: (!is_stale(point.v)).then_some(Number(point.v)) };
+    points.iter().map(sample).collect()
 }
 
 /// The bounds of a range, in milliseconds; both ends belong to it.
@@ -149,9 +157,11 @@ impl Evaluation<'_> {
     fn instant<'s>(&'s self, selector: &'s Selector, time: i64) -> impl Iterator<Item = (Sample, i64)> + 's {
         let time = self.at(time, selector.at, selector.offset);
         self.engine.storage.select(&selector.matchers).filter_map(move |(labels, points)| {
-            let newest = points[..points.partition_point(|point| point.t <= time)].last()?;
-            let visible = newest.t >= time.saturating_sub(LOOKBACK) && !is_stale(newest.v);
-            visible.then(|| (Sample { labels: labels.clone(), value: newest.v }, newest.t))
+            let end = points.partition_point(|point| point.t <= time);
+            let newest = points[..end].last()?;
+            let near = &points[end.saturating_sub(2)..points.len().min(end + 1)];
+            let value = self.engine.functions.latest(&asked(near), time)?.0;
+            Some((Sample { labels: labels.clone(), value }, newest.t))
         })
     }
 
@@ -163,8 +173,9 @@ impl Evaluation<'_> {
                 let bounds = Bounds { start: end.saturating_sub(*range), end };
                 let windows = self.engine.storage.select(&selector.matchers).filter_map(|(labels, points)| {
                     let within = points.iter().filter(|point| (bounds.start..=bounds.end).contains(&point.t));
-                    let points: Vec<_> = within.filter(|point| !is_stale(point.v)).copied().collect();
-                    (!points.is_empty()).then(|| Window { labels: labels.clone(), points })
+                    let points: Vec<_> = within.copied().collect();
+                    let any = points.iter().any(|point| !is_stale(point.v));
+                    any.then(|| Window { labels: labels.clone(), points })
                 });
                 Ok((windows.collect(), bounds))
             }
@@ -224,7 +235,7 @@ impl Evaluation<'_> {
                 let texts: Vec<&str> = arguments[1..].iter().map(text).collect();
                 relabel::apply(function.name, vector(0)?, &texts)?
             }
-            "histogram_quantile" => super::quantile::of_histograms(number(0)?, vector(1)?),
+            "histogram_quantile" => super::quantile::of_histograms(number(0)?, vector(1)?, self.engine.functions),
             // The order of samples says nothing where they are a set.
             "sort" | "sort_desc" => vector(0)?,
             name => {
@@ -248,10 +259,25 @@ impl Evaluation<'_> {
     }
 
     fn over_range(&self, name: &str, expr: &Expr, numbers: &[f64], time: i64) -> Result<Vec<Sample>, Error> {
-        let (windows, bounds) = self.windows(expr, time)?;
+        let (windows, Bounds { start, end }) = self.windows(expr, time)?;
+        let change = match name {
+            "increase" => Some(Over::Increase),
+            "rate" => Some(Over::Rate),
+            "delta" => Some(Over::Delta),
+            _ => None,
+        };
         let mut samples = Vec::new();
-        for Window { labels, points } in windows {
-            if let Some(value) = range::apply(name, &points, bounds, numbers, time)? {
+        for Window { labels, mut points } in windows {
+            let value = match &change {
+                Some(change) => {
+                    self.engine.functions.over_range(change, &asked(&points), start, end).map(|number| number.0)
+                }
+                None => {
+                    points.retain(|point| !is_stale(point.v));
+                    range::apply(name, &points, numbers, time)?
+                }
+            };
+            if let Some(value) = value {
                 // The last value is the series' own, as if it had an offset.
                 let labels = if name == "last_over_time" { labels } else { without_name(labels) };
                 samples.push(Sample { labels, value });

@@ -19,7 +19,7 @@ mod relabel;
 mod selector;
 
 pub use ast::{Aggregation, At, BinaryOp, Cardinality, Expr, Kind, Matching, Selector};
-pub use engine::{Engine, LOOKBACK, Sample, Value};
+pub use engine::{Engine, Sample, Value};
 pub use parser::{metric, parse};
 
 /// Why there is no result.

@@ -1,19 +1,14 @@
-//! Functions of a series' samples over a range (`promql/functions.go`).
+//! Functions of a series' samples over a range (`promql/functions.go`), but `rate` and its kin, which the module of
+//! `observability/metrics` knows.
 
 use super::Error;
 use super::aggregation::{extreme, mean_stays};
-use super::engine::{Bounds, fail};
+use super::engine::fail;
 use super::quantile::quantile;
 use crate::storage::Point;
 
 /// The function `name` of samples, of which there is one at least; `numbers` are its further arguments.
-pub(super) fn apply(
-    name: &str,
-    points: &[Point],
-    bounds: Bounds,
-    numbers: &[f64],
-    time: i64,
-) -> Result<Option<f64>, Error> {
+pub(super) fn apply(name: &str, points: &[Point], numbers: &[f64], time: i64) -> Result<Option<f64>, Error> {
     let values: Vec<f64> = points.iter().map(|point| point.v).collect();
     let count = values.len() as f64;
     let pairs = || values.windows(2).map(|pair| (pair[0], pair[1]));
@@ -36,9 +31,6 @@ pub(super) fn apply(
         }
         // What tells a change needs two samples.
         _ if points.len() < 2 => return checked(name, numbers).map(|()| None),
-        ("delta", _) => extrapolated(points, bounds, false, false),
-        ("increase", _) => extrapolated(points, bounds, true, false),
-        ("rate", _) => extrapolated(points, bounds, true, true),
         ("idelta", _) => return Ok(of_last_two(points, false)),
         ("irate", _) => return Ok(of_last_two(points, true)),
         ("deriv", _) => regression(points, points[0].t).0,
@@ -52,27 +44,6 @@ pub(super) fn apply(
         }
         _ => f64::NAN,
     }))
-}
-
-/// The change over the whole range, although samples don't reach its ends: they are taken to go on at the same pace for the
-/// time until the next one was due, else for half of that. A counter is not taken to have been below zero.
-fn extrapolated(points: &[Point], bounds: Bounds, counter: bool, per_second: bool) -> f64 {
-    let (first, last) = (points[0], points[points.len() - 1]);
-    let mut change = last.v - first.v;
-    if counter {
-        // After a reset, what was there before is missing.
-        change += points.windows(2).filter(|pair| pair[1].v < pair[0].v).map(|pair| pair[0].v).sum::<f64>();
-    }
-    let seconds = |milliseconds: i64| milliseconds as f64 / 1000.0;
-    let (mut to_start, to_end) = (seconds(first.t - bounds.start), seconds(bounds.end - last.t));
-    let sampled = seconds(last.t - first.t);
-    let between = sampled / (points.len() - 1) as f64;
-    if counter && change > 0.0 && first.v >= 0.0 {
-        to_start = to_start.min(sampled * (first.v / change));
-    }
-    let reach = |gap: f64| if gap < between * 1.1 { gap } else { between / 2.0 };
-    let factor = (sampled + reach(to_start) + reach(to_end)) / sampled;
-    change * if per_second { factor / seconds(bounds.end - bounds.start) } else { factor }
 }
 
 fn of_last_two(points: &[Point], counter: bool) -> Option<f64> {

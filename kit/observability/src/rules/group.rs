@@ -4,8 +4,8 @@ use super::alerting::AlertingRule;
 use crate::labels::{Labels, set};
 use crate::promql::{Engine, Error, Expr, Sample};
 use crate::storage::{Point, STALE, Storage, named};
-use kit_contract::observability::Alerts;
 use kit_contract::observability::alerts::Sent;
+use kit_contract::observability::{Alerts, Metrics};
 use std::collections::BTreeSet;
 
 /// Writes the result of an expression as a series.
@@ -67,13 +67,19 @@ impl Group {
 
     /// Evaluates all rules at `now` and writes their series; one that a rule yields no longer is marked as ended. A rule
     /// that fails keeps its state, and the others go on; the errors are told.
-    pub fn eval(&mut self, storage: &mut Storage, module: &dyn Alerts, now: i64) -> Vec<Error> {
+    pub fn eval(
+        &mut self,
+        storage: &mut Storage,
+        alerts: &dyn Alerts,
+        functions: &dyn Metrics,
+        now: i64,
+    ) -> Vec<Error> {
         let mut errors = Vec::new();
         for (rule, before) in &mut self.rules {
-            let engine = Engine { storage, default_step: self.interval };
+            let engine = Engine { storage, default_step: self.interval, functions };
             let result = match rule {
                 Rule::Recording(rule) => rule.eval(&engine, now),
-                Rule::Alerting(rule) => rule.eval(&engine, module, now),
+                Rule::Alerting(rule) => rule.eval(&engine, alerts, now),
             };
             let samples = match result {
                 Ok(samples) => samples,

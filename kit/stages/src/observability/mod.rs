@@ -2,4 +2,5 @@
 
 pub mod alerts;
 pub mod logs;
+pub mod metrics;
 pub mod traces;

@@ -81,6 +81,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "objects/selector" => objects::selector(&asked),
         "observability/alerts" => observability::alerts(&asked),
         "observability/logs" => observability::logs(&asked),
+        "observability/metrics" => observability::metrics(&asked),
         "scheduler/node_affinity" => scheduler::node_affinity(&asked),
         "scheduler/pod_affinity" => scheduler::pod_affinity(&asked),
         "scheduler/preemption" => scheduler::preemption(&asked),

@@ -1,10 +1,11 @@
-//! Alerts, and who is told of them.
+//! What is counted, alerts, and who is told of them.
 
 use super::{Asked, list};
 use kit_contract::observability::alerts::{
     Alert, Destination, Flush, Group, Labels, Matcher, Quiet, Route, Rule, Sent, State, Timer,
 };
 use kit_contract::observability::logs::{Block, Part};
+use kit_contract::observability::metrics::{Bucket, Figure, Function, Number, Page, Sample};
 
 pub fn alerts(asked: &Asked<'_>) -> Option<Vec<String>> {
     let now: i64 = asked.arg("now_ms").unwrap_or_default();
@@ -178,4 +179,62 @@ fn flush(asked: &Asked<'_>, now: i64) -> Option<Vec<String>> {
         said.push("The receiver doesn't want what has resolved; it is remembered all the same.".into());
     }
     Some(said)
+}
+
+pub fn metrics(asked: &Asked<'_>) -> Option<Vec<String>> {
+    match asked.call {
+        "expose" => Some(vec![match asked.answer()? {
+            Page::Refused => "One fault is enough, and the whole page isn't served: a name that is none, the same series twice, or a name that a line of a histogram has.".into(),
+            Page::Text(text) if text.contains("_bucket{") => {
+                "Nothing is wrong with it. Buckets are added up, and the last one has all observations.".into()
+            }
+            Page::Text(_) => "Nothing is wrong with it. Families come by name, metrics by the values of their labels.".into(),
+        }]),
+        "latest" => {
+            let (samples, now): (Vec<Sample>, i64) = (asked.arg("samples")?, asked.arg("now_ms")?);
+            let newest = samples.iter().rfind(|sample| sample.at_ms <= now);
+            Some(vec![match newest {
+                None => "Nothing was scraped by then.".into(),
+                Some(Sample { value: None, .. }) => "The newest sample says that the series has ended.".into(),
+                Some(sample) => format!("The newest sample is {} old, of at most 300 s.", seconds(now - sample.at_ms)),
+            }])
+        }
+        "over_range" => Some(over_range(asked)?),
+        "histogram_quantile" => {
+            let (Number(q), buckets): (Number, Vec<Bucket>) = (asked.arg("q")?, asked.arg("buckets")?);
+            let of = |le: f64| buckets.iter().filter(|bucket| bucket.le.0 == le).map(|bucket| bucket.count.0).sum::<f64>();
+            let total = of(f64::INFINITY);
+            Some(vec![match () {
+                () if !(0.0..=1.0).contains(&q) => "There is no such share.".into(),
+                () if total == 0.0 => "There is no bucket for everything, or it is empty.".into(),
+                () => format!("The rank is {} of {}.", Number(q * total), Number(total)),
+            }])
+        }
+        "figure" => {
+            let figure: Figure = asked.arg("figure")?;
+            let (_, expr) = Figure::ALL.into_iter().find(|(known, _)| *known == figure)?;
+            Some(vec![format!("It is {expr}.")])
+        }
+        _ => None,
+    }
+}
+
+fn over_range(asked: &Asked<'_>) -> Option<Vec<String>> {
+    let (function, samples): (Function, Vec<Sample>) = (asked.arg("function")?, asked.arg("samples")?);
+    let values: Vec<(i64, f64)> = samples.iter().filter_map(|one| Some((one.at_ms, one.value?.0))).collect();
+    let [(first_at, first), .., (last_at, last)] = values[..] else {
+        return Some(vec!["It takes two samples to know of a change.".into()]);
+    };
+    let restarts = values.windows(2).filter(|pair| pair[1].1 < pair[0].1);
+    let lost: f64 = if function == Function::Delta { 0.0 } else { restarts.map(|pair| pair[0].1).sum() };
+    let (start, end): (i64, i64) = (asked.arg("start_ms")?, asked.arg("end_ms")?);
+    Some(vec![
+        format!("The samples show {}, {} of them from before restarts.", Number(last - first + lost), Number(lost)),
+        format!(
+            "They lie {} apart on average, with {} before the first and {} after the last.",
+            seconds((last_at - first_at) / (values.len() as i64 - 1)),
+            seconds(first_at - start),
+            seconds(end - last_at)
+        ),
+    ])
 }

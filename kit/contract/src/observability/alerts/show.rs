@@ -6,12 +6,12 @@ use crate::{Show, flow};
 use std::collections::BTreeSet;
 
 /// Seconds, or milliseconds where they aren't whole.
-fn time(ms: i64) -> String {
+pub(in crate::observability) fn time(ms: i64) -> String {
     if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }
 
 /// As PromQL writes them: `{alertname="Down", pod="web-1"}`.
-fn labels(labels: &Labels) -> String {
+pub(in crate::observability) fn labels(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{}={value:?}", flow(name))).collect();
     format!("{{{}}}", pairs.join(", "))
 }
