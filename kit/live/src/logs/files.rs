@@ -242,10 +242,10 @@ mod tests {
             found.join(" ")
         };
         assert_eq!(look("one", "a", true), "0.log=one");
-        assert_eq!(look("1", "b", true), "0.log= 0.log.b=one1");
-        assert_eq!(look("two22", "c", true), "0.log= 0.log.b.gz=one1 0.log.c=two22");
-        assert_eq!(look("three", "d", true), "0.log= 0.log.c.gz=two22 0.log.d=three");
-        assert_eq!(look("4", "e", true), "0.log=4 0.log.c.gz=two22 0.log.d=three");
+        assert_eq!(look("1", "b", true), "0.log.b=one1 0.log=");
+        assert_eq!(look("two22", "c", true), "0.log.b.gz=one1 0.log.c=two22 0.log=");
+        assert_eq!(look("three", "d", true), "0.log.c.gz=two22 0.log.d=three 0.log=");
+        assert_eq!(look("4", "e", true), "0.log.c.gz=two22 0.log.d=three 0.log=4");
         let links = root.path().join("node-1/var/log/containers");
         let link = fs::read_dir(&links).expect("links").flatten().next().expect("one").file_name();
         let link = link.to_string_lossy();
