@@ -45,8 +45,8 @@ pub mod observability {
     //! What tells people how their cluster is.
     pub mod alerts;
     pub mod logs;
-    pub mod traces;
     pub mod metrics;
+    pub mod traces;
 }
 pub mod scheduler {
     //! The scheduler's plugins.
