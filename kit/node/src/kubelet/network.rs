@@ -148,7 +148,10 @@ impl Kubelets {
         });
         let Some(running) = self.nodes.get_mut(node).and_then(|kubelet| kubelet.pods.get_mut(uid)) else { return };
         if let Some(worker) = anew {
+            // What it has waited for is mounted already.
+            let volumes = std::mem::take(&mut running.worker.volumes);
             running.worker = worker;
+            running.worker.volumes = volumes;
         }
         running.worker.plugged(ip);
     }

@@ -182,3 +182,13 @@ fn a_disk_outlives_its_pod_and_gets_a_group_as_its_driver_and_the_pod_say() {
         "-rw-rw-r-- root root f\ntouch: /data/g: Read-only file system"
     );
 }
+
+#[test]
+fn a_pod_that_has_waited_for_its_objects_finds_their_files() {
+    let mut bench = Bench::new(with_programs);
+    show(&mut bench, "a", json!([{"configMap": {"name": "settings"}}]));
+    bench.wait(1.0);
+    make(&mut bench, Kind::ConfigMap, "settings", json!({"a": "at last"}));
+    bench.wait(8.0);
+    assert!(bench.log("pod", "main").contains("at last"), "{}", bench.log("pod", "main"));
+}
