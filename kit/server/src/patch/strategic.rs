@@ -130,7 +130,7 @@ fn check_order(
     list: &str,
     of: Type,
 ) -> Result<(), Problem> {
-    for value in [Some(order), there, patch].into_iter().flatten().filter(|value| !value.is_array()) {
+    if let Some(value) = [Some(order), there, patch].into_iter().flatten().find(|value| !value.is_array()) {
         let is = match value {
             Value::Object(_) => "map[string]interface {}",
             Value::String(_) => "string",
