@@ -20,6 +20,7 @@ mod rollback;
 mod scheduler;
 mod sets;
 mod storage;
+mod traces;
 mod volumes;
 mod vpa;
 mod workloads;
@@ -82,6 +83,7 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "observability/alerts" => observability::alerts(&asked),
         "observability/logs" => observability::logs(&asked),
         "observability/metrics" => observability::metrics(&asked),
+        "observability/traces" => traces::traces(&asked),
         "scheduler/node_affinity" => scheduler::node_affinity(&asked),
         "scheduler/pod_affinity" => scheduler::pod_affinity(&asked),
         "scheduler/preemption" => scheduler::preemption(&asked),
