@@ -129,7 +129,7 @@ fn is_sound(family: &Family, names: &BTreeSet<&str>) -> bool {
     is_name(&family.name, "_:")
         && distinct.iter().all(|labels| labels.keys().all(is_label))
         && distinct.len() == family.metrics.len()
-        && !(is_histogram && ["_bucket", "_sum", "_count"].iter().any(|suffix| collides(&suffix)))
+        && !(is_histogram && ["_bucket", "_sum", "_count"].iter().any(collides))
 }
 
 fn is_name(name: &str, signs: &str) -> bool {

@@ -33,7 +33,7 @@ fn queries_find_what_fits() {
     let text = |text: &str, all| Query::Match { field: Some("log".into()), text: text.into(), all };
     let phrase = |text: &str, open| Query::Phrase { field: Some("log".into()), text: text.into(), open };
     let wildcard = |form: &str| Query::Wildcard { field: Some("log".into()), form: form.into() };
-    let range = |field: &str, range: Range| Query::Range(field.into(), range);
+    let range = |field: &str, range: Range| Query::Range(field.into(), Box::new(range));
     let gte = |value: Value| Range { gte: Some(value), ..Range::default() };
     let either =
         Bool { should: vec![term("log_processed.level", json!("info")), text("timeout", false)], ..Bool::default() };

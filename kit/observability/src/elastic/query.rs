@@ -108,7 +108,7 @@ fn about(kind: &str, field: &str, body: &Value, now: i64) -> Result<Query, Failu
             let form = value("value").or_else(|missing| options.get("wildcard").ok_or(missing))?;
             Query::Wildcard { field: name, form: plain(form) }
         }
-        _ => Query::Range(field.into(), range(options, now)?),
+        _ => Query::Range(field.into(), Box::new(range(options, now)?)),
     })
 }
 

@@ -194,12 +194,14 @@ impl Reader<'_> {
                 (self.takes(&Token::Sign(']')) || self.takes(&Token::Sign('}'))).then_some(())?;
                 let (gt, gte) = if open == '{' { (from, None) } else { (None, from) };
                 let (lte, lt) = if inclusive { (to, None) } else { (None, to) };
-                Some(Query::Range(name()?, Range { gt, gte, lt, lte }))
+                Some(Query::Range(name()?, Box::new(Range { gt, gte, lt, lte })))
             }
             Token::Sign(_) => None,
             Token::Quoted(text) => Some(Query::Phrase { field: name(), text, open: false }),
             Token::Word(word) if word == "*" => Some(name().map_or(Query::All, Query::Exists)),
-            Token::Word(word) if word.starts_with(['<', '>']) => Some(Query::Range(name()?, self.half(&word))),
+            Token::Word(word) if word.starts_with(['<', '>']) => {
+                Some(Query::Range(name()?, Box::new(self.half(&word))))
+            }
             Token::Word(word) if word.contains(['*', '?']) => Some(Query::Wildcard { field: name(), form: word }),
             Token::Word(text) => Some(Query::Match { field: name(), text, all: false }),
         }

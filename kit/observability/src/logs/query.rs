@@ -38,7 +38,7 @@ pub enum Query {
         form: String,
     },
     /// A field lies between two values (`range`).
-    Range(String, Range),
+    Range(String, Box<Range>),
     /// A field is there (`exists`).
     Exists(String),
     /// One of these `_id`s (`ids`).
