@@ -191,20 +191,18 @@ impl Server {
         }
     }
 
-    /// Whether a configuration that is applied is of its type.
+    /// Whether a configuration that is applied in a namespace is of its type.
     ///
     /// # Errors
     ///
     /// Which field isn't.
-    pub(super) fn is_typed(&self, kind: Kind, config: &Value) -> Result<(), Error> {
+    pub(super) fn is_typed(&self, kind: Kind, namespace: &str, config: &Value) -> Result<(), Error> {
         let view = self.form.map_or_else(|| seen(kind), seen_as);
         let Some(problem) = mistyped(config, view) else { return Ok(()) };
-        let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
+        let name = config["metadata"]["name"].as_str().unwrap_or_default();
         let api_version = self.form.map_or(kind.api_version(), |form| &form.0.api_version);
         Err(Error::internal(format!(
-            "failed to create typed patch object ({}/{}; {api_version}, Kind={}): {problem}",
-            text("namespace"),
-            text("name"),
+            "failed to create typed patch object ({namespace}/{name}; {api_version}, Kind={}): {problem}",
             kind.name()
         )))
     }

@@ -255,7 +255,7 @@ impl Server {
         if !config["metadata"].is_object() {
             config["metadata"] = json!({});
         }
-        self.is_typed(target.kind, &config)?;
+        self.is_typed(target.kind, &target.namespace, &config)?;
         self.place(target, &mut config)?;
         let key = target.key();
         self.readable(&key)?;
