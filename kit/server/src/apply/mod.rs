@@ -191,18 +191,23 @@ impl Server {
         }
     }
 
-    /// Whether a configuration that is applied in a namespace is of its type.
+    /// Whether a configuration that is applied is of its type. The namespace of an object that is not there yet is that of
+    /// the request; what is there is called as the configuration calls it (`objectGVKNN` of `managedfields/internal`).
     ///
     /// # Errors
     ///
     /// Which field isn't.
-    pub(super) fn is_typed(&self, kind: Kind, namespace: &str, config: &Value) -> Result<(), Error> {
+    pub(super) fn is_typed(&self, kind: Kind, created_in: Option<&str>, config: &Value) -> Result<(), Error> {
         let view = self.form.map_or_else(|| seen(kind), seen_as);
         let Some(problem) = mistyped(config, view) else { return Ok(()) };
-        let name = config["metadata"]["name"].as_str().unwrap_or_default();
+        let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
         let api_version = self.form.map_or(kind.api_version(), |form| &form.0.api_version);
+        // The core group has no name, and its slash stays.
+        let slash = if api_version.contains('/') { "" } else { "/" };
         Err(Error::internal(format!(
-            "failed to create typed patch object ({namespace}/{name}; {api_version}, Kind={}): {problem}",
+            "failed to create typed patch object ({}/{}; {slash}{api_version}, Kind={}): {problem}",
+            created_in.unwrap_or(text("namespace")),
+            text("name"),
             kind.name()
         )))
     }

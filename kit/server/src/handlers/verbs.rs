@@ -255,7 +255,8 @@ impl Server {
         if !config["metadata"].is_object() {
             config["metadata"] = json!({});
         }
-        self.is_typed(target.kind, &target.namespace, &config)?;
+        let is_new = self.state.get(&target.key()).is_none();
+        self.is_typed(target.kind, is_new.then_some(target.namespace.as_str()), &config)?;
         self.place(target, &mut config)?;
         let key = target.key();
         self.readable(&key)?;
