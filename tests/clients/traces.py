@@ -48,7 +48,8 @@ threading.Thread(target=collector.serve_forever, daemon=True).start()
 config.load_kube_config()
 core = client.CoreV1Api()
 core.api_client.set_default_header("traceparent", f"00-{TRACE}-{PARENT}-01")
-pod = {"metadata": {"name": "traced"}, "spec": {"containers": [{"name": "web", "image": "nginx:1"}]}}
+# Its node may have the image already.
+pod = {"metadata": {"name": "traced"}, "spec": {"containers": [{"name": "web", "image": "nginx:1", "imagePullPolicy": "Always"}]}}
 core.create_namespaced_pod("default", pod)
 for _ in range(300):
     mine = {(service, span.name): span for service, span in spans if span.trace_id.hex() == TRACE}

@@ -107,7 +107,7 @@ fn what_cannot_be_asked_is_told() {
     };
     let bad = json!({"groups": [{"name": "g", "rules": [{"alert": "A", "expr": "up =="}]}]});
     for (monitor, ask, expected) in
-        [(Value::Null, "up", "`ask` needs"), (json!({}), "up ==", "parse error"), (bad, "up", "group \"g\", rule 1")]
+        [(Value::Null, "up", "`ask up` needs"), (json!({}), "up ==", "parse error"), (bad, "up", "group \"g\", rule 1")]
     {
         let timeline = timeline(monitor, ask);
         let failed = match Play::start(&timeline, &solutions::modules(), Clock::default()) {

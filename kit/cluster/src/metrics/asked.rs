@@ -5,7 +5,8 @@ use kit_observability::exposition::{Family, Sample, Type};
 use kit_observability::number;
 use std::collections::BTreeMap;
 
-/// The same families, with histograms that are not added up yet.
+/// The same families, with histograms that are not added up yet. The module knows three types, and Prometheus asks for none: what
+/// is of no type is a gauge here.
 pub fn asked(families: Vec<Family>) -> Vec<asked::Family> {
     let family = |family: Family| {
         let (kind, metrics) = match family.kind {

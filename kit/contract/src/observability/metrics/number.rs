@@ -1,6 +1,6 @@
 //! A number that may be infinite, or none.
 
-use serde::de::{Error, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -34,32 +34,25 @@ impl Serialize for Number {
     }
 }
 
+/// A number as JSON has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Finite(f64),
+    Other(String),
+}
+
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, \"NaN\", \"+Inf\" or \"-Inf\"")
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
-                Ok(Number(value))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
-                Ok(Number(value as f64))
-            }
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(value as f64))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
-                match text {
-                    "NaN" => Ok(Number(f64::NAN)),
-                    "+Inf" => Ok(Number(f64::INFINITY)),
-                    "-Inf" => Ok(Number(f64::NEG_INFINITY)),
-                    _ => Err(E::custom(format!("{text:?} is no number"))),
-                }
-            }
-        }
-        deserializer.deserialize_any(Reader)
+        let value = match Written::deserialize(deserializer)? {
+            Written::Finite(value) => value,
+            Written::Other(text) => match &*text {
+                "NaN" => f64::NAN,
+                "+Inf" => f64::INFINITY,
+                "-Inf" => f64::NEG_INFINITY,
+                _ => return Err(D::Error::custom(format!("{text:?} is no number, NaN, +Inf or -Inf"))),
+            },
+        };
+        Ok(Number(value))
     }
 }

@@ -1,6 +1,6 @@
 //! Tail sampling: the policies of the OpenTelemetry Collector's `tail_sampling` processor, and what it remembers.
 
-use super::{Span, Status};
+use super::span::{Span, Status};
 use serde::{Deserialize, Serialize};
 
 /// How a collector decides about whole traces.
