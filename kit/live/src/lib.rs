@@ -5,6 +5,7 @@
 //! again: such a read waits for nothing, not for the engine and not for a module that takes its time.
 
 pub mod audit;
+mod beside;
 pub mod certificates;
 mod containers;
 pub mod dns;

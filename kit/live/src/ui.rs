@@ -4,30 +4,26 @@
 //! that nobody can guess, for requests that name this very address as their host. A pump on the engine's thread only
 //! takes along what has changed ([`Watcher`]); what is shown of it is worked out on another thread ([`Recorder`]).
 
+use crate::beside::{Beside, http};
 use crate::http::{JSON, response};
 use crate::stream::Answer;
 use crate::{Door, Driver, State};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use kit_cluster::recording::{Increment, Recorder, Recording, Sight, Watcher, page};
 use kit_observability::trace::waterfall;
 use kit_time::agenda::Instant;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Real};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// How much of the cluster's time is kept, and how many entries at most: some 10 MB of JSON.
 const SPAN: Instant = Instant::seconds(3600);
@@ -120,8 +116,7 @@ impl Film {
 /// The picture of a cluster that runs. It ends with this.
 pub struct Ui {
     address: String,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Beside,
 }
 
 /// What all requests share.
@@ -159,29 +154,17 @@ impl Ui {
         let root = format!("/ui/{token}/");
         let address = format!("http://127.0.0.1:{port}{root}");
         let shared = Arc::new(Shared { door, obey, film, hosts, root });
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("ui".into()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, shared) => {}
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        Ok(Ui { address, stop: Some(stop), thread: Some(thread) })
+        let answer = move |request| {
+            let shared = shared.clone();
+            async move { shared.answer(request).await }
+        };
+        let server = Beside::start("ui", move || http(listener, PATIENCE, answer))?;
+        Ok(Ui { address, _server: server })
     }
 
     /// Where it is.
     pub fn address(&self) -> &str {
         &self.address
-    }
-}
-
-impl Drop for Ui {
-    fn drop(&mut self) {
-        self.stop.take().map(|stop| stop.send(()));
-        self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -195,26 +178,6 @@ fn record(sights: &Receiver<Sight>, film: &Film, waiting: &AtomicUsize) {
 
 fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(shared.answer(request).await) }
-            });
-            // Who breaks off in the middle has nobody left to be told.
-            let connection = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(PATIENCE).clone();
-            _ = connection.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
 }
 
 impl Shared {

@@ -9,6 +9,7 @@ mod packet;
 mod tests;
 
 use crate::Door;
+use crate::beside::Beside;
 use kit_apimachinery::object::{Key, Kind};
 use kit_network::dns::size::fit;
 use kit_network::dns::{Config, Kubernetes, NoUpstream, PodsMode, Rcode, RecordType, Response};
@@ -20,11 +21,9 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// How long a connection may be silent (`idle` of CoreDNS' plugin `timeouts`).
@@ -44,8 +43,7 @@ pub(crate) type Maker = Box<dyn Fn() -> Box<dyn kit_contract::network::Dns>>;
 /// A DNS server that runs. It ends when it is dropped.
 pub struct Dns {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Beside,
 }
 
 impl Dns {
@@ -61,32 +59,20 @@ impl Dns {
     ) -> std::io::Result<Dns> {
         let (tcp, udp) = bind(listen)?;
         let address = tcp.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("dns".into()).spawn(move || {
+        let work = move || async move {
             let names = Rc::new(RefCell::new(Names::new(door, address, Box::new(module))));
-            tokio::task::LocalSet::new().block_on(&runtime, async {
-                let (Ok(tcp), Ok(udp)) = (TcpListener::from_std(tcp), UdpSocket::from_std(udp)) else { return };
-                tokio::select! {
-                    () = over_udp(udp, names.clone()) => {}
-                    () = over_tcp(tcp, names) => {}
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        Ok(Dns { address, stop: Some(stop), thread: Some(thread) })
+            let (Ok(tcp), Ok(udp)) = (TcpListener::from_std(tcp), UdpSocket::from_std(udp)) else { return };
+            tokio::select! {
+                () = over_udp(udp, names.clone()) => {}
+                () = over_tcp(tcp, names) => {}
+            }
+        };
+        Ok(Dns { address, _server: Beside::start("dns", work)? })
     }
 
     /// Where it listens, over UDP and over TCP.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        self.stop.take().map(|stop| stop.send(()));
-        self.thread.take().map(JoinHandle::join);
     }
 }
 

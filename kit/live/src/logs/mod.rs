@@ -6,25 +6,20 @@
 pub mod files;
 
 use crate::Door;
+use crate::beside::{Beside, http};
 use crate::stream::Answer;
 use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use kit_observability::elastic::{self, Body};
 use kit_server::unescape;
 use serde_json::Value;
-use std::convert::Infallible;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// The largest body; upstream has 100 MB (`http.max_content_length`).
 const LARGEST: usize = 16 << 20;
@@ -36,8 +31,7 @@ const VENDOR: &str = "application/vnd.elasticsearch+json";
 /// The index of a cluster that runs, over HTTP. It ends with this.
 pub struct Index {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Beside,
 }
 
 impl Index {
@@ -50,49 +44,17 @@ impl Index {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, door) => {}
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        Ok(Index { address, stop: Some(stop), thread: Some(thread) })
+        let answer = move |request| {
+            let door = door.clone();
+            async move { serve(request, &door).await }
+        };
+        let server = Beside::start("logs", move || http(listener, PATIENCE, answer))?;
+        Ok(Index { address, _server: server })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for Index {
-    fn drop(&mut self) {
-        self.stop.take().map(|stop| stop.send(()));
-        self.thread.take().map(JoinHandle::join);
-    }
-}
-
-async fn accept(listener: std::net::TcpListener, door: Door) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let door = door.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let door = door.clone();
-                async move { Ok::<_, Infallible>(serve(request, &door).await) }
-            });
-            // Who breaks off in the middle has nobody left to be told.
-            let connection = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(PATIENCE).clone();
-            _ = connection.serve_connection(TokioIo::new(stream), service).await;
-        });
     }
 }
 
