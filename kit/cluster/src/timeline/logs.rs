@@ -207,7 +207,9 @@ impl Logging {
             // `kubectl logs` reads the file that is written, and no other.
             kubelets.forget_logs(&rotated);
         });
-        let pods = pods(engine);
+        // Only what is kept now asks for them.
+        let asked = self.nodes.values().any(|node| node.request.is_some());
+        let pods = if asked { pods(engine) } else { Vec::new() };
         let now_ms = time.as_millisecond();
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         names.iter().flat_map(|name| self.ship(name, &pods, now_ms)).collect()
