@@ -18,7 +18,7 @@
 //! Containers do what their `command` says as far as the shell of the kit knows it; give whatever ends badly a command that
 //! says why before it ends, so that `kubectl logs` has something to show.
 //!
-//! `kit/cluster/tests/incidents.rs` plays every file: it is broken, waiting doesn't help, each route heals it, no shortcut
+//! `kit/cluster/tests/cluster/incidents.rs` plays every file: it is broken, waiting doesn't help, each route heals it, no shortcut
 //! does. `tests/kubectl/incidents` plays the routes with a real kubectl.
 
 use crate::cluster::Config;

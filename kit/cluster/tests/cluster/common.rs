@@ -1,8 +1,5 @@
 //! A cluster for tests: objects go in and come out as JSON.
 
-// Each test uses some of it.
-#![allow(dead_code)]
-
 use kit_apimachinery::object::{Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};

@@ -1,9 +1,8 @@
 //! Traces of the control plane: a create is followed from the request to the running container. What
-//! `book/src/observability/one_create.md` shows of it lies in `tests/book/traces`; `UPDATE=1 cargo test -p kit-cluster --test traces`
+//! `book/src/observability/one_create.md` shows of it lies in `tests/book/traces`; `UPDATE=1 cargo test -p kit-cluster --test cluster traces`
 //! writes it anew.
 
-mod common;
-
+use crate::common;
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
 use kit_contract::observability::traces::{Kind, Span, Status};

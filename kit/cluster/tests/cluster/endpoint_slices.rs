@@ -1,8 +1,6 @@
 //! The slices of services (`controllers_live.rs` plays what was recorded).
 
-mod common;
-
-use common::{all, create, wait};
+use crate::common::{self, all, create, wait};
 use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::Engine;
 use kit_server::DeleteOptions;

@@ -1,8 +1,6 @@
 //! Recordings: what they leave out, what they never lose, and how a live one forgets.
 
-mod common;
-
-use common::{create, deployment, start, wait};
+use crate::common::{create, deployment, start, wait};
 use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::Engine;
 use kit_cluster::recording::{Change, Mark, MarkKind, Picture, Recorder, Recording, State};

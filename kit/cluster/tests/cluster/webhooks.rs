@@ -1,8 +1,6 @@
 //! Webhooks that run in the cluster themselves, and what becomes of it when they don't.
 
-mod common;
-
-use common::{all, create, wait};
+use crate::common::{all, create, wait};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};

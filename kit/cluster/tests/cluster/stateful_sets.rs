@@ -1,8 +1,6 @@
 //! StatefulSets in the cluster: lives that no recording covers (`controllers_live.rs` plays what was recorded).
 
-mod common;
-
-use common::{all, create, start, wait};
+use crate::common::{all, create, start, wait};
 use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::{Clock, Engine};
 use kit_cluster::timeline::{Play, Timeline};

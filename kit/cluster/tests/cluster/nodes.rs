@@ -1,8 +1,6 @@
 //! Nodes that are short of something, in a whole cluster: what their kubelets, the controllers and the scheduler make of it.
 
-mod common;
-
-use common::{all, create, wait};
+use crate::common::{all, create, wait};
 use kit_apimachinery::object::Kind;
 use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};

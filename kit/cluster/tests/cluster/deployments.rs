@@ -1,8 +1,6 @@
 //! Deployments in the cluster: the paths that no recording covers (`controllers_live.rs` plays what was recorded).
 
-mod common;
-
-use common::{all, create, deployment, start, template, wait};
+use crate::common::{all, create, deployment, start, template, wait};
 use kit_apimachinery::object::{Key, Kind};
 use kit_cluster::engine::{Clock, Engine};
 use kit_cluster::timeline::{Play, Timeline};

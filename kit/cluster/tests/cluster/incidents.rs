@@ -7,10 +7,6 @@ use kit_time::agenda::Instant;
 use std::cell::Cell;
 use std::path::Path;
 
-/// The clusters write a lot, and so make and drop many objects.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How long waiting is tried: longer than the longest back-off, which is that of a ReplicaSet's creations.
 const WAITING: Instant = Instant::seconds(1200);
 /// How long a route may take.

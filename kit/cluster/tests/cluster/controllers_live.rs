@@ -4,9 +4,7 @@
 //! Left out is what differs from one run to the next (names that are drawn, times, uids, addresses, which of several equal
 //! nodes a pod got, how often something was tried), and what the recording's simulated kubelet says of containers.
 
-mod common;
-
-use common::{all, create, deployment, wait};
+use crate::common::{self, all, create, deployment, wait};
 use kit_apimachinery::object::{Key, Kind};
 use kit_client::fault::Fault;
 use kit_cluster::cluster::{self, Config};

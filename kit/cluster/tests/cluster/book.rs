@@ -1,5 +1,5 @@
 //! What the book shows of clusters beside the scenarios of exercises: each `tests/book/FOLDER/NAME.yaml` is a timeline, and its
-//! transcript lies beside it, as a page includes it. `UPDATE=1 cargo test -p kit-cluster --test book` writes them anew.
+//! transcript lies beside it, as a page includes it. `UPDATE=1 cargo test -p kit-cluster --test cluster book` writes them anew.
 
 use kit_cluster::engine::Clock;
 use kit_cluster::timeline::{Play, Timeline};

@@ -1,8 +1,6 @@
 //! What becomes of dependents: the three propagation policies, several owners, owners that aren't what they seem.
 
-mod common;
-
-use common::{all, create, deployment, start, template, wait};
+use crate::common::{all, create, deployment, start, template, wait};
 use kit_apimachinery::object::{Key, Kind, Object};
 use kit_cluster::engine::Engine;
 use kit_server::{DeleteOptions, Propagation};
