@@ -58,7 +58,8 @@ struct Check {
     problems: Vec<String>,
 }
 
-/// Holds the rooms of `names` against each other; with `apart`, each module is a program of its own.
+/// Holds the rooms of `names` against each other; with `apart`, each module is a program of its own. Of exercises that are
+/// named more is played: correct modules meet many fresh scenarios, and it is told which wrong modules these catch.
 pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Format) -> Result<ExitCode> {
     let entries = workspace.select(names)?;
     build::prepare(workspace)?;
@@ -71,7 +72,8 @@ pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Forma
         exercises.push(checked);
         Ok(())
     };
-    side_by_side(&entries, |entry| check_one(workspace, entry, if apart { 1 } else { build::SHARED }), each)?;
+    let (shared, named) = (if apart { 1 } else { build::SHARED }, !names.is_empty());
+    side_by_side(&entries, |entry| check_one(workspace, entry, shared, named), each)?;
     let strangers = if names.is_empty() { strangers(workspace) } else { Vec::new() };
     if !strangers.is_empty() {
         let checks = vec![Check { check: "catalogue", status: Status::Failed, problems: strangers }];
@@ -89,7 +91,7 @@ pub fn check(workspace: &Workspace, names: &[String], apart: bool, format: Forma
     Ok(exit_code(all))
 }
 
-fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Checked> {
+fn check_one(workspace: &Workspace, entry: &Entry, shared: usize, named: bool) -> Result<Checked> {
     let programs = build_modules(workspace, entry, shared)?;
     let usual = kit_stages::fresh::of(&entry.name, &solutions::modules()).map_or(0, |(_, usual)| usual);
     let fresh = |usual| Plan {
@@ -98,7 +100,8 @@ fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Chec
         ..workspace.fresh.clone()
     };
     let (quick, thorough) = (workspace.with_fresh(fresh(usual)), workspace.with_fresh(fresh(usual * THOROUGH)));
-    let (wrong, caught) = wrong_modules(&quick, &thorough, entry, &programs);
+    let mut caught = named.then(Caught::default);
+    let wrong = wrong_modules(&quick, &thorough, entry, &programs, caught.as_mut());
     let answered = answered(workspace, entry);
     let checks = [
         ("rooms", rooms(workspace, entry)),
@@ -106,14 +109,14 @@ fn check_one(workspace: &Workspace, entry: &Entry, shared: usize) -> Result<Chec
         ("solution", solution(workspace, entry, answered.as_deref().unwrap_or_default())),
         ("stub", stub(workspace, entry, programs.get(STUB))),
         ("wrong modules", wrong),
-        ("alternatives", alternatives(&thorough, entry, &programs)),
+        ("alternatives", alternatives(if named { &thorough } else { &quick }, entry, &programs)),
     ];
     let checks: Vec<Check> = checks
         .into_iter()
         .map(|(check, problems)| Check { check, status: status(problems.is_empty()), problems })
         .collect();
     let passed = checks.iter().all(|c| c.status == Status::Passed);
-    Ok(Checked { name: entry.name.clone(), status: status(passed), checks, caught: Some(caught) })
+    Ok(Checked { name: entry.name.clone(), status: status(passed), checks, caught })
 }
 
 fn status(passed: bool) -> Status {

@@ -89,16 +89,17 @@ impl Caught {
 }
 
 /// Each plausible mistake fails in the scenario that its first line names, or in no golden and in a fresh scenario. Only such a
-/// one is played as `thorough` says; of the others it is merely told whether fresh scenarios catch them, too.
+/// one is played as `thorough` says. Whether fresh scenarios catch the others, too, is merely counted, for who wants to know.
 pub fn wrong_modules(
     workspace: &Workspace,
     thorough: &Workspace,
     entry: &Entry,
     programs: &Programs,
-) -> (Vec<String>, Caught) {
+    mut caught: Option<&mut Caught>,
+) -> Vec<String> {
     let found = files(&workspace.modules_dir(&entry.name, "wrong"), "patch");
     let scenarios = Scenario::load_all(&workspace.scenarios_dir(&entry.name)).unwrap_or_default();
-    let (mut problems, mut caught) = (Vec::new(), Caught::default());
+    let mut problems = Vec::new();
     if found.len() < WRONG {
         problems.push(format!("{} wrong modules; there should be {WRONG}", found.len()));
     }
@@ -127,9 +128,10 @@ pub fn wrong_modules(
         };
         let golden = caught_by(workspace, entry, meant, start);
         let golden = golden.is_ok_and(|caught| caught.is_some_and(|scenario| fails(&scenario)));
+        let wanted = named == FRESH || caught.is_some();
         let plan = if named == FRESH { thorough } else { workspace };
-        let fresh = match caught_fresh(plan, entry, start) {
-            Ok(fresh) => fresh,
+        let fresh = match wanted.then(|| caught_fresh(plan, entry, start)).transpose() {
+            Ok(fresh) => fresh.unwrap_or_default(),
             Err(e) => {
                 problems.push(format!("{name}: {e:#}"));
                 continue;
@@ -140,9 +142,11 @@ pub fn wrong_modules(
             // Only an author who has to mend it needs to know what the others say.
             _ => problems.push(format!("{name}: {}", said(workspace, entry, program, named))),
         }
-        caught.count(name, golden, fresh);
+        if let Some(caught) = &mut caught {
+            caught.count(name, golden, fresh);
+        }
     }
-    (problems, caught)
+    problems
 }
 
 /// Some mistakes show by a panic, such as numbers that grow without end.
