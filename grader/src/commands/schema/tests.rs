@@ -41,6 +41,11 @@ impl Transport for Tap {
     }
 }
 
+/// What a schema has against it: slower to find than that there is something.
+fn problems(validator: &Validator, line: &Value) -> Vec<String> {
+    validator.iter_errors(line).map(|e| format!("{} {e}", e.instance_path())).collect()
+}
+
 #[test]
 fn all_that_is_asked_and_answered_fits() {
     let crate::Cli { settings, fresh, .. } = crate::Cli::parse_from(["cargo grade"]);
@@ -51,9 +56,7 @@ fn all_that_is_asked_and_answered_fits() {
         let schema = schema::wire(&workspace.root, exercise).unwrap_or_else(|e| panic!("{exercise}: {e:#}"));
         let validator = jsonschema::validator_for(&schema).unwrap_or_else(|e| panic!("{exercise}: {e}"));
         let fits = |line: &Value| {
-            let problems: Vec<String> =
-                validator.iter_errors(line).map(|e| format!("{} {e}", e.instance_path())).collect();
-            assert!(problems.is_empty(), "{exercise}: {line}\n{problems:#?}");
+            assert!(validator.is_valid(line), "{exercise}: {line}\n{:#?}", problems(&validator, line));
         };
         let mut of_calls: BTreeMap<String, Validator> = BTreeMap::new();
         for scenario in Scenario::load_all(&workspace.scenarios_dir(exercise)).expect("scenarios can be read") {
@@ -65,7 +68,9 @@ fn all_that_is_asked_and_answered_fits() {
             scenario
                 .play(exercise, &modules, &solutions::modules(), &Clock::default())
                 .expect("the scenario can be played");
-            for (call, args, answer) in &tap.borrow().lines {
+            // Clusters ask the same again and again.
+            let lines = std::mem::take(&mut tap.borrow_mut().lines);
+            for (call, args, answer) in &lines.into_iter().collect::<BTreeSet<_>>() {
                 let args: Value = serde_json::from_str(args).expect("arguments are JSON");
                 let answer: Value = serde_json::from_str(answer).expect("answers are JSON");
                 fits(&json!({"id": 1, "call": call, "args": args}));
@@ -75,9 +80,8 @@ fn all_that_is_asked_and_answered_fits() {
                     answers["oneOf"] = json!([{"$ref": format!("#/$defs/{call}.answer")}]);
                     jsonschema::validator_for(&answers).expect("the schema is a schema")
                 });
-                let problems: Vec<String> =
-                    of_call.iter_errors(&answer).map(|e| format!("{} {e}", e.instance_path())).collect();
-                assert!(problems.is_empty(), "{exercise}, {}: {call} → {answer}\n{problems:#?}", scenario.name);
+                let problems = || problems(of_call, &answer);
+                assert!(of_call.is_valid(&answer), "{exercise}, {}: {call} → {answer}\n{:#?}", scenario.name, problems());
                 fits(&json!({"id": 1, "answer": answer}));
             }
         }
