@@ -1,6 +1,7 @@
 //! What a kubelet says of a pod: its phase, its conditions, its containers.
 //!
-//! Sources: `pkg/kubelet/kubelet_pods.go` (phases), `pkg/kubelet/status/generate.go` (conditions); [`phase`] says both.
+//! Sources: `pkg/kubelet/kubelet_pods.go` (phases, and the order of statuses), `pkg/kubelet/status/generate.go` (conditions); [`phase`] says
+//! both.
 
 use super::{PodWorker, Run};
 use crate::runtime::phase::{self, Said, Summary};
@@ -75,8 +76,8 @@ impl PodWorker {
             phase: Some(phase.into()),
             conditions: Some(conditions),
             init_container_statuses: Some(inits).filter(|inits| !inits.is_empty()),
-            container_statuses: Some(containers),
-            ephemeral_container_statuses: Some(guests).filter(|guests| !guests.is_empty()),
+            container_statuses: Some(by_name(containers)),
+            ephemeral_container_statuses: Some(by_name(guests)).filter(|guests| !guests.is_empty()),
             host_ip: Some(host_ip.into()),
             pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
             pod_ip: ip,
@@ -86,6 +87,12 @@ impl PodWorker {
             ..before
         }
     }
+}
+
+/// Statuses of containers are told by their names; those of init containers as the spec has them (`convertToAPIContainerStatuses`).
+fn by_name(mut statuses: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
+    statuses.sort_by(|one, other| one.name.cmp(&other.name));
+    statuses
 }
 
 fn mine_has(type_: &str) -> bool {

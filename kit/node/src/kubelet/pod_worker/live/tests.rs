@@ -232,3 +232,14 @@ fn programs_go_on_where_nobody_hears_of_their_pod_any_more() {
     bench.wait(30.0);
     assert_eq!(bench.kubelets.running().count(), 0);
 }
+
+#[test]
+fn statuses_are_told_by_name_and_those_of_init_containers_as_in_the_spec() {
+    let mut bench = Bench::new(with_programs);
+    let names = |list: [&str; 2]| Value::from(list.map(|name| container(name, "app", None)).to_vec());
+    bench.pod("web", json!({"initContainers": names(["z", "y"]), "containers": names(["b", "a"])}));
+    bench.wait(5.0);
+    let told = |field: &str| [0, 1].map(|at| bench.status("web", &format!("/{field}/{at}/name")));
+    assert_eq!(told("initContainerStatuses"), ["z", "y"]);
+    assert_eq!(told("containerStatuses"), ["a", "b"]);
+}

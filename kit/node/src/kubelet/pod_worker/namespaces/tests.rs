@@ -67,8 +67,8 @@ fn containers_see_their_own_processes_or_all_of_their_pod() {
     // Nobody is process 1 but the pause container: whatever is not caught ends others.
     assert_eq!(bench.exec("shared", "side", &["kill", "-9", "1", "8"], 0.0), (String::new(), Some(0)));
     bench.wait(3.0);
-    assert_eq!(ends(&bench, "shared", 0), (1, 137, "Error".into()));
-    assert_eq!(ends(&bench, "shared", 1), (0, -1, String::new()));
+    assert_eq!(ends(&bench, "shared", 1), (1, 137, "Error".into()));
+    assert_eq!(ends(&bench, "shared", 0), (0, -1, String::new()));
     // So does the kubelet's signal: nobody waits for the grace period.
     bench.delete("shared");
     bench.delete("own");
@@ -116,14 +116,14 @@ fn who_stands_still_answers_nothing_uses_nothing_and_hears_only_sigkill() {
     assert_eq!(used, Some(0));
     assert_eq!(exec(&mut bench, "kill -CONT 9; cat /proc/9/status | grep State"), "State:\tS (sleeping)\n");
     bench.wait(9.0);
-    assert_eq!(ends(&bench, "pod", 0).0, 0, "{:?}", bench.events("pod"));
+    assert_eq!(ends(&bench, "pod", 1).0, 0, "{:?}", bench.events("pod"));
     // SIGTERM waits for those who stand still; SIGKILL doesn't.
     let script = "kill -STOP 17; kill 17; kill -0 17 && echo there; kill -9 17; sleep 1; kill -0 17";
     let said = bench.exec("pod", "side", &["sh", "-c", script], 2.0).0;
     assert!(said.contains("there\n") && said.contains("No such process"), "{said}");
     _ = exec(&mut bench, "kill -STOP 9");
     bench.wait(14.0);
-    assert_eq!(ends(&bench, "pod", 0), (1, 137, "Error".into()), "{:?}", bench.events("pod"));
+    assert_eq!(ends(&bench, "pod", 1), (1, 137, "Error".into()), "{:?}", bench.events("pod"));
     let told = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
     assert!(bench.events("pod").iter().any(|event| event.contains("Liveness") && event.contains(told)));
 }

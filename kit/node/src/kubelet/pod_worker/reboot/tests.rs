@@ -23,7 +23,7 @@ fn after_a_reboot(policy: &str, programs: bool) -> (String, [String; 2]) {
         let is = if exit.is_null() { "runs".to_string() } else { format!("exit {exit}") };
         format!("{is}, {} restarts", status["restartCount"])
     };
-    (bench.status("pod", "/phase").as_str().unwrap_or_default().to_string(), [state(0), state(1)])
+    (bench.status("pod", "/phase").as_str().unwrap_or_default().to_string(), [state(1), state(0)])
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn what_a_pod_does_follows_from_its_containers() {
             vec![shell("good", "sleep 1"), shell("bad", "sleep 3; exit 1")],
             7.0,
             "Running",
-            &["good exit 0 0", "bad runs 1"],
+            &["bad runs 1", "good exit 0 0"],
         ),
         (
             "sidecars end when the rest has ended, the first one last",
