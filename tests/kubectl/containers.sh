@@ -111,7 +111,10 @@ command terminated with exit code 4
 exit 4' exec web -- sh -c 'echo out; exit 4'
     check '*exec: "dig": executable file not found in $PATH: unknown
 exit 1' exec web -- dig localhost
-    check '*exec: "tar": executable file not found in $PATH: unknown*' cp web:/etc/hostname "$folder/hostname"
+    check "tar: removing leading '/' from member names" cp web:/etc/hostname "$folder/hostname"
+    check '' cp "$folder/hostname" web:/tmp/copied
+    check 'web' exec web -- cat /tmp/copied
+    check 'Mem: *CPU: *Load average: *1*root*nginx: master process*' exec web -- top -bn1
     typed 'echo $((6*7))\nexit 5\n' '42
 command terminated with exit code 5
 exit 5' exec -i web -- sh

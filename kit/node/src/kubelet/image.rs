@@ -2,6 +2,7 @@
 
 use super::cri::{Refusal, Runtime};
 use super::garbage::Kept;
+use super::user;
 use kit_api::core::{Container, ContainerImage};
 use kit_time::random::{Purpose, Random};
 use regex_lite::Regex;
@@ -59,6 +60,8 @@ pub struct Image {
     pub request: Option<Request>,
     /// What it says as an admission webhook; without this it is none.
     pub webhook: Option<Webhook>,
+    /// Who runs in it unless its pod says otherwise: a number or a name, as `USER` of a Dockerfile; in clusters with programs.
+    pub user: String,
 }
 
 /// What a request costs a container. Threads that wait for a CPU, or for the next period of their quota, make it slow.
@@ -110,6 +113,7 @@ impl Default for Image {
             fills_after: None,
             request: None,
             webhook: None,
+            user: String::new(),
         }
     }
 }
@@ -151,6 +155,7 @@ pub fn behaviour(registry: &Registry, container: &Container, always: bool) -> Im
     Image {
         exists: !name.contains("broken"),
         refused: Reference::parse(name).and_then(|reference| reference.refused()),
+        user: user::of(name).into(),
         exits_after: (!always).then_some(1.0),
         exit_code: i32::from(fails),
         ..Image::default()

@@ -33,6 +33,7 @@ mod surroundings;
 mod testing;
 mod traces;
 pub mod usage;
+mod user;
 mod volumes;
 
 use crate::admission::Claims;

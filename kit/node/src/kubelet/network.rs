@@ -69,12 +69,16 @@ impl Interface {
     pub fn serve(&mut self, wires: Option<&Wires>, serving: Vec<Served>) {
         let Some(wires) = wires.filter(|_| self.serving != serving) else { return };
         let pod = (self.sandbox.namespace.clone(), self.sandbox.pod.clone());
-        let ports = serving.iter().map(|served| (served.protocol, served.port)).collect();
+        let ports =
+            |serving: &[Served]| serving.iter().map(|served| (served.protocol, served.port)).collect::<Vec<_>>();
+        let (before, now) = (ports(&self.serving), ports(&serving));
         match serving.is_empty() {
             true => _ = wires.servers.borrow_mut().remove(&pod),
             false => _ = wires.servers.borrow_mut().insert(pod, serving.clone()),
         }
-        wires.network.borrow_mut().listen(&self.sandbox, ports);
+        if before != now {
+            wires.network.borrow_mut().listen(&self.sandbox, now);
+        }
         self.serving = serving;
     }
 

@@ -3,6 +3,7 @@
 //! Sources: `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus/setters.go`,
 //! `component-helpers/apimachinery/lease/controller.go`.
 
+use crate::program::Machine;
 use kit_api::Quantity;
 use kit_api::coordination::{Lease, LeaseSpec};
 use kit_api::core::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
@@ -205,6 +206,12 @@ impl NodeShape {
     pub fn cpus(&self) -> usize {
         let cpus = self.cpu.parse::<Quantity>().map_or(0, |cpu| cpu.milli_value() / 1000);
         usize::try_from(cpus).unwrap_or_default().max(1)
+    }
+
+    /// What programs find there.
+    pub fn machine(&self) -> Machine {
+        let memory = self.memory.parse::<Quantity>().map_or(0, |memory| memory.value());
+        Machine { cpus: self.cpus(), memory, ..Machine::default() }
     }
 
     /// The node's own address.

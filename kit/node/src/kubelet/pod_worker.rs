@@ -7,6 +7,7 @@ mod adopt;
 mod answering;
 mod ending;
 pub mod figures;
+mod hooks;
 mod init;
 pub mod life;
 mod live;
@@ -16,6 +17,7 @@ mod reboot;
 mod renewal;
 mod resize;
 mod run;
+mod start;
 mod status;
 mod sync;
 pub mod work;
@@ -200,15 +202,15 @@ impl PodWorker {
     /// What the containers that run serve on a host of this name.
     pub fn serves(&self, hostname: &str, now: Instant) -> Vec<Served> {
         let inits = self.inits.iter().filter(|init| init.runs(now) && self.held.is_none());
-        let inits = inits.map(|init| (&init.ports, &init.image_name, None));
+        let inits = inits.map(|init| (&init.ports, &init.image_name, None, false));
         let runs = self
             .setup
             .iter()
             .chain(&self.containers)
             .chain(&self.guests)
             .filter(|run| matches!(run.state, State::Running { .. }));
-        let runs = runs.map(|run| (&run.ports, &run.image_name, run.life.as_ref()));
-        let served = |(ports, image, life): (&Vec<(Protocol, u16)>, &String, Option<&Life>)| {
+        let runs = runs.map(|run| (&run.ports, &run.image_name, run.life.as_ref(), run.answers_in().is_none()));
+        let served = |(ports, image, life, still): (&Vec<(Protocol, u16)>, &String, Option<&Life>, bool)| {
             let words = life.map(|life| life.words().cloned().collect::<Vec<_>>()).unwrap_or_default();
             let port = |(protocol, port): &(Protocol, u16)| Served {
                 protocol: *protocol,
@@ -216,6 +218,7 @@ impl PodWorker {
                 image: image::called(image).into(),
                 words: words.clone(),
                 hostname: hostname.into(),
+                still,
             };
             ports.iter().map(port).collect::<Vec<_>>()
         };

@@ -233,6 +233,11 @@ impl Kubelets {
         let Some(kubelet) = self.nodes.get_mut(node) else { return };
         let Some(running) = kubelet.pods.get_mut(uid) else { return };
         if running.worker.stops_at.is_some_and(|at| at <= world.now) {
+            if self.programs.is_some() {
+                // What its last hook came to is told of a pod that is still there.
+                self.tell(node, uid, events, world);
+            }
+            let Some(kubelet) = self.nodes.get_mut(node) else { return };
             // The kubelet confirms the end with a grace period of 0, for this very pod.
             let options =
                 DeleteOptions { grace_period_seconds: Some(0), uid: Some(uid.into()), ..DeleteOptions::default() };

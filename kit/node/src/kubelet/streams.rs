@@ -260,7 +260,7 @@ impl Kubelets {
         let sandbox = || running.net.sandbox.clone();
         Some(Place {
             link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }),
-            cpus: kubelet.shape.cpus(),
+            machine: kubelet.shape.machine(),
             node: node.into(),
             disks: self.disks.clone(),
             ..place

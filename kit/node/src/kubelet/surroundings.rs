@@ -4,14 +4,16 @@
 //! `pkg/kubelet/envvars/envvars.go`, `pkg/kubelet/network/dns/dns.go`, `pkg/volume/util/atomic_writer.go`,
 //! `third_party/forked/golang/expansion/expand.go`.
 
+use super::image::called;
 use super::objects::Namespace;
+use super::user;
 use super::volumes::content::Disks;
 use super::volumes::made;
-use crate::program::Surroundings;
 use crate::program::files::{Files, absolute};
 use crate::program::link::Link;
 use crate::program::processes::Processes;
 use crate::program::tree::{Content, Entry, Tree, Who, tree};
+use crate::program::{Machine, Surroundings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit_api::core::{Container, Pod, Volume, VolumeProjection};
@@ -24,6 +26,9 @@ use std::rc::Rc;
 
 /// Where the cluster's DNS answers (the tenth address for Services).
 const DNS: &str = "10.96.0.10";
+
+/// Images with the tools of procps; others have those of BusyBox.
+const PROCPS: [&str; 1] = ["ubuntu"];
 
 /// What is mounted for a pod, by the names of its volumes.
 pub type Volumes = BTreeMap<String, Tree>;
@@ -42,8 +47,8 @@ pub struct Place<'a> {
     pub link: Option<Link>,
     /// Who says which files volumes have.
     pub volumes: Rc<dyn kit_contract::storage::Volumes>,
-    /// How many CPUs its node has.
-    pub cpus: usize,
+    /// Its node, for its programs.
+    pub machine: Machine,
     /// The name of its node.
     pub node: String,
     /// The disks of the cluster.
@@ -67,27 +72,34 @@ impl<'a> Place<'a> {
             host_ip: host_ip.into(),
             link: None,
             volumes,
-            cpus: 1,
+            machine: Machine::default(),
             node: String::new(),
             disks: Disks::default(),
         }
     }
 
-    /// What a container finds.
-    pub fn surroundings(&self, container: &Container, volumes: &mut Volumes) -> Surroundings {
-        let hostname = self.hostname();
+    /// What a container finds whose image names this user.
+    pub fn surroundings(&self, container: &Container, user: &str, volumes: &mut Volumes) -> Surroundings {
+        let (hostname, who) = (self.hostname(), self.who(container, user));
+        let image = called(container.image.as_deref().unwrap_or_default());
+        let environment = self.environment(container, &who, &hostname);
         Surroundings {
-            environment: self.environment(container, &hostname),
-            files: self.files(container, volumes, &hostname).seen_by(self.who(container)),
+            files: self.files(container, volumes, &environment, &hostname).seen_by(who),
+            environment,
             hostname,
             tty: container.tty.unwrap_or_default(),
             stdin: container.stdin.unwrap_or_default(),
             network: self.link.clone(),
             processes: Processes::default(),
+            machine: Machine { procps: PROCPS.contains(&image), ..self.machine },
         }
     }
 
+    /// Who shares the network of its node has its name, too (`GeneratePodHostNameAndDomain`, and what runtimes do without one).
     fn hostname(&self) -> String {
+        if self.pod["spec"]["hostNetwork"] == true && !self.node.is_empty() {
+            return self.node.clone();
+        }
         let name = self.pod["spec"]["hostname"].as_str().or_else(|| self.pod["metadata"]["name"].as_str());
         name.unwrap_or_default().chars().take(63).collect()
     }
@@ -128,8 +140,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn environment(&self, container: &Container, hostname: &str) -> Vec<(String, String)> {
-        let home = if self.who(container).uid == 0 { "/root" } else { "/" };
+    fn environment(&self, container: &Container, who: &Who, hostname: &str) -> Vec<(String, String)> {
+        let home = if who.uid == 0 { "/root" } else { "/" };
         let container = serde_json::to_value(container).unwrap_or_default();
         let mut all: BTreeMap<String, String> = self.services();
         let list = |field: &str| container[field].as_array().cloned().unwrap_or_default();
@@ -210,7 +222,13 @@ impl<'a> Place<'a> {
         all
     }
 
-    fn files(&self, container: &Container, volumes: &mut Volumes, hostname: &str) -> Files {
+    fn files(
+        &self,
+        container: &Container,
+        volumes: &mut Volumes,
+        environment: &[(String, String)],
+        hostname: &str,
+    ) -> Files {
         let mut files = Files::default();
         let usual = || {
             let search = format!("search {}.svc.cluster.local svc.cluster.local cluster.local", self.namespace());
@@ -226,7 +244,7 @@ impl<'a> Place<'a> {
         ] {
             files.mount(at, tree([(String::new(), text.into_bytes())]), false);
         }
-        let known: BTreeMap<_, _> = self.environment(container, hostname).into_iter().collect();
+        let known: BTreeMap<_, _> = environment.iter().cloned().collect();
         for mount in container.volume_mounts.iter().flatten() {
             let Some(volume) = self.volume(&mount.name) else { continue };
             let whole = self.plain(&volume, volumes);
@@ -256,12 +274,16 @@ impl<'a> Place<'a> {
         serde_json::from_value(list.find(|volume| volume["name"] == name)?.clone()).ok()
     }
 
-    /// Who runs in a container (`securityContext` of it, and of its pod).
-    fn who(&self, container: &Container) -> Who {
+    /// Who runs in a container (`securityContext` of it, and of its pod, and the user of its image).
+    fn who(&self, container: &Container, user: &str) -> Who {
+        let (of_image, group) = user::ids(user);
         let (own, pod) = (container.security_context.as_ref(), &self.pod["spec"]["securityContext"]);
         let id = |own: Option<i64>, field: &str| own.or(pod[field].as_i64()).and_then(|id| u32::try_from(id).ok());
-        let uid = id(own.and_then(|own| own.run_as_user), "runAsUser").unwrap_or_default();
-        let gid = id(own.and_then(|own| own.run_as_group), "runAsGroup").unwrap_or_default();
+        let uid = id(own.and_then(|own| own.run_as_user), "runAsUser");
+        let gid = id(own.and_then(|own| own.run_as_group), "runAsGroup");
+        // Another user is in no group of the image's.
+        let gid = gid.unwrap_or(if uid.is_some() { 0 } else { group });
+        let uid = uid.unwrap_or(of_image);
         let more = pod["supplementalGroups"].as_array().into_iter().flatten().filter_map(Value::as_i64);
         let more = more.chain(self.fs_group()).filter_map(|id| u32::try_from(id).ok());
         Who { uid, gid, groups: more.chain([gid]).collect() }

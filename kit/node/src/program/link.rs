@@ -50,6 +50,8 @@ pub struct Served {
     pub words: Vec<String>,
     /// The name of its host.
     pub hostname: String,
+    /// Whether its processes stand still: the kernel takes connections all the same, and nobody answers.
+    pub still: bool,
 }
 
 /// An answer over HTTP.

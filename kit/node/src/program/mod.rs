@@ -34,6 +34,23 @@ use system::System;
 /// How often a program is looked at in one step, while its parts hand things to each other.
 const ROUNDS: usize = 10_000;
 
+/// What a program runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// How many CPUs it has.
+    pub cpus: usize,
+    /// Bytes of memory.
+    pub memory: i64,
+    /// Whether the image has the tools of procps, and not those of BusyBox.
+    pub procps: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine { cpus: 1, memory: 8 << 30, procps: false }
+    }
+}
+
 /// What a program finds around itself.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -51,6 +68,8 @@ pub struct Surroundings {
     pub network: Option<link::Link>,
     /// Who else is there.
     pub processes: Processes,
+    /// Where it runs.
+    pub machine: Machine,
 }
 
 /// A program that runs, or has run.
@@ -74,9 +93,11 @@ impl Program {
     pub fn new(command: Vec<String>, around: Surroundings, own: bool) -> Program {
         let first = Rc::new(around.processes.enter(&command, &around, own));
         let pid = first.pid;
-        let Surroundings { environment, files, hostname, tty, stdin, network, processes } = around;
+        let Surroundings { environment, files, hostname, tty, stdin, network, processes, machine } = around;
         let files = files.with_processes(&processes);
-        let system = Rc::new(System::new(files, hostname, tty, stdin, own, network));
+        let mut system = System::new(files, tty, stdin, own);
+        (system.hostname, system.network, system.machine) = (hostname, network, machine);
+        let system = Rc::new(system);
         let mut shell = Shell::new(system.clone(), &environment, first.clone());
         let running = Box::pin(async move {
             match first.live(commands::run(&mut shell, &command, &commands::plain())).await {
@@ -142,6 +163,11 @@ impl Program {
     /// Whether its first process stands still.
     pub fn is_stopped(&self) -> bool {
         self.processes.all().get(&self.pid).is_some_and(|entry| entry.stopped)
+    }
+
+    /// The number of its first process.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// The files that it sees.

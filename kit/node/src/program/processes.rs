@@ -1,7 +1,7 @@
 //! The processes that see each other: those of one container, or of all containers of a pod that shares them.
 //!
-//! A process is there as long as its [`Process`] is kept. Signals are noted here, and heeded by whoever runs the process. Nothing is
-//! ever stopped (SIGSTOP), and who was started in the foreground ends with the shell that started it.
+//! A process is there as long as its [`Process`] is kept. Signals are noted here, and heeded by whoever runs the process. Who was started
+//! in the foreground ends with the shell that started it.
 //!
 //! Sources: pid_namespaces(7) (process 1 hears only what it catches, and all others end with it), signal(7) (what a signal does),
 //! proc(5), and `init_linux.go` of github.com/opencontainers/runc, whose own first processes have numbers, too.
@@ -86,6 +86,8 @@ pub struct Entry {
     pub user: String,
     /// Whether it stands still (`T` of `ps`).
     pub stopped: bool,
+    /// Thousandths of a CPU and bytes of memory that it uses, if somebody has said so.
+    pub uses: (i64, i64),
     /// The first process of its program.
     root: u32,
     files: Rc<Files>,
@@ -115,6 +117,7 @@ impl Processes {
             args: args.to_vec(),
             user: around.files.who().name(),
             stopped: false,
+            uses: (0, 0),
             root: table.last + 1,
             files: Rc::new(around.files.without_processes()),
             environment: Rc::new(around.environment.clone()),
@@ -129,6 +132,11 @@ impl Processes {
     /// Sends a signal; `false` if there is no such process.
     pub fn signal(&self, pid: u32, signal: u8) -> bool {
         self.0.borrow_mut().signal(pid, signal)
+    }
+
+    /// One of them uses so many thousandths of a CPU and bytes of memory.
+    pub fn note(&self, pid: u32, uses: (i64, i64)) {
+        self.0.borrow_mut().entries.entry(pid).and_modify(|entry| entry.uses = uses);
     }
 
     /// All that are there, by their numbers.
@@ -238,6 +246,7 @@ impl Process {
                 pending: BTreeSet::new(),
                 killed: None,
                 stopped: false,
+                uses: (0, 0),
                 ..mine
             })
         });

@@ -59,6 +59,23 @@ impl Shell {
         }
     }
 
+    /// All of the input, or its beginning if it is longer than this.
+    pub async fn all(&mut self, io: &Io, most: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < most {
+            let more = match &io.stdin {
+                Source::Null => Vec::new(),
+                Source::Input => self.system.some().await,
+                Source::Pipe(pipe) => self.system.some_of(pipe).await,
+            };
+            if more.is_empty() {
+                break;
+            }
+            all.extend(more);
+        }
+        all
+    }
+
     /// The next line of the input.
     pub async fn line(&mut self, io: &Io) -> Option<Vec<u8>> {
         match &io.stdin {

@@ -1,6 +1,7 @@
 //! What a program asks of the system: the time, its input and output, signals. Nothing here waits: what isn't there yet
 //! is pending until the program is stepped again.
 
+use super::Machine;
 use super::files::Files;
 use super::link::Link;
 use super::tty::Tty;
@@ -53,6 +54,8 @@ pub struct System {
     pub tty: bool,
     /// The network, if there is one.
     pub network: Option<Link>,
+    /// The machine.
+    pub machine: Machine,
 }
 
 struct State {
@@ -76,7 +79,8 @@ struct State {
 pub type Job = Pin<Box<dyn Future<Output = ()>>>;
 
 impl System {
-    pub fn new(files: Files, hostname: String, tty: bool, stdin: bool, own: bool, network: Option<Link>) -> System {
+    /// Without a name, a network and a machine of its own.
+    pub fn new(files: Files, tty: bool, stdin: bool, own: bool) -> System {
         let state = State {
             now: Instant::default(),
             time: Timestamp::default(),
@@ -91,7 +95,8 @@ impl System {
             interrupted: false,
             jobs: Vec::new(),
         };
-        System { state: RefCell::new(state), files, hostname, tty, network }
+        let (hostname, network, machine) = (String::new(), None, Machine::default());
+        System { state: RefCell::new(state), files, hostname, tty, network, machine }
     }
 
     /// A step begins.
@@ -276,6 +281,26 @@ impl System {
         line
     }
 
+    /// What is there of the input, or comes next; nothing at its end.
+    pub async fn some(&self) -> Vec<u8> {
+        poll_fn(|_| {
+            let state = &mut *self.state.borrow_mut();
+            if state.interrupted { Poll::Ready(Vec::new()) } else { state.stdin.some() }
+        })
+        .await
+    }
+
+    /// The same of a pipe.
+    pub async fn some_of(&self, pipe: &RefCell<Pipe>) -> Vec<u8> {
+        let bytes = poll_fn(|_| match self.interrupted() {
+            true => Poll::Ready(Vec::new()),
+            false => pipe.borrow_mut().some(),
+        })
+        .await;
+        self.state.borrow_mut().moved = true;
+        bytes
+    }
+
     /// Writes to a pipe; `false` if nobody reads it any more.
     pub async fn pour(&self, pipe: &RefCell<Pipe>, bytes: &[u8]) -> bool {
         poll_fn(|_| {
@@ -309,6 +334,13 @@ impl Pipe {
             None if self.closed && self.bytes.is_empty() => Poll::Ready(None),
             None if self.closed || self.bytes.len() >= ROOM => Poll::Ready(Some(self.bytes.drain(..).collect())),
             None => Poll::Pending,
+        }
+    }
+
+    fn some(&mut self) -> Poll<Vec<u8>> {
+        match self.bytes.is_empty() && !self.closed {
+            true => Poll::Pending,
+            false => Poll::Ready(self.bytes.drain(..).collect()),
         }
     }
 

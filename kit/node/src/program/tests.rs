@@ -25,6 +25,7 @@ fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Playe
         stdin: typed.is_some(),
         network: None,
         processes: Processes::default(),
+        machine: Machine::default(),
     };
     let mut program = Program::new(command.iter().map(ToString::to_string).collect(), around, false);
     if let Some(typed) = typed {
@@ -49,6 +50,19 @@ fn play(command: &[&str], typed: Option<&str>, tty: bool, seconds: i64) -> Playe
             _ => return Played { out, ended: None },
         }
     }
+}
+
+/// Runs scripts, and holds what they write and end with to what is expected.
+fn check(cases: &[(&str, &str, i32)]) {
+    let mut wrong = String::new();
+    for (script, out, code) in cases {
+        let played = play(&["sh", "-c", script], None, false, 60);
+        let got = (played.out.as_str(), played.ended.map(|(_, code)| code));
+        if got != (*out, Some(*code)) {
+            wrong += &format!("{script}\n  got      {got:?}\n  expected {:?}\n", (out, code));
+        }
+    }
+    assert_eq!(wrong, "");
 }
 
 #[test]
@@ -254,15 +268,74 @@ fn processes_are_seen_and_killed() {
         ),
         ("ps -o pid,size", "!ps: bad -o argument 'size', supported arguments: pid,ppid,user,time,stat,comm,args\n", 1),
     ];
-    let mut wrong = String::new();
-    for (script, out, code) in cases {
-        let played = play(&["sh", "-c", script], None, false, 60);
-        let got = (played.out.as_str(), played.ended.map(|(_, code)| code));
-        if got != (*out, Some(*code)) {
-            wrong += &format!("{script}\n  got      {got:?}\n  expected {:?}\n", (out, code));
-        }
-    }
-    assert_eq!(wrong, "");
+    check(cases);
+}
+
+#[test]
+fn archives_carry_files_and_directories_with_modes_and_links() {
+    let cases: &[(&str, &str, i32)] = &[
+        (
+            "cd /tmp; mkdir -p a/b; echo one > a/b/x; chmod 750 a/b/x; ln -s x a/b/y; tar cf - a | (mkdir /new; cd /new; tar xf -); ls -l /new/a/b | grep -c rwxr-x---; cat /new/a/b/y",
+            "1\none\n",
+            0,
+        ),
+        // As `kubectl cp` calls it, in both directions.
+        (
+            "echo one > /tmp/x; mkdir /to; tar cf - /tmp/x | tar -xmf - -C /to; cat /to/tmp/x",
+            "!tar: removing leading '/' from member names\none\n",
+            0,
+        ),
+        ("echo a > b; tar -cvf c.tar b; tar tf c.tar; rm b; tar --no-same-owner -xf c.tar; cat b", "!b\nb\na\n", 0),
+        (
+            "tar cf - none > /dev/null; echo $?; tar xf none.tar; tar -x -C /none < /dev/null; tar -xzf a",
+            "!tar: none: No such file or directory\ntar: error exit delayed from previous errors\n1\n\
+             !tar: can't open 'none.tar': No such file or directory\n\
+             tar: can't change directory to '/none': No such file or directory\ntar: option 'z' is not simulated here\n",
+            1,
+        ),
+        ("echo no archive | tar x", "!tar: short read\n", 1),
+    ];
+    check(cases);
+}
+
+#[test]
+fn what_may_not_be_run_is_126_and_what_is_not_there_127() {
+    check(&[
+        (
+            "/etc/config/level; echo $?; /tmp",
+            "!sh: /etc/config/level: Permission denied\n126\n!sh: /tmp: Permission denied\n",
+            126,
+        ),
+        ("/bin/none; echo $?; none", "!sh: /bin/none: not found\n127\n!sh: none: not found\n", 127),
+        ("cd /tmp; echo 'echo $0 $1; exit 4' > run; chmod +x run; ./run a", "./run a\n", 4),
+    ]);
+}
+
+#[test]
+fn top_shows_processes_as_the_image_does() {
+    let top = |procps: bool, words: &[&str]| {
+        let machine = Machine { cpus: 4, procps, ..Machine::default() };
+        let around = Surroundings { machine, ..Surroundings::default() };
+        let first = Program::new(vec!["sleep".into(), "99".into()], around.clone(), true);
+        around.processes.note(first.pid(), (1500, 1 << 30));
+        let mut program = Program::new(words.iter().map(ToString::to_string).collect(), around, false);
+        let ended = program.step(Instant::default(), Timestamp::default());
+        let text = program.take().into_iter().flat_map(|(_, bytes)| bytes).collect();
+        (String::from_utf8(text).expect("it is text"), ended)
+    };
+    let busybox = "Mem: 1048576K used, 7340032K free, 0K shrd, 0K buff, 0K cached\n\
+                   CPU:  37% usr   0% sys   0% nic  63% idle   0% io   0% irq   0% sirq\n\
+                   Load average: 1.50 1.50 1.50 1/2 8\n\x20 PID  PPID USER     STAT   VSZ %VSZ CPU %CPU COMMAND\n\
+                   \x20   1     0 root     R    1024m  12%   0  37% sleep 99\n\
+                   \x20   8     0 root     R     4404   0%   0   0% top -bn1\n";
+    assert_eq!(top(false, &["top", "-bn1"]), (busybox.into(), Some(0)));
+    let (text, ended) = top(true, &["top", "-b", "-n", "1"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), ended), (9, Some(0)), "{text}");
+    assert_eq!(lines[2], "%Cpu(s): 37.5 us,  0.0 sy,  0.0 ni, 62.5 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st ");
+    assert_eq!(lines[7], "      1 root      20   0 1048576 1048576   1280 R 150.0  12.5   0:00.00 sleep");
+    assert_eq!(top(true, &["top"]), ("top: failed tty get\n".into(), Some(1)));
+    assert_eq!(top(false, &["top"]).1, None);
 }
 
 #[test]

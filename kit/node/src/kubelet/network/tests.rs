@@ -270,6 +270,27 @@ fn programs_speak_over_the_network() {
         let took = (time("finishedAt") - time("startedAt")) as f64;
         assert!((took - seconds).abs() <= 1.0, "{script}: {took} s");
     }
+    // Whose workers stand still takes connections and answers none, until they go on.
+    bench.exec("web", "web", &["kill", "-STOP", "2"], 0.0);
+    let late = [
+        (
+            "curl -sS -m 3 web; echo $?",
+            "curl: (28) Operation timed out after 3000 milliseconds with 0 bytes received\n28\n",
+            4.0,
+        ),
+        ("wget -qT 2 -O- web; echo $?", "wget: download timed out\n1\n", 3.0),
+        ("nc -z web 80; echo $?", "0\n", 1.0),
+        ("curl -s -o /dev/null -w '%{http_code}' web", "", 60.0),
+    ];
+    for (script, said, seconds) in late {
+        assert_eq!(bench.exec("echo", "e", &["sh", "-c", script], seconds).0, said, "{script}");
+    }
+    let script = "sleep 2; curl -s -o /dev/null -w '%{http_code}' web";
+    let client = json!({"name": "client", "image": "curl", "command": ["sh", "-c", script]});
+    bench.pod("patient", json!({"restartPolicy": "Never", "containers": [client]}));
+    bench.wait(10.0);
+    bench.exec("web", "web", &["kill", "-CONT", "2"], 1.0);
+    assert_eq!(bench.log("patient", "client"), "200");
     // Who serves nothing any more can't be reached.
     bench.delete("web");
     bench.wait(1.0);

@@ -87,6 +87,7 @@ impl Run {
                 self.image_name.clone_from(&said.image);
             }
             self.state = State::Running { since, at: at.0, ready };
+            self.hooks.pass(Some(since));
             let exit = self.end().map(|(after, _)| since + after);
             let ready_at = (!ready).then(|| now + seconds(self.image.ready));
             // What ended while nobody looked is seen now.

@@ -1,6 +1,6 @@
 //! How the containers of a pod go when somebody ends it: [`Ending`] decides, and here it is carried out.
 //!
-//! Hooks are simulated: one that sleeps takes its time, any other none.
+//! In scenarios hooks are simulated: one that sleeps takes its time, any other none. With programs [commands are run](super::hooks).
 
 use super::{PodWorker, Run, State, seconds};
 use crate::kubelet::pod_worker::life::Life;
@@ -28,6 +28,11 @@ pub struct Exit {
 impl Exit {
     pub(super) fn new(container: &Container) -> Exit {
         Exit { hook: hook(container), ..Exit::default() }
+    }
+
+    /// Its hook has ended, if that was waited for.
+    pub(super) fn end_hook(&mut self, now: Instant) {
+        self.hook_ends = self.hook_ends.map(|_| now);
     }
 }
 
@@ -131,7 +136,7 @@ impl PodWorker {
         let ends = self.ends.as_ref().filter(|ends| !ends.ending.is_over())?;
         let runs = self.setup.iter().chain(&self.containers).chain(&self.guests);
         let exits = runs.flat_map(|run| [run.exit.at, run.exit.hook_ends]).flatten();
-        exits.chain(ends.ending.next()).min()
+        exits.chain(ends.ending.next()).filter(|at| *at < OPEN).min()
     }
 
     /// The node has lost all containers of a pod that was being ended; `false` if it wasn't.
@@ -151,7 +156,10 @@ impl PodWorker {
 impl Run {
     fn carry_out(&mut self, step: &Step, now: Instant, time: Timestamp) {
         match step {
-            Step::Hook => self.exit.hook_ends = self.exit.hook.map(|takes| now + takes),
+            Step::Hook => {
+                let ends = self.exit.hook.map(|takes| now + takes);
+                self.exit.hook_ends = if self.ask_to_stop() { Some(OPEN) } else { ends };
+            }
             Step::Stop(within) => {
                 self.exit.hook_ends = None;
                 self.signal(time);

@@ -4,7 +4,7 @@
 //! and writes a few lines of its own. Scenarios do without all of this.
 
 use super::namespaces::{self, Namespaces};
-use super::{PodWorker, Run, State};
+use super::{PodWorker, Run, State, start};
 use crate::kubelet::image::Registry;
 use crate::kubelet::image::called;
 use crate::kubelet::log::Log;
@@ -26,6 +26,10 @@ pub struct Life {
     pub(super) container: Container,
     /// Whether its command is run; otherwise its image says what it does.
     command: bool,
+    /// Its program, if that is known not to be there.
+    pub(super) absent: Option<String>,
+    /// Whom its image names as its user.
+    user: String,
     /// When the run began that this is about.
     since: Option<Instant>,
     /// The program, while it runs.
@@ -64,7 +68,7 @@ pub struct Played {
 }
 
 impl Life {
-    pub(super) fn new(container: &Container, registry: &Registry, network: bool) -> Life {
+    pub(super) fn new(container: &Container, registry: &Registry, network: bool, user: &str) -> Life {
         let mut container = container.clone();
         let image = container.image.as_deref().unwrap_or_default();
         let shell = SHELLS.iter().find(|(name, _)| *name == called(image));
@@ -75,9 +79,12 @@ impl Life {
         }
         let words = || container.command.iter().chain(&container.args).flatten();
         let command = !described && words().next().is_some_and(|word| exists(word, network));
+        let absent = start::absent(&container).filter(|_| !described && !command);
         Life {
             container,
             command,
+            absent,
+            user: user.into(),
             since: None,
             program: None,
             processes: Vec::new(),
@@ -93,7 +100,7 @@ impl Life {
         self.logs.swap(0, 1);
         self.logs[0] = Log::default();
         self.runs += 1;
-        self.around = place.surroundings(&self.container, volumes);
+        self.around = place.surroundings(&self.container, &self.user, volumes);
         self.around.processes = namespaces.join(&self.container.name, self.sees.as_deref());
         let known: BTreeMap<_, _> = self.around.environment.iter().cloned().collect();
         let words = self.container.command.iter().chain(&self.container.args).flatten();
@@ -192,7 +199,7 @@ impl PodWorker {
     /// When a program wants to go on.
     pub(super) fn wake(&self) -> Option<Instant> {
         let programs = self.lives().filter_map(Life::wake);
-        programs.chain(self.wake_probes()).min()
+        programs.chain(self.wake_probes()).chain(self.wake_hooks()).min()
     }
 
     /// Lets all programs go on.
@@ -216,7 +223,10 @@ impl PodWorker {
         if played.ended {
             self.sync(now, time);
         }
-        played.changed = self.live.is_some() && self.probe(now, place);
+        if self.live.is_some() {
+            played.changed = self.play_hooks(now, place);
+            played.changed |= self.probe(now, place);
+        }
         if played.ended {
             self.go_on_ending(now, time);
         }
@@ -238,9 +248,12 @@ impl PodWorker {
 
     /// What somebody finds who comes into a container now.
     pub fn visit(&mut self, name: &str, place: &Place<'_>, now: Instant) -> Option<Surroundings> {
-        let cgroup = self.cgroup(name, now, place.cpus);
+        let cgroup = self.cgroup(name, now, place.machine.cpus);
         let cgroup = tree(cgroup.into_iter().map(|(file, text)| (format!("/{file}"), text.into_bytes())));
-        let mut around = self.inside(name)?.around.clone();
+        let uses = self.usage_of_containers().into_iter().find(|(of, ..)| of == name).map(|(.., uses)| uses);
+        let life = self.inside(name)?;
+        life.note_usage(uses.unwrap_or_default());
+        let mut around = life.around.clone();
         around.files.mount("/sys/fs/cgroup", cgroup, true);
         Some(around)
     }
@@ -253,6 +266,14 @@ impl PodWorker {
 }
 
 impl Life {
+    /// What it uses now is what its first process does, or its last worker.
+    fn note_usage(&self, uses: (i64, i64)) {
+        let of_program = self.program.as_ref().map(Program::pid);
+        if let Some(pid) = of_program.or_else(|| self.processes.last().map(|process| process.pid)) {
+            self.around.processes.note(pid, uses);
+        }
+    }
+
     /// When its program wants to go on, or has something to heed.
     fn wake(&self) -> Option<Instant> {
         let heeds = |process: &Process| process.all().is_stirred(process.pid).then_some(self.since).flatten();

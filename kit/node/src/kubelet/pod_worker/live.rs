@@ -14,6 +14,7 @@ use super::{Events, PodWorker, Run, State};
 use crate::kubelet::cri::Runtime;
 use crate::kubelet::image::{self, Image, Images, Reference, Registry};
 use crate::kubelet::objects::Needs;
+use crate::kubelet::user::Rule;
 use crate::runtime::Sandbox;
 use crate::termination;
 use kit_api::core::{Container, ContainerStatus, EphemeralContainer, Pod};
@@ -63,6 +64,8 @@ pub struct Live {
     stage: Stage,
     /// `imagePullPolicy`
     pull: String,
+    /// Who may run in it.
+    user: Rule,
     /// The pod's uid, and how messages name the pod.
     uid: String,
     pod: String,
@@ -101,6 +104,7 @@ impl Live {
             role,
             stage: Stage::Turn,
             pull: container.image_pull_policy.clone().unwrap_or_else(|| "IfNotPresent".into()),
+            user: Rule::new(pod, container),
             uid: text(&meta.uid),
             pod: format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid)),
             grace,
@@ -122,6 +126,11 @@ impl Live {
             share: Share::new(container),
             runtime: Runtime::default(),
         }
+    }
+
+    /// How messages name the pod.
+    pub(super) fn pod_name(&self) -> &str {
+        &self.pod
     }
 
     /// When the kubelet looks again after an error.
@@ -269,7 +278,7 @@ fn container_of(guest: &EphemeralContainer) -> Container {
 
 /// How a container behaves, and what goes on in it.
 pub(super) fn inside(container: &Container, registry: &Registry, network: bool, image: Image) -> (Image, Option<Life>) {
-    let life = Life::new(container, registry, network);
+    let life = Life::new(container, registry, network, &image.user);
     // Its program says when it ends, if it ends at all.
     let image = match life.command() {
         true => Image { exits_after: None, stop: f64::from(i32::MAX), ..image },
@@ -370,7 +379,7 @@ impl Run {
     /// What this mode adds to its status.
     pub(super) fn detail(&self, status: &mut ContainerStatus) {
         let Some(live) = &self.live else { return };
-        let runs = !matches!(self.state, State::Waiting(..));
+        let runs = !matches!(self.state, State::Waiting(..)) && !self.hooks.hold_back();
         if runs || self.last.is_some() {
             let id = image::hash(&live.uid, &self.name, u64::try_from(self.restarts).unwrap_or_default());
             status.container_id = Some(format!("{}://{id}", live.runtime.scheme()));
@@ -380,7 +389,9 @@ impl Run {
             status.resources = Some(live.share.has.clone());
             status.image_id = format!("{repository}@{}", image::digest(&self.image_name));
         }
-        if let State::Running { since, .. } = &self.state {
+        if let State::Running { since, .. } = &self.state
+            && runs
+        {
             status.started = Some(probes::has_started(live.probes.as_ref(), *since));
         }
         match live.role {
@@ -390,7 +401,7 @@ impl Run {
                 status.ready = matches!(&self.state, State::Ended(ended) if ended.exit_code == 0);
                 status.started = Some(false);
             }
-            Role::Sidecar => status.ready = self.is_ready(),
+            Role::Sidecar => status.ready = runs && self.is_ready(),
         }
     }
 }

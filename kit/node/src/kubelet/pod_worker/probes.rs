@@ -279,7 +279,9 @@ impl Run {
         let probes = self.probes()?;
         let programs = probes.programs.iter().map(|(_, program, by, _)| program.wake().map_or(*by, |at| at.min(*by)));
         let look = match self.state {
-            State::Running { since, .. } if probes.since != Some(since) => Some(self.seen_at(since)),
+            State::Running { since, .. } if probes.since != Some(since) && !self.hooks.hold_back() => {
+                Some(self.seen_at(since))
+            }
             _ => None,
         };
         // Tickers go on while nothing runs; whoever looks then learns of it with the next container.
@@ -292,7 +294,10 @@ impl Run {
         let Moment { now, .. } = *moment;
         let run = u32::try_from(self.restarts).unwrap_or_default() + 1;
         let (running, up) = match self.state {
-            State::Running { since, at, ready } if now >= self.seen_at(since) => (Some((since, at, ready)), true),
+            State::Running { since, at, ready } if now >= self.seen_at(since) && !self.hooks.hold_back() => {
+                (Some((since, at, ready)), true)
+            }
+            // What its hook holds back doesn't run yet for all that anybody knows.
             State::Running { .. } => (None, false),
             _ => (None, true),
         };

@@ -4,6 +4,7 @@
 //! ([`runtime::status`]).
 
 use super::ending::Exit;
+use super::hooks::Hooks;
 use super::life::Life;
 use super::renewal::Renewal;
 use super::work::Counted;
@@ -59,6 +60,9 @@ pub struct Run {
     pub(super) still: bool,
     /// How many of its processes the kernel has killed for their memory, and nobody has counted.
     pub(super) oom_kills: i64,
+    pub(super) hooks: Hooks,
+    /// The reason and the message of the last attempt to start it, if it failed once it was made.
+    pub(super) failed: Option<(&'static str, String)>,
 }
 
 /// What a container does.
@@ -105,6 +109,8 @@ impl Run {
             done: Counted::default(),
             still: false,
             oom_kills: 0,
+            hooks: Hooks::default(),
+            failed: None,
         }
     }
 
@@ -251,6 +257,7 @@ impl Run {
         };
         let newest = match &self.state {
             State::Waiting(_) => None,
+            State::Running { .. } if self.hooks.hold_back() => None,
             State::Running { at, .. } => {
                 Some(run(runtime::State::Running, Some(*at), ContainerStateTerminated::default()))
             }
@@ -265,10 +272,12 @@ impl Run {
             Container { name: self.name.clone(), image: Some(self.image_name.clone()), ..Container::default() };
         let failure = match &self.state {
             State::Waiting(Some((reason, message))) => Some((reason.to_string(), message.clone())),
+            State::Ended(_) => self.failed.as_ref().map(|(reason, message)| (reason.to_string(), message.clone())),
             _ => None,
         };
         let mut status = status::status(&container, of, &self.runs(), None, failure);
-        (status.ready, status.started) = (self.is_ready(), Some(matches!(self.state, State::Running { .. })));
+        let runs = matches!(self.state, State::Running { .. }) && !self.hooks.hold_back();
+        (status.ready, status.started) = (runs && self.is_ready(), Some(runs));
         self.detail(&mut status);
         status
     }

@@ -21,6 +21,22 @@ use std::rc::Rc;
 /// What the new directory of an atomic writer is called before its random number.
 const STAMP: &str = "..%Y_%m_%d_%H_%M_%S.";
 
+/// Directories of a node.
+const ROOT: [&str; 12] = [
+    "",
+    "/bin",
+    "/etc",
+    "/etc/kubernetes",
+    "/etc/kubernetes/manifests",
+    "/home",
+    "/root",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/var/lib",
+    "/var/log",
+];
+
 /// The disks of a cluster, and the directories of its nodes, by what they are.
 pub type Disks = Rc<RefCell<BTreeMap<String, Tree>>>;
 
@@ -41,6 +57,14 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// What somebody finds who comes to a node itself, as `kubectl debug node/…` does.
+fn root(node: &str) -> Tree {
+    let directories = ROOT.map(|path| (path.to_string(), directory(0o755)));
+    let files = [("/etc/hostname", format!("{node}\n")), ("/etc/os-release", "PRETTY_NAME=\"simulated\"\n".into())];
+    let files = files.map(|(path, text)| (path.to_string(), Entry::of(Content::File(text.into_bytes()))));
+    Rc::new(RefCell::new(directories.into_iter().chain(files).collect()))
+}
+
 fn directory(mode: u32) -> Entry {
     Entry::of(Content::Directory).with_mode(mode)
 }
@@ -56,7 +80,10 @@ impl Place<'_> {
             return tree.clone();
         }
         let tree = match &volume.host_path {
-            Some(of) => self.disks.borrow_mut().entry(format!("{}:{}", self.node, of.path)).or_default().clone(),
+            Some(of) => {
+                let own = || if of.path == "/" { root(&self.node) } else { Tree::default() };
+                self.disks.borrow_mut().entry(format!("{}:{}", self.node, of.path)).or_insert_with(own).clone()
+            }
             None => Tree::default(),
         };
         volumes.insert(volume.name.clone(), tree.clone());

@@ -192,3 +192,16 @@ fn a_pod_that_has_waited_for_its_objects_finds_their_files() {
     bench.wait(8.0);
     assert!(bench.log("pod", "main").contains("at last"), "{}", bench.log("pod", "main"));
 }
+
+#[test]
+fn who_comes_to_a_node_finds_its_files_and_its_name() {
+    let mut bench = Bench::new(with_programs);
+    let mount = json!({"name": "host", "mountPath": "/host"});
+    let container =
+        json!({"name": "debugger", "image": "busybox", "command": ["sleep", "99"], "volumeMounts": [mount]});
+    let volumes = json!([{"name": "host", "hostPath": {"path": "/"}}]);
+    bench.pod("debugger", json!({"hostNetwork": true, "hostPID": true, "containers": [container], "volumes": volumes}));
+    bench.wait(2.0);
+    let said = bench.exec("debugger", "debugger", &["sh", "-c", "hostname; ls /host; cat /host/etc/hostname"], 0.0).0;
+    assert_eq!(said, "node-1\nbin\netc\nhome\nroot\ntmp\nusr\nvar\nnode-1\n");
+}

@@ -5,24 +5,27 @@ mod net;
 mod own;
 mod place;
 mod process;
+mod tar;
 mod test;
 mod text;
+mod top;
 
 use super::parse::{is_name, parse};
 use super::processes;
 use super::shell::{Flow, Io, Shell, Sink, Source};
 use super::system::{Channel, FOREVER};
+use super::tree::{Content, PASS, READ};
 use kit_api::jiff::fmt::strtime;
 use kit_api::jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Commands that have a file in `/bin`.
-const PROGRAMS: [&str; 44] = [
+const PROGRAMS: [&str; 46] = [
     "ash", "bash", "basename", "cat", "chgrp", "chmod", "chown", "cp", "date", "dirname", "echo", "env", "false",
     "grep", "head", "hostname", "id", "kill", "ln", "ls", "mkdir", "mv", "nproc", "pidof", "printenv", "printf", "ps",
-    "pwd", "readlink", "rm", "seq", "sh", "sleep", "sort", "tail", "tee", "test", "touch", "true", "uname", "wc",
-    "which", "whoami", "yes",
+    "pwd", "readlink", "rm", "seq", "sh", "sleep", "sort", "tail", "tar", "tee", "test", "top", "touch", "true",
+    "uname", "wc", "which", "whoami", "yes",
 ];
 /// Those of them that the shell has itself, so that they are no processes.
 const ITS_OWN: [&str; 7] = ["echo", "false", "kill", "printf", "pwd", "test", "true"];
@@ -31,6 +34,8 @@ const NETWORK: [&str; 4] = ["curl", "nc", "nslookup", "wget"];
 /// Commands of the shell itself.
 const BUILT_IN: [&str; 14] =
     [":", "[", "break", "cd", "command", "continue", "exec", "exit", "export", "read", "set", "shift", "trap", "unset"];
+/// Somebody may run a file.
+const EXECUTABLE: u32 = 0o111;
 /// Where programs are found.
 const PATH: [&str; 5] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin"];
 
@@ -77,9 +82,7 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
     let Some(name) =
         BUILT_IN.iter().find(|name| *name == first).copied().or_else(|| program(first, shell.system.network.is_some()))
     else {
-        shell.complain(io, &format!("{first}: not found")).await;
-        shell.status = 127;
-        return Flow::On;
+        return Box::pin(other(shell, words, io)).await;
     };
     let exits = std::mem::take(&mut shell.exits);
     if BUILT_IN.contains(&name) || ITS_OWN.contains(&name) {
@@ -101,6 +104,26 @@ pub async fn run(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
             Flow::On
         }
     }
+}
+
+/// Runs a file, or says why it can't: what isn't there is 127, what may not be run 126 (POSIX.1-2017, Shell Command Language, 2.8.2).
+async fn other(shell: &mut Shell, words: &[String], io: &Io) -> Flow {
+    let word = words.first().map_or("", String::as_str);
+    let path = super::files::absolute(&shell.directory, word);
+    let files = &shell.system.files;
+    let why = match files.look(&path, true) {
+        Ok(entry) if word.contains('/') => match entry.content {
+            Content::File(_) if entry.mode & EXECUTABLE > 0 && files.may(PASS | READ, &path) => {
+                let script = [&["sh".to_string()], words].concat();
+                return Box::pin(run(shell, &script, io)).await;
+            }
+            _ => (126, "Permission denied"),
+        },
+        _ => (127, "not found"),
+    };
+    shell.complain(io, &format!("{word}: {}", why.1)).await;
+    shell.status = why.0;
+    Flow::On
 }
 
 /// Runs a command in the process that there is.
@@ -132,7 +155,12 @@ async fn built_in(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> F
             say(shell, io, &name).await
         }
         "id" | "whoami" => own::who(shell, name, rest, io).await,
-        "nproc" => say(shell, io, "1\n").await,
+        "nproc" => {
+            let cpus = format!("{}\n", shell.system.machine.cpus);
+            say(shell, io, &cpus).await
+        }
+        "tar" => tar::run(shell, rest, io).await,
+        "top" => top::run(shell, rest, io).await,
         "curl" | "nc" | "nslookup" | "wget" => net::run(shell, name, rest, io).await,
         "uname" => uname(shell, rest, io).await,
         "date" => date(shell, rest, io).await,
@@ -177,7 +205,7 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
     (inner.pid, inner.exits) = (inner.process.pid, false);
     inner.jobs = BTreeMap::new();
     let name = words.first().map_or("sh", |word| word.rsplit('/').next().unwrap_or(word)).to_string();
-    let mut script = None;
+    let (mut script, mut file) = (None, None);
     let mut rest = words.iter().skip(1);
     while let Some(word) = rest.next() {
         match word.strip_prefix('-') {
@@ -195,7 +223,7 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
             _ => {
                 let path = super::files::absolute(&inner.directory, word);
                 match inner.system.files.read(&path) {
-                    Some(bytes) => script = Some(String::from_utf8_lossy(&bytes).into_owned()),
+                    Some(bytes) => (script, file) = (Some(String::from_utf8_lossy(&bytes).into_owned()), Some(word)),
                     None => {
                         return wrong(shell, io, &format!("{name}: can't open '{word}': No such file or directory"))
                             .await
@@ -206,8 +234,8 @@ pub(super) async fn inner(shell: &mut Shell, words: &[String], io: &Io) -> i32 {
             }
         }
     }
-    // What follows a script names it and gives it its arguments.
-    let given: Vec<String> = rest.cloned().collect();
+    // What follows a script names it and gives it its arguments; a file names itself.
+    let given: Vec<String> = file.into_iter().chain(rest).cloned().collect();
     inner.arguments = if given.is_empty() { vec![name] } else { given };
     match script {
         Some(script) => _ = inner.script(&script, io).await,

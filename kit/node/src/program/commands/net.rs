@@ -11,6 +11,9 @@ use kit_client::network::{Attempt, Failed, NotResolved, Protocol};
 use kit_time::agenda::Instant;
 use std::net::{IpAddr, SocketAddr};
 
+/// How often it is looked whether there is an answer.
+const LOOK: Instant = Instant::millis(500);
+
 /// Runs one of them.
 pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i32 {
     let Some(link) = shell.system.network.clone() else { return 127 };
@@ -82,14 +85,38 @@ fn lookup(link: &Link, host: &str) -> (Result<Vec<IpAddr>, NotResolved>, Instant
     (resolved.addresses, resolved.took)
 }
 
-/// What whoever took the connection says over HTTP.
-fn ask(link: &Link, reached: &kit_client::network::Reached, path: &str) -> Option<Answer> {
-    match &reached.pod {
-        Some(pod) => {
-            let served = link.served(pod, Protocol::Tcp, reached.at.port())?;
-            Some(served.answer(path, reached.from))
-        }
-        None => None,
+/// What came of a question.
+enum Asked {
+    Answered(Answer),
+    /// The connection was closed, or there is nobody who speaks.
+    Closed,
+    /// The time was up.
+    Late,
+}
+
+/// What whoever took the connection says over HTTP, and how long that took. Who stands still says it once it goes on.
+async fn ask(
+    shell: &Shell,
+    link: &Link,
+    reached: &kit_client::network::Reached,
+    path: &str,
+    limit: Option<Instant>,
+) -> (Asked, Instant) {
+    let mut waited = Instant::default();
+    loop {
+        let served = reached.pod.as_ref().and_then(|pod| link.served(pod, Protocol::Tcp, reached.at.port()));
+        let asked = match served {
+            Some(served) if !served.still => Asked::Answered(served.answer(path, reached.from)),
+            Some(_) if limit.is_some_and(|limit| waited >= limit) => Asked::Late,
+            Some(_) if !shell.system.interrupted() => {
+                let pause = limit.map_or(LOOK, |limit| (limit - waited).min(LOOK));
+                shell.system.sleep(pause.nanos).await;
+                waited = waited + pause;
+                continue;
+            }
+            _ => Asked::Closed,
+        };
+        return (asked, waited);
     }
 }
 

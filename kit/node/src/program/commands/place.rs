@@ -61,7 +61,7 @@ pub async fn run(shell: &mut Shell, name: &str, words: &[String], io: &Io) -> i3
 }
 
 /// Makes a directory, and those above it that aren't there.
-fn with_those_above(files: &Files, path: &str) -> Result<(), &'static str> {
+pub(super) fn with_those_above(files: &Files, path: &str) -> Result<(), &'static str> {
     let ends = path.match_indices('/').skip(1).map(|(end, _)| &path[..end]);
     ends.chain([path])
         .filter(|path| !files.is_directory(path))

@@ -121,6 +121,11 @@ impl Run {
                 (live.killed, live.signal, live.unwell) = (None, None, None);
                 (live.forgotten, live.ordered) = (false, false);
                 self.take_share();
+                self.failed = None;
+                if let Some(why) = self.is_not_started() {
+                    events.push(("Warning", "Failed", format!("Error: {why}")));
+                    return self.fail_to_start(why, at, time);
+                }
                 self.state = State::Running { since: at, at: time, ready: false };
                 events.push(("Normal", "Started", format!("Started container {name}")));
                 let exit = self.end().map(|(after, _)| after);
@@ -176,16 +181,31 @@ impl Run {
     fn create(&mut self, at: Instant, needs: &Needs, events: &mut Events) {
         let name = self.name.clone();
         let Some(live) = &mut self.live else { return };
-        if let Some(why) = needs.unset.get(&name) {
+        let not_root = || live.user.refuses(&self.image.user, &live.pod, &name);
+        if let Some(why) = needs.unset.get(&name).cloned().or_else(not_root) {
             events.push(("Warning", "Failed", format!("Error: {why}")));
-            live.stage = Stage::Image;
-            self.next = Some(live.look(at, &name));
-            self.state = State::Waiting(Some(("CreateContainerConfigError", why.clone())));
+            self.wait_to_look(at, ("CreateContainerConfigError", why));
             return;
         }
+        let runtime = live.runtime;
+        if let Some(why) = self.is_not_made(runtime) {
+            events.push(("Warning", "Failed", format!("Error: {why}")));
+            self.wait_to_look(at, ("CreateContainerError", why));
+            return;
+        }
+        let Some(live) = &mut self.live else { return };
         events.push(("Normal", "Created", format!("Created container: {name}")));
         live.stage = Stage::Created;
         self.next = Some(at + seconds(self.image.start));
+    }
+
+    /// It can't be made for this reason, and that is looked at again.
+    fn wait_to_look(&mut self, at: Instant, why: (&'static str, String)) {
+        if let Some(live) = &mut self.live {
+            live.stage = Stage::Image;
+            self.next = Some(live.look(at, &self.name));
+        }
+        self.state = State::Waiting(Some(why));
     }
 
     /// It has ended like this, and the last time `before`. Who killed it to start it again does so.

@@ -1,6 +1,6 @@
 //! What one probe finds: the connections and requests that a container answers.
 //!
-//! Sources: `pkg/kubelet/prober/prober.go` (`runProbe`), `pkg/probe/http/http.go`, `pkg/probe/tcp/tcp.go`.
+//! Sources: `pkg/kubelet/prober/prober.go` (`runProbe`), `pkg/probe/http/http.go`, `pkg/probe/tcp/tcp.go`, `pkg/probe/grpc/grpc.go`.
 
 use super::super::life::Life;
 use super::super::{Run, seconds};
@@ -16,7 +16,14 @@ use std::net::SocketAddr;
 
 impl Run {
     /// Tries what is no command, or a command that containers don't know.
-    pub(super) fn attempt(&self, spec: &Value, since: Instant, now: Instant, ip: &str, network: bool) -> Found {
+    pub(in super::super) fn attempt(
+        &self,
+        spec: &Value,
+        since: Instant,
+        now: Instant,
+        ip: &str,
+        network: bool,
+    ) -> Found {
         let runs_command = self.life.as_ref().is_some_and(Life::command);
         if let Some(command) = super::command(spec) {
             let word = command.first().map_or("", String::as_str);
@@ -27,11 +34,8 @@ impl Run {
                 false => PASSED,
             };
         }
-        let (http, tcp) = (&spec["httpGet"], &spec["tcpSocket"]);
-        let action = if tcp.is_null() { http } else { tcp };
-        if action.is_null() {
-            return PASSED;
-        }
+        let (http, tcp, grpc) = (&spec["httpGet"], &spec["tcpSocket"], &spec["grpc"]);
+        let Some(action) = [http, tcp, grpc].into_iter().find(|action| !action.is_null()) else { return PASSED };
         let Some(port) = self.port(&action["port"]) else {
             return errored(format!("couldn't find port: {}", action["port"]));
         };
@@ -45,13 +49,25 @@ impl Run {
         if !tcp.is_null() {
             return if serves { PASSED } else { failed(refused) };
         }
+        let limit = Instant::seconds(super::limit(spec));
+        let late = || self.answers_in().is_none_or(|took| took > limit);
+        if !grpc.is_null() {
+            // Whoever speaks another protocol says no word of this one, and it is tried again until the time is up.
+            let foreign = SPEAK_NO_GRPC.contains(&image::called(&self.image_name));
+            return match () {
+                () if !serves || foreign => failed(format!(
+                    "timeout: failed to connect service \"{ip}:{port}\" within {limit}: context deadline exceeded"
+                )),
+                () if late() => failed(format!("timeout: health rpc did not complete within {limit}")),
+                () => PASSED,
+            };
+        }
         let path = http["path"].as_str().unwrap_or("/");
         if !serves {
             let scheme = http["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
             return failed(format!("Get \"{scheme}://{ip}:{port}{path}\": {refused}"));
         }
-        let limit = Instant::seconds(super::limit(spec));
-        if self.answers_in().is_none_or(|took| took > limit) {
+        if late() {
             let scheme = http["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
             let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
             return (Outcome::TimedOut, format!("Get \"{scheme}://{ip}:{port}{path}\": {why}"));
@@ -62,6 +78,7 @@ impl Run {
             image: image::called(&self.image_name).into(),
             words: self.life.iter().flat_map(|life| life.words()).cloned().collect(),
             hostname: String::new(),
+            still: false,
         };
         match served.answer(path, SocketAddr::from(([127, 0, 0, 1], 40_000))).code {
             200..400 => PASSED,
@@ -81,6 +98,9 @@ impl Run {
     }
 }
 
+/// Images whose servers are known to speak other protocols.
+const SPEAK_NO_GRPC: [&str; 8] =
+    ["busybox", "http-echo", "httpd", "mysql", "nginx", "nginx-unprivileged", "postgres", "redis"];
 /// It is as it should be.
 const PASSED: Found = (Outcome::Passed, String::new());
 

@@ -71,6 +71,7 @@ fn probes_over_the_network_find_declared_ports() {
     type Case<'a> = (Value, bool, &'a str);
     let http = |path: &str, port: Value| json!({"httpGet": {"path": path, "port": port}});
     let tcp = |port: i32| json!({"tcpSocket": {"port": port}});
+    let grpc = |port: i32| json!({"grpc": {"port": port}});
     let nginx = |probe: Value| json!({"image": "nginx", "ports": [{"name": "http", "containerPort": 80}], "readinessProbe": probe});
     let cases: &[Case<'_>] = &[
         (nginx(http("/", json!(80))), true, ""),
@@ -84,6 +85,17 @@ fn probes_over_the_network_find_declared_ports() {
         (nginx(tcp(80)), true, ""),
         (nginx(tcp(81)), false, "Readiness probe failed: dial tcp 10.244.0.2:81: connect: connection refused"),
         (json!({"image": "app", "readinessProbe": http("/ready", json!(9000))}), true, ""),
+        (json!({"image": "app", "ports": [{"containerPort": 9000}], "readinessProbe": grpc(9000)}), true, ""),
+        (
+            nginx(grpc(80)),
+            false,
+            "Readiness probe failed: timeout: failed to connect service \"10.244.0.2:80\" within 1s: context deadline exceeded",
+        ),
+        (
+            json!({"image": "app", "ports": [{"containerPort": 80}], "readinessProbe": grpc(9000)}),
+            false,
+            "Readiness probe failed: timeout: failed to connect service \"10.244.0.2:9000\" within 1s: context deadline exceeded",
+        ),
         (json!({"image": "mysql", "readinessProbe": {"exec": {"command": ["mysqladmin", "ping"]}}}), true, ""),
         (
             shell("sleep infinity", json!({"readinessProbe": {"exec": {"command": ["mysqladmin", "ping"]}}})),

@@ -4,9 +4,13 @@ use super::super::super::files::absolute;
 use super::super::super::link::Link;
 use super::super::super::shell::{Io, Shell};
 use super::super::{say, wrong};
-use super::{Connected, Trouble, Url, ask, connect, duration, in_words};
+use super::{Asked, Connected, Trouble, Url, ask, connect, duration, in_words};
 use kit_client::network::{NotResolved, Protocol};
+use kit_time::agenda::Instant;
 use std::net::SocketAddr;
+
+/// How long `wget` waits for a word unless it is told otherwise (`-T`).
+const PATIENCE: Instant = Instant::seconds(900);
 
 pub async fn wget(shell: &mut Shell, link: &Link, words: &[String], io: &Io) -> i32 {
     let (mut quiet, mut spider, mut output, mut limit, mut url) = (false, false, None, None, None);
@@ -62,8 +66,10 @@ pub async fn wget(shell: &mut Shell, link: &Link, words: &[String], io: &Io) -> 
     if !quiet {
         shell.write(&io.stderr, format!("Connecting to {host} ({to})\n").as_bytes()).await;
     }
-    let Some(answer) = ask(link, &reached, &url.path) else {
-        return wrong(shell, io, "wget: error getting response").await;
+    let answer = match ask(shell, link, &reached, &url.path, limit.or(Some(PATIENCE))).await.0 {
+        Asked::Answered(answer) => answer,
+        Asked::Closed => return wrong(shell, io, "wget: error getting response").await,
+        Asked::Late => return wrong(shell, io, "wget: download timed out").await,
     };
     if answer.code >= 400 {
         let why = format!("wget: server returned error: HTTP/1.1 {} {}", answer.code, answer.reason);

@@ -4,7 +4,7 @@ use super::super::super::files::absolute;
 use super::super::super::link::{Answer, Link};
 use super::super::super::shell::{Io, Shell};
 use super::super::{say, wrong};
-use super::{Connected, Trouble, Url, ask, connect, duration, millis};
+use super::{Asked, Connected, Trouble, Url, ask, connect, duration, millis};
 use kit_client::network::{Failed, Protocol};
 use kit_time::agenda::Instant;
 use std::net::SocketAddr;
@@ -205,24 +205,6 @@ async fn transfer(
     };
     let connected = [format!("*   Trying {to}..."), format!("* Connected to {host} ({}) port {port}", to.ip())];
     curl.note(shell, io, &connected).await;
-    let answer = match (url.https, &reached.pod) {
-        // The API server is the only one here that speaks TLS.
-        (true, None) if reached.at.port() == 6443 => {
-            if !curl.insecure {
-                let why = "SSL certificate problem: unable to get local issuer certificate";
-                return (curl.give_up(shell, io, 60, why).await, 0, took, Some(to));
-            }
-            Some(Answer::anonymous(&url.path))
-        }
-        (true, _) => {
-            let why = "TLS connect error: error:0A00010B:SSL routines::wrong version number";
-            return (curl.give_up(shell, io, 35, why).await, 0, took, Some(to));
-        }
-        (false, _) => ask(link, &reached, &url.path),
-    };
-    let Some(answer) = answer else {
-        return (curl.give_up(shell, io, 52, "Empty reply from server").await, 0, took, Some(to));
-    };
     let method = if curl.head { "HEAD" } else { "GET" };
     let named = if *port == if url.https { 443 } else { 80 } { host.clone() } else { format!("{host}:{port}") };
     let request = [
@@ -232,7 +214,38 @@ async fn transfer(
         "> Accept: */*".to_string(),
         "> ".to_string(),
     ];
-    curl.note(shell, io, &request).await;
+    let mut took = took;
+    let answer = match (url.https, &reached.pod) {
+        // The API server is the only one here that speaks TLS.
+        (true, None) if reached.at.port() == 6443 => {
+            if !curl.insecure {
+                let why = "SSL certificate problem: unable to get local issuer certificate";
+                return (curl.give_up(shell, io, 60, why).await, 0, took, Some(to));
+            }
+            curl.note(shell, io, &request).await;
+            Answer::anonymous(&url.path)
+        }
+        (true, _) => {
+            let why = "TLS connect error: error:0A00010B:SSL routines::wrong version number";
+            return (curl.give_up(shell, io, 35, why).await, 0, took, Some(to));
+        }
+        (false, _) => {
+            curl.note(shell, io, &request).await;
+            let left = curl.total.map(|total| total - took);
+            let (asked, waited) = ask(shell, link, &reached, &url.path, left).await;
+            took = took + waited;
+            match asked {
+                Asked::Answered(answer) => answer,
+                Asked::Closed => {
+                    return (curl.give_up(shell, io, 52, "Empty reply from server").await, 0, took, Some(to));
+                }
+                Asked::Late => {
+                    let why = format!("Operation timed out after {} milliseconds with 0 bytes received", millis(took));
+                    return (curl.give_up(shell, io, 28, &why).await, 0, took, Some(to));
+                }
+            }
+        }
+    };
     let head = answer.head();
     let lines: Vec<String> = head.iter().map(|line| format!("< {line}")).chain(["< ".to_string()]).collect();
     curl.note(shell, io, &lines).await;
