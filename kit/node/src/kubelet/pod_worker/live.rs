@@ -379,10 +379,20 @@ impl Run {
     /// What this mode adds to its status.
     pub(super) fn detail(&self, status: &mut ContainerStatus) {
         let Some(live) = &self.live else { return };
-        let runs = !matches!(self.state, State::Waiting(..)) && !self.hooks.hold_back();
+        let begun = !matches!(self.state, State::Waiting(..));
+        let runs = begun && !self.hooks.hold_back();
         if runs || self.last.is_some() {
-            let id = image::hash(&live.uid, &self.name, u64::try_from(self.restarts).unwrap_or_default());
-            status.container_id = Some(format!("{}://{id}", live.runtime.scheme()));
+            let id = |run: i32| {
+                let id = image::hash(&live.uid, &self.name, u64::try_from(run).unwrap_or_default());
+                Some(format!("{}://{id}", live.runtime.scheme()))
+            };
+            status.container_id = id(self.restarts);
+            // Each end says which container it was; one that waits has none yet.
+            let before = self.restarts - i32::from(begun);
+            for (state, run) in [(&mut status.state, self.restarts), (&mut status.last_state, before)] {
+                let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
+                ended.into_iter().for_each(|ended| ended.container_id = id(run));
+            }
             let repository =
                 Reference::parse(&self.image_name).map(|reference| reference.repository()).unwrap_or_default();
             status.allocated_resources = live.share.given.requests.clone();

@@ -243,3 +243,22 @@ fn statuses_are_told_by_name_and_those_of_init_containers_as_in_the_spec() {
     assert_eq!(told("initContainerStatuses"), ["z", "y"]);
     assert_eq!(told("containerStatuses"), ["a", "b"]);
 }
+
+#[test]
+fn each_end_says_which_container_it_was() {
+    let mut bench = Bench::new(with_programs);
+    bench.pod("crash", json!({"containers": [container("main", "busybox", Some("sleep 1; exit 3"))]}));
+    bench.wait(1.5);
+    let id = |bench: &Bench, of: &str| bench.status("crash", &format!("/containerStatuses/0/{of}"));
+    let first = id(&bench, "state/terminated/containerID");
+    assert!(first.as_str().is_some_and(|id| id.starts_with("containerd://")), "{first}");
+    assert_eq!(first, id(&bench, "containerID"));
+    // The first restart comes at once, and the second one waits.
+    bench.wait(1.0);
+    assert_eq!((id(&bench, "lastState/terminated/containerID"), id(&bench, "restartCount")), (first.clone(), json!(1)));
+    bench.wait(2.0);
+    let second = id(&bench, "lastState/terminated/containerID");
+    assert_eq!(bench.shown("crash"), "CrashLoopBackOff");
+    assert_eq!(second, id(&bench, "containerID"));
+    assert_ne!(second, first);
+}
