@@ -4,6 +4,7 @@
 //! (`validateContainerLogStatus`), `kubelet/pkg/cri/streaming/remotecommand`. Whoever asks is the API server, which has
 //! checked who wants it.
 
+use super::cri::Runtime;
 use super::log::{Log, Reader};
 use super::pod_worker::life::Written;
 use super::surroundings::Place;
@@ -29,7 +30,21 @@ pub struct Kept<'a> {
     pub log: &'a Log,
 }
 
+/// Whether a pod sees the processes of its node.
+fn sees_host(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.host_pid == Some(true))
+}
+
 impl Kubelet {
+    /// What runs on the node: whose, and with which command. Of pods that see all of this themselves nothing is told.
+    fn processes(&self) -> Vec<(String, Vec<String>)> {
+        let runtime = if self.images.runtime == Runtime::CriO { "/usr/bin/crio" } else { "/usr/bin/containerd" };
+        let system = ["/sbin/init", runtime, "/usr/bin/kubelet --config=/var/lib/kubelet/config.yaml"];
+        let system = system.map(|command| ("root".to_string(), command.split(' ').map(str::to_string).collect()));
+        let pods = self.pods.values().filter(|running| !running.worker.pod().is_some_and(sees_host));
+        system.into_iter().chain(pods.flat_map(|running| running.worker.processes())).collect()
+    }
+
     fn kept(&self) -> Vec<Kept<'_>> {
         let mut all = Vec::new();
         for (uid, running) in &self.pods {
@@ -261,6 +276,7 @@ impl Kubelets {
         Some(Place {
             link: self.wires.clone().map(|wires| Link { wires, sandbox: sandbox() }),
             machine: kubelet.shape.machine(),
+            host: if sees_host(pod) { kubelet.processes() } else { Vec::new() },
             node: node.into(),
             disks: self.disks.clone(),
             ..place

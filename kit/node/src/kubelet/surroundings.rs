@@ -49,6 +49,8 @@ pub struct Place<'a> {
     pub volumes: Rc<dyn kit_contract::storage::Volumes>,
     /// Its node, for its programs.
     pub machine: Machine,
+    /// What runs on that, if the pod is to see it (`hostPID`): whose, and with which command.
+    pub host: Vec<(String, Vec<String>)>,
     /// The name of its node.
     pub node: String,
     /// The disks of the cluster.
@@ -73,6 +75,7 @@ impl<'a> Place<'a> {
             link: None,
             volumes,
             machine: Machine::default(),
+            host: Vec::new(),
             node: String::new(),
             disks: Disks::default(),
         }

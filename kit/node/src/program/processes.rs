@@ -139,6 +139,11 @@ impl Processes {
         self.0.borrow_mut().entries.entry(pid).and_modify(|entry| entry.uses = uses);
     }
 
+    /// Whether these are the same.
+    pub fn is(&self, other: &Processes) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// All that are there, by their numbers.
     pub fn all(&self) -> BTreeMap<u32, Entry> {
         self.0.borrow().entries.clone()

@@ -102,6 +102,7 @@ impl Life {
         self.runs += 1;
         self.around = place.surroundings(&self.container, &self.user, volumes);
         self.around.processes = namespaces.join(&self.container.name, self.sees.as_deref());
+        namespaces.show_host(&self.around.processes, &place.host);
         let known: BTreeMap<_, _> = self.around.environment.iter().cloned().collect();
         let words = self.container.command.iter().chain(&self.container.args).flatten();
         let words: Vec<String> = words.map(|word| expand(word, &known)).collect();

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// The signals on which a container that runs no program ends well.
 const HEEDED: [u8; 3] = [2, 3, TERM];
+/// The program of pause containers, and their user.
+const PAUSE: (&str, &str) = ("/pause", "65535");
 /// A process: whose it is, and what it is called.
 type Shown = (&'static str, &'static str);
 /// What the processes of some images are called when they are started without a command.
@@ -30,6 +32,8 @@ pub struct Namespaces {
     pause: Option<Process>,
     /// Those of each container that has begun.
     of: BTreeMap<String, Processes>,
+    /// What runs on the node, for those who see that: as it was when they began.
+    host: Vec<Process>,
 }
 
 impl Namespaces {
@@ -42,6 +46,29 @@ impl Namespaces {
         self.of.insert(container.into(), joined.clone());
         joined
     }
+
+    /// Shows who begins what runs on the node.
+    pub(super) fn show_host(&mut self, processes: &Processes, host: &[(String, Vec<String>)]) {
+        let begins = processes.all().is_empty();
+        for (user, command) in host.iter().filter(|_| begins) {
+            let process = processes.enter(command, &Surroundings::default(), true);
+            process.belong_to(user);
+            self.host.push(process);
+        }
+    }
+
+    /// The processes of all containers, each once.
+    fn all(&self) -> Vec<(String, Vec<String>)> {
+        let mut tables: Vec<&Processes> = self.pause.iter().map(Process::all).collect();
+        for table in self.of.values() {
+            if !tables.iter().any(|known| known.is(table)) {
+                tables.push(table);
+            }
+        }
+        let shown =
+            |table: &Processes| table.all().into_values().map(|entry| (entry.user, entry.args)).collect::<Vec<_>>();
+        tables.into_iter().flat_map(shown).collect()
+    }
 }
 
 impl PodWorker {
@@ -50,10 +77,18 @@ impl PodWorker {
         let spec = self.live.as_ref().and_then(|pod| pod.spec.as_ref());
         let shares = spec.is_some_and(|spec| spec.share_process_namespace == Some(true));
         if shares && self.namespaces.pause.is_none() {
-            let pause = Processes::default().enter(&["/pause".into()], &Surroundings::default(), true);
-            pause.belong_to("65535");
+            let pause = Processes::default().enter(&[PAUSE.0.into()], &Surroundings::default(), true);
+            pause.belong_to(PAUSE.1);
             self.namespaces.pause = Some(pause);
         }
+    }
+
+    /// What runs in its containers: whose, and with which command. In each sandbox there is a pause container.
+    pub fn processes(&self) -> Vec<(String, Vec<String>)> {
+        let all = self.namespaces.all();
+        let pause = (PAUSE.1.to_string(), vec![PAUSE.0.to_string()]);
+        let missing = (!all.is_empty() && self.namespaces.pause.is_none()).then_some(pause);
+        missing.into_iter().chain(all).collect()
     }
 
     /// In a new sandbox nothing of the last one goes on.

@@ -194,14 +194,22 @@ fn a_pod_that_has_waited_for_its_objects_finds_their_files() {
 }
 
 #[test]
-fn who_comes_to_a_node_finds_its_files_and_its_name() {
+fn who_comes_to_a_node_finds_its_files_its_name_and_its_processes() {
     let mut bench = Bench::new(with_programs);
     let mount = json!({"name": "host", "mountPath": "/host"});
     let container =
         json!({"name": "debugger", "image": "busybox", "command": ["sleep", "99"], "volumeMounts": [mount]});
     let volumes = json!([{"name": "host", "hostPath": {"path": "/"}}]);
+    bench.pod("web", json!({"containers": [{"name": "web", "image": "nginx"}]}));
+    bench.wait(2.0);
     bench.pod("debugger", json!({"hostNetwork": true, "hostPID": true, "containers": [container], "volumes": volumes}));
     bench.wait(2.0);
     let said = bench.exec("debugger", "debugger", &["sh", "-c", "hostname; ls /host; cat /host/etc/hostname"], 0.0).0;
+    let ps = bench.exec("debugger", "debugger", &["ps", "-o", "pid,user,args"], 0.0).0;
+    let expected = "PID   USER     COMMAND\n    1 root     /sbin/init\n    8 root     /usr/bin/containerd\n   \
+                    15 root     /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml\n   22 65535    /pause\n   \
+                    29 root     nginx: master process nginx -g daemon off;\n   36 101      nginx: worker process\n   \
+                    43 root     sleep 99\n";
+    assert!(ps.starts_with(expected), "{ps}");
     assert_eq!(said, "node-1\nbin\netc\nhome\nroot\ntmp\nusr\nvar\nnode-1\n");
 }
