@@ -5,7 +5,7 @@
 
 use super::rules::defaults;
 use super::write::held_by_spec;
-use super::{DeleteOptions, Error, Propagation, Server, Stored};
+use super::{DeleteOptions, Error, Propagation, Server, Stored, is_definition};
 use kit_api::core::Pod;
 use kit_api::jiff::Timestamp;
 use kit_api::meta::ObjectMeta;
@@ -33,6 +33,9 @@ impl Server {
         preconditions(key, &old.object, options)?;
         self.may_delete(key)?;
         self.admit_deletion(&old, options.dry_run)?;
+        if is_definition(key.kind) && old.object.meta().deletion_timestamp.is_none() {
+            return Ok((self.end_definition(key, &old, options.dry_run)?, false));
+        }
         let mut object = old.object.clone();
         let now = self.time();
         if key.kind == Kind::Namespace && held_by_spec(key.kind, &object.to_value()) {
@@ -82,7 +85,7 @@ pub(super) fn preconditions(key: &Key, object: &Object, options: &DeleteOptions)
     let there = object.meta().resource_version.as_deref().unwrap_or_default();
     let uid = options.uid.as_deref().filter(|uid| *uid != object.uid());
     let version = options.resource_version.as_deref().filter(|version| *version != there);
-    if key.kind == Kind::Namespace {
+    if key.kind == Kind::Namespace || is_definition(key.kind) {
         let conflict = |what: &str, said: &str, there: &str| {
             let why = format!("Precondition failed: {what} in precondition: {said}, {what} in object meta: {there}");
             Err(Error::conflict(key, &why))

@@ -163,6 +163,11 @@ impl Errors {
         self.detailed(at, "FieldValueForbidden", "Forbidden".into(), detail);
     }
 
+    /// It can't be looked at.
+    pub fn internal(&mut self, at: &At<'_>, why: &str) {
+        self.push(&at.path, "InternalError", format!("Internal error: {why}"));
+    }
+
     /// Only some values are known here.
     pub fn not_supported(&mut self, at: &At<'_>, supported: &[&str]) {
         let value = if at.is_set() { shown(at.value) } else { quoted("") };

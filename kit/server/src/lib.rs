@@ -441,6 +441,8 @@ impl Server {
         let last = last.ok_or_else(|| Error::not_found(key))?;
         if is_definition(key.kind) {
             self.definition_removed(&last.to_value());
+        } else if key.kind.resource().custom {
+            self.instance_removed(key.kind)?;
         }
         Ok(last)
     }

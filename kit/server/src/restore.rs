@@ -128,7 +128,8 @@ impl Server {
         kinds.into_iter().filter_map(key).collect()
     }
 
-    fn definition_kind(&self) -> Option<Kind> {
+    /// The kind of definitions.
+    pub(crate) fn definition_kind(&self) -> Option<Kind> {
         BUILT_IN.values().copied().find(|kind| is_definition(*kind))
     }
 

@@ -89,6 +89,13 @@ impl Error {
         Error::plain(405, "MethodNotAllowed", message).with(Details::default())
     }
 
+    /// Nobody makes what will not be known any more.
+    pub fn not_while_ending(resource: &Resource) -> Error {
+        let message = "create not allowed while custom resource definition is terminating";
+        let details = Details { group: resource.group.clone(), kind: resource.plural.clone(), ..Details::default() };
+        Error::plain(405, "MethodNotAllowed", message).with(details)
+    }
+
     /// There is one of that name already.
     pub fn already_exists(key: &Key) -> Error {
         let resource = key.kind.resource();

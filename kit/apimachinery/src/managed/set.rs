@@ -112,19 +112,20 @@ impl Set {
         set
     }
 
-    /// The paths of all that belongs to it.
+    /// The paths of all that belongs to it: of each place first what is there, then what is below (`Set.Iterate`).
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        self.walk(String::new(), &mut paths);
+        if self.here {
+            paths.push(String::new());
+        }
+        self.walk("", &mut paths);
         paths
     }
 
-    fn walk(&self, path: String, paths: &mut Vec<String>) {
-        if self.here {
-            paths.push(path.clone());
-        }
+    fn walk(&self, path: &str, paths: &mut Vec<String>) {
+        paths.extend(self.below.iter().filter(|(_, set)| set.here).map(|(step, _)| format!("{path}{step}")));
         for (step, set) in &self.below {
-            set.walk(format!("{path}{step}"), paths);
+            set.walk(&format!("{path}{step}"), paths);
         }
     }
 

@@ -27,7 +27,10 @@ pub struct Decoded {
 pub fn decode(mut value: Value, of: Type) -> Result<Decoded, String> {
     let mut reader = Reader::default();
     reader.read(&mut value, of)?;
-    Ok(Decoded { value, unknown: reader.unknown })
+    match reader.mismatch {
+        Some(why) => Err(why),
+        None => Ok(Decoded { value, unknown: reader.unknown }),
+    }
 }
 
 /// Writes `value`, which is of the type, down as Go does.
@@ -43,6 +46,10 @@ struct Reader {
     /// Whether it is written as it comes out of the store.
     stored: bool,
     unknown: Vec<String>,
+    /// Whether such a value is the end of it.
+    strict: bool,
+    /// The first value of another shape than its type. Go reads on: what a type that reads itself can't read comes before.
+    mismatch: Option<String>,
     /// The names of the fields that lead here.
     fields: Vec<&'static str>,
     /// The same with indexes and keys.
@@ -59,7 +66,7 @@ impl Reader {
             (Type::Alias(_, of), _) if matches!(of.plain(), Type::Raw) => Ok(()),
             (Type::Alias(_, plain), _) => match (plain, &*value) {
                 (Type::String, Value::String(_)) => Ok(()),
-                (Type::String, _) => Err(self.mismatch(value, of)),
+                (Type::String, _) => self.mismatch(value, of),
                 (plain, _) => self.read(value, *plain),
             },
             (Type::Raw, _)
@@ -69,7 +76,12 @@ impl Reader {
             | (Type::IntOrString, Value::String(_)) => Ok(()),
             (Type::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
             (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(()),
-            (Type::IntOrString, _) => self.read(value, Type::Int32),
+            (Type::IntOrString, _) => {
+                self.strict = true;
+                let read = self.read(value, Type::Int32);
+                self.strict = false;
+                read
+            }
             (Type::Quantity, _) => {
                 let written = quantity(value)?;
                 if *value != written.as_str() {
@@ -84,7 +96,11 @@ impl Reader {
                     *text = STANDARD.encode(bytes);
                     Ok(())
                 }
-                Err(_) => Err(format!("illegal base64 data at input byte {}", bad_base64(text))),
+                Err(_) => {
+                    let why = format!("illegal base64 data at input byte {}", bad_base64(text));
+                    self.mismatch.get_or_insert(why);
+                    Ok(())
+                }
             },
             (Type::List(of), Value::Array(items)) => {
                 let length = self.path.len();
@@ -109,7 +125,7 @@ impl Reader {
                 Some(of) => self.read_struct(fields, of),
                 None => Ok(()),
             },
-            _ => Err(self.mismatch(value, of)),
+            _ => self.mismatch(value, of),
         }
     }
 
@@ -206,7 +222,17 @@ impl Reader {
         })
     }
 
-    fn mismatch(&self, value: &Value, of: Type) -> String {
+    fn mismatch(&mut self, value: &Value, of: Type) -> Result<(), String> {
+        let why = self.mismatched(value, of);
+        // A number or a text reads itself by asking for one.
+        if self.strict {
+            return Err(why);
+        }
+        self.mismatch.get_or_insert(why);
+        Ok(())
+    }
+
+    fn mismatched(&self, value: &Value, of: Type) -> String {
         let inside = self.inside.rsplit('.').next().unwrap_or_default();
         let value = match (value, of.plain()) {
             (Value::Number(number), Type::Int32 | Type::Int64) => format!("number {number}"),
@@ -270,6 +296,7 @@ fn go_type(of: Type) -> String {
         Type::Pointer(of) => go_type(*of),
         Type::List(of) => format!("[]{}", go_type(*of)),
         Type::Map(of) => format!("map[string]{}", go_type(*of)),
+        Type::Alias(name, _) if name.starts_with("types.") => name.into(),
         Type::Alias(name, _) => versioned(name),
         Type::Struct(_) => of.structure().map_or_else(String::new, |of| versioned(of.name)),
         plain => plain.go(),

@@ -41,7 +41,8 @@ pub fn is_true(definition: &Value, condition: &str) -> bool {
     conditions.into_iter().any(|there| there["type"] == condition && there["status"] == "True")
 }
 
-fn set_condition(status: &mut Value, now: &str, (type_, is, reason, message): (&str, &str, &str, &str)) {
+/// Says how things are, and since when.
+pub fn set_condition(status: &mut Value, now: &str, (type_, is, reason, message): (&str, &str, &str, &str)) {
     let mut condition = json!({
         "type": type_, "status": is, "lastTransitionTime": now, "reason": reason, "message": message,
     });

@@ -4,12 +4,13 @@
 //! ([`definition`]). From then on
 //! its schema gives every object its shape ([`shape`]: unknown fields go, defaults come), and every object is held
 //! against it ([`check`], [`lists`], [`cel`]). Source: `apiextensions-apiserver/pkg/apiserver/customresource_handler.go` and
-//! `pkg/registry/customresource`.
+//! `pkg/registry/customresource`. One that is deleted waits for its objects ([`finalizer`]).
 
 mod cel;
 pub(super) mod check;
 pub(super) mod columns;
 pub(super) mod definition;
+mod finalizer;
 mod formats;
 mod lists;
 mod openapi;
@@ -136,8 +137,7 @@ impl Server {
         all.map(|stored| stored.to_value()).collect::<Vec<_>>().into_iter()
     }
 
-    /// Takes away what a definition defined, and all objects of it. Upstream waits for their finalizers
-    /// (`pkg/controller/finalizer/crd_finalizer.go`); here nobody is asked.
+    /// Takes away what a definition defined, and all objects of it: what is left if somebody took its finalizer away.
     pub(super) fn definition_removed(&mut self, definition: &Value) {
         let spec = &definition["spec"];
         let is = |resource: &Resource| {

@@ -4,6 +4,7 @@
 
 use super::openapi::check_schema;
 use crate::field::{At, Errors, quoted};
+use crate::go;
 use kit_api::name;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,6 +17,27 @@ fn shared<'a>(spec: &At<'a>, field: &str) -> Option<At<'a>> {
     let versions = spec.get("versions").items();
     let first = versions.first()?.get(field);
     versions.iter().all(|version| version.get(field).value == first.value).then_some(first)
+}
+
+/// A version in which objects may be in the store stays (`ValidateCustomResourceDefinitionStoredVersions`).
+fn check_stored(e: &mut Errors, stored: &At<'_>, versions: &[At<'_>]) {
+    if stored.is_empty() {
+        return e.invalid_as(stored, "[]string(nil)", "must have at least one stored version");
+    }
+    let (all, names) = (stored.items(), |version: &At<'_>| version.get("name").text().to_string());
+    for version in versions.iter().filter(|version| version.get("storage").flag()).map(names) {
+        if !all.iter().any(|stored| stored.text() == version) {
+            e.invalid_as(stored, &go::strings(stored.value), &format!("must have the storage version {version}"));
+        }
+    }
+    for gone in all.iter().filter(|stored| !versions.iter().any(|version| names(version) == stored.text())) {
+        let name = gone.text();
+        let why = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a \
+             storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+        );
+        e.invalid(gone, &why);
+    }
 }
 
 /// Says what is wrong with a definition (`ValidateCustomResourceDefinition`).
@@ -82,6 +104,7 @@ pub fn check(e: &mut Errors, definition: &At<'_>) {
     let (value, path) = at("additionalPrinterColumns", "", &columns);
     At { value: &value, path }.items().iter().for_each(|column| check_column(e, column));
     check_conversion(e, &spec.get("conversion"));
+    check_stored(e, &definition.at("status.storedVersions"), &versions);
     if is_protected(group.text()) {
         let key = "api-approved.kubernetes.io";
         let said = definition.at("metadata.annotations").key(key);

@@ -200,16 +200,18 @@ impl Server {
     pub(super) fn is_typed(&self, kind: Kind, created_in: Option<&str>, config: &Value) -> Result<(), Error> {
         let view = self.form.map_or_else(|| seen(kind), seen_as);
         let Some(problem) = mistyped(config, view) else { return Ok(()) };
+        let called = self.called(kind, created_in, config);
+        Err(Error::internal(format!("failed to create typed patch object ({called}): {problem}")))
+    }
+
+    /// What a configuration is about, as messages say it.
+    pub(super) fn called(&self, kind: Kind, created_in: Option<&str>, config: &Value) -> String {
         let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
         let api_version = self.form.map_or(kind.api_version(), |form| &form.0.api_version);
         // The core group has no name, and its slash stays.
         let slash = if api_version.contains('/') { "" } else { "/" };
-        Err(Error::internal(format!(
-            "failed to create typed patch object ({}/{}; {slash}{api_version}, Kind={}): {problem}",
-            created_in.unwrap_or(text("namespace")),
-            text("name"),
-            kind.name()
-        )))
+        let (namespace, name) = (created_in.unwrap_or(text("namespace")), text("name"));
+        format!("{namespace}/{name}; {slash}{api_version}, Kind={}", kind.name())
     }
 
     /// What an apply of `config`, which is of its type, makes of an object (`Updater.Apply`).

@@ -10,7 +10,7 @@ use crate::field::{At, Errors, quoted};
 use crate::patch::{FOR_ALL, FOR_CUSTOM};
 use crate::rules::strategy;
 use crate::write::{WriteOptions, other_uid};
-use crate::{DeleteOptions, Error, Patch, Propagation, Server, Stored, canonical};
+use crate::{DeleteOptions, Error, Patch, Propagation, Server, Stored, canonical, schema};
 use kit_apimachinery::object::{Key, Kind};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ impl Server {
         query: &Query,
     ) -> Result<Response, Error> {
         let resource = target.kind.resource();
+        self.is_ending(target.kind)?;
         let dry_run = query.dry_run("CreateOptions")?;
         let mut sent = body::object(request, resource, query)?;
         self.warnings.append(&mut sent.warnings);
@@ -256,7 +257,9 @@ impl Server {
             config["metadata"] = json!({});
         }
         let is_new = self.state.get(&target.key()).is_none();
-        self.is_typed(target.kind, is_new.then_some(target.namespace.as_str()), &config)?;
+        let created_in = is_new.then_some(target.namespace.as_str());
+        self.is_typed(target.kind, created_in, &config)?;
+        let called = self.called(target.kind, created_in, &config);
         self.place(target, &mut config)?;
         let key = target.key();
         self.readable(&key)?;
@@ -267,6 +270,12 @@ impl Server {
             return Err(Error::not_found(&key));
         }
         let object = self.applied(target.kind, live.as_ref(), &config, manager, query.flag("force"), subresource)?;
+        if let Some(Err(why)) = schema::of_version(api_version, &resource.kind)
+            .filter(|_| !resource.custom)
+            .map(|of| schema::decode(object.clone(), of))
+        {
+            return Err(unconverted(&called, &why));
+        }
         let object = form.map_or_else(|| object.clone(), |form| form.keep(object.clone()));
         let object = canonical(target.kind, object);
         let options = WriteOptions { dry_run, subresource, patch: true, ..Default::default() };
@@ -324,6 +333,16 @@ impl Server {
         }
         show_list(target, request, json!({"resourceVersion": revision.to_string()}), found, self.time())
     }
+}
+
+/// What an apply has made can't be read as its type (`structuredmerge.go`); `called` is what was applied.
+fn unconverted(called: &str, why: &str) -> Error {
+    let of = called.split_once("; ").map_or(called, |(_, of)| of);
+    // Bytes are read as JSON of their own (`runtime.DefaultUnstructuredConverter`).
+    let how = if why.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+    Error::internal(format!(
+        "failed to convert new object ({called}) to proper version: unable to convert unstructured object to {of}: {how}{why}"
+    ))
 }
 
 /// The only subresource that is written as the whole object.
