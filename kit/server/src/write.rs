@@ -139,7 +139,10 @@ impl Server {
         let resource = key.kind.resource();
         self.check_preconditions(key, &value, &old, options)?;
         give_shape(resource, &mut value)?;
-        if options.subresource.is_none() {
+        // A volume has a phase, whoever writes its status.
+        if options.subresource.is_none()
+            || (options.subresource == Some("status") && resource.kind == "PersistentVolume")
+        {
             defaults::default(&resource.kind, &mut value);
         }
         // Before admission changes anything (`endpoints/handlers/{update,patch}.go`).

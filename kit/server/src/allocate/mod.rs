@@ -78,8 +78,14 @@ impl Server {
         let address = match &asked {
             Some(asked) => asked.clone(),
             None => {
-                let next = self.addresses(key)?.allocate_next();
-                next.map_err(|e| Error::internal(format!("failed to allocate a serviceIP: {e}")))?.to_string()
+                let refused = |why: String| Error::internal(format!("failed to allocate a serviceIP: {why}"));
+                let next = self.addresses(key)?.allocate_next().map_err(|e| refused(e.to_string()))?;
+                // An address says whose it is.
+                if key.name.is_empty() {
+                    let why = "is invalid: spec.parentRef.name: Required value";
+                    return Err(refused(format!("IPAddress.networking.k8s.io \"{next}\" {why}")));
+                }
+                next.to_string()
             }
         };
         if !spec.get("clusterIPs").is_some_and(Value::is_array) {

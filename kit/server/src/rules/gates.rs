@@ -69,14 +69,17 @@ pub fn drop_observed_generation(status: &mut Value, old: &Value) {
     }
 }
 
-/// The same of the status of a claim; what is there stays (`DropDisabledFieldsFromStatus`).
-pub fn drop_disabled_status(status: &mut Value, old: &Value) {
-    for field in ["currentVolumeAttributesClassName", "modifyVolumeStatus"] {
-        if old[field].is_null()
-            && let Some(status) = status.as_object_mut()
-        {
-            status.shift_remove(field);
-        }
+/// The same of the status of other kinds; what is there stays (`DropDisabledFieldsFromStatus`, `dropDisabledStatusFields`).
+pub fn drop_disabled_status(kind: &str, status: &mut Value, old: &Value) {
+    let fields: &[&str] = match kind {
+        // VolumeAttributesClass.
+        "PersistentVolumeClaim" => &["currentVolumeAttributesClassName", "modifyVolumeStatus"],
+        // DeploymentReplicaSetTerminatingReplicas.
+        "Deployment" | "ReplicaSet" => &["terminatingReplicas"],
+        _ => &[],
+    };
+    for field in fields.iter().filter(|field| old[**field].is_null()) {
+        status.as_object_mut().map(|status| status.shift_remove(*field));
     }
 }
 

@@ -363,9 +363,7 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
             if kind == "CertificateSigningRequest" {
                 keep_decisions(&mut status, &old["status"]);
             }
-            if kind == "PersistentVolumeClaim" {
-                super::gates::drop_disabled_status(&mut status, &old["status"]);
-            }
+            super::gates::drop_disabled_status(kind, &mut status, &old["status"]);
             result["status"] = status;
         }
         None => _ = result.as_object_mut().map(|object| object.shift_remove("status")),
@@ -384,6 +382,7 @@ pub fn prepare_for_status_update(resource: &Resource, new: &mut Value, old: &Val
         super::gates::drop_observed_generation(&mut result["status"], &old["status"]);
     }
     if kind == "Pod"
+        && result.pointer("/status/qosClass").and_then(Value::as_str).unwrap_or_default().is_empty()
         && let Some(class) = old.pointer("/status/qosClass")
     {
         result["status"]["qosClass"] = class.clone();

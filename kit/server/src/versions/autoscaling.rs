@@ -139,6 +139,12 @@ fn named(name: &str, part: &str) -> String {
     }
 }
 
+/// Amounts that the first version's status has no pointer to.
+fn is_always_told(field: &str, name: &str) -> bool {
+    let amount = if ["object", "external"].contains(&field) { "targetValue" } else { "targetAverageValue" };
+    name == amount
+}
+
 /// A metric of the second version as the first one has it.
 fn first(metric: &Value, part: &str) -> Value {
     let mut told = json!({"type": metric["type"]});
@@ -146,6 +152,8 @@ fn first(metric: &Value, part: &str) -> Value {
         for (name, place) in *places {
             let mut value = &metric[*field];
             place.iter().for_each(|step| value = &value[if *step == "target" { part } else { step }]);
+            let zero = "0".into();
+            let value = if value.is_null() && part == "current" && is_always_told(field, name) { &zero } else { value };
             if !value.is_null() {
                 told[*field][named(name, part)] = value.clone();
             }

@@ -67,6 +67,22 @@ pub fn request(e: &mut Errors, root: &At<'_>) {
     conditions(e, &root.at("status.conditions"));
 }
 
+/// Says what is wrong with the status of a request (`ValidateCertificateSigningRequestStatusUpdate`).
+pub fn status(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
+    request(e, new);
+    let conditions = new.at("status.conditions");
+    for type_ in ["Approved", "Denied", "Failed"] {
+        let count = |at: &At<'_>| at.items().iter().filter(|one| one.get("type").text() == type_).count();
+        if count(&conditions) < count(&old.at("status.conditions")) {
+            e.forbidden(&conditions, &format!("updates may not remove a condition of type {type_:?}"));
+        }
+    }
+    let (certificate, before) = (new.at("status.certificate"), old.at("status.certificate"));
+    if !before.text().is_empty() && certificate.text() != before.text() {
+        e.forbidden(&certificate, "updates may not modify existing certificate content");
+    }
+}
+
 fn signer(e: &mut Errors, at: &At<'_>) {
     if at.text() == "kubernetes.io/legacy-unknown" {
         return e.invalid(at, "the legacy signerName is not allowed via this API version");

@@ -9,30 +9,30 @@ use crate::go;
 use kit_api::name;
 use std::collections::BTreeSet;
 
-/// The fields that say where a volume is.
+/// The fields that say where a volume is, in the order in which they are looked for.
 pub const SOURCES: [&str; 22] = [
+    "hostPath",
+    "gcePersistentDisk",
     "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
     "cephfs",
+    "iscsi",
     "cinder",
-    "csi",
     "fc",
     "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "local",
-    "nfs",
+    "azureFile",
+    "vsphereVolume",
     "photonPersistentDisk",
     "portworxVolume",
-    "quobyte",
-    "rbd",
+    "azureDisk",
     "scaleIO",
+    "local",
     "storageos",
-    "vsphereVolume",
+    "csi",
 ];
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
@@ -46,7 +46,17 @@ pub fn node(e: &mut Errors, node: &At<'_>) {
             e.invalid(&range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
         }
     }
-    let six = ranges.items().iter().filter(|range| range.text().contains(':')).count();
+    let all = ranges.items();
+    let bad = all.iter().enumerate().find(|(_, range)| !network::is_cidr(range.text()));
+    if let Some((index, range)) = bad.filter(|_| all.len() > 1) {
+        let why = format!(
+            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{index}]: <nil> (invalid CIDR \
+             address: {})",
+            range.text()
+        );
+        e.internal(&ranges, &why);
+    }
+    let six = all.iter().filter(|range| range.text().contains(':')).count();
     if ranges.len() > 2 || (ranges.len() == 2 && six != 1) {
         e.invalid_as(&ranges, &go::strings(ranges.value), "may specify no more than one CIDR for each IP family");
     }

@@ -24,6 +24,10 @@ pub fn pod(e: &mut Errors, new: &At<'_>, old: &At<'_>) {
     if nominated.value != before.get("nominatedNodeName").value && !nominated.text().is_empty() {
         name::dns1123_subdomain(nominated.text()).iter().for_each(|why| e.invalid(&nominated, why));
     }
+    let class = status.get("qosClass");
+    if class.text() != before.get("qosClass").text() {
+        e.invalid_text(&class, "field is immutable");
+    }
     let policy = new.at("spec.restartPolicy").text();
     let restarts: Vec<&str> = new
         .at("spec.initContainers")

@@ -236,6 +236,7 @@ pub fn priority_level(e: &mut Errors, root: &At<'_>) {
                 e.forbidden(&limited, "must be nil if the type is not Limited");
             }
             shares(e, &exempt);
+            lendable(e, &exempt);
         }
         "Limited" => {
             if exempt.is_set() {
@@ -258,6 +259,9 @@ fn shares(e: &mut Errors, level: &At<'_>) {
     if shares.int().is_some_and(|shares| shares < 0) {
         e.invalid(&shares, "must be a non-negative integer");
     }
+}
+
+fn lendable(e: &mut Errors, level: &At<'_>) {
     let lendable = level.get("lendablePercent");
     if lendable.int().is_some_and(|percent| !(0..=100).contains(&percent)) {
         e.invalid(&lendable, "must be between 0 and 100, inclusive");
@@ -279,6 +283,7 @@ fn limits(e: &mut Errors, limited: &At<'_>) {
         "Queue" => queues(e, &queuing),
         text => e.not_supported_as(&type_, &quoted(text), &["Queue", "Reject"]),
     }
+    lendable(e, limited);
     let borrowing = limited.get("borrowingLimitPercent");
     if borrowing.int().is_some_and(|percent| percent < 0) {
         e.invalid(&borrowing, "if specified, must be a non-negative integer");

@@ -3,7 +3,9 @@
 //! Sources: `Validate*Status` and `Validate*StatusUpdate` of `pkg/apis/{apps,core,autoscaling,policy,networking}/validation`,
 //! and `ValidateUpdate` of the status strategies, which look at some kinds not at all (CronJob).
 
-use super::{address, changed_metadata, common_metadata, job_status, node, pod_status, policy, resources};
+use super::{
+    address, certificates, changed_metadata, common_metadata, job_status, node, pod_status, policy, resources,
+};
 use crate::field::{At, Errors, quoted};
 use crate::go;
 use kit_api::name;
@@ -11,7 +13,7 @@ use kit_apimachinery::resource::Resource;
 use std::collections::BTreeSet;
 
 /// Where upstream looks at the metadata of an object whose status is written.
-const METADATA_LAST: [&str; 1] = ["StatefulSet"];
+const METADATA_LAST: [&str; 2] = ["CertificateSigningRequest", "StatefulSet"];
 const METADATA_NEVER: [&str; 2] = ["CronJob", "PodDisruptionBudget"];
 
 /// Says what is wrong with a write of the status of a built-in kind.
@@ -41,6 +43,7 @@ pub fn update(e: &mut Errors, resource: &Resource, new: &At<'_>, old: &At<'_>) {
             addresses(e, &status.get("addresses"));
         }
         "Namespace" => namespace(e, new),
+        "CertificateSigningRequest" => certificates::status(e, new, old),
         "Service" => balancer(e, &status.at("loadBalancer.ingress"), new.at("spec.type").text() == "LoadBalancer"),
         "Ingress" => balanced(e, &status.at("loadBalancer.ingress")),
         "PersistentVolumeClaim" => claim(e, &status),
