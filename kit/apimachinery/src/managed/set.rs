@@ -186,7 +186,7 @@ mod tests {
             json!({"f:spec": {"f:replicas": {}, "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}}}}});
         let set = Set::decode(&json);
         assert_eq!(set.encode(), json);
-        let paths = [".spec.containers[name=\"c\"]", ".spec.containers[name=\"c\"].image", ".spec.replicas"];
+        let paths = [".spec.replicas", ".spec.containers[name=\"c\"]", ".spec.containers[name=\"c\"].image"];
         assert_eq!(set.paths(), paths);
     }
 

@@ -64,7 +64,8 @@ pub fn edits(old: usize, new: usize, alike: impl Fn(usize, usize) -> (usize, usi
     let mut back = Way { edits: Vec::new(), x: old, y: new };
     let (mut near, mut far) = ((0, 0), (old, new));
     let mut budget = 4 * (old + new);
-    let mut forward = true;
+    // go-cmp begins at either end, by chance; it begins at the far one where it writes the blanks that `text` writes.
+    let mut forward = false;
     while near.0 < far.0 && near.1 < far.1 && budget > 0 {
         let (mut stop, mut turn) = ([false; 2], 0_isize);
         while stop != [true; 2] && budget > 0 {
