@@ -1,7 +1,7 @@
 //! Which modules a cluster asks, and which of its processes does.
 
 /// The modules that a cluster asks, and the process that does.
-pub const ASKED: [(&str, &str); 35] = [
+pub const ASKED: [(&str, &str); 36] = [
     ("control_plane/admission", API_SERVER),
     ("control_plane/garbage_collector", CONTROLLERS),
     ("control_plane/store", API_SERVER),
@@ -19,6 +19,7 @@ pub const ASKED: [(&str, &str); 35] = [
     ("node/probes", NODES),
     ("node/pod_lifecycle", NODES),
     ("node/qos", API_SERVER),
+    ("observability/logs", NODES),
     ("scheduler/node_affinity", SCHEDULER),
     ("scheduler/pod_affinity", SCHEDULER),
     ("scheduler/preemption", SCHEDULER),
@@ -45,8 +46,8 @@ pub const ELECTIONS: &str = "leader election";
 pub(super) const SCHEDULER: &str = "kube-scheduler";
 pub(super) const CONTROLLERS: &str = "kube-controller-manager";
 /// What runs on nodes. It is no process of the control plane, and never begins anew. Most modules of it are asked only where there is
-/// a network, that of probes only where containers run programs, that of evictions when a node is short of something, and that of pods
-/// everywhere.
+/// a network, that of probes only where containers run programs, that of evictions when a node is short of something, that of logs only
+/// where the add-on is, and that of pods everywhere.
 pub const NODES: &str = "nodes";
 /// Only where there is a cloud.
 pub(super) const CLOUD: &str = "cloud-controller-manager";

@@ -59,7 +59,7 @@ fn all_modules_that_are_asked_are_known() {
             let cloud = Some(CloudShape::default());
             let programs = *exercise == "node/probes";
             let images = [("hungry".to_string(), Image { memory: (8 << 30) - (50 << 20), ..Image::default() })].into();
-            // Modules that are made when there is a pod to ask about.
+            // Modules that are made when there is a pod to ask about; agents of logs are made at their first look.
             let pod = match *exercise {
                 "node/eviction" => Some(hungry()),
                 _ => programs.then(probed),
@@ -68,9 +68,9 @@ fn all_modules_that_are_asked_are_known() {
                 Config { cloud, network, databases, add_ons, images, control_planes: 1, programs, ..Config::default() };
             _ = catch_lost(|| {
                 let mut engine = start(&config, &modules, Clock::default());
-                if let Some(pod) = pod
-                    && engine.run_until(Instant::seconds(1)).is_ok()
-                {
+                let begins = pod.is_some() || *exercise == "observability/logs";
+                let began = begins && engine.run_until(Instant::seconds(1)).is_ok();
+                if let Some(pod) = pod.filter(|_| began) {
                     _ = engine.request(|server| server.create(pod));
                     _ = engine.run_until(Instant::seconds(21));
                 }
