@@ -28,9 +28,9 @@ impl LogAgent for Exercise {
 
     /// The blocks of a part of a file, in order, as far as they are complete. Nothing is remembered.
     ///
-    /// **Pieces.** A line of the file is `TIME STREAM TAGS CONTENT`, with one blank between each, and it counts only with its line end. The
-    /// stream is `stdout` or `stderr`. Tags are separated by `:`, and if the first one is `P`, the container's line goes on in the next piece of the same
-    /// stream; otherwise it ends here. All pieces of a line are joined as they are, and its time is that of the first one. The content may be empty.
+    /// **Pieces.** A line of the file is `TIME STREAM TAGS CONTENT`, with one blank between each, and it counts only with its line end, `\n`. The
+    /// stream is `stdout` or `stderr`; the others may be any text, even none. Tags are separated by `:`, and if the first one is `P`, the container's line goes on in
+    /// the next piece of the same stream; otherwise it ends here. All pieces of a line are joined as they are, and its time is that of the first one.
     ///
     /// **Records.** A line whose first piece begins with one of `continuation` goes on the record before it in its stream, after a `\n`, if there is one in this part.
     /// Any other line begins a record. A record is complete as soon as its stream begins another one; if `continuation` is empty, as soon as its line
@@ -71,10 +71,11 @@ impl LogAgent for Exercise {
     /// What was there at the last look and hadn't been read when a file was truncated or forgotten, is `lost`. It is told how many bytes, if there are any. What was read is sent all the same; it changes no stored offset any more.
     ///
     /// Then files are read, those of one `log` one after the other: first those that were rotated, by the time in their name, and last the one that wasn't.
-    /// Logs are read in the order of their names. A file is read block by block. A file behind which there are newer ones of the same log is read to its end first: as long as it has a line that wasn't read,
+    /// Logs are read in the order of their names, compared as texts. A file is read on block by block, as by `cut`. A file behind which there are newer ones of the same log is read to its end first: as long as it has a line that wasn't read,
     /// the newer ones are left alone.
     ///
-    /// The agent holds at most `buffer` records, those under way included. A block that doesn't fit is not read, and nothing else at this look, unless nothing is held at all.
+    /// The agent holds at most `buffer` records, those under way included. A block that doesn't fit is not read, and nothing behind it at this look, in no file. If nothing is
+    /// held at all, any block fits.
     ///
     /// Then something may be sent, see `answered`.
     fn look(&mut self, files: &[File], now_ms: i64) -> Step {

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, VecDeque};
 /// The name of a file and its inode: by both it is known.
 type Known = (String, u64);
 
-/// How far a file was read, and how it was at the last look.
+/// How far a file was read, how long it was at the last look, and since when.
+#[derive(Default)]
 struct Tail {
     at: u64,
     size: u64,
-    changed_ms: Option<i64>,
+    changed_ms: i64,
 }
 
 /// A block that was read and not accepted yet; what was forgotten or truncated since stores no `end`.
@@ -31,24 +32,24 @@ pub struct Exercise {
     held: VecDeque<Held>,
     /// How many blocks the last request has, until it is accepted.
     sent: usize,
-    /// How often it failed, and when it is sent again.
-    failures: u32,
+    /// When it is sent again if it failed, and how long it waits after the next failure.
     again_ms: Option<i64>,
+    wait_ms: i64,
 }
 
 impl LogAgent for Exercise {
     fn new(config: &Config) -> Self {
         let tail = |position: &Position| {
-            let at = position.offset.unwrap_or(0);
-            ((position.log.clone(), position.inode), Tail { at, size: at, changed_ms: None })
+            let at = position.offset?;
+            Some(((position.log.clone(), position.inode), Tail { at, size: at, ..Tail::default() }))
         };
         Exercise {
-            tails: config.positions.iter().map(tail).collect(),
+            tails: config.positions.iter().filter_map(tail).collect(),
             config: config.clone(),
             held: VecDeque::new(),
             sent: 0,
-            failures: 0,
             again_ms: None,
+            wait_ms: config.retry_ms,
         }
     }
 
@@ -105,9 +106,9 @@ impl LogAgent for Exercise {
     fn answered(&mut self, answer: &Answer, now_ms: i64) -> Step {
         let mut step = Step::default();
         if *answer == Answer::Failed {
-            let wait = self.config.retry_ms.saturating_mul(1 << self.failures.min(40));
-            self.again_ms = Some(now_ms + wait.min(self.config.retry_max_ms));
-            self.failures += 1;
+            let wait = self.wait_ms.min(self.config.retry_max_ms);
+            self.again_ms = Some(now_ms + wait);
+            self.wait_ms = wait.saturating_mul(2);
             return step;
         }
         let mut ends = BTreeMap::new();
@@ -117,7 +118,8 @@ impl LogAgent for Exercise {
             }
         }
         step.store = ends.into_iter().map(|((log, inode), offset)| Position { log, inode, offset }).collect();
-        (self.sent, self.failures) = (0, 0);
+        self.sent = 0;
+        self.wait_ms = self.config.retry_ms;
         step.send = self.next();
         step
     }
@@ -137,10 +139,10 @@ impl Exercise {
     /// Takes note of how long a file is now.
     fn notice(&mut self, file: &File, now_ms: i64, step: &mut Step) {
         let known = (file.log.clone(), file.inode);
-        let tail = self.tails.entry(known.clone()).or_insert(Tail { at: 0, size: 0, changed_ms: None });
+        let tail = self.tails.entry(known.clone()).or_default();
         let (size, before) = (file.text.len() as u64, tail.size);
-        if size != before || tail.changed_ms.is_none() {
-            (tail.size, tail.changed_ms) = (size, Some(now_ms));
+        if size != before {
+            (tail.size, tail.changed_ms) = (size, now_ms);
         }
         if size < before {
             let unread = before - std::mem::take(&mut tail.at);
@@ -171,7 +173,7 @@ impl Exercise {
             let Some(tail) = self.tails.get_mut(&known) else { continue };
             let begin = tail.at;
             let rest = |at: u64| file.text.get(at as usize..).unwrap_or_default();
-            let is_quiet = tail.changed_ms.is_some_and(|changed| now_ms - changed >= self.config.quiet_ms);
+            let is_quiet = now_ms - tail.changed_ms >= self.config.quiet_ms;
             for block in blocks(records(rest(begin), &self.config.continuation), is_quiet) {
                 let room = self.config.buffer.saturating_sub(self.held.iter().map(|held| held.entries.len()).sum());
                 if block.records.len() > room && !self.held.is_empty() {
@@ -261,23 +263,21 @@ fn parse(line: &str) -> Option<(&str, &str, bool, &str)> {
     known.then_some((time, stream, tags.split(':').next() == Some("P"), content))
 }
 
-/// Those blocks that are complete.
+/// Those blocks before which, and in which, nothing is incomplete.
 fn blocks(records: Vec<Found>, is_quiet: bool) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut block = Block { end: 0, records: Vec::new() };
-    for found in records {
-        if found.record.place >= block.end && !block.records.is_empty() {
-            let next = Block { end: 0, records: Vec::new() };
-            blocks.push(std::mem::replace(&mut block, next));
+    let mut blocks: Vec<Block> = Vec::new();
+    for Found { record, end, complete, .. } in records {
+        match blocks.last_mut() {
+            Some(block) if record.place < block.end => {
+                block.end = block.end.max(end);
+                block.records.push(record);
+            }
+            _ => blocks.push(Block { end, records: vec![record] }),
         }
-        if !found.complete && !is_quiet {
-            return blocks;
+        if !complete && !is_quiet {
+            blocks.pop();
+            break;
         }
-        block.end = block.end.max(found.end);
-        block.records.push(found.record);
-    }
-    if !block.records.is_empty() {
-        blocks.push(block);
     }
     blocks
 }

@@ -1,5 +1,5 @@
 //! Fresh scenarios of `observability/logs`: parts of files in which two streams overlap, records with and without pods, and a node whose files are written,
-//! renamed, compressed, truncated and removed while the sink fails now and then. Some agents begin after a crash.
+//! renamed, compressed, truncated and removed while the sink fails now and then. Some agents begin after a crash. And a sink that fails for long.
 
 use crate::fresh::{Generator, scenario, step};
 use kit_contract::Slot;
@@ -11,13 +11,28 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-const CONTENTS: [&str; 10] =
-    ["a", "b", "", "\tat x", "  y", "Caused by: z", "long é", "Exception", "at", "a stdout F b"];
+/// The last ones hold what libraries take for the end of a line, or for blanks.
+const CONTENTS: [&str; 13] = [
+    "a",
+    "b",
+    "",
+    "\tat x",
+    "  y",
+    "Caused by: z",
+    "long é",
+    "Exception",
+    "at",
+    "a stdout F b",
+    "50%\r100%\r",
+    "after ",
+    "\u{feff}page\u{c}\u{2028}",
+];
 const TAGS: [&str; 8] = ["F", "F", "F", "P", "P", "P:x", "F:P", "p"];
 const CONTINUATIONS: [&[&str]; 4] = [&[], &["\t", " "], &["\t", "Caused by:"], &["at"]];
-const LOGS: [&str; 3] = [
-    "/var/log/pods/shop_web-1_u1/app/0.log",
-    "/var/log/pods/shop_web-1_u1/app/1.log",
+const LOGS: [&str; 4] = [
+    "/var/log/pods/shop_web-1_u1/app/9.log",
+    "/var/log/pods/shop_web-1_u1/app/10.log",
+    "/var/log/pods/shop_web-1_u1/proxy/0.log",
     "/var/log/pods/shop_api_u2/main/0.log",
 ];
 
@@ -27,7 +42,18 @@ fn line() -> impl Strategy<Value = String> {
     let whole = (0..60_u8, stream, select(TAGS.to_vec()), select(CONTENTS.to_vec())).prop_map(
         |(second, stream, tag, content)| format!("2026-05-01T10:00:{second:02}.5Z {stream} {tag} {content}\n"),
     );
-    let other = select(vec!["", "x", "2026-05-01T10:00:00Z stdin F a", "2026-05-01T10:00:00Z stdout F", " stdout  "]);
+    let other = select(vec![
+        "",
+        "x",
+        "2026-05-01T10:00:00Z stdin F a",
+        "2026-05-01T10:00:00Z stdout F",
+        " stdout  ",
+        "2026-05-01T10:00:00Z  stdout F a",
+        "2026-05-01T10:00:00Z\tstdout\tF\ta",
+        // What a file system leaves behind that lost power.
+        "\u{0}\u{0}2026-05-01T10:00:00Z stdout F a",
+        "\u{feff}2026-05-01T10:00:00Z stdout F a",
+    ]);
     prop_oneof![25 => whole, 1 => other.prop_map(|text| format!("{text}\n"))]
 }
 
@@ -66,6 +92,8 @@ fn asked_document() -> impl Strategy<Value = Value> {
     let trace = select(vec![
         json!("4bf92f3577b34da6a3ce929d0e0e4736"),
         json!("4bf92f3577b34da6a3ce929d0e0e473"),
+        json!("4bf92f3577b34da6a3ce929d0e0e47360"),
+        json!("+bf92f3577b34da6a3ce929d0e0e4736"),
         json!("4BF92F3577B34DA6A3CE929D0E0E4736"),
         json!("00000000000000000000000000000000"),
         json!("0000000000000000000000000000000a"),
@@ -83,7 +111,9 @@ fn asked_document() -> impl Strategy<Value = Value> {
             json!({"namespace": namespace, "name": name, "uid": uid, "node": format!("node-{number}"), "labels": {"app": format!("v{number}")}})
         },
     );
-    (folder, container, text, vec(pod, 0..5), any::<bool>(), (select(vec![0_u64, 40, 4096]), 1..9_u64)).prop_map(
+    // Beyond 32 bits, and beyond what a double holds.
+    let place = (select(vec![0_u64, 40, 4096, (1 << 33) + 1]), select(vec![1_u64, 7, (1 << 33) + 1, (1 << 53) + 1]));
+    (folder, container, text, vec(pod, 0..5), any::<bool>(), place).prop_map(
         |((namespace, pod, uid), (container, run), text, mut pods, known, (place, inode))| {
             // One pod of a uid: who has the same uid is the same pod.
             let mut uids = vec![uid.to_string()];
@@ -111,7 +141,9 @@ fn documents() -> impl Strategy<Value = Value> {
 /// What happens to the files of a node.
 #[derive(Debug, Clone)]
 enum Change {
-    Write(usize, Vec<String>),
+    Write(usize, String),
+    /// The runtime still writes into what was renamed last.
+    End(usize, String),
     Rename(usize),
     /// The oldest renamed file is compressed, or removed with all others of its log.
     Compress(usize),
@@ -119,12 +151,18 @@ enum Change {
     Truncate(usize, usize),
 }
 
+/// Some lines, and now and then half of one.
+fn written() -> impl Strategy<Value = String> {
+    let half = |line: String| line.chars().take(line.len() / 2).collect::<String>();
+    let torn = option::weighted(0.1, line().prop_map(half));
+    (vec(line(), 1..4), torn).prop_map(|(lines, torn)| lines.concat() + &torn.unwrap_or_default())
+}
+
 fn change() -> impl Strategy<Value = Change> {
-    let log = || prop_oneof![4 => Just(0_usize), 1 => 0..LOGS.len()];
+    let log = || prop_oneof![3 => Just(0_usize), 2 => 0..LOGS.len()];
     prop_oneof![
-        // A file that was truncated and is longer than before is read from anywhere, but never from the middle of a letter.
-        6 => (log(), vec(line().prop_map(|line| line.replace('é', "e")), 1..4))
-            .prop_map(|(log, lines)| Change::Write(log, lines)),
+        6 => (log(), written()).prop_map(|(log, text)| Change::Write(log, text)),
+        1 => (log(), written()).prop_map(|(log, text)| Change::End(log, text)),
         2 => log().prop_map(Change::Rename),
         1 => log().prop_map(Change::Compress),
         1 => log().prop_map(Change::Remove),
@@ -132,28 +170,41 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-#[derive(Default)]
 struct Node {
     files: Vec<File>,
     count: usize,
+    /// The least inode.
+    base: u64,
+    /// Nothing is truncated or removed. Only then are there letters of several bytes, as otherwise a position from an old text could be in the middle
+    /// of one in the new text.
+    calm: bool,
 }
 
 impl Node {
     fn change(&mut self, change: &Change) {
         let named = |log: usize| move |file: &File| file.log == LOGS[log];
         let live = |log: usize| move |file: &File| file.log == LOGS[log] && file.rotated.is_none();
+        let calm = self.calm;
+        let said = |text: &str| text.chars().filter(|letter| calm || letter.is_ascii()).collect::<String>();
         match change {
-            Change::Write(log, lines) => {
+            Change::Compress(_) | Change::Remove(_) | Change::Truncate(..) if calm => {}
+            Change::Write(log, text) => {
                 if !self.files.iter().any(live(*log)) {
-                    // File systems give an inode again as soon as it is free.
-                    let inode = (1..).find(|inode| !self.files.iter().any(|file| file.inode == *inode)).unwrap_or(0);
+                    // File systems give an inode again as soon as it is free, and the least one isn't the oldest.
+                    let is_free = |inode: &u64| !self.files.iter().any(|file| file.inode == *inode);
+                    let inode = (1..64).map(|number| self.base + number * 37 % 64).find(is_free).unwrap_or(0);
                     let file = File { log: LOGS[*log].into(), rotated: None, inode, text: String::new() };
                     // Whoever lists a folder sees it in no order.
                     self.count += 1;
                     self.files.insert(self.count % (self.files.len() + 1), file);
                 }
                 let file = self.files.iter_mut().find(|file| live(*log)(file));
-                file.into_iter().for_each(|file| file.text += &lines.concat());
+                file.into_iter().for_each(|file| file.text += &said(text));
+            }
+            Change::End(log, text) => {
+                let renamed = self.files.iter_mut().filter(|file| named(*log)(file) && file.rotated.is_some());
+                let newest = renamed.max_by(|one, other| one.rotated.cmp(&other.rotated));
+                newest.into_iter().for_each(|file| file.text += &said(text));
             }
             Change::Rename(log) => {
                 self.count += 1;
@@ -175,13 +226,13 @@ impl Node {
     }
 }
 
-/// One look: what happened before it, how long after the last one, and what becomes of a request that is under way.
-type Moment = (Vec<Change>, i64, Option<bool>);
+/// One look: what happened before it, how long after the last one, and what becomes of requests that are under way meanwhile.
+type Moment = (Vec<Change>, i64, Vec<bool>);
 
 fn moments(most: usize) -> impl Strategy<Value = Vec<Moment>> {
     let after = select(vec![1_000_i64, 1_000, 500, 2_000, 5_000, 4_999]);
-    let answer = option::weighted(0.85, prop::bool::weighted(0.65));
-    vec((vec(change(), 0..3), after, answer), 1..most)
+    let answers = prop_oneof![1 => Just(Vec::new()), 5 => vec(prop::bool::weighted(0.65), 1..3)];
+    vec((vec(change(), 0..3), after, answers), 1..most)
 }
 
 /// Plays an agent on a node; what was stored is in `positions` then.
@@ -199,14 +250,17 @@ fn play(
             positions.extend(position.offset.is_some().then_some(position));
         }
     };
-    for (changes, after, answer) in moments {
-        *now += after;
-        if let Some(accepted) = answer.filter(|_| under_way) {
-            let answer = if accepted { Answer::Accepted } else { Answer::Failed };
-            steps.push(step("answered", json!({"answer": answer, "now_ms": *now})));
-            under_way = false;
-            heed(agent.answered(&answer, *now), &mut under_way);
+    for (changes, after, answers) in moments {
+        let parts = answers.len().max(1) as i64;
+        for (part, accepted) in (1..).zip(answers) {
+            if std::mem::take(&mut under_way) {
+                let answer = if *accepted { Answer::Accepted } else { Answer::Failed };
+                let then = *now + after * part / parts;
+                steps.push(step("answered", json!({"answer": answer, "now_ms": then})));
+                heed(agent.answered(&answer, then), &mut under_way);
+            }
         }
+        *now += after;
         changes.iter().for_each(|change| node.change(change));
         steps.push(step("look", json!({"files": node.files, "now_ms": *now})));
         heed(agent.look(&node.files, *now), &mut under_way);
@@ -216,18 +270,68 @@ fn play(
 
 fn nodes(reference: Slot<dyn LogAgent>) -> impl Strategy<Value = Value> {
     let before = prop_oneof![1 => Just(Vec::new()), 1 => moments(6)];
-    (config(), before, vec(change(), 0..3), moments(12)).prop_map(move |(mut config, before, meanwhile, moments)| {
-        let (mut node, mut now, mut positions) = (Node::default(), 0, Vec::new());
-        play(&mut *reference.make(&config), (&mut node, &mut now), &before, &mut positions);
-        // It crashed, and things went on without it.
-        meanwhile.iter().for_each(|change| node.change(change));
-        config.positions = positions.clone();
-        let steps = play(&mut *reference.make(&config), (&mut node, &mut now), &moments, &mut positions);
+    let base = select(vec![0_u64, 1 << 33, (1 << 60) + 1]);
+    let begin = (base, prop::bool::weighted(0.3), select(vec![0_i64, 1_777_629_600_000]));
+    (config(), begin, before, vec(change(), 0..3), moments(12)).prop_map(
+        move |(mut config, (base, calm, mut now), before, meanwhile, moments)| {
+            let mut node = Node { files: Vec::new(), count: 0, base, calm };
+            let mut positions = Vec::new();
+            play(&mut *reference.make(&config), (&mut node, &mut now), &before, &mut positions);
+            // It crashed, and things went on without it.
+            meanwhile.iter().for_each(|change| node.change(change));
+            config.positions = positions.clone();
+            let steps = play(&mut *reference.make(&config), (&mut node, &mut now), &moments, &mut positions);
+            scenario(json!({ "config": config }), steps)
+        },
+    )
+}
+
+/// Requests that fail so many times in a row, and are accepted then; looks come right before each wait is over, and when it is. Longer rows, in which
+/// numbers overflow, are for a timeline: nobody reads a history of seventy failures.
+fn outages() -> impl Strategy<Value = Value> {
+    (config(), select(vec![1_usize, 7]), select(vec![1_usize, 2])).prop_map(|(mut config, first, second)| {
+        config.continuation = Vec::new();
+        let (mut steps, mut now, mut text) = (Vec::new(), 0, String::new());
+        for failures in [first, second] {
+            text += "2026-05-01T10:00:00.5Z stdout F a\n";
+            let file = File { log: LOGS[0].into(), rotated: None, inode: 7, text: text.clone() };
+            let look = |now: i64| step("look", json!({"files": [&file], "now_ms": now}));
+            steps.push(look(now));
+            let mut wait = config.retry_ms;
+            for _ in 0..failures {
+                steps.push(step("answered", json!({"answer": Answer::Failed, "now_ms": now})));
+                wait = wait.min(config.retry_max_ms);
+                steps.extend([look(now + wait - 1), look(now + wait)]);
+                now += wait;
+                wait *= 2;
+            }
+            steps.push(step("answered", json!({"answer": Answer::Accepted, "now_ms": now})));
+        }
         scenario(json!({ "config": config }), steps)
     })
 }
 
-/// Parts, documents, and whole nodes.
+/// Parts, documents, whole nodes, and outages.
 pub fn fresh(reference: Slot<dyn LogAgent>) -> Generator {
-    prop_oneof![3 => cuts(), 2 => documents(), 5 => nodes(reference)].boxed()
+    let told = |drawn: Generator, read: &'static str, why: &'static str| {
+        let tell = move |mut drawn: Value| {
+            (drawn["why"], drawn["read"]) = (why.into(), read.into());
+            drawn
+        };
+        drawn.prop_map(tell).boxed()
+    };
+    let cuts =
+        "Pieces and lines are joined as they are, each stream by itself, and a block ends only where nothing is open.";
+    let documents =
+        "The path says whose a record is, the API server what it knows of this pod, and the text its fields.";
+    let nodes =
+        "Each file is read in order to its end, whatever becomes of it, and what is stored is what was accepted.";
+    let outages = "Each failure in a row doubles the wait, up to retry_max_ms and for as long as it takes; a success ends the row.";
+    prop_oneof![
+        12 => told(self::cuts().boxed(), "lines-and-pieces", cuts),
+        8 => told(self::documents().boxed(), "what-a-document-says", documents),
+        20 => told(self::nodes(reference).boxed(), "positions", nodes),
+        2 => told(self::outages().boxed(), "retries", outages),
+    ]
+    .boxed()
 }
