@@ -13,7 +13,7 @@ pub struct Exercise;
 
 impl Traces for Exercise {
     fn extract(&self, traceparent: &str) -> Option<Context> {
-        let mut fields = traceparent.splitn(5, '-');
+        let mut fields = traceparent.split('-');
         let version = digits(fields.next()?, 2)?;
         let trace_id = digits(fields.next()?, 32)?;
         let span_id = digits(fields.next()?, 16)?;
@@ -29,10 +29,11 @@ impl Traces for Exercise {
     fn begin(&self, call: &Call) -> Context {
         let parent = call.parent.as_ref();
         let trace_id = parent.map_or(&call.new_trace_id, |parent| &parent.trace_id).clone();
-        let flags = parent.map_or(0, |parent| parent.flags);
+        let sampled = u8::from(chosen(&trace_id, call.ratio));
         let flags = match parent {
-            Some(_) if call.parent_based => flags,
-            _ => flags & !1 | u8::from(chosen(&trace_id, call.ratio)),
+            Some(parent) if call.parent_based => parent.flags,
+            Some(parent) => parent.flags & !1 | sampled,
+            None => sampled,
         };
         Context { trace_id, span_id: call.new_span_id.clone(), flags }
     }
@@ -128,7 +129,7 @@ fn zero(id: &str) -> bool {
 fn chosen(trace_id: &str, ratio: f64) -> bool {
     let last = &trace_id[trace_id.len().saturating_sub(16)..];
     let number = u64::from_str_radix(last, 16).unwrap_or(u64::MAX);
-    u128::from(number) < (ratio * 2f64.powi(64)).round() as u128
+    u128::from(number) < (ratio * 2f64.powi(64)) as u128
 }
 
 /// Each span once, in the order in which rows with the same parent stand.
@@ -208,8 +209,8 @@ fn says(policy: &Policy, spans: &[Span]) -> Decision {
         Policy::And(policies) => all_sample(policies),
         Policy::AlwaysSample => true,
         Policy::Latency { threshold_ms, upper_threshold_ms } => {
-            let start = spans.iter().map(|span| span.start_us).min().unwrap_or(0);
-            let end = spans.iter().map(|span| span.end_us).max().unwrap_or(0);
+            let start = spans.iter().map(|span| span.start_us).min().unwrap_or_default();
+            let end = spans.iter().map(|span| span.end_us).max().unwrap_or_default();
             let took = (end - start) / 1000;
             match upper_threshold_ms {
                 0 => took >= *threshold_ms,
