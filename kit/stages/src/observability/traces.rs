@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-/// The last 16 digits decide: a quarter, half, just not half, nearly all, none but the first.
-const TRACES: [&str; 7] = [
+/// The last 16 digits decide: a quarter, half, just not half, nearly all, none but the first, just an eighth, both sides of a
+/// tenth, and all.
+const TRACES: [&str; 11] = [
     "4bf92f3577b34da6a3ce929d0e0e4736",
     "ffffffffffffffff3fffffffffffffff",
     "ffffffffffffffff4000000000000000",
@@ -20,6 +21,10 @@ const TRACES: [&str; 7] = [
     "00000000000000018000000000000000",
     "0000000000000001ffffffffffffffff",
     "ffffffffffffffff0000000000000001",
+    "ffffffffffffffff1fffffffffffffff",
+    "00000000000000011999999900000000",
+    "000000000000000119999999ffffffff",
+    "4bf92f3577b34da60000000000000000",
 ];
 const SPANS: [&str; 3] = ["00f067aa0ba902b7", "0000000000000001", "53ce929d0e0e4736"];
 const RATIOS: [f64; 6] = [0.5, 0.25, 1.0, 0.0, 0.1, 0.75];
@@ -35,13 +40,13 @@ fn written(of: &Context) -> String {
 
 /// A header, and mostly something wrong with it, or strange.
 fn header() -> impl Strategy<Value = String> {
-    (context(), 0..20_usize, any::<Index>()).prop_map(|(of, wrong, place)| {
+    (context(), 0..23_usize, any::<Index>()).prop_map(|(of, wrong, place)| {
         let right = written(&of);
         let rest = &right[2..];
         let last = &right[..right.len() - 2];
         match wrong {
             0..4 => right,
-            4 => format!("01{rest}"),
+            4 => format!("{}{rest}", ["01", "fe", "f0", "0f"][place.index(4)]),
             5 => format!("cc{rest}-what-comes-later"),
             6 => format!("{right}-more"),
             7 => format!("ff{rest}"),
@@ -66,6 +71,12 @@ fn header() -> impl Strategy<Value = String> {
                 })
             }
             18 => right.replace('-', ":"),
+            19 | 20 => {
+                let (place, other) = (place.index(right.len()), ["g", "٣", "é", "_", "+"][place.index(5)]);
+                format!("{}{other}{}", &right[..place], &right[place + 1..])
+            }
+            // As many bytes as a header has, and no character begins where a field does.
+            21 => format!("{}1", "é".repeat(27)),
             _ => String::new(),
         }
     })
@@ -98,31 +109,57 @@ fn draw() -> impl Strategy<Value = Draw> {
         1 => Just(Kind::Consumer), 1 => Just(Kind::Producer),
     ];
     let after = select(vec![0_i64, 10_000, 20_000, 5_000, 30_000, 60_000, -10_000, 25_001, 100_000, -30_000]);
-    let length = select(vec![10_000_i64, 20_000, 40_000, 0, 5_000, 100_000, 1, 25_000]);
+    let length = select(vec![10_000_i64, 20_000, 40_000, 0, 5_000, 100_000, 1, 25_000, 3_000_000_000]);
     (any::<Index>(), kind, 0..3_usize, after, length, 0..24_u8)
         .prop_map(|(parent, kind, host, after, length, top)| Draw { parent, kind, host, after, length, top })
 }
 
-/// The spans of one trace, each once, in any order. Ids are in no order either.
+/// Who is below whom.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// As it was drawn.
+    Any,
+    /// Each below the one before.
+    Deep,
+    /// All below the root, one after the other.
+    Wide,
+}
+
+/// The spans of one trace, each once, in any order. Ids are in no order either, and not all of one length.
 fn spans(most: usize) -> impl Strategy<Value = Vec<Span>> {
-    let ids: Vec<String> = (0..81).map(|number| format!("{:x}", (number * 13 + 7) % 81 + 16)).collect();
-    let length = select(vec![100_000_i64, 50_000, 10_000, 0]);
+    let ids: Vec<String> = (0..81).map(|number| format!("{:x}", (number * 13 + 7) % 81 + 220)).collect();
+    let root = (
+        select(vec![100_000_i64, 50_000, 10_000, 0, 4_000_000_000]),
+        select(vec![0_i64, 1_000_000, 1_764_000_000_000_000]),
+        prop_oneof![8 => Just(Kind::Server), 1 => Just(Kind::Consumer), 1 => Just(Kind::Producer)],
+    );
     let many = prop_oneof![10 => vec(draw(), 0..most), 1 => vec(draw(), 10..80)];
-    (many, length, select(vec![0_i64, 1_000_000, 1_764_000_000_000_000])).prop_map(move |(draws, length, start)| {
+    let shape = prop_oneof![10 => Just(Shape::Any), 1 => Just(Shape::Deep), 1 => Just(Shape::Wide)];
+    (many, root, shape).prop_map(move |(draws, (length, start, kind), shape)| {
         let mut all = vec![Span {
             trace_id: "t1".into(),
             span_id: ids[0].clone(),
             name: "GET".into(),
             service: "web".into(),
             host: "node-1".into(),
-            kind: Kind::Server,
+            kind,
             start_us: start,
             end_us: start + length,
             ..Span::default()
         }];
         for (draw, id) in draws.iter().zip(&ids[1..]) {
-            let parent = draw.parent.get(&all).clone();
-            let begin = parent.start_us + draw.after;
+            let last = all.len() - 1;
+            let parent = match shape {
+                Shape::Any => draw.parent.get(&all).clone(),
+                Shape::Deep => all[last].clone(),
+                Shape::Wide => all[0].clone(),
+            };
+            let begin = match shape {
+                Shape::Any => parent.start_us + draw.after,
+                Shape::Deep => parent.start_us,
+                Shape::Wide if last == 0 => parent.start_us,
+                Shape::Wide => all[last].end_us,
+            };
             all.push(Span {
                 span_id: id.clone(),
                 parent_span_id: match draw.top {
@@ -138,14 +175,21 @@ fn spans(most: usize) -> impl Strategy<Value = Vec<Span>> {
                 ..parent
             });
         }
+        if let Shape::Wide = shape {
+            all[0].end_us = all.iter().map(|span| span.end_us).max().unwrap_or(start);
+        }
         all
     })
 }
 
 fn tree() -> impl Strategy<Value = Value> {
-    (spans(8).prop_shuffle(), option::weighted(0.3, (any::<Index>(), any::<Index>()))).prop_map(|(mut spans, again)| {
-        if let Some((which, place)) = again {
-            let twice = which.get(&spans).clone();
+    let again = (any::<Index>(), any::<Index>(), select(vec![0_i64, 10_000, -20_000]));
+    (spans(8).prop_shuffle(), option::weighted(0.3, again)).prop_map(|(mut spans, again)| {
+        if let Some((which, place, later)) = again {
+            let mut twice = which.get(&spans).clone();
+            // One that isn't the same shows which of them counts.
+            twice.start_us += later;
+            twice.end_us += later;
             spans.insert(place.index(spans.len() + 1), twice);
         }
         json!({"spans": spans})
@@ -153,14 +197,16 @@ fn tree() -> impl Strategy<Value = Value> {
 }
 
 fn hop() -> impl Strategy<Value = Value> {
-    let header = (0..6_usize, header());
-    let callee = (0..4_usize, 0..4_usize, select(vec![1_u8, 0, 3]), 0..6_usize);
+    let header = (0..8_usize, header());
+    let callee = (0..4_usize, 0..4_usize, select(vec![1_u8, 0, 3]), 0..8_usize);
     (context(), context(), header, callee).prop_map(|(caller, other, (which, strange), (trace, parent, flags, link))| {
         let header = match which {
             0 => None,
             1 | 2 => Some(written(&caller)),
             3 => Some(written(&other)),
             4 => Some(written(&Context { span_id: other.span_id.clone(), ..caller.clone() })),
+            5 => Some(written(&Context { flags: other.flags, ..caller.clone() })),
+            6 => Some(format!("01{}", &written(&caller)[2..])),
             _ => Some(strange),
         };
         let trace_id = if trace < 3 { &caller.trace_id } else { &other.trace_id };
@@ -169,6 +215,7 @@ fn hop() -> impl Strategy<Value = Value> {
         let links: Vec<Link> = match link {
             0 => vec![(&other.trace_id, &other.span_id), (&caller.trace_id, &caller.span_id)],
             1 => vec![(&caller.trace_id, &other.span_id)],
+            2 => vec![(&other.trace_id, &caller.span_id)],
             _ => Vec::new(),
         }
         .into_iter()
@@ -189,7 +236,7 @@ fn simple() -> impl Strategy<Value = Policy> {
             key: key.into(),
             values: values.into_iter().map(String::from).collect(),
         }),
-        2 => select(vec![50.0, 25.0, 100.0, 0.0]).prop_map(|sampling_percentage| Policy::Probabilistic { sampling_percentage }),
+        2 => select(vec![50.0, 25.0, 100.0, 0.0, 12.5, 10.0]).prop_map(|sampling_percentage| Policy::Probabilistic { sampling_percentage }),
         1 => Just(Policy::AlwaysSample),
     ]
 }
@@ -206,36 +253,44 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 /// A span of a trace that policies look at.
 fn looked_at(trace: &'static str) -> impl Strategy<Value = Span> {
     let status = select(vec![Status::Unset, Status::Ok, Status::Error]);
-    let start = select(vec![0_i64, 20_000, 60_000]);
+    let start = select(vec![0_i64, 20_000, 60_000, 600]);
     let length = select(vec![10_000_i64, 50_000, 90_000, 100_000, 100_999, 49_999, 150_000, 151_000]);
-    let route = option::weighted(0.6, select(vec!["/pay", "/healthz", "gold"]));
+    let route = option::weighted(0.6, select(vec!["/pay", "/healthz", "gold", "/payment", "/Pay"]));
     let tenant = option::weighted(0.4, select(vec!["gold", "/pay", "free"]));
-    (status, start, length, route, tenant, any::<u16>()).prop_map(move |(status, start, length, route, tenant, id)| {
-        let attributes = [("route", route), ("tenant", tenant)];
-        let attributes = attributes.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?.to_string())));
-        Span {
-            trace_id: trace.into(),
-            span_id: format!("{id:04x}"),
-            name: "GET".into(),
-            service: "web".into(),
-            start_us: 1_000_000 + start,
-            end_us: 1_000_000 + start + length,
-            status,
-            attributes: attributes.collect(),
-            ..Span::default()
-        }
-    })
+    let other = option::weighted(0.1, select(vec!["/pay", "gold"]));
+    // Few ids, so that they meet: in one trace, where a span was sent again, and in several.
+    let id = 0..6_u8;
+    (status, start, length, (route, tenant, other), id).prop_map(
+        move |(status, start, length, (route, tenant, other), id)| {
+            let attributes = [("route", route), ("tenant", tenant), ("Tenant", other)];
+            let attributes =
+                attributes.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?.to_string())));
+            Span {
+                trace_id: trace.into(),
+                span_id: format!("{id}"),
+                name: "GET".into(),
+                service: "web".into(),
+                start_us: 1_000_000 + start,
+                end_us: 1_000_000 + start + length,
+                status,
+                attributes: attributes.collect(),
+                ..Span::default()
+            }
+        },
+    )
 }
 
 fn decided() -> impl Strategy<Value = Value> {
-    let spans = select(TRACES.to_vec()).prop_flat_map(|trace| vec(looked_at(trace), 1..5));
+    let spans = |trace| prop_oneof![12 => vec(looked_at(trace), 1..5), 1 => vec(looked_at(trace), 5..70)];
+    let spans = select(TRACES.to_vec()).prop_flat_map(spans);
     (policies(), spans).prop_map(|(policies, spans)| json!({"policies": policies, "spans": spans}))
 }
 
 /// A collector for a while; what it remembers is what the reference answered.
 fn collected(reference: Slot<dyn Traces>) -> impl Strategy<Value = Value> {
     let wait = select(vec![10_000_i64, 30_000, 0]);
-    let arrived = vec(select(TRACES[..4].to_vec()).prop_flat_map(looked_at), 0..4);
+    let span = || select(TRACES[..4].to_vec()).prop_flat_map(looked_at);
+    let arrived = prop_oneof![6 => vec(span(), 0..4), 1 => vec(span(), 4..12)];
     let begin = select(vec![0_i64, 1_764_000_000_000]);
     let looks = vec((arrived, select(vec![0_i64, 10_000, 5_000, 9_999, 10_001, 30_000])), 1..8);
     (wait, select(vec![2_usize, 3, 1, 100]), policies(), begin, looks).prop_map(
