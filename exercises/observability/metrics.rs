@@ -32,7 +32,8 @@ impl Metrics for Exercise {
     /// - a family that has the name of a histogram with `_bucket`, `_sum` or `_count` after it.
     ///
     /// **Order.** Families by their names. Metrics of a family: those with fewer labels first, else by the values of
-    /// their labels, one after the other in the order of the labels' names.
+    /// their labels, one after the other in the order of the labels' names; if all values are equal, in the order in
+    /// which they are given.
     ///
     /// **Lines.** `# HELP name help`, if there is a help text: in it a backslash becomes `\\` and a new line `\n`. Then
     /// `# TYPE name counter`, `gauge` or `histogram`. Then a line for each metric: `name{a="1",b="2"} 3`, with labels
@@ -47,9 +48,9 @@ impl Metrics for Exercise {
         todo!("first what makes a page refused; then one family; then all of them in order")
     }
 
-    /// The value of a series now: that of its newest sample, if that isn't newer than now, nor older than 5 minutes
-    /// (exactly 5 minutes is fine). None if that sample says that the series has ended. Samples are in the order of
-    /// time; some may be newer than now, and those don't count.
+    /// The value of a series now: that of the newest of its samples that aren't newer than now, if that one isn't older
+    /// than 5 minutes (exactly 5 minutes is fine). None if that sample says that the series has ended. Samples are in
+    /// the order of time.
     fn latest(&self, samples: &[Sample], now_ms: i64) -> Option<Number> {
         let _ = (samples, now_ms);
         todo!("the newest one that is not newer than now")
@@ -64,8 +65,8 @@ impl Metrics for Exercise {
     ///    that is shorter than 1.1 times the mean distance of the samples counts as it is; any other counts as half of
     ///    that distance.
     /// 3. A counter was never below zero: if its change is above zero and its first value not below, the gap before the
-    ///    first counts before rule 2 as no longer than the time that it took to come from zero to the first value, at
-    ///    the pace of the change.
+    ///    first sample is cut, before rule 2 looks at it, to the time that the counter took to come from zero to its
+    ///    first value. Its pace is the change by the time between the first and the last sample.
     /// 4. The change is stretched from the time between the first and the last sample to that time and both gaps. For
     ///    `Rate` it is then divided by the seconds from start to end.
     fn over_range(&self, function: &Function, samples: &[Sample], start_ms: i64, end_ms: i64) -> Option<Number> {
@@ -77,8 +78,8 @@ impl Metrics for Exercise {
     /// all observations up to `le`; they may be rates.
     ///
     /// - `NaN` if `q` is not a number; `-Inf` below 0, `+Inf` above 1.
-    /// - Buckets with the same bound are one, with both counts. By their bounds no count is below that of a bucket
-    ///   before; one that is, is raised to that.
+    /// - Buckets with the same bound are one, which counts their sum. Then, from the lowest bound on, a count that is
+    ///   below that of the bucket before is raised to that.
     /// - `NaN` without a bucket for `+Inf`, with fewer than two buckets, and if that for `+Inf` counts 0.
     /// - The *rank* is `q` times the count for `+Inf`. The bucket of the rank is the first that counts as many or more.
     /// - If that is the one for `+Inf`, the answer is the highest bound below. If it is the first one and its bound is

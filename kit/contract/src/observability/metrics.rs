@@ -30,7 +30,7 @@ contract! {
         /// - a family that has the name of a histogram with `_bucket`, `_sum` or `_count` after it.
         ///
         /// **Order.** Families by their names. Metrics of a family: those with fewer labels first, else by the values of
-        /// their labels, one after the other in the order of the labels' names.
+        /// their labels, one after the other in the order of the labels' names; if all values are equal, in the order in which they are given.
         ///
         /// **Lines.** `# HELP name help`, if there is a help text: in it a backslash becomes `\\` and a new line `\n`. Then
         /// `# TYPE name counter`, `gauge` or `histogram`. Then a line for each metric: `name{a="1",b="2"} 3`, with labels in
@@ -40,9 +40,8 @@ contract! {
         /// that bound, and one more with `le="+Inf"`; then `name_sum`, and `name_count` with the number of observations.
         fn expose(&self, families: &[Family]) -> Page;
 
-        /// The value of a series now: that of its newest sample, if that isn't newer than now, nor older than 5 minutes (exactly 5 minutes
-        /// is fine). None if that sample says that the series has ended. Samples are in the order of time; some may be newer
-        /// than now, and those don't count.
+        /// The value of a series now: that of the newest of its samples that aren't newer than now, if that one isn't older than 5 minutes (exactly
+        /// 5 minutes is fine). None if that sample says that the series has ended. Samples are in the order of time.
         fn latest(&self, samples: &[Sample], now_ms: i64) -> Option<Number>;
 
         /// How much a series changed from `start_ms` to `end_ms`. All samples lie between these two, in the order of time; a sample
@@ -53,8 +52,9 @@ contract! {
         /// 2. The samples don't reach from start to end. There is a gap before the first, and one after the last. A gap
         ///    that is shorter than 1.1 times the mean distance of the samples counts as it is; any other counts
         ///    as half of that distance.
-        /// 3. A counter was never below zero: if its change is above zero and its first value not below, the gap before the first counts before rule
-        ///    2 as no longer than the time that it took to come from zero to the first value, at the pace of the change.
+        /// 3. A counter was never below zero: if its change is above zero and its first value not below, the gap before the first sample is
+        ///    cut, before rule 2 looks at it, to the time that the counter took to come from zero to its first value. Its pace is the change by the
+        ///    time between the first and the last sample.
         /// 4. The change is stretched from the time between the first and the last sample to that time and both gaps. For
         ///    `Rate` it is then divided by the seconds from start to end.
         fn over_range(&self, function: &Function, samples: &[Sample], start_ms: i64, end_ms: i64) -> Option<Number>;
@@ -63,8 +63,8 @@ contract! {
         /// observations up to `le`; they may be rates.
         ///
         /// - `NaN` if `q` is not a number; `-Inf` below 0, `+Inf` above 1.
-        /// - Buckets with the same bound are one, with both counts. By their bounds no count is below that of a bucket
-        ///   before; one that is, is raised to that.
+        /// - Buckets with the same bound are one, which counts their sum. Then, from the lowest bound on, a count that is below that of the
+        ///   bucket before is raised to that.
         /// - `NaN` without a bucket for `+Inf`, with fewer than two buckets, and if that for `+Inf` counts 0.
         /// - The *rank* is `q` times the count for `+Inf`. The bucket of the rank is the first that counts as many or more.
         /// - If that is the one for `+Inf`, the answer is the highest bound below. If it is the first one and its bound is not above zero, the answer is
@@ -111,7 +111,8 @@ pub enum Figure {
     /// How many pods are pending: `sum by (namespace) (kube_pod_status_phase{phase="Pending"})`
     Pending,
     /// How long 99 of 100 requests take at most: `histogram_quantile(0.99, sum by (verb, le)
-    /// (rate(apiserver_request_duration_seconds_bucket{verb!~"WATCH|CONNECT"}[5m])))`. A bucket whose `le` is no number is left out.
+    /// (rate(apiserver_request_duration_seconds_bucket{verb!~"WATCH|CONNECT"}[5m])))`. A bucket whose `le` is no number is left out, and a verb
+    /// without any other has no answer.
     Latency,
 }
 
