@@ -11,6 +11,10 @@ pub mod control_plane {
     pub mod store;
     pub mod work_queue;
 }
+pub mod design {
+    //! What runs where, and what it costs.
+    pub mod serverless;
+}
 pub mod failure {
     //! What happens when something breaks.
     pub mod database_operator;
@@ -85,6 +89,7 @@ pub fn modules() -> Modules {
         concurrency: Slot::of::<control_plane::concurrency::Exercise>(),
         informer: Slot::of::<control_plane::informer::Exercise>(),
         work_queue: Slot::of::<control_plane::work_queue::Exercise>(),
+        serverless: Slot::of::<design::serverless::Exercise>(),
         leader_election: Slot::of::<failure::leader_election::Exercise>(),
         disruption: Slot::of::<failure::disruption::Exercise>(),
         node_lifecycle: Slot::of::<failure::node_lifecycle::Exercise>(),

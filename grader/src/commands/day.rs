@@ -44,7 +44,7 @@ pub struct Args {
     package: f64,
     /// How many of its environments are kept ready
     #[arg(long, requires = "profile", value_name = "N", default_value_t = 0)]
-    provisioned: usize,
+    provisioned: u32,
 }
 
 fn runtime(name: &str) -> Result<Runtime, String> {
@@ -99,8 +99,9 @@ pub fn day(name: &str, args: &Args, format: Format, html: Option<&Path>) -> Resu
     };
     let case = Case { load, function, shape: Shape::default(), seed: 7 };
     let prices = prices();
-    let compared = case.compare(&solutions::modules(), &prices).map_err(anyhow::Error::msg)?;
-    let curve = Curve { case: &case, prices: &prices, million: compared.million };
+    let modules = solutions::modules();
+    let compared = case.compare(&modules, &prices).map_err(anyhow::Error::msg)?;
+    let curve = Curve { case: &case, prices: &prices, million: compared.million, modules: &modules };
     let even = curve.break_even();
     let title = format!("A day with {} requests a second on average", args.rate);
     if let Some(file) = html {

@@ -7,6 +7,7 @@ use kit_cluster::engine::Clock;
 use kit_cluster::recording::Recorder;
 use kit_cluster::timeline::{Failure, Play, Timeline};
 use kit_contract::{Args, Modules, Player, remote};
+use kit_serverless::script as day;
 use kit_stages::control_plane::raft as group;
 use kit_stages::control_plane::{concurrency, work_queue};
 use kit_stages::network::{blue_green, kube_proxy, pod_network};
@@ -50,6 +51,8 @@ pub enum Script {
     Packets(Box<kube_proxy::Script>),
     /// A Service under load, with the module as the controller of a release.
     Release(Box<blue_green::Script>),
+    /// A day of requests, with the module as the platform that takes them.
+    Day(Box<day::Script>),
 }
 
 /// One question.
@@ -105,7 +108,7 @@ fn usual() -> u8 {
 }
 
 /// The field that says what kind a scenario without steps is of.
-const KINDS: [&str; 7] = ["timeline", "group", "workers", "client", "backend", "release", "service"];
+const KINDS: [&str; 8] = ["timeline", "group", "workers", "client", "backend", "release", "service", "day"];
 
 impl Scenario {
     /// All scenarios of a folder, the most basic and the shortest first: who fails many should
@@ -168,12 +171,13 @@ impl Scenario {
             (None, Some("client")) => Script::Writers(Box::new(typed(path, body)?)),
             (None, Some("backend")) => Script::Nodes(Box::new(typed(path, body)?)),
             (None, Some("release")) => Script::Release(Box::new(typed(path, expanded(body)?)?)),
+            (None, Some("day")) => Script::Day(Box::new(typed(path, expanded(body)?)?)),
             (None, Some("service")) => Script::Packets(Box::new(typed(path, expanded(body)?)?)),
             _ => {
                 let unknown = unknown.map(|field| format!("unknown field `{field}`: ")).unwrap_or_default();
                 bail!(
                     "{}: {unknown}a scenario has `steps`, a `timeline`, a `group`, `workers`, a `client`, a `backend`, a \
-                     `release` or a `service`",
+                     `release`, a `service` or a `day`",
                     path.display()
                 );
             }
@@ -194,6 +198,7 @@ impl Scenario {
             Script::Nodes(script) => script.play.len(),
             Script::Packets(script) => script.len(),
             Script::Release(script) => script.len(),
+            Script::Day(script) => script.len(),
         }
     }
 
@@ -228,6 +233,7 @@ impl Scenario {
             Script::Nodes(script) => self.acts(|see| pod_network::play(script, modules, see)),
             Script::Packets(script) => self.acts(|see| kube_proxy::play(script, modules, reference, see)),
             Script::Release(script) => self.acts(|see| blue_green::play(script, modules, see)),
+            Script::Day(script) => self.acts(|see| day::play(script, modules, see)),
         }
     }
 

@@ -12,6 +12,7 @@ use kit_codec as _;
 #[macro_use]
 mod macros;
 pub mod control_plane;
+pub mod design;
 pub mod failure;
 mod modules;
 pub mod network;

@@ -138,6 +138,8 @@ modules! {
     "control_plane/store" store: crate::control_plane::Store;
     /// The work queue of a controller.
     "control_plane/work_queue" work_queue: crate::control_plane::WorkQueue;
+    /// A platform for functions, and what is paid for it and for a cluster.
+    "design/serverless" serverless: crate::design::Serverless;
     /// The operator of a database.
     "failure/database_operator" database_operator: crate::failure::DatabaseOperator;
     /// A candidate in a leader election.

@@ -10,6 +10,7 @@ use kit_cluster::cluster::{self, Config};
 use kit_cluster::engine::{Clock, Engine};
 use kit_cluster::timeline;
 use kit_contract::Modules;
+use kit_contract::design::serverless;
 use kit_time::agenda::Instant;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -77,11 +78,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The hours of machines until the end of a day.
-    pub fn machine_hours(&self, end: Micros) -> f64 {
+    /// The machines until the end of a day.
+    pub fn spans(&self, end: Micros) -> Vec<serverless::Span> {
         let ends = self.capacity.iter().skip(1).map(|next| next.at).chain([end]);
-        let spans = self.capacity.iter().zip(ends);
-        spans.map(|(now, until)| now.machines as f64 * until.saturating_sub(now.at) as f64 / 3.6e9).sum()
+        let spans = self.capacity.iter().zip(ends).map(|(now, until)| serverless::Span {
+            machines: now.machines as u32,
+            seconds: until.saturating_sub(now.at) / SECOND,
+        });
+        spans.collect()
     }
 
     /// The fewest machines that there were, and the most.
@@ -142,6 +146,20 @@ impl Shape {
             },
         });
         [deployment, autoscaler]
+    }
+
+    /// As a module is asked about it.
+    pub fn asked(&self, load: &Load) -> serverless::Shape {
+        serverless::Shape {
+            request_us: (load.cpu_ms * 1000.0).round() as u64,
+            pod_milli_cpu: self.pod_milli_cpu.max(1),
+            pod_mb: load.memory_mb.max(1),
+            target_percent: self.target_percent.clamp(1, 100),
+            least_pods: self.pods.0 as u32,
+            machine_milli_cpu: self.node.0,
+            machine_mb: self.node.1,
+            least_machines: self.nodes.0 as u32,
+        }
     }
 
     /// How many pods a node has room for.

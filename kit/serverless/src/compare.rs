@@ -1,12 +1,13 @@
 //! The same day on both.
 
 use crate::cluster::{self, Ran, Shape};
-use crate::function::{self, Function};
+use crate::function::{self, Function, total};
 use crate::load::Load;
 use crate::measure::{Latencies, Slowness};
 use crate::prices::Prices;
 use crate::service;
 use kit_contract::Modules;
+use kit_contract::design::serverless::Config;
 use serde::Serialize;
 
 /// From how many milliseconds more than usual on an answer is slow.
@@ -81,13 +82,13 @@ impl Case {
     }
 
     /// The function's day.
-    pub fn on_functions(&self) -> function::Day {
+    pub fn on_functions(&self, modules: &Modules) -> function::Day {
         let usual = self.function.duration(&crate::load::Request {
             at: 0,
             cpu: self.load.cpu_ms * 1000.0,
             wait: self.load.wait_ms * 1000.0,
         });
-        self.function.play(&self.load, self.seed, usual.max(self.slow() - SLOW_MS * 1000.0) + SLOW_MS * 1000.0)
+        self.function.play(&self.load, modules, self.seed, usual.max(self.slow() - SLOW_MS * 1000.0) + SLOW_MS * 1000.0)
     }
 
     /// The cluster's day.
@@ -107,25 +108,25 @@ impl Case {
     ///
     /// If there can be no such cluster.
     pub fn compare(&self, modules: &Modules, prices: &Prices) -> Result<Compared, String> {
-        let mut day = self.on_functions();
-        let cost = day.cost(&prices.function, &self.function);
+        let mut day = self.on_functions(modules);
+        let bill = day.bill(modules, &prices.function, &self.function);
+        let cost = total(&bill);
         let utilization = day.utilization();
         let peak = (day.peak, 0);
         let failed = day.failed;
-        let free = Function { provisioned: 0, ..self.function.clone() };
-        let million = if day.runs > 0 { day.cost(&prices.function, &free) / day.runs as f64 * 1e6 } else { 0.0 };
+        let million = if day.runs > 0 { (cost - bill.kept.0) / day.runs as f64 * 1e6 } else { 0.0 };
         let function =
             side("functions", cost, &mut day.latencies, failed, &mut day.starts, &day.slowness, utilization, peak);
 
         let (mut ran, mut day) = self.on_cluster(modules)?;
         let end = cluster::end(&self.load);
-        let hours = end as f64 / 3.6e9;
         let (fewest, most) = ran.machines();
-        let fixed = hours * (prices.cluster.control_plane_hour + prices.cluster.load_balancer_hour);
-        let machine_hours = ran.machine_hours(end);
-        let cost = fixed + machine_hours * prices.cluster.node_hour;
-        let saved = fewest as f64 * hours * (prices.cluster.node_hour - prices.cluster.reserved_node_hour);
-        let paid = machine_hours * 3600.0 * f64::from(self.shape.node.0) / 1000.0;
+        let spans = ran.spans(end);
+        let mut module = modules.serverless.make(&Config::default());
+        let mut bill = |reserved| module.cluster_bill(&spans, reserved, &prices.cluster.listed()).0;
+        let (cost, reserved_cost) = (bill(0), bill(fewest as u32));
+        let machine_seconds: f64 = spans.iter().map(|span| f64::from(span.machines) * span.seconds as f64).sum();
+        let paid = machine_seconds * f64::from(self.shape.node.0) / 1000.0;
         let utilization = if paid > 0.0 { day.busy / paid } else { 0.0 };
         let peak = (ran.pods(), most);
         let failed = day.failed;
@@ -136,7 +137,7 @@ impl Case {
         let mut cluster =
             side("cluster", cost, &mut day.latencies, failed, &mut starts, &day.slowness, utilization, peak);
         cluster.starts = ran.starts.count() + ran.starts_with_machine.count();
-        Ok(Compared { function, cluster, reserved_cost: cost - saved, million })
+        Ok(Compared { function, cluster, reserved_cost, million })
     }
 }
 

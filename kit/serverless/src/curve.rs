@@ -4,7 +4,11 @@
 //! asks for and the nodes that these need; a played day costs somewhat more, since nodes leave only after ten minutes.
 
 use crate::compare::Case;
+use crate::load::Load;
 use crate::prices::Prices;
+use kit_contract::Modules;
+use kit_contract::design::Serverless;
+use kit_contract::design::serverless::{Config, Shape, Span};
 
 /// One point: requests in a second on average, and USD for a day on functions and on the cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +29,21 @@ pub struct Curve<'a> {
     pub prices: &'a Prices,
     /// What a million requests cost on functions.
     pub million: f64,
+    /// Who is asked.
+    pub modules: &'a Modules,
+}
+
+/// The machines of a day, minute by minute, with so many times its requests; none where no pod fits on one.
+pub fn machines(module: &mut dyn Serverless, shape: &Shape, load: &Load, factor: f64) -> Option<Vec<Span>> {
+    let mut spans: Vec<Span> = Vec::new();
+    for rate in &load.rates {
+        let machines = module.machines(shape, (rate * factor * 3600.0).round() as u64)?;
+        match spans.last_mut() {
+            Some(last) if last.machines == machines => last.seconds += 60,
+            _ => spans.push(Span { machines, seconds: 60 }),
+        }
+    }
+    Some(spans)
 }
 
 impl Curve<'_> {
@@ -35,20 +54,13 @@ impl Curve<'_> {
         let factor = if now > 0.0 { rate / now } else { 0.0 };
         let seconds = load.rates.len() as f64 * 60.0;
         let requests = rate * seconds;
-        let for_each = f64::from(shape.pod_milli_cpu) * f64::from(shape.target_percent) / 100.0;
-        let per_node = shape.pods_of_node(load).max(1) as f64;
-        let nodes = load.rates.iter().map(|rate| {
-            let pods = (rate * factor * load.cpu_ms / for_each).ceil().max(shape.pods.0 as f64);
-            (pods / per_node).ceil().max(shape.nodes.0 as f64)
-        });
-        let prices = &self.prices.cluster;
-        let hours = seconds / 3600.0;
+        let mut module = self.modules.serverless.make(&Config::default());
+        let spans = machines(module.as_mut(), &shape.asked(load), load, factor).unwrap_or_default();
+        let kept = module.bill(&function.kept(seconds as u64), &self.prices.function.listed()).kept;
         Point {
             rate,
-            function: requests / 1e6 * self.million
-                + function.kept(seconds) * self.prices.function.provisioned.reserved_gb_second,
-            cluster: nodes.sum::<f64>() / 60.0 * prices.node_hour
-                + hours * (prices.control_plane_hour + prices.load_balancer_hour),
+            function: requests / 1e6 * self.million + kept.0,
+            cluster: module.cluster_bill(&spans, 0, &self.prices.cluster.listed()).0,
         }
     }
 

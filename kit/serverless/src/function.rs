@@ -1,31 +1,30 @@
 //! A platform for functions, as AWS documents Lambda.
 //!
-//! Sources, of docs.aws.amazon.com/lambda/latest/dg: an environment serves one request at a time (`lambda-concurrency.html`); an
-//! account has 1,000 at once (`gettingstarted-limits.html`), and a function gets at most 1,000 more in ten seconds, refilled all
-//! the time and never saved up (`scaling-behavior.html`); a run ends after 900 s (`configuration-timeout.html`); 1,769 MB are one
-//! vCPU (`configuration-memory.html`); a failed asynchronous run is tried again after one minute and after two more
-//! (`invocation-async-error-handling.html`). The time of the initialization is paid, too, since August 2025
-//! (aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase).
+//! Who runs a request, who is refused, when an event is tried again and what the bill is, the module of `design/serverless` decides;
+//! here are the requests, the time that each takes, and the clock. Sources, of docs.aws.amazon.com/lambda/latest/dg: a run ends
+//! after 900 s (`configuration-timeout.html`); 1,769 MB are one vCPU (`configuration-memory.html`). The time of the initialization
+//! is paid, too, since August 2025 (aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase).
 //!
 //! Two things AWS doesn't document are assumptions: how long an idle environment is kept, and how long a start takes by runtime
 //! and size.
 
+mod platform;
+
 use crate::load::{Load, Micros, Request, SECOND};
 use crate::measure::{Latencies, Slowness};
 use crate::prices::FunctionPrices;
-use kit_time::random::{Purpose, Random};
+use kit_contract::Modules;
+use kit_contract::design::serverless::{Attempt, Bill, Config, Next, Runs, Usage};
+use platform::Platform;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// The memory with which a function has one vCPU.
 const MB_OF_VCPU: f64 = 1769.0;
 /// How long a run may take.
 pub const LONGEST: f64 = 900.0 * SECOND as f64;
-/// How many environments may be added: so many at once, and so many in a second.
-const BURST: f64 = 1000.0;
-const REFILL: f64 = 100.0;
-/// When a failed asynchronous run is tried again.
-const AGAIN: [Micros; 2] = [60 * SECOND, 120 * SECOND];
+/// The end of a day.
+const DAY: u64 = 86_400;
 
 /// What code a function has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +65,12 @@ pub struct Function {
     pub runtime: Runtime,
     /// How large its package is, in MB.
     pub package_mb: f64,
-    /// How many environments may be there at once in the account.
-    pub concurrency: usize,
-    /// How many are kept ready.
-    pub provisioned: usize,
+    /// How many requests may run at once in the account.
+    pub concurrency: u32,
+    /// How many of them are reserved for this function, if any are.
+    pub reserved: Option<u32>,
+    /// How many environments are kept ready.
+    pub provisioned: u32,
     /// Whether nobody waits for answers: what fails is tried again.
     pub asynchronous: bool,
     /// The share of runs that fail.
@@ -85,6 +86,7 @@ impl Default for Function {
             runtime: Runtime::Node,
             package_mb: 10.0,
             concurrency: 1000,
+            reserved: None,
             provisioned: 0,
             asynchronous: false,
             errors: 0.0,
@@ -108,10 +110,12 @@ pub struct Day {
     pub timed_out: usize,
     /// Runs, tries of old requests included.
     pub runs: usize,
-    /// Seconds with a GB that are paid, and of these those of environments that were kept ready.
-    pub gb_seconds: f64,
-    /// The same of those that are kept ready.
-    pub provisioned_gb_seconds: f64,
+    /// How often runs took how long, in microseconds of the initialization and of the rest, by whether the environment was kept ready.
+    pub took: BTreeMap<(u64, u64, bool), u64>,
+    /// What came of requests in each quarter of the day.
+    pub quarters: [Quarter; 4],
+    /// What the platform's module did that can't be, in words.
+    pub wrong: Vec<String>,
     /// The seconds for which environments worked, and those for which they were there.
     pub busy: f64,
     /// See `busy`.
@@ -120,6 +124,17 @@ pub struct Day {
     pub peak: usize,
     /// Times in which answers took long.
     pub slowness: Slowness,
+}
+
+/// A quarter of a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quarter {
+    /// Requests that found an environment.
+    pub warm: usize,
+    /// Those that had to wait for one.
+    pub cold: usize,
+    /// Those that were refused.
+    pub throttled: usize,
 }
 
 impl Function {
@@ -137,45 +152,70 @@ impl Function {
         (environment * 1000.0 * spread, init * 1000.0 * spread)
     }
 
-    /// The seconds with a GB for which environments are kept ready in so many seconds.
-    pub fn kept(&self, seconds: f64) -> f64 {
-        self.provisioned as f64 * f64::from(self.memory_mb) / 1024.0 * seconds
+    /// What the function may use.
+    pub fn config(&self) -> Config {
+        let Function { concurrency: account, reserved, provisioned, .. } = *self;
+        Config { account, reserved, provisioned, ..Config::default() }
     }
 
     /// Plays a day. `slow` says from how many microseconds on an answer is slow.
-    pub fn play(&self, load: &Load, seed: u64, slow: f64) -> Day {
-        let mut platform = Platform::new(self, seed);
+    pub fn play(&self, load: &Load, modules: &Modules, seed: u64, slow: f64) -> Day {
+        let mut platform = Platform::new(self, modules, seed);
         let mut requests = load.requests(seed).peekable();
-        let mut again: BinaryHeap<Reverse<(Micros, usize, [u64; 2])>> = BinaryHeap::new();
+        let mut again: BinaryHeap<Reverse<Retry>> = BinaryHeap::new();
         loop {
-            let retry = again.peek().is_some_and(|Reverse((at, ..))| requests.peek().is_none_or(|new| *at <= new.at));
-            let (request, tries) = if retry {
-                let Some(Reverse((at, tries, [cpu, wait]))) = again.pop() else { break };
-                (Request { at, cpu: cpu as f64, wait: wait as f64 }, tries)
+            let is_retry = again.peek().is_some_and(|Reverse(old)| requests.peek().is_none_or(|new| old.at <= new.at));
+            let mut retry = if is_retry {
+                let Some(Reverse(old)) = again.pop() else { break };
+                old
             } else {
-                let Some(request) = requests.next() else { break };
-                (request, 0)
+                let Some(new) = requests.next() else { break };
+                Retry { at: new.at, came: new.at, failures: 0, throttles: 0, needs: [new.cpu as u64, new.wait as u64] }
             };
-            let done = platform.invoke(&request, slow);
-            match (done, self.asynchronous) {
-                (Ok(_), _) => {}
-                (Err(at), true) if tries < AGAIN.len() => {
-                    again.push(Reverse((at + AGAIN[tries], tries + 1, [request.cpu as u64, request.wait as u64])));
-                }
-                (Err(_), _) => platform.day.failed += 1,
+            let [cpu, wait] = retry.needs.map(|needs| needs as f64);
+            let (attempt, at) = platform.invoke(&Request { at: retry.at, cpu, wait }, slow);
+            if attempt == Attempt::Succeeded {
+                continue;
             }
+            let next = if self.asynchronous { platform.after(&retry, attempt, at) } else { Next::Done };
+            let Next::Again(ms) = next else {
+                platform.day.failed += 1;
+                continue;
+            };
+            match attempt {
+                Attempt::Throttled => retry.throttles += 1,
+                _ => retry.failures += 1,
+            }
+            // A module may say what it likes: time doesn't go back, and nothing is tried for more than a day.
+            retry.at = ms.saturating_mul(1000).clamp(at + 1000, at + 1000 * 1000 * DAY);
+            again.push(Reverse(retry));
         }
-        platform.end(86_400.0)
+        platform.end(DAY)
     }
+}
+
+/// A request that is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Retry {
+    at: Micros,
+    came: Micros,
+    failures: u32,
+    throttles: u32,
+    /// CPU time, and time to wait, in microseconds.
+    needs: [u64; 2],
 }
 
 impl Day {
     /// What the day costs.
-    pub fn cost(&self, prices: &FunctionPrices, function: &Function) -> f64 {
-        self.runs as f64 / 1e6 * prices.million_requests
-            + self.gb_seconds * prices.gb_second
-            + self.provisioned_gb_seconds * prices.provisioned.gb_second
-            + function.kept(86_400.0) * prices.provisioned.reserved_gb_second
+    pub fn bill(&self, modules: &Modules, prices: &FunctionPrices, function: &Function) -> Bill {
+        let runs = self.took.iter().map(|(&(init_us, run_us, provisioned), &count)| Runs {
+            count,
+            init_us,
+            run_us,
+            provisioned,
+        });
+        let usage = Usage { runs: runs.collect(), ..function.kept(DAY) };
+        modules.serverless.make(&function.config()).bill(&usage, &prices.listed())
     }
 
     /// The share of the time of environments in which they worked.
@@ -184,128 +224,21 @@ impl Day {
     }
 }
 
-/// An environment that is idle: since when, and until when it is kept.
-#[derive(Clone, Copy)]
-struct Idle {
-    since: Micros,
-    until: Micros,
+impl Function {
+    /// What is used in so many seconds without any request.
+    pub fn kept(&self, seconds: u64) -> Usage {
+        Usage {
+            memory_mb: self.memory_mb,
+            runs: Vec::new(),
+            provisioned: self.provisioned,
+            provisioned_seconds: seconds,
+        }
+    }
 }
 
-struct Platform<'a> {
-    function: &'a Function,
-    random: Random,
-    /// When each busy environment is free again, and whether it is one that is kept ready.
-    busy: BinaryHeap<Reverse<(Micros, bool)>>,
-    /// Idle environments: the last one that worked comes first.
-    idle: VecDeque<Idle>,
-    ready: usize,
-    tokens: f64,
-    filled: Micros,
-    draws: u64,
-    day: Day,
-}
-
-impl<'a> Platform<'a> {
-    fn new(function: &'a Function, seed: u64) -> Self {
-        Platform {
-            function,
-            random: Random::new(seed),
-            busy: BinaryHeap::new(),
-            idle: VecDeque::new(),
-            ready: function.provisioned,
-            tokens: BURST,
-            filled: 0,
-            draws: 0,
-            day: Day::default(),
-        }
-    }
-
-    fn fraction(&mut self, reason: &str) -> f64 {
-        self.draws += 1;
-        self.random.fraction(Purpose { component: "functions", object: "", reason, attempt: self.draws })
-    }
-
-    /// Environments become free, and those that were idle for long go.
-    fn pass(&mut self, now: Micros) {
-        while let Some(Reverse((at, is_kept))) = self.busy.peek().copied().filter(|Reverse((at, _))| *at <= now) {
-            self.busy.pop();
-            if is_kept {
-                self.ready += 1;
-            } else {
-                let keep = self.function.keep_alive * (0.5 + self.fraction("keep"));
-                self.idle.push_back(Idle { since: at, until: at + (keep * SECOND as f64) as Micros });
-            }
-        }
-        let day = &mut self.day;
-        self.idle.retain(|idle| {
-            if idle.until <= now {
-                day.there += (idle.until - idle.since) as f64 / 1e6;
-            }
-            idle.until > now
-        });
-    }
-
-    /// Runs one request: when it failed, if it did.
-    fn invoke(&mut self, request: &Request, slow: f64) -> Result<(), Micros> {
-        let now = request.at;
-        self.pass(now);
-        let is_kept = self.ready > 0;
-        let cold = if is_kept {
-            self.ready -= 1;
-            None
-        } else if let Some(idle) = self.idle.pop_back() {
-            self.day.there += now.saturating_sub(idle.since) as f64 / 1e6;
-            None
-        } else {
-            self.tokens = (self.tokens + (now - self.filled) as f64 / 1e6 * REFILL).min(BURST);
-            self.filled = now;
-            let there = self.busy.len() + self.ready;
-            if there >= self.function.concurrency || self.tokens < 1.0 {
-                self.day.throttled += 1;
-                return Err(now);
-            }
-            self.tokens -= 1.0;
-            let chance = self.fraction("start");
-            Some(self.function.cold_start(chance))
-        };
-        self.day.runs += 1;
-        let takes = self.function.duration(request);
-        let works = takes.min(LONGEST);
-        let (before, init) = cold.unwrap_or_default();
-        let paid = ((init + works) / 1000.0).ceil() / 1000.0 * f64::from(self.function.memory_mb) / 1024.0;
-        if is_kept {
-            self.day.provisioned_gb_seconds += paid
-        } else {
-            self.day.gb_seconds += paid
-        }
-        let whole = before + init + works;
-        let ends = now + whole as Micros;
-        self.day.busy += works / 1e6;
-        self.day.there += whole / 1e6;
-        self.busy.push(Reverse((ends, is_kept)));
-        self.day.peak = self.day.peak.max(self.busy.len() + self.idle.len() + self.ready);
-        if cold.is_some() {
-            self.day.starts.add(before + init);
-        }
-        if takes > LONGEST {
-            self.day.timed_out += 1;
-            return Err(ends);
-        }
-        if self.function.errors > 0.0 && self.fraction("error") < self.function.errors {
-            return Err(ends);
-        }
-        self.day.latencies.add(whole);
-        self.day.slowness.see(now, whole > slow);
-        Ok(())
-    }
-
-    fn end(mut self, seconds: f64) -> Day {
-        let end = (seconds * SECOND as f64) as Micros;
-        self.pass(end);
-        let idle: f64 = self.idle.iter().map(|idle| end.saturating_sub(idle.since) as f64 / 1e6).sum();
-        self.day.there += idle;
-        self.day
-    }
+/// What a bill comes to.
+pub fn total(bill: &Bill) -> f64 {
+    bill.requests.0 + bill.duration.0 + bill.kept.0
 }
 
 #[cfg(test)]
@@ -315,13 +248,23 @@ mod tests {
 
     const SLOW: f64 = 1e6;
 
+    fn play(function: &Function, load: &Load, seed: u64) -> Day {
+        let day = function.play(load, &solutions::modules(), seed, SLOW);
+        assert!(day.wrong.is_empty(), "{:?}", day.wrong);
+        day
+    }
+
+    fn cost(day: &Day, function: &Function) -> f64 {
+        total(&day.bill(&solutions::modules(), &prices().function, function))
+    }
+
     fn load(per_second: f64, minutes: usize, cpu_ms: f64, wait_ms: f64) -> Load {
         Load { rates: vec![per_second; minutes], cpu_ms, wait_ms, memory_mb: 128 }
     }
 
     #[test]
     fn an_environment_serves_one_request_at_a_time_and_is_used_again() {
-        let day = Function::default().play(&load(10.0, 60, 10.0, 100.0), 1, SLOW);
+        let day = play(&Function::default(), &load(10.0, 60, 10.0, 100.0), 1);
         // Ten a second for 135 ms each are 1.35 at once; chance makes a few more of it at times.
         assert!((2..=12).contains(&day.peak), "{}", day.peak);
         assert!(day.starts.count() < 120, "{}", day.starts.count());
@@ -331,36 +274,36 @@ mod tests {
     #[test]
     fn who_is_idle_for_long_goes() {
         // One request in an hour: few come within the ten minutes for which the last one's environment is kept.
-        let day = Function::default().play(&load(1.0 / 3600.0, 24 * 60, 10.0, 10.0), 3, SLOW);
+        let day = play(&Function::default(), &load(1.0 / 3600.0, 24 * 60, 10.0, 10.0), 3);
         assert!(day.runs > 10 && 10 * day.starts.count() > 7 * day.runs, "{} of {}", day.starts.count(), day.runs);
     }
 
     #[test]
     fn a_spike_is_throttled_by_the_account_and_by_the_rate() {
         // 3,000 a second for a second each would be 3,000 at once.
-        let mut day = Function::default().play(&load(3000.0, 1, 1.0, 1000.0), 1, SLOW);
+        let mut day = play(&Function::default(), &load(3000.0, 1, 1.0, 1000.0), 1);
         assert!(day.throttled > 50_000, "{}", day.throttled);
         assert_eq!((day.peak, day.failed), (1000, day.throttled), "the account has 1,000");
         assert!(day.latencies.percentile(50.0).expect("some run") > 500.0);
         let more = Function { concurrency: 100_000, ..Function::default() };
-        let day = more.play(&load(3000.0, 1, 1.0, 1000.0), 1, SLOW);
+        let day = play(&more, &load(3000.0, 1, 1.0, 1000.0), 1);
         // The first thousand at once, and a hundred more each second.
         assert!(day.throttled > 0 && day.peak > 2500, "{} {}", day.throttled, day.peak);
     }
 
     #[test]
     fn nothing_runs_for_more_than_fifteen_minutes() {
-        let day = Function::default().play(&load(0.01, 60, 10.0, 3.6e6), 1, SLOW);
+        let day = play(&Function::default(), &load(0.01, 60, 10.0, 3.6e6), 1);
         assert!(day.runs > 10 && day.timed_out == day.runs && day.failed == day.runs, "{day:?}");
     }
 
     #[test]
     fn what_fails_is_tried_twice_more_if_nobody_waits() {
         let broken = Function { errors: 1.0, asynchronous: true, ..Function::default() };
-        let day = broken.play(&load(0.1, 30, 10.0, 10.0), 1, SLOW);
+        let day = play(&broken, &load(0.1, 30, 10.0, 10.0), 1);
         assert_eq!(day.runs, 3 * day.failed);
         let sync = Function { asynchronous: false, ..broken };
-        let day = sync.play(&load(0.1, 30, 10.0, 10.0), 1, SLOW);
+        let day = play(&sync, &load(0.1, 30, 10.0, 10.0), 1);
         assert_eq!(day.runs, day.failed);
     }
 
@@ -369,21 +312,20 @@ mod tests {
         let load = load(1.0, 60, 10.0, 50.0);
         let on_demand = Function::default();
         let kept = Function { provisioned: 5, ..Function::default() };
-        let (cold, warm) = (on_demand.play(&load, 1, SLOW), kept.play(&load, 1, SLOW));
+        let (cold, warm) = (play(&on_demand, &load, 1), play(&kept, &load, 1));
         assert!(cold.starts.count() > 0);
         assert_eq!(warm.starts.count(), 0);
-        let prices = prices().function;
-        assert!(warm.cost(&prices, &kept) > cold.cost(&prices, &on_demand));
+        assert!(cost(&warm, &kept) > cost(&cold, &on_demand));
         // 5 environments of half a GB for a day, at the price of being there.
-        assert!(warm.cost(&prices, &kept) > 5.0 * 0.5 * 86_400.0 * 0.000_004_166_7);
+        assert!(cost(&warm, &kept) > 5.0 * 0.5 * 86_400.0 * 0.000_004_166_7);
     }
 
     #[test]
     fn the_bill_is_what_the_price_list_says() {
         // The example of the price list: 512 MB, a second each. Here 1,000 of them, without free tier.
         let function = Function { memory_mb: 512, provisioned: 0, ..Function::default() };
-        let day = Day { runs: 1000, gb_seconds: 500.0, ..Day::default() };
-        let cost = day.cost(&prices().function, &function);
+        let day = Day { runs: 1000, took: BTreeMap::from([((0, 1_000_000, false), 1000)]), ..Day::default() };
+        let cost = cost(&day, &function);
         assert!((cost - (500.0 * 0.000_016_666_7 + 0.0002)).abs() < 1e-9, "{cost}");
     }
 

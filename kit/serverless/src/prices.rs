@@ -1,5 +1,6 @@
 //! What things cost: list prices with their date and their sources, as data.
 
+use kit_contract::design::serverless;
 use serde::Deserialize;
 
 const PRICES: &str = include_str!("../data/prices.yaml");
@@ -52,6 +53,31 @@ pub struct ClusterPrices {
     pub node_hour: f64,
     /// A node that was ordered for a year.
     pub reserved_node_hour: f64,
+}
+
+impl FunctionPrices {
+    /// As a module is told of them: nothing is free.
+    pub fn listed(&self) -> serverless::FunctionPrices {
+        serverless::FunctionPrices {
+            million_requests: self.million_requests,
+            gb_second: self.gb_second,
+            provisioned_gb_second: self.provisioned.gb_second,
+            kept_gb_second: self.provisioned.reserved_gb_second,
+            free_requests: 0,
+            free_gb_seconds: 0.0,
+        }
+    }
+}
+
+impl ClusterPrices {
+    /// As a module is told of them.
+    pub fn listed(&self) -> serverless::ClusterPrices {
+        serverless::ClusterPrices {
+            fixed_hour: self.control_plane_hour + self.load_balancer_hour,
+            machine_hour: self.node_hour,
+            reserved_machine_hour: self.reserved_node_hour,
+        }
+    }
 }
 
 /// The prices.

@@ -23,7 +23,7 @@ fn case(profile: &str, rate: f64) -> Case {
 }
 
 fn even(case: &Case, compared: &Compared) -> Option<f64> {
-    Curve { case, prices: &prices(), million: compared.million }.break_even()
+    Curve { case, prices: &prices(), million: compared.million, modules: &solutions::modules() }.break_even()
 }
 
 /// All days, side by side.
@@ -132,7 +132,8 @@ fn the_book_shows_what_was_measured() {
     });
     let prices = prices();
     let (_, _, diurnal, compared) = &all[1];
-    let curve = Curve { case: diurnal, prices: &prices, million: compared.million };
+    let modules = solutions::modules();
+    let curve = Curve { case: diurnal, prices: &prices, million: compared.million, modules: &modules };
     let svg = drawing(&curve.points(), curve.break_even());
     // The curve is a formula: it must be near to the day that was played.
     let point = curve.at(20.0);

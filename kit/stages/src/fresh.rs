@@ -5,7 +5,7 @@
 //! number 31 of a seed is the same on every machine, whatever was drawn before it, and whoever fails in one sees the
 //! smallest that still fails: shrinking is proptest's.
 
-use crate::{failure, network, node, objects, observability, scheduler, storage, workloads};
+use crate::{design, failure, network, node, objects, observability, scheduler, storage, workloads};
 use kit_contract::Modules;
 use kit_time::random::{Purpose, Random};
 use proptest::collection::vec;
@@ -29,6 +29,7 @@ pub fn of(exercise: &str, reference: &Modules) -> Option<(Generator, u64)> {
         "control_plane/raft_replication" => (control_plane::raft::replication(), 6),
         "control_plane/store" => (control_plane::store::fresh(reference.store.clone()), 30),
         "control_plane/work_queue" => (control_plane::work_queue::fresh(reference.work_queue.clone()), 60),
+        "design/serverless" => (design::serverless::fresh(), 200),
         "failure/database_operator" => (failure::database_operator::fresh(), 100),
         "failure/leader_election" => (failure::leader_election::fresh(reference.leader_election.clone()), 150),
         "failure/disruption" => (failure::disruption::fresh(), 150),

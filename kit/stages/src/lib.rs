@@ -5,6 +5,7 @@
 //! its exercise.
 
 pub mod control_plane;
+pub mod design;
 pub mod failure;
 pub mod fresh;
 pub mod network;

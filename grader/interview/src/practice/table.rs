@@ -93,12 +93,13 @@ pub fn begins(exercise: &str) -> Option<&'static str> {
 
 /// Whether a module of the exercise remembers earlier questions.
 pub fn remembers(exercise: &str) -> bool {
-    const STATES: [&str; 11] = [
+    const STATES: [&str; 12] = [
         "control_plane/informer",
         "control_plane/raft_election",
         "control_plane/raft_replication",
         "control_plane/store",
         "control_plane/work_queue",
+        "design/serverless",
         "failure/leader_election",
         "failure/node_lifecycle",
         "node/eviction",
@@ -155,6 +156,10 @@ pub fn set_up(exercise: &str, config: &Value) -> Option<(&'static str, String)> 
             let periods = format!("grace period {grace} s, {start} s at start-up; rate {rate} nodes a second, ");
             let zones = format!("{second} where {share} of a zone with more than {large} nodes aren't ready");
             ("flags", periods + &zones)
+        }
+        "design/serverless" => {
+            let config = serde_json::from_value::<kit_contract::design::serverless::Config>(config.clone()).ok()?;
+            ("limits", kit_contract::Show::lines(&config).join("; "))
         }
         "node/eviction" => {
             let config = serde_json::from_value::<kit_contract::node::eviction::Config>(config.clone()).ok()?;
@@ -270,6 +275,13 @@ const ALL: &[Ask] = &[
     type_in("control_plane/work_queue", "num_requeues", "How many failures of the key count?", "failures"),
     type_in("control_plane/work_queue", "len", "How many keys are queued?", "keys-that-wait"),
     choose("control_plane/work_queue", "drained", "May whoever shut the queue down go on?", "shutting-down", Whole),
+    choose("design/serverless", "invoke", "What becomes of the request?", "limits", Whole),
+    type_in("design/serverless", "ended", "How many environments are there now?", "environments"),
+    choose("design/serverless", "after", "What becomes of the event?", "retries", Whole),
+    choose("design/serverless", "bill", "What does the function cost?", "the-bill-of-functions", Whole),
+    choose("design/serverless", "machines", "How many machines does it need?", "the-bill-of-a-cluster", Whole),
+    choose("design/serverless", "cluster_bill", "What does the cluster cost?", "the-bill-of-a-cluster", Whole),
+    choose("design/serverless", "break_even", "How many requests is it?", "where-both-meet", Whole),
     choose("failure/database_operator", "roles", "Which labels change?", "three-services", Whole),
     choose("failure/database_operator", "next", "What does the operator do next?", "when-the-primary-is-silent", Whole),
     choose("failure/database_operator", "backups", "What happens to the backups?", "backups", Whole),

@@ -1,0 +1,5 @@
+//! Contracts of the chapter `design`.
+
+pub mod serverless;
+
+pub use serverless::Serverless;

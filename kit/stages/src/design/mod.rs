@@ -1,0 +1,3 @@
+//! Generators of the chapter `design`.
+
+pub mod serverless;
