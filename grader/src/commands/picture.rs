@@ -172,15 +172,13 @@ mod tests {
                 let Script::Timeline(timeline) = &scenario.script else { continue };
                 let name = scenario.path.display();
                 let modules = solutions::modules();
-                let play = |recorder| {
-                    let (mut play, _) =
-                        Play::recorded(timeline, &modules, Clock::default(), recorder).expect("it starts");
-                    while play.step().expect("it goes on").is_some() {}
-                    objects(play.engine())
-                };
                 let record = || {
                     let mut recorder = Recorder::new(&scenario.name, &scenario.why);
-                    let end = play(Some(&mut recorder));
+                    let (mut play, _) =
+                        Play::recorded(timeline, &modules, Clock::default(), Some(&mut recorder)).expect("it starts");
+                    while play.step().expect("it goes on").is_some() {}
+                    let end = objects(play.engine());
+                    drop(play);
                     (recorder.finish(), end)
                 };
                 let (one, end) = record();

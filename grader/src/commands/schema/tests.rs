@@ -10,7 +10,7 @@ use kit_contract::{Args, Player};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// So many questions of one kind in a scenario are held against the schema.
@@ -81,7 +81,12 @@ fn all_that_is_asked_and_answered_fits() {
                     jsonschema::validator_for(&answers).expect("the schema is a schema")
                 });
                 let problems = || problems(of_call, &answer);
-                assert!(of_call.is_valid(&answer), "{exercise}, {}: {call} → {answer}\n{:#?}", scenario.name, problems());
+                assert!(
+                    of_call.is_valid(&answer),
+                    "{exercise}, {}: {call} → {answer}\n{:#?}",
+                    scenario.name,
+                    problems()
+                );
                 fits(&json!({"id": 1, "answer": answer}));
             }
         }
