@@ -229,7 +229,7 @@ fn texts(word: &str) -> Vec<String> {
 }
 
 /// Amounts that a contract has at least one of: with less, nothing is ever done.
-const AT_LEAST_ONE: [&str; 3] = ["cpu_ms", "quota_ms", "threads"];
+const AT_LEAST_ONE: [&str; 4] = ["cpu_ms", "max_endpoints", "quota_ms", "threads"];
 
 /// What a number is taken for.
 fn numbers(number: &Number) -> Vec<Value> {
