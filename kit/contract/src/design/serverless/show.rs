@@ -5,6 +5,7 @@ use super::{
     Attempt, Bill, ClusterCost, ClusterPrices, Config, Dollars, Event, FunctionCost, FunctionPrices, Limit, Next,
     Queue, Reason, Runs, Shape, Span, Start, Usage,
 };
+use crate::show::nine_digits;
 use crate::{Show, flow};
 
 impl Show for Config {
@@ -108,7 +109,7 @@ impl Show for Dollars {
         vec![money(self.0)]
     }
     fn meaning(&self) -> String {
-        if self.0.abs() < 1e-12 { "0".into() } else { format!("{:.8e}", self.0) }
+        nine_digits(self.0)
     }
 }
 
