@@ -115,8 +115,8 @@ fn questions_about_workloads_and_storage_are_sound() {
 }
 
 #[test]
-fn questions_about_observability_are_sound() {
-    each_question_of("observability/");
+fn questions_about_networks_observability_and_design_are_sound() {
+    ["network/", "observability/", "design/"].into_iter().for_each(each_question_of);
 }
 
 #[test]

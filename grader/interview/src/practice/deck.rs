@@ -411,7 +411,8 @@ impl Deck {
         // Where others end that are sent to the same service.
         candidates.extend(sent.iter().map(|other| Candidate { lines: other.ends.clone(), near: None }));
         let candidates = dice.shuffled(candidates);
-        Some(self.asked(ask, told, options(one.ends.clone(), candidates, dice)?, Vec::new()))
+        let why = why::of_packets(script, &one.packet, &one.ends);
+        Some(self.asked(ask, told, options(one.ends.clone(), candidates, dice)?, why))
     }
 }
 

@@ -5,17 +5,21 @@
 
 mod control_plane;
 mod database;
+mod design;
 mod disruption;
 mod election;
 mod eviction;
 mod failure;
 mod job;
 mod limits;
+mod network;
 mod node;
 mod objects;
 mod observability;
+mod packets;
 mod pod_lifecycle;
 mod probes;
+mod release;
 mod rollback;
 mod scheduler;
 mod sets;
@@ -69,10 +73,17 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
         "control_plane/raft_replication" => control_plane::raft_replication(&asked),
         "control_plane/store" => control_plane::store(&asked),
         "control_plane/work_queue" => control_plane::work_queue(&asked),
+        "design/serverless" => design::serverless(&asked),
         "failure/database_operator" => database::database_operator(&asked),
         "failure/disruption" => disruption::disruption(&asked),
         "failure/leader_election" => election::leader_election(&asked),
         "failure/node_lifecycle" => failure::node_lifecycle(&asked),
+        "network/blue_green" => release::blue_green(&asked),
+        "network/dns" => network::dns(&asked),
+        "network/endpoints" => network::endpoints(&asked),
+        "network/load_balancer" => network::load_balancer(&asked),
+        "network/network_policy" => packets::network_policy(&asked),
+        "network/pod_network" => packets::pod_network(&asked),
         "node/eviction" => eviction::eviction(&asked),
         "node/limits" => limits::limits(&asked),
         "node/probes" => probes::probes(&asked),
@@ -110,6 +121,11 @@ pub fn of(exercise: &str, script: &Script, answers: &[String]) -> Vec<String> {
 /// How a client among others came to its end.
 pub fn of_writers(script: &Value, lines: &[String]) -> Vec<String> {
     control_plane::concurrency(script, lines)
+}
+
+/// Why a packet ends where it does.
+pub fn of_packets(script: &Value, packet: &str, ends: &[String]) -> Vec<String> {
+    packets::kube_proxy(script, packet, ends)
 }
 
 /// `a`, `a and b`, `a, b and c`; `nothing` of none.
