@@ -160,9 +160,9 @@ impl Serverless for Exercise {
             let brings = (each * million).checked_sub(machine).filter(|brings| *brings > 0)?;
             machines += missing.div_ceil(brings);
         }
+        // Fewer machines weren't enough when they were full, so that this needs all of them.
         let enough = free + (cost(machines) - kept).div_ceil(million);
-        let first = if machines > least { enough.max((machines - 1) * each + 1) } else { enough };
-        u64::try_from(first).ok().filter(|first| *first <= MOST)
+        u64::try_from(enough).ok().filter(|enough| *enough <= MOST)
     }
 }
 // ANCHOR_END: solution

@@ -25,6 +25,9 @@ const MB_OF_VCPU: f64 = 1769.0;
 pub const LONGEST: f64 = 900.0 * SECOND as f64;
 /// The end of a day.
 const DAY: u64 = 86_400;
+/// So many times events are tried again for each request that came, before the day is given up. By the rules, in 6 hours with
+/// waits of up to 5 minutes, nothing is tried more often than that.
+const TRIES: u64 = 100;
 
 /// What code a function has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +166,7 @@ impl Function {
         let mut platform = Platform::new(self, modules, seed);
         let mut requests = load.requests(seed).peekable();
         let mut again: BinaryHeap<Reverse<Retry>> = BinaryHeap::new();
+        let (mut came, mut tried) = (0, 0);
         loop {
             let is_retry = again.peek().is_some_and(|Reverse(old)| requests.peek().is_none_or(|new| old.at <= new.at));
             let mut retry = if is_retry {
@@ -170,6 +174,7 @@ impl Function {
                 old
             } else {
                 let Some(new) = requests.next() else { break };
+                came += 1;
                 Retry { at: new.at, came: new.at, failures: 0, throttles: 0, needs: [new.cpu as u64, new.wait as u64] }
             };
             let [cpu, wait] = retry.needs.map(|needs| needs as f64);
@@ -189,6 +194,11 @@ impl Function {
             // A module may say what it likes: time doesn't go back, and nothing is tried for more than a day.
             retry.at = ms.saturating_mul(1000).clamp(at + 1000, at + 1000 * 1000 * DAY);
             again.push(Reverse(retry));
+            tried += 1;
+            if tried > TRIES * came {
+                platform.day.wrong.push(format!("{} ms: events are tried again without end", at / 1000));
+                break;
+            }
         }
         platform.end(DAY)
     }
