@@ -81,8 +81,8 @@ fn orphan_sets_dependents_free() {
     assert_eq!(sets[0]["metadata"]["ownerReferences"][0]["kind"], "Deployment");
 }
 
-#[test]
-fn an_object_stays_as_long_as_one_of_its_owners_does() {
+/// The map `owned`, with the maps `one` and `two` as its owners.
+fn with_two_owners() -> Engine {
     let mut engine = start();
     for name in ["one", "two"] {
         create(&mut engine, &config_map(name, &[]));
@@ -90,6 +90,12 @@ fn an_object_stays_as_long_as_one_of_its_owners_does() {
     let owners = [owner(&engine, "one"), owner(&engine, "two")];
     create(&mut engine, &config_map("owned", &owners));
     wait(&mut engine, 1);
+    engine
+}
+
+#[test]
+fn an_object_stays_as_long_as_one_of_its_owners_does() {
+    let mut engine = with_two_owners();
     delete(&mut engine, Kind::ConfigMap, "one", Propagation::Background);
     wait(&mut engine, 1);
     assert_eq!(names(&engine), ["owned", "two"]);
@@ -101,13 +107,7 @@ fn an_object_stays_as_long_as_one_of_its_owners_does() {
 
 #[test]
 fn a_foreground_deletion_does_not_wait_for_what_somebody_else_still_owns() {
-    let mut engine = start();
-    for name in ["one", "two"] {
-        create(&mut engine, &config_map(name, &[]));
-    }
-    let owners = [owner(&engine, "one"), owner(&engine, "two")];
-    create(&mut engine, &config_map("owned", &owners));
-    wait(&mut engine, 1);
+    let mut engine = with_two_owners();
     delete(&mut engine, Kind::ConfigMap, "one", Propagation::Foreground);
     wait(&mut engine, 1);
     assert_eq!(names(&engine), ["owned", "two"]);

@@ -359,7 +359,8 @@ pub fn fresh() -> Generator {
 mod tests {
     use super::*;
     use crate::fresh::Fresh;
-    use kit_contract::observability::metrics::{Figure, Series};
+    use kit_contract::Show;
+    use kit_contract::observability::metrics::{Figure, Number, Series};
     use kit_observability::promql::{Engine, parse};
     use kit_observability::storage::{Point, STALE, Storage, named};
     use std::collections::BTreeMap;
@@ -381,7 +382,7 @@ mod tests {
     }
 
     fn shown(labels: String, value: f64) -> (String, String) {
-        (labels, if value.abs() < 1e-12 { "0".into() } else { format!("{value:.8e}") })
+        (labels, Number(value).meaning())
     }
 
     #[test]
