@@ -441,7 +441,7 @@ impl Server {
         let last = last.ok_or_else(|| Error::not_found(key))?;
         if is_definition(key.kind) {
             self.definition_removed(&last.to_value());
-        } else if key.kind.resource().custom {
+        } else {
             self.instance_removed(key.kind)?;
         }
         Ok(last)

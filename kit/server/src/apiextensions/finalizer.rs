@@ -77,9 +77,7 @@ impl Server {
 
     /// A custom object is gone, and with it perhaps the last one that its definition waits for.
     pub(crate) fn instance_removed(&mut self, kind: Kind) -> Result<(), Error> {
-        let resource = kind.resource();
-        let Some(of) = self.definition_kind() else { return Ok(()) };
-        let key = Key::new(of, "", &format!("{}.{}", resource.plural, resource.group));
+        let Some(key) = self.definition_of(kind) else { return Ok(()) };
         let ends = self.state.get(&key).filter(|there| there.object.meta().deletion_timestamp.is_some());
         match ends.map(|there| self.instances(&self.defined_kinds(&there.to_value())).is_empty()) {
             Some(true) => self.finish_definition(&key),
@@ -88,16 +86,20 @@ impl Server {
     }
 
     /// No objects are made any more of a definition that is to go (`customresource_handler.go`).
-    pub(crate) fn is_ending(&self, kind: Kind) -> Result<(), Error> {
-        let resource = kind.resource();
-        let Some(of) = self.definition_kind().filter(|_| resource.custom) else { return Ok(()) };
-        let key = Key::new(of, "", &format!("{}.{}", resource.plural, resource.group));
-        match self.state.get(&key) {
+    pub(crate) fn refuse_while_ending(&self, kind: Kind) -> Result<(), Error> {
+        match self.definition_of(kind).and_then(|key| self.state.get(&key)) {
             Some(there) if definition::is_true(&there.to_value(), "Terminating") => {
-                Err(Error::not_while_ending(resource))
+                Err(Error::not_while_ending(kind.resource()))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The definition of a kind, if it has one: nothing is looked for where it is built in.
+    fn definition_of(&self, kind: Kind) -> Option<Key> {
+        let resource = kind.resource();
+        let of = if resource.custom { self.definition_kind()? } else { return None };
+        Some(Key::new(of, "", &format!("{}.{}", resource.plural, resource.group)))
     }
 
     fn defined_kinds(&self, definition: &Value) -> Vec<Kind> {

@@ -50,7 +50,7 @@ impl Server {
         query: &Query,
     ) -> Result<Response, Error> {
         let resource = target.kind.resource();
-        self.is_ending(target.kind)?;
+        self.refuse_while_ending(target.kind)?;
         let dry_run = query.dry_run("CreateOptions")?;
         let mut sent = body::object(request, resource, query)?;
         self.warnings.append(&mut sent.warnings);
